@@ -1,0 +1,40 @@
+import { drizzle, type NodePgDatabase } from 'drizzle-orm/node-postgres'
+import pg from 'pg'
+
+/** The two ways to PostgreSQL: typed queries, and the raw pool for the hot insert. */
+export interface Database {
+  pool: pg.Pool
+  orm: NodePgDatabase
+  close(): Promise<void>
+}
+
+export interface DatabaseOptions {
+  url: string
+  /** Shown in pg_stat_activity. */
+  applicationName: string
+  maxConnections: number
+  /** How long to wait for a free or new connection, in milliseconds. */
+  connectTimeoutMs?: number
+  /** PostgreSQL ends a statement after this long, in milliseconds. */
+  statementTimeoutMs?: number
+  /** Called when an idle connection breaks; the pool replaces it by itself. */
+  onError(error: Error): void
+}
+
+/** A lazy pool: nothing connects before the first query. */
+export function openDatabase(options: DatabaseOptions): Database {
+  const statementTimeoutMs = options.statementTimeoutMs ?? 15_000
+  const pool = new pg.Pool({
+    connectionString: options.url,
+    application_name: options.applicationName,
+    max: options.maxConnections,
+    connectionTimeoutMillis: options.connectTimeoutMs ?? 2_000,
+    idleTimeoutMillis: 30_000,
+    statement_timeout: statementTimeoutMs,
+    // The server may be gone without a word: do not wait for ever for an answer.
+    query_timeout: statementTimeoutMs + 1_000,
+    keepAlive: true,
+  })
+  pool.on('error', options.onError)
+  return { pool, orm: drizzle({ client: pool }), close: () => pool.end() }
+}

@@ -1,0 +1,74 @@
+import pg from 'pg'
+
+/**
+ * What a failure of PostgreSQL means for the work that met it:
+ * - `outage`: the store cannot be reached or written at all; wait, and count no attempt;
+ * - `transient`: this try failed, the next may not; counts as an attempt;
+ * - `permanent`: these data can never be stored.
+ */
+export type FailureClass = 'outage' | 'transient' | 'permanent'
+
+const OUTAGE_STATES = new Set([
+  '57P01', // admin_shutdown
+  '57P02', // crash_shutdown
+  '57P03', // cannot_connect_now
+  '53300', // too_many_connections
+  '25006', // read_only_sql_transaction
+])
+/** 08: connection exceptions. */
+const OUTAGE_CLASSES = new Set(['08'])
+/** 22: data exceptions; 23: integrity constraint violations. */
+const PERMANENT_CLASSES = new Set(['22', '23'])
+
+const OUTAGE_ERRNOS = new Set([
+  'ECONNREFUSED',
+  'ECONNRESET',
+  'ENOENT',
+  'ENOTFOUND',
+  'EHOSTUNREACH',
+  'ENETUNREACH',
+  'ETIMEDOUT',
+  'EPIPE',
+  'EAI_AGAIN',
+])
+
+/** Classifies by SQLSTATE or error number, never by the SQL error's text. Anything unknown is transient. */
+export function classifyFailure(error: unknown): FailureClass {
+  const code = sqlState(error)
+  if (unwrap(error) instanceof pg.DatabaseError && code !== undefined) {
+    if (OUTAGE_STATES.has(code) || OUTAGE_CLASSES.has(code.slice(0, 2))) return 'outage'
+    if (PERMANENT_CLASSES.has(code.slice(0, 2))) return 'permanent'
+    return 'transient'
+  }
+  if (code !== undefined && OUTAGE_ERRNOS.has(code)) return 'outage'
+  if (error instanceof AggregateError) return error.errors.some((e) => classifyFailure(e) === 'outage') ? 'outage' : 'transient'
+  return isDriverConnectionError(unwrap(error)) ? 'outage' : 'transient'
+}
+
+/** SQLSTATE or errno of an error, looking through drizzle's wrapper. */
+export function sqlState(error: unknown): string | undefined {
+  const found = unwrap(error)
+  return typeof found === 'object' && found !== null && 'code' in found && typeof found.code === 'string'
+    ? found.code
+    : undefined
+}
+
+function unwrap(error: unknown): unknown {
+  return error instanceof Error && error.name === 'DrizzleQueryError' && error.cause ? error.cause : error
+}
+
+/** node-postgres raises these itself, as plain Errors without a code; there is nothing else to go by. */
+const DRIVER_CONNECTION_ERRORS = new Set([
+  'Connection terminated',
+  'Connection terminated unexpectedly',
+  'Connection terminated due to connection timeout',
+  'timeout exceeded when trying to connect',
+  'timeout expired',
+  'Client has encountered a connection error and is not queryable',
+  'Client was closed and is not queryable',
+  'Query read timeout',
+])
+
+function isDriverConnectionError(error: unknown): boolean {
+  return error instanceof Error && DRIVER_CONNECTION_ERRORS.has(error.message)
+}

@@ -1,0 +1,9 @@
+import { envFields, parseEnv, runMain } from '@tidings/shared/env'
+import { z } from 'zod'
+import { migrateDatabase } from './migrate.ts'
+
+await runMain(async () => {
+  const env = parseEnv(z.object({ DATABASE_URL: envFields.DATABASE_URL }), process.env)
+  await migrateDatabase(env.DATABASE_URL)
+  process.stdout.write('Database is at the newest schema.\n')
+})

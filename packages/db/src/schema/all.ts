@@ -1,0 +1,8 @@
+// What drizzle-kit reads to generate migrations. Code imports the table it needs.
+export * from './ingest-accounts.ts'
+export * from './notification-status.ts'
+export * from './operator-audit.ts'
+export * from './parked-events.ts'
+export * from './service-keys.ts'
+export * from './sessions.ts'
+export * from './users.ts'

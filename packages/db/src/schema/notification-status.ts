@@ -1,0 +1,39 @@
+import { DELIVERY_STATUSES, ENGAGEMENTS, NOTIFICATION_TYPES } from '@tidings/shared/status-event'
+import { index, integer, jsonb, pgEnum, pgTable, text, uuid, varchar } from 'drizzle-orm/pg-core'
+import { bytea, instant } from './columns.ts'
+import { users } from './users.ts'
+
+export const notificationType = pgEnum('notification_type', NOTIFICATION_TYPES)
+export const notificationStatusName = pgEnum('notification_status_name', [...DELIVERY_STATUSES, ...ENGAGEMENTS])
+
+/** One row per event, for ever. Fixed-width columns first: fewer bytes lost to alignment. */
+export const notificationStatus = pgTable(
+  'notification_status',
+  {
+    /** Fixed before the first enqueue; the primary key is what makes storing idempotent. */
+    id: uuid('id').primaryKey(),
+    userId: uuid('user_id').references(() => users.id, { onDelete: 'set null' }),
+    timestamp: instant('timestamp').notNull(),
+    receivedAt: instant('received_at').notNull(),
+    notificationType: notificationType('notification_type').notNull(),
+    status: notificationStatusName('status').notNull(),
+    attempt: integer('attempt'),
+    notificationId: varchar('notification_id', { length: 255 }).notNull(),
+    source: varchar('source', { length: 255 }).notNull(),
+    error: text('error'),
+    errorCode: varchar('error_code', { length: 128 }),
+    errorClass: varchar('error_class', { length: 16 }),
+    eventId: varchar('event_id', { length: 128 }),
+    /** Set with an idempotency key only: tells a repeat from a conflict. */
+    contentHash: bytea('content_hash'),
+    provider: varchar('provider', { length: 128 }),
+    providerMessageId: varchar('provider_message_id', { length: 255 }),
+    metadata: jsonb('metadata'),
+  },
+  (table) => [
+    // GET /notifications/{id}: all events of one notification.
+    index('notification_status_notification_id_idx').on(table.notificationId),
+    // GET /status/history: a user's events, newest first; also the foreign key's SET NULL.
+    index('notification_status_user_id_timestamp_idx').on(table.userId, table.timestamp, table.id),
+  ],
+)

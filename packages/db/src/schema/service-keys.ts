@@ -1,0 +1,25 @@
+import { index, pgTable, text, uniqueIndex, uuid, varchar } from 'drizzle-orm/pg-core'
+import { bytea, instant } from './columns.ts'
+
+/** A credential of a service or operator, by SHA-256 digest. */
+export const serviceKeys = pgTable(
+  'service_keys',
+  {
+    id: uuid('id').primaryKey(),
+    /** Becomes the `source` of every event reported with it. */
+    name: varchar('name', { length: 64 }).notNull(),
+    keyHash: bytea('key_hash').notNull(),
+    /** The first characters of the key, to tell one from another. */
+    prefix: varchar('prefix', { length: 16 }).notNull(),
+    scopes: text('scopes').array().notNull(),
+    createdAt: instant('created_at').notNull().defaultNow(),
+    lastUsedAt: instant('last_used_at'),
+    revokedAt: instant('revoked_at'),
+  },
+  (table) => [
+    // Authentication.
+    uniqueIndex('service_keys_key_hash_key').on(table.keyHash),
+    // At most two live keys for each name are allowed; this finds them.
+    index('service_keys_name_idx').on(table.name),
+  ],
+)

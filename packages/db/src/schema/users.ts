@@ -1,0 +1,28 @@
+import { sql } from 'drizzle-orm'
+import { boolean, check, index, pgTable, text, uniqueIndex, uuid, varchar } from 'drizzle-orm/pg-core'
+import { instant } from './columns.ts'
+
+export const users = pgTable(
+  'users',
+  {
+    id: uuid('id').primaryKey(),
+    email: varchar('email', { length: 254 }).notNull(),
+    name: varchar('name', { length: 255 }).notNull(),
+    /** Django's format: pbkdf2_sha256$iterations$salt$base64; a leading `!` never logs in. */
+    password: text('password').notNull(),
+    pushToken: text('push_token'),
+    emailNotifications: boolean('email_notifications').notNull().default(true),
+    pushNotifications: boolean('push_notifications').notNull().default(true),
+    isActive: boolean('is_active').notNull().default(true),
+    lastLoginAt: instant('last_login_at'),
+    createdAt: instant('created_at').notNull().defaultNow(),
+    updatedAt: instant('updated_at').notNull().defaultNow(),
+  },
+  (table) => [
+    // Login and registration look up by address, whatever its case.
+    uniqueIndex('users_email_key').on(sql`lower(${table.email})`),
+    // The list's cursor: newest first.
+    index('users_created_at_id_idx').on(table.createdAt, table.id),
+    check('users_email_not_empty', sql`${table.email} <> ''`),
+  ],
+)

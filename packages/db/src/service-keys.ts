@@ -1,0 +1,77 @@
+import type { Scope } from '@tidings/shared/service-key'
+import { displayPrefix, generateServiceKey, hashSecret } from '@tidings/shared/service-key'
+import { and, asc, count, eq, isNull, sql } from 'drizzle-orm'
+import { v7 as uuidv7 } from 'uuid'
+import type { Database } from './database.ts'
+import { serviceKeys } from './schema/service-keys.ts'
+
+/** One to rotate from, one to rotate to. */
+export const MAX_LIVE_KEYS_PER_NAME = 2
+
+export interface ServiceKey {
+  id: string
+  name: string
+  prefix: string
+  scopes: Scope[]
+  createdAt: Date
+  lastUsedAt: Date | null
+  revokedAt: Date | null
+}
+
+export type CreateServiceKeyResult =
+  | { outcome: 'created'; id: string; key: string }
+  /** The name has MAX_LIVE_KEYS_PER_NAME live keys; revoke one first. */
+  | { outcome: 'too_many_live_keys' }
+
+/** Makes a key. The returned text is the only copy: the database keeps a digest. */
+export async function createServiceKey(
+  db: Database,
+  name: string,
+  scopes: readonly Scope[],
+): Promise<CreateServiceKeyResult> {
+  return db.orm.transaction(async (tx) => {
+    // Two creators of the same name take turns, or both would count before either inserts.
+    await tx.execute(sql`SELECT pg_advisory_xact_lock(hashtext(${`service_keys:${name}`}))`)
+    const [live] = await tx
+      .select({ keys: count() })
+      .from(serviceKeys)
+      .where(and(eq(serviceKeys.name, name), isNull(serviceKeys.revokedAt)))
+    if ((live?.keys ?? 0) >= MAX_LIVE_KEYS_PER_NAME) return { outcome: 'too_many_live_keys' }
+    const key = generateServiceKey()
+    const id = uuidv7()
+    await tx
+      .insert(serviceKeys)
+      .values({ id, name, keyHash: hashSecret(key), prefix: displayPrefix(key), scopes: [...scopes] })
+    return { outcome: 'created', id, key }
+  })
+}
+
+/** The live key with this digest. */
+export async function findServiceKey(db: Database, keyHash: Buffer): Promise<ServiceKey | undefined> {
+  const [row] = await db.orm
+    .select()
+    .from(serviceKeys)
+    .where(and(eq(serviceKeys.keyHash, keyHash), isNull(serviceKeys.revokedAt)))
+  return row && toServiceKey(row)
+}
+
+/** Every key, live or revoked, oldest first. */
+export async function listServiceKeys(db: Database): Promise<ServiceKey[]> {
+  const rows = await db.orm.select().from(serviceKeys).orderBy(asc(serviceKeys.createdAt))
+  return rows.map(toServiceKey)
+}
+
+/** Ends a key. False when there is no live key with this id. */
+export async function revokeServiceKey(db: Database, id: string): Promise<boolean> {
+  const revoked = await db.orm
+    .update(serviceKeys)
+    .set({ revokedAt: new Date() })
+    .where(and(eq(serviceKeys.id, id), isNull(serviceKeys.revokedAt)))
+    .returning({ id: serviceKeys.id })
+  return revoked.length > 0
+}
+
+function toServiceKey(row: typeof serviceKeys.$inferSelect): ServiceKey {
+  const { keyHash: _digest, scopes, ...rest } = row
+  return { ...rest, scopes: scopes as Scope[] }
+}

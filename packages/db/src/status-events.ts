@@ -1,0 +1,131 @@
+import type { DeliveryError, StatusEvent } from '@tidings/shared/status-event'
+import type pg from 'pg'
+
+/** What became of each event of a batch that could be written. */
+export type StoreOutcome = 'stored' | 'duplicate' | 'conflict' | 'unknown_user'
+
+/** Whose account the rows are booked on; see the table ingest_accounts. */
+export interface StoreOptions {
+  processId: string
+}
+
+// One statement for any batch size: a prepared plan, one parse, one round trip. An event of a user who does
+// not exist is left out here instead of failing its neighbours; the foreign key still guards the race.
+const INSERT = `
+WITH event AS (
+  SELECT * FROM unnest(
+    $1::uuid[], $2::uuid[], $3::timestamptz[], $4::timestamptz[], $5::notification_type[],
+    $6::notification_status_name[], $7::int[], $8::text[], $9::text[], $10::text[], $11::text[], $12::text[],
+    $13::text[], $14::bytea[], $15::text[], $16::text[], $17::jsonb[]
+  ) AS e(id, user_id, "timestamp", received_at, notification_type, status, attempt, notification_id, source,
+    error, error_code, error_class, event_id, content_hash, provider, provider_message_id, metadata)
+), stored AS (
+  INSERT INTO notification_status (id, user_id, "timestamp", received_at, notification_type, status, attempt,
+    notification_id, source, error, error_code, error_class, event_id, content_hash, provider,
+    provider_message_id, metadata)
+  SELECT * FROM event e WHERE e.user_id IS NULL OR EXISTS (SELECT 1 FROM users u WHERE u.id = e.user_id)
+  ON CONFLICT (id) DO NOTHING
+  RETURNING id
+), booked AS (
+  UPDATE ingest_accounts SET stored = stored + (SELECT count(*) FROM stored), updated_at = now()
+  WHERE process_id = $18
+)
+SELECT id FROM stored`
+
+const FIND = `SELECT id, content_hash FROM notification_status WHERE id = ANY($1::uuid[])`
+const FIND_USERS = `SELECT id FROM users WHERE id = ANY($1::uuid[])`
+
+/**
+ * Stores a batch in one statement, whole or not at all, and says what became of each event, in order.
+ * Storing an event again changes nothing: the same content is a `duplicate`, other content under the same
+ * idempotency key a `conflict`.
+ *
+ * @throws whatever PostgreSQL says; classifyFailure tells what it means. Then nothing was stored.
+ */
+export async function storeStatusEvents(
+  pool: pg.Pool,
+  events: readonly StatusEvent[],
+  options: StoreOptions,
+): Promise<StoreOutcome[]> {
+  // The same event may come twice in one batch; only the first is written.
+  const unique = [...new Map(events.map((event) => [event.id, event])).values()]
+  const inserted = await pool.query<{ id: string }>({
+    name: 'store-status-events',
+    text: INSERT,
+    values: [...columnsOf(unique), options.processId],
+  })
+  const storedIds = new Set(inserted.rows.map((row) => row.id))
+  if (storedIds.size === events.length) return events.map(() => 'stored')
+
+  const rest = events.filter((event) => !storedIds.has(event.id) || event !== firstOf(events, event.id))
+  const explained = await explainNotStored(pool, rest)
+  return events.map((event) => explained.get(event) ?? 'stored')
+}
+
+const firstOf = (events: readonly StatusEvent[], id: string) => events.find((event) => event.id === id)
+
+async function explainNotStored(
+  pool: pg.Pool,
+  events: readonly StatusEvent[],
+): Promise<Map<StatusEvent, StoreOutcome>> {
+  const found = await pool.query<{ id: string; content_hash: Buffer | null }>(FIND, [events.map((e) => e.id)])
+  const hashes = new Map(found.rows.map((row) => [row.id, row.content_hash?.toString('hex')]))
+  const outcomes = new Map<StatusEvent, StoreOutcome>()
+  const absent: StatusEvent[] = []
+  for (const event of events) {
+    if (!hashes.has(event.id)) absent.push(event)
+    else outcomes.set(event, hashes.get(event.id) === event.content_hash ? 'duplicate' : 'conflict')
+  }
+  if (absent.length === 0) return outcomes
+  const users = await pool.query<{ id: string }>(FIND_USERS, [absent.map((event) => event.user_id)])
+  const known = new Set(users.rows.map((row) => row.id))
+  for (const event of absent) {
+    // The user came between the two statements: the next attempt stores it.
+    if (event.user_id === undefined || known.has(event.user_id)) throw new StoreRaceError()
+    outcomes.set(event, 'unknown_user')
+  }
+  return outcomes
+}
+
+/** The data changed between two statements; trying again settles it. */
+export class StoreRaceError extends Error {
+  constructor() {
+    super('The data changed while a batch was stored.')
+    this.name = 'StoreRaceError'
+  }
+}
+
+function columnsOf(events: readonly StatusEvent[]): unknown[][] {
+  const errors = events.map((event) => errorParts(event.error))
+  return [
+    events.map((event) => event.id),
+    events.map((event) => event.user_id ?? null),
+    events.map((event) => event.timestamp),
+    events.map((event) => event.received_at),
+    events.map((event) => event.notification_type),
+    events.map((event) => event.status),
+    events.map((event) => event.attempt ?? null),
+    events.map((event) => event.notification_id),
+    events.map((event) => event.source),
+    errors.map((error) => error.message),
+    errors.map((error) => error.code),
+    errors.map((error) => error.class),
+    events.map((event) => event.event_id ?? null),
+    events.map((event) => (event.content_hash === undefined ? null : `\\x${event.content_hash}`)),
+    events.map((event) => event.provider ?? null),
+    events.map((event) => event.provider_message_id ?? null),
+    events.map((event) => (event.metadata === undefined ? null : JSON.stringify(event.metadata))),
+  ]
+}
+
+function errorParts(error: DeliveryError | undefined) {
+  if (error === undefined) return { message: null, code: null, class: null }
+  if (typeof error === 'string') return { message: error, code: null, class: null }
+  return { message: error.message, code: error.code ?? null, class: error.class ?? null }
+}
+
+/** Which of these events are rows already. Ids, any number. */
+export async function findStoredIds(pool: pg.Pool, ids: readonly string[]): Promise<Set<string>> {
+  const found = await pool.query<{ id: string }>('SELECT id FROM notification_status WHERE id = ANY($1::uuid[])', [ids])
+  return new Set(found.rows.map((row) => row.id))
+}

@@ -1,0 +1,59 @@
+import { z } from 'zod'
+
+/** The environment did not parse: every problem, by variable, without any value. */
+export class ConfigError extends Error {
+  readonly problems: readonly string[]
+  constructor(problems: readonly string[]) {
+    super(`Configuration is not usable:\n${problems.map((problem) => `  - ${problem}`).join('\n')}`)
+    this.name = 'ConfigError'
+    this.problems = problems
+  }
+}
+
+/**
+ * Parses an environment; an empty variable counts as absent.
+ *
+ * @throws ConfigError listing all problems at once.
+ */
+export function parseEnv<Schema extends z.ZodType>(
+  schema: Schema,
+  source: NodeJS.ProcessEnv,
+): z.infer<Schema> {
+  const given = Object.fromEntries(Object.entries(source).filter(([, value]) => value !== ''))
+  // zod's own messages name the expectation; `input` is never printed.
+  const parsed = schema.safeParse(given)
+  if (parsed.success) return parsed.data
+  throw new ConfigError(
+    parsed.error.issues.map((issue) => `${issue.path.join('.') || 'environment'}: ${issue.message}`),
+  )
+}
+
+/** Runs an app's main function; a ConfigError is printed whole and ends the process with 1. */
+export async function runMain(main: () => Promise<void>): Promise<void> {
+  try {
+    await main()
+  } catch (error) {
+    const text =
+      error instanceof ConfigError ? error.message : error instanceof Error ? error.stack : String(error)
+    process.stderr.write(`${text}\n`)
+    process.exit(1)
+  }
+}
+
+const url = (protocols: RegExp, example: string) =>
+  z.url({ protocol: protocols, hostname: /.*/, error: `needs a URL like ${example}` })
+
+/** Variables that more than one app reads. Each is documented in .env.example. */
+export const envFields = {
+  DATABASE_URL: url(/^postgres(ql)?$/, 'postgres://user:password@localhost:5432/tidings'),
+  REDIS_URL: url(/^rediss?$/, 'redis://localhost:6379').optional(),
+  QUEUE_BACKEND: z.enum(['redis', 'postgres']).optional(),
+  QUEUE_PREFIX: z
+    .string()
+    .regex(/^[\w{}-]+$/, 'may hold letters, digits, _ - { }')
+    .default('tidings'),
+  QUEUE_SHARDS: z.coerce.number().int().min(1).max(64).default(1),
+  LOG_LEVEL: z.enum(['fatal', 'error', 'warn', 'info', 'debug', 'trace', 'silent']).default('info'),
+  STRICT_DURABILITY: z.stringbool().default(false),
+  OTEL_EXPORTER_OTLP_ENDPOINT: z.url().optional(),
+}

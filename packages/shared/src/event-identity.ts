@@ -1,0 +1,68 @@
+import { createHash } from 'node:crypto'
+import { v7 as uuidv7 } from 'uuid'
+import { canonicalJson } from './json.ts'
+import type { NotificationType, StatusEvent, StatusReport } from './status-event.ts'
+
+export interface Reception {
+  type: NotificationType
+  /** Name of the service key, or of the queue for hand-written producers. */
+  source: string
+  receivedAt: Date
+  /** The Idempotency-Key header; the report's own event_id goes before it. */
+  idempotencyKey?: string | undefined
+  /** Makes the id of a keyless event repeatable, for a job that is delivered more than once. */
+  fallbackKey?: string
+}
+
+/**
+ * Gives a report the identity it keeps for ever:
+ * - with an event_id or Idempotency-Key: from (source, key), so a repeat is the same event;
+ * - with the producer's own timestamp: from the whole content;
+ * - with neither: every report is a new event (UUID v7).
+ */
+export function identifyEvent(report: StatusReport, reception: Reception): StatusEvent {
+  const { type, source, receivedAt } = reception
+  const received_at = receivedAt.toISOString()
+  const event = {
+    ...report,
+    notification_type: type,
+    source,
+    received_at,
+    timestamp: report.timestamp ?? received_at,
+  }
+  const eventId = report.event_id ?? reception.idempotencyKey
+  if (eventId !== undefined) {
+    return {
+      ...event,
+      event_id: eventId,
+      id: uuidFrom('key', source, eventId),
+      content_hash: digest('content', contentOf(report, type)).toString('hex', 0, 16),
+    }
+  }
+  if (report.timestamp !== undefined)
+    return { ...event, id: uuidFrom('content', source, contentOf(report, type)) }
+  if (reception.fallbackKey !== undefined)
+    return { ...event, id: uuidFrom('job', source, reception.fallbackKey) }
+  return { ...event, id: uuidv7() }
+}
+
+function contentOf(report: StatusReport, type: NotificationType): string {
+  const { event_id: _key, ...content } = report
+  return canonicalJson({ ...content, type })
+}
+
+/** SHA-256 over the parts, each with its length, so that no two lists of parts give the same input. */
+function digest(...parts: string[]): Buffer {
+  const hash = createHash('sha256')
+  for (const part of parts) hash.update(`${Buffer.byteLength(part)}:`).update(part)
+  return hash.digest()
+}
+
+/** An RFC 9562 version 8 UUID (custom content) from a digest. */
+function uuidFrom(...parts: string[]): string {
+  const bytes = digest(...parts)
+  bytes.writeUInt8((bytes.readUInt8(6) & 0x0f) | 0x80, 6)
+  bytes.writeUInt8((bytes.readUInt8(8) & 0x3f) | 0x80, 8)
+  const hex = bytes.toString('hex', 0, 16)
+  return `${hex.slice(0, 8)}-${hex.slice(8, 12)}-${hex.slice(12, 16)}-${hex.slice(16, 20)}-${hex.slice(20)}`
+}

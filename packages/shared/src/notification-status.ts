@@ -1,0 +1,120 @@
+import type { DeliveryError, DeliveryStatus, Engagement, NotificationType, Status } from './status-event.ts'
+import { DELIVERY_STATUSES, ENGAGEMENTS } from './status-event.ts'
+
+/** What the fold needs of an event. Times are ISO 8601. */
+export interface StatusFact {
+  id: string
+  notification_type: NotificationType
+  user_id: string | null
+  status: Status
+  error: DeliveryError | null
+  timestamp: string
+  received_at: string
+  attempt: number | null
+}
+
+export interface NotificationState {
+  /** Null while only engagement was reported. */
+  status: DeliveryStatus | null
+  opened_at: string | null
+  clicked_at: string | null
+  unsubscribed_at: string | null
+  /** One sentence: which rule and which event decided. */
+  explain: string
+}
+
+interface DeliveryFact extends StatusFact {
+  status: DeliveryStatus
+}
+
+/** Order among events of one attempt that decide nothing by themselves. */
+const RANK: Readonly<Record<DeliveryStatus, number>> = {
+  pending: 0,
+  sent: 1,
+  deferred: 2,
+  failed: 3,
+  bounced: 3,
+  delivered: 4,
+  suppressed: 4,
+  complained: 5,
+}
+
+const isDelivery = (fact: StatusFact): fact is DeliveryFact =>
+  (DELIVERY_STATUSES as readonly Status[]).includes(fact.status)
+
+/** A producer's clock may be ahead: for ordering, no event is later than its receipt. In milliseconds. */
+const orderTime = (fact: StatusFact) => Math.min(Date.parse(fact.timestamp), Date.parse(fact.received_at))
+
+/** A bounce is permanent unless the producer says it was transient. */
+const isPermanentBounce = (fact: DeliveryFact) =>
+  fact.status === 'bounced' && !(typeof fact.error === 'object' && fact.error?.class === 'transient')
+
+const attemptOf = (fact: StatusFact) => fact.attempt ?? 0
+
+/** Total order: attempt, rank, time, id. It never depends on the order of arrival. */
+function compareProgress(a: DeliveryFact, b: DeliveryFact): number {
+  return (
+    attemptOf(a) - attemptOf(b) ||
+    RANK[a.status] - RANK[b.status] ||
+    orderTime(a) - orderTime(b) ||
+    (a.id < b.id ? -1 : a.id > b.id ? 1 : 0)
+  )
+}
+
+const furthest = (facts: DeliveryFact[]): DeliveryFact | undefined =>
+  facts.reduce<DeliveryFact | undefined>(
+    (best, fact) => (best === undefined || compareProgress(fact, best) > 0 ? fact : best),
+    undefined,
+  )
+
+/**
+ * The current status as a pure fold over the set of a notification's events: any order of arrival and any
+ * repetition give the same answer.
+ */
+export function foldNotification(facts: readonly StatusFact[]): NotificationState {
+  const engagement = Object.fromEntries(ENGAGEMENTS.map((name) => [`${name}_at`, firstTime(facts, name)]))
+  const { opened_at = null, clicked_at = null, unsubscribed_at = null } = engagement
+  const decided = decide(facts.filter(isDelivery))
+  return {
+    status: decided?.fact.status ?? null,
+    opened_at,
+    clicked_at,
+    unsubscribed_at,
+    explain: decided ? describe(decided) : 'Only engagement was reported; no delivery status yet.',
+  }
+}
+
+interface Decision {
+  fact: DeliveryFact
+  rule: string
+}
+
+function decide(facts: DeliveryFact[]): Decision | undefined {
+  const complained = furthest(facts.filter((fact) => fact.status === 'complained'))
+  if (complained) return { fact: complained, rule: 'a complaint outranks everything' }
+
+  const delivered = furthest(facts.filter((fact) => fact.status === 'delivered'))
+  const bounced = furthest(facts.filter(isPermanentBounce))
+  if (bounced && !(delivered && attemptOf(delivered) > attemptOf(bounced))) {
+    return { fact: bounced, rule: 'a permanent bounce stands unless a later attempt was delivered' }
+  }
+  if (delivered)
+    return { fact: delivered, rule: 'delivered outranks everything but a complaint or permanent bounce' }
+
+  const suppressed = furthest(facts.filter((fact) => fact.status === 'suppressed'))
+  if (suppressed) return { fact: suppressed, rule: 'suppressed outranks unfinished attempts' }
+
+  const latest = furthest(facts)
+  return latest && { fact: latest, rule: 'the furthest step of the highest attempt' }
+}
+
+function describe({ fact, rule }: Decision): string {
+  const attempt = fact.attempt === null ? '' : ` (attempt ${fact.attempt})`
+  return `${fact.status}${attempt} at ${fact.timestamp}, event ${fact.id}: ${rule}.`
+}
+
+/** The earliest time of an engagement, by the clamped order; equal times are equal text. */
+function firstTime(facts: readonly StatusFact[], engagement: Engagement): string | null {
+  const times = facts.filter((fact) => fact.status === engagement).map(orderTime)
+  return times.length === 0 ? null : new Date(Math.min(...times)).toISOString()
+}

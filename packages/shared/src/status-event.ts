@@ -1,0 +1,147 @@
+import { z } from 'zod'
+import { findUnsafeJson } from './json.ts'
+
+export const NOTIFICATION_TYPES = ['email', 'push'] as const
+export type NotificationType = (typeof NOTIFICATION_TYPES)[number]
+
+/** What became of a delivery. One of these is a notification's current status. */
+export const DELIVERY_STATUSES = [
+  'pending',
+  'sent',
+  'deferred',
+  'delivered',
+  'failed',
+  'bounced',
+  'suppressed',
+  'complained',
+] as const
+export type DeliveryStatus = (typeof DELIVERY_STATUSES)[number]
+
+/** What the recipient did. Kept as times beside the current status, never as the status. */
+export const ENGAGEMENTS = ['opened', 'clicked', 'unsubscribed'] as const
+export type Engagement = (typeof ENGAGEMENTS)[number]
+
+export const STATUSES = [...DELIVERY_STATUSES, ...ENGAGEMENTS] as const
+export type Status = (typeof STATUSES)[number]
+
+/** Statuses that say nothing without the reason. */
+export const STATUSES_WITH_ERROR: readonly Status[] = ['failed', 'bounced']
+
+export const LIMITS = {
+  /** Most events in one job, and in one batch request. */
+  envelopeEvents: 500,
+  notificationIdLength: 255,
+  eventIdLength: 128,
+  errorLength: 4096,
+  errorCodeLength: 128,
+  providerLength: 128,
+  metadataBytes: 4096,
+  /** PostgreSQL `integer`. */
+  int: 2_147_483_647,
+  /** How far ahead of the server's clock a producer's timestamp may be, in milliseconds. */
+  timestampAheadMs: 24 * 60 * 60 * 1000,
+} as const
+
+const ERROR_CLASSES = ['transient', 'permanent', 'config'] as const
+export type ErrorClass = (typeof ERROR_CLASSES)[number]
+
+const text = (max: number) => z.string().min(1).max(max)
+
+/** Text as a producer gives it, or its parts when the provider's answer was understood. */
+export const deliveryErrorSchema = z.union([
+  text(LIMITS.errorLength),
+  z.object({
+    code: text(LIMITS.errorCodeLength).optional(),
+    class: z.enum(ERROR_CLASSES).optional(),
+    message: text(LIMITS.errorLength),
+  }),
+])
+export type DeliveryError = z.infer<typeof deliveryErrorSchema>
+
+const OLDEST_TIMESTAMP = Date.UTC(1970, 0, 1)
+
+/** ISO 8601 with an offset, from 1970 to a day ahead of now; kept in UTC with milliseconds. */
+export const timestampSchema = z.iso
+  .datetime({ offset: true, error: 'Use ISO 8601 with an offset, for example 2026-01-31T12:00:00Z.' })
+  .refine(
+    (value) => {
+      const time = Date.parse(value)
+      return time >= OLDEST_TIMESTAMP && time <= Date.now() + LIMITS.timestampAheadMs
+    },
+    { error: 'The timestamp must be after 1970 and at most 24 hours ahead.' },
+  )
+  .transform((value) => new Date(value).toISOString())
+
+export const userIdSchema = z.guid({ error: 'Use a UUID.' }).transform((value) => value.toLowerCase())
+
+export const metadataSchema = z
+  .record(z.string(), z.unknown())
+  .refine((value) => Buffer.byteLength(JSON.stringify(value)) <= LIMITS.metadataBytes, {
+    error: `Metadata must be at most ${LIMITS.metadataBytes} bytes of JSON.`,
+  })
+
+const reportFields = {
+  notification_id: text(LIMITS.notificationIdLength),
+  status: z.enum(STATUSES),
+  user_id: userIdSchema.optional(),
+  error: deliveryErrorSchema.nullish().transform((value) => value ?? undefined),
+  timestamp: timestampSchema.optional(),
+  event_id: text(LIMITS.eventIdLength).optional(),
+  attempt: z.int().min(0).max(LIMITS.int).optional(),
+  provider: text(LIMITS.providerLength).optional(),
+  provider_message_id: text(LIMITS.notificationIdLength).optional(),
+  metadata: metadataSchema.optional(),
+}
+
+const requiresError = (report: { status: Status; error?: unknown }) =>
+  report.error !== undefined || !STATUSES_WITH_ERROR.includes(report.status)
+const missingError = {
+  path: ['error'],
+  error: 'This status requires an error.',
+  params: { code: 'missing_error' },
+}
+
+/**
+ * A status as a producer reports it: the body of POST /api/v1/{type}/status/. Unknown fields are dropped:
+ * producers evolve before we do.
+ */
+export const statusReportSchema = z.object(reportFields).refine(requiresError, missingError)
+export type StatusReport = z.infer<typeof statusReportSchema>
+
+/**
+ * An accepted event, as it travels through the queue and is stored. `id` is fixed before the first enqueue
+ * and is the only thing that tells two deliveries of one event from two events.
+ */
+export const statusEventSchema = z
+  .object({
+    ...reportFields,
+    id: z.guid().transform((value) => value.toLowerCase()),
+    notification_type: z.enum(NOTIFICATION_TYPES),
+    /** Name of the service key that reported it. */
+    source: text(LIMITS.notificationIdLength),
+    received_at: z.iso.datetime({ offset: true }),
+    /** When it happened: the producer's time, or received_at. An accepted time stays accepted. */
+    timestamp: z.iso.datetime({ offset: true }),
+    /** Digest of the content behind an idempotency key: tells a repeat from a conflict. */
+    content_hash: z
+      .string()
+      .regex(/^[0-9a-f]{32}$/)
+      .optional(),
+    /** How often an operator sent it from the dead letters back to the queue. */
+    redrives: z.int().min(1).optional(),
+  })
+  .refine(requiresError, missingError)
+  // A job may come from a producer in any language: what PostgreSQL cannot store is refused here.
+  .refine((event) => findUnsafeJson(event) === undefined, { error: 'Text holds NUL or invalid Unicode.' })
+export type StatusEvent = z.infer<typeof statusEventSchema>
+
+/** A job's data. `events` are parsed one by one: a bad event must not fail its neighbours. */
+export const envelopeSchema = z.object({
+  v: z.literal(1),
+  events: z.array(z.unknown()).min(1).max(LIMITS.envelopeEvents),
+})
+
+export interface Envelope {
+  v: 1
+  events: StatusEvent[]
+}

@@ -1,0 +1,62 @@
+import { z } from 'zod'
+
+export const preferencesSchema = z.strictObject({ email: z.boolean(), push: z.boolean() })
+export type Preferences = z.infer<typeof preferencesSchema>
+
+export const PASSWORD_LENGTH = { min: 8, max: 1024 } as const
+export const NAME_MAX_LENGTH = 255
+export const PUSH_TOKEN_MAX_LENGTH = 4096
+
+/**
+ * A plain ASCII address of at most 254 characters, in lower case: two people never differ only by case.
+ * Quoted local parts and non-ASCII are refused rather than guessed at.
+ */
+export const emailSchema = z
+  .string()
+  .max(254, { error: 'Use at most 254 characters.' })
+  .pipe(z.email({ error: 'Use a plain e-mail address.' }))
+  .transform((value) => value.toLowerCase())
+
+const nameSchema = z.string().trim().min(1).max(NAME_MAX_LENGTH)
+const pushTokenSchema = z.string().min(1).max(PUSH_TOKEN_MAX_LENGTH).nullable()
+
+export const newPasswordSchema = z
+  .string()
+  .min(PASSWORD_LENGTH.min, { error: `Use at least ${PASSWORD_LENGTH.min} characters.` })
+  .max(PASSWORD_LENGTH.max, { error: `Use at most ${PASSWORD_LENGTH.max} characters.` })
+
+export const registrationSchema = z.strictObject({
+  name: nameSchema,
+  email: emailSchema,
+  password: newPasswordSchema,
+  push_token: pushTokenSchema.optional(),
+  preferences: preferencesSchema.partial().optional(),
+})
+export type Registration = z.infer<typeof registrationSchema>
+
+export const credentialsSchema = z.strictObject({
+  email: z.string().max(1024),
+  password: z.string().max(PASSWORD_LENGTH.max),
+})
+export type Credentials = z.infer<typeof credentialsSchema>
+
+export const userUpdateSchema = z
+  .strictObject({
+    name: nameSchema,
+    push_token: pushTokenSchema,
+    preferences: preferencesSchema.partial(),
+  })
+  .partial()
+export type UserUpdate = z.infer<typeof userUpdateSchema>
+
+/** A user as the API shows it. Times are ISO 8601. */
+export const userSchema = z.object({
+  id: z.guid(),
+  name: z.string(),
+  email: z.string(),
+  push_token: z.string().nullable(),
+  preferences: preferencesSchema,
+  created_at: z.string(),
+  updated_at: z.string(),
+})
+export type User = z.infer<typeof userSchema>
