@@ -41,7 +41,8 @@ export function classifyFailure(error: unknown): FailureClass {
     return 'transient'
   }
   if (code !== undefined && OUTAGE_ERRNOS.has(code)) return 'outage'
-  if (error instanceof AggregateError) return error.errors.some((e) => classifyFailure(e) === 'outage') ? 'outage' : 'transient'
+  if (error instanceof AggregateError)
+    return error.errors.some((e) => classifyFailure(e) === 'outage') ? 'outage' : 'transient'
   return isDriverConnectionError(unwrap(error)) ? 'outage' : 'transient'
 }
 

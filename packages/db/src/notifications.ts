@@ -63,7 +63,10 @@ export async function listUserEvents(
     filter.from && gte(t.timestamp, filter.from),
     filter.to && lte(t.timestamp, filter.to),
     page.after &&
-      or(lt(t.timestamp, page.after.timestamp), and(eq(t.timestamp, page.after.timestamp), lt(t.id, page.after.id))),
+      or(
+        lt(t.timestamp, page.after.timestamp),
+        and(eq(t.timestamp, page.after.timestamp), lt(t.id, page.after.id)),
+      ),
   ]
   const rows = await db.orm
     .select()
@@ -93,7 +96,11 @@ function toStoredEvent(row: typeof notificationStatus.$inferSelect): StoredEvent
   }
 }
 
-function toError(message: string | null, code: string | null, errorClass: string | null): DeliveryError | null {
+function toError(
+  message: string | null,
+  code: string | null,
+  errorClass: string | null,
+): DeliveryError | null {
   if (message === null) return null
   if (code === null && errorClass === null) return message
   return { ...(code && { code }), ...(errorClass && { class: errorClass as ErrorClass }), message }

@@ -126,6 +126,9 @@ function errorParts(error: DeliveryError | undefined) {
 
 /** Which of these events are rows already. Ids, any number. */
 export async function findStoredIds(pool: pg.Pool, ids: readonly string[]): Promise<Set<string>> {
-  const found = await pool.query<{ id: string }>('SELECT id FROM notification_status WHERE id = ANY($1::uuid[])', [ids])
+  const found = await pool.query<{ id: string }>(
+    'SELECT id FROM notification_status WHERE id = ANY($1::uuid[])',
+    [ids],
+  )
   return new Set(found.rows.map((row) => row.id))
 }

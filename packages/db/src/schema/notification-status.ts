@@ -4,7 +4,10 @@ import { bytea, instant } from './columns.ts'
 import { users } from './users.ts'
 
 export const notificationType = pgEnum('notification_type', NOTIFICATION_TYPES)
-export const notificationStatusName = pgEnum('notification_status_name', [...DELIVERY_STATUSES, ...ENGAGEMENTS])
+export const notificationStatusName = pgEnum('notification_status_name', [
+  ...DELIVERY_STATUSES,
+  ...ENGAGEMENTS,
+])
 
 /** One row per event, for ever. Fixed-width columns first: fewer bytes lost to alignment. */
 export const notificationStatus = pgTable(

@@ -1,0 +1,113 @@
+import type { IQueueBackend, Processor, QueueOptions, WorkerOptions } from 'bullmq'
+import { createPostgresBackend, Queue, runMigrations, Worker } from 'bullmq'
+import { Redis } from 'ioredis'
+import pg from 'pg'
+
+/** Where the queues live. The same code runs on both; docs/queue-backends.md says what differs. */
+export type QueueBackend =
+  | { kind: 'redis'; url: string /** Namespace of every key. */; prefix: string }
+  | { kind: 'postgres'; url: string /** PostgreSQL schema of BullMQ's tables. */; schema: string }
+
+export type JobQueue<Data> = Queue<Data, void, string, Data, void, string, IQueueBackend>
+export type JobWorker<Data> = Worker<Data, void, string, IQueueBackend>
+
+/**
+ * How a Redis connection behaves when Redis does not answer:
+ * - `fail-fast`: for requests that have somewhere else to go;
+ * - `patient`: for workers and operators, who can wait.
+ */
+export type ConnectionMode = 'fail-fast' | 'patient'
+
+/** A command that takes longer has failed, for a caller that cannot wait. In milliseconds. */
+const FAIL_FAST_COMMAND_TIMEOUT_MS = 300
+const RECONNECT_CAP_MS = 1_000
+
+const retryStrategy = (attempt: number) => Math.min(attempt * 50, RECONNECT_CAP_MS)
+
+/** Opens a Redis connection. It connects by itself and reconnects within a second, for ever. */
+export function openRedis(url: string, mode: ConnectionMode, onError: (error: Error) => void): Redis {
+  const redis = new Redis(url, {
+    retryStrategy,
+    connectTimeout: 2_000,
+    ...(mode === 'fail-fast'
+      ? { enableOfflineQueue: false, maxRetriesPerRequest: 1, commandTimeout: FAIL_FAST_COMMAND_TIMEOUT_MS }
+      : { maxRetriesPerRequest: null }),
+  })
+  redis.on('error', onError)
+  return redis
+}
+
+export interface OpenQueueOptions extends Pick<QueueOptions, 'defaultJobOptions' | 'streams'> {
+  onError(error: Error): void
+}
+
+/**
+ * A queue on an open Redis connection, or on PostgreSQL. With Redis the connection stays the caller's to
+ * close. Wait for the connection to be ready first: a Queue built while Redis is away may stay deaf.
+ */
+export function openQueue<Data>(
+  name: string,
+  backend: QueueBackend,
+  redis: Redis | undefined,
+  { onError, ...options }: OpenQueueOptions,
+): JobQueue<Data> {
+  const queue: unknown =
+    backend.kind === 'redis'
+      ? new Queue<Data>(name, { ...options, connection: requireRedis(redis), prefix: backend.prefix })
+      : new Queue(name, { ...options, connection: postgresConnection(backend) }, createPostgresBackend)
+  const opened = queue as JobQueue<Data>
+  opened.on('error', onError)
+  return opened
+}
+
+export type OpenWorkerOptions = Omit<WorkerOptions, 'connection' | 'prefix'>
+
+/** A worker with connections of its own; `close()` closes them. Handle its `error` event. */
+export function openWorker<Data>(
+  name: string,
+  backend: QueueBackend,
+  processor: Processor<Data, void, string>,
+  options: OpenWorkerOptions,
+): JobWorker<Data> {
+  const worker: unknown =
+    backend.kind === 'redis'
+      ? new Worker<Data, void, string>(name, processor, {
+          ...options,
+          connection: { url: backend.url, maxRetriesPerRequest: null, retryStrategy },
+          prefix: backend.prefix,
+        })
+      : new Worker(
+          name,
+          processor,
+          { ...options, connection: postgresConnection(backend) },
+          createPostgresBackend,
+        )
+  return worker as JobWorker<Data>
+}
+
+/** Creates or upgrades the tables of the PostgreSQL backend; nothing to do for Redis. */
+export async function prepareQueueBackend(backend: QueueBackend): Promise<void> {
+  if (backend.kind === 'redis') return
+  const client = new pg.Client({ connectionString: backend.url })
+  await client.connect()
+  try {
+    await runMigrations(client, backend.schema)
+  } finally {
+    await client.end()
+  }
+}
+
+function postgresConnection(backend: { url: string; schema: string }) {
+  return {
+    connectionString: backend.url,
+    schema: backend.schema,
+    max: 8,
+    connectionTimeoutMillis: 2_000,
+    keepAlive: true,
+  }
+}
+
+function requireRedis(redis: Redis | undefined): Redis {
+  if (redis === undefined) throw new Error('The Redis backend needs an open connection')
+  return redis
+}

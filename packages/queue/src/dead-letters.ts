@@ -1,0 +1,73 @@
+import { createHash } from 'node:crypto'
+import type { DeadLetter, DeadLetterReason } from '@tidings/shared/dead-letter'
+import type { JobQueue } from './backend.ts'
+import { DEAD_LETTER_JOB, DEAD_LETTER_JOB_OPTIONS } from './policy.ts'
+
+export type DeadLetterQueue = JobQueue<DeadLetter>
+
+/** What is known of an event at its death. */
+export interface Death {
+  /** The event's id; for an unreadable event, one derived from its job. */
+  eventId: string
+  event: unknown
+  reason: DeadLetterReason
+  error: { code: string; message: string }
+  attempts: number
+  firstFailedAt: Date
+  sourceJobId: string | null
+  redrives: number
+  /** Tells two conflicting contents under one event id apart. */
+  contentHash?: string | undefined
+}
+
+/**
+ * Writes dead letters; resolves when all are durable. Burying the same event again changes nothing, so it is
+ * safe to repeat after a crash.
+ */
+export async function buryEvents(queue: DeadLetterQueue, deaths: readonly Death[]): Promise<void> {
+  if (deaths.length === 0) return
+  const deadAt = new Date().toISOString()
+  await queue.addBulk(
+    deaths.map((death) => ({
+      name: DEAD_LETTER_JOB,
+      data: {
+        event: death.event,
+        reason: death.reason,
+        error: death.error,
+        fingerprint: fingerprintOf(death.reason, death.error),
+        attempts: death.attempts,
+        first_failed_at: death.firstFailedAt.toISOString(),
+        dead_at: deadAt,
+        source_job_id: death.sourceJobId,
+        redrives: death.redrives,
+      },
+      opts: { ...DEAD_LETTER_JOB_OPTIONS, jobId: deadLetterId(death) },
+    })),
+  )
+}
+
+/**
+ * `dead-<event id>`. A conflict shares its id with a stored event, and may share it with other conflicts:
+ * its content's digest keeps them apart.
+ */
+export function deadLetterId(death: Pick<Death, 'eventId' | 'reason' | 'contentHash'>): string {
+  const suffix = death.reason === 'conflict' && death.contentHash ? `-${death.contentHash.slice(0, 8)}` : ''
+  return `dead-${death.eventId}${suffix}`
+}
+
+/** Twelve hex digits, equal for errors that differ only in ids, numbers and quoted values. */
+export function fingerprintOf(reason: DeadLetterReason, error: { code: string; message: string }): string {
+  const normal = `${reason} ${error.code} ${normalizeMessage(error.message)}`
+  return createHash('sha256').update(normal).digest('hex').slice(0, 12)
+}
+
+/** The message with what varies from event to event taken out. */
+export function normalizeMessage(message: string): string {
+  return message
+    .replace(/[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}/gi, '<id>')
+    .replace(/"[^"]*"|'[^']*'/g, '<value>')
+    .replace(/\b[0-9a-f]{16,}\b/gi, '<id>')
+    .replace(/\d+(\.\d+)?/g, '<n>')
+    .replace(/\s+/g, ' ')
+    .trim()
+}
