@@ -1,0 +1,51 @@
+import type { StatusEvent } from '@tidings/shared/status-event'
+import type pg from 'pg'
+
+/** Keeps events for the worker to put on the queue; parking one twice is parking it once. */
+export async function parkEvents(pool: pg.Pool, events: readonly StatusEvent[], why: string): Promise<void> {
+  await pool.query(
+    `INSERT INTO parked_events (id, event, why)
+     SELECT e.id, e.event, $3 FROM unnest($1::uuid[], $2::jsonb[]) AS e(id, event) ON CONFLICT (id) DO NOTHING`,
+    [events.map((event) => event.id), events.map((event) => JSON.stringify(event)), why],
+  )
+}
+
+/**
+ * Hands the oldest parked events to `publish` and forgets them once it has succeeded. A crash in between
+ * publishes them again, which stores nothing twice.
+ *
+ * @returns how many were handed over.
+ */
+export async function unparkEvents(
+  pool: pg.Pool,
+  limit: number,
+  publish: (events: StatusEvent[]) => Promise<void>,
+): Promise<number> {
+  const client = await pool.connect()
+  let failure: Error | undefined
+  try {
+    await client.query('BEGIN')
+    const { rows } = await client.query<{ id: string; event: StatusEvent }>(
+      'SELECT id, event FROM parked_events ORDER BY parked_at LIMIT $1 FOR UPDATE SKIP LOCKED',
+      [limit],
+    )
+    if (rows.length > 0) {
+      await publish(rows.map((row) => row.event))
+      await client.query('DELETE FROM parked_events WHERE id = ANY($1::uuid[])', [rows.map((row) => row.id)])
+    }
+    await client.query('COMMIT')
+    return rows.length
+  } catch (error) {
+    failure = error instanceof Error ? error : new Error(String(error))
+    throw error
+  } finally {
+    // Destroying the connection also ends the transaction.
+    client.release(failure)
+  }
+}
+
+/** How many wait. */
+export async function countParkedEvents(pool: pg.Pool): Promise<number> {
+  const { rows } = await pool.query<{ count: string }>('SELECT count(*) FROM parked_events')
+  return Number(rows[0]?.count ?? 0)
+}

@@ -1,0 +1,52 @@
+import { errorMessage } from '@tidings/shared/errors'
+import type { Redis } from 'ioredis'
+
+/** A setting of the queue's store under which acknowledged events can be lost. */
+export interface DurabilityProblem {
+  setting: string
+  found: string
+  wanted: string
+  why: string
+}
+
+const WANTED = [
+  {
+    setting: 'appendonly',
+    wanted: 'yes',
+    why: 'without the append-only file a crash loses everything since the last snapshot',
+  },
+  {
+    setting: 'appendfsync',
+    wanted: 'always',
+    why: 'otherwise a crash of the machine loses up to a second of events',
+  },
+  {
+    setting: 'maxmemory-policy',
+    wanted: 'noeviction',
+    why: 'otherwise Redis deletes queued events when memory is short',
+  },
+] as const
+
+/**
+ * Compares Redis's settings with what the promise needs.
+ *
+ * @returns the problems; a Redis that does not show its settings is a problem of its own.
+ */
+export async function checkRedisDurability(redis: Redis): Promise<DurabilityProblem[]> {
+  const problems: DurabilityProblem[] = []
+  for (const { setting, wanted, why } of WANTED) {
+    const found = await readSetting(redis, setting)
+    if (found !== wanted) problems.push({ setting, found, wanted, why })
+  }
+  return problems
+}
+
+async function readSetting(redis: Redis, setting: string): Promise<string> {
+  try {
+    const reply: unknown = await redis.config('GET', setting)
+    return Array.isArray(reply) && typeof reply[1] === 'string' ? reply[1] : 'unknown'
+  } catch (error) {
+    // Managed Redis services often forbid CONFIG; then somebody has to look.
+    return `unknown (${errorMessage(error)})`
+  }
+}

@@ -1,0 +1,109 @@
+import { createHash } from 'node:crypto'
+import { identifyEvent } from '@tidings/shared/event-identity'
+import {
+  envelopeSchema,
+  NOTIFICATION_TYPES,
+  type StatusEvent,
+  statusEventSchema,
+  statusReportSchema,
+} from '@tidings/shared/status-event'
+import { z } from 'zod'
+
+/** What a job brought, event by event. */
+export interface OpenedEnvelope {
+  events: StatusEvent[]
+  invalid: InvalidEvent[]
+  failures: Record<string, EventFailure>
+}
+
+/** Something on the queue that is not an event. */
+export interface InvalidEvent {
+  id: string
+  raw: unknown
+  message: string
+}
+
+/** What went wrong with an event that is to be tried again; travels in the job's data. */
+export interface EventFailure {
+  code: string
+  message: string
+  /** ISO 8601. */
+  first_failed_at: string
+}
+
+/** The part of a job that is read. `timestamp` in milliseconds. */
+export interface EnvelopeJob {
+  id?: string | undefined
+  data: unknown
+  timestamp: number
+  queueName: string
+}
+
+const failuresSchema = z.record(
+  z.string(),
+  z.object({ code: z.string(), message: z.string(), first_failed_at: z.string() }),
+)
+
+/** What a producer without our library writes: a report that says its type, and may say its source. */
+const bareEventSchema = z.looseObject({
+  notification_type: z.enum(NOTIFICATION_TYPES),
+  source: z.string().min(1).max(255).default('queue'),
+})
+
+/**
+ * Reads a job's data: an envelope of events, or one bare event. Events are parsed one by one, so that a bad
+ * one spoils nothing else. The same job read again gives the same ids.
+ */
+export function openEnvelope(job: EnvelopeJob): OpenedEnvelope {
+  const envelope = envelopeSchema.safeParse(job.data)
+  const items = envelope.success ? envelope.data.events : [job.data]
+  const opened: OpenedEnvelope = { events: [], invalid: [], failures: readFailures(job.data) }
+  items.forEach((raw, index) => {
+    const key = `${job.queueName}/${job.id}/${job.timestamp}/${index}`
+    const event = readEvent(raw, key, job.timestamp)
+    if (event.success) opened.events.push(event.data)
+    else opened.invalid.push({ id: invalidEventId(raw, key), raw, message: event.message })
+  })
+  return opened
+}
+
+type ReadEvent = { success: true; data: StatusEvent } | { success: false; message: string }
+
+function readEvent(raw: unknown, key: string, jobTimestamp: number): ReadEvent {
+  if (typeof raw === 'object' && raw !== null && !('id' in raw)) return readBareEvent(raw, key, jobTimestamp)
+  const event = statusEventSchema.safeParse(raw)
+  return event.success ? event : { success: false, message: describe(event.error) }
+}
+
+function readBareEvent(raw: object, key: string, jobTimestamp: number): ReadEvent {
+  const head = bareEventSchema.safeParse(raw)
+  if (!head.success) return { success: false, message: describe(head.error) }
+  const report = statusReportSchema.safeParse(raw)
+  if (!report.success) return { success: false, message: describe(report.error) }
+  const event = identifyEvent(report.data, {
+    type: head.data.notification_type,
+    source: head.data.source,
+    receivedAt: new Date(jobTimestamp),
+    fallbackKey: key,
+  })
+  // Once more through the strict schema: it also refuses what PostgreSQL cannot hold.
+  const checked = statusEventSchema.safeParse(event)
+  return checked.success ? checked : { success: false, message: describe(checked.error) }
+}
+
+/** Where and what, without the values. */
+function describe(error: z.ZodError): string {
+  return error.issues.map((issue) => `${issue.path.join('.') || 'event'}: ${issue.message}`).join('; ')
+}
+
+function readFailures(data: unknown): Record<string, EventFailure> {
+  const found = z.object({ failures: failuresSchema }).safeParse(data)
+  return found.success ? found.data.failures : {}
+}
+
+/** The event's own id where it has a usable one, else one that the same job always gives. */
+function invalidEventId(raw: unknown, key: string): string {
+  const own = z.object({ id: z.guid() }).safeParse(raw)
+  if (own.success) return own.data.id.toLowerCase()
+  return createHash('sha256').update(key).digest('hex').slice(0, 32)
+}
