@@ -1,3 +1,4 @@
+import { ConfigError } from '@tidings/shared/env'
 import type { IQueueBackend, Processor, QueueOptions, WorkerOptions } from 'bullmq'
 import { createPostgresBackend, Queue, runMigrations, Worker } from 'bullmq'
 import { Redis } from 'ioredis'
@@ -7,6 +8,28 @@ import pg from 'pg'
 export type QueueBackend =
   | { kind: 'redis'; url: string /** Namespace of every key. */; prefix: string }
   | { kind: 'postgres'; url: string /** PostgreSQL schema of BullMQ's tables. */; schema: string }
+
+/** Schema of BullMQ's tables in PostgreSQL. */
+const POSTGRES_SCHEMA = 'bullmq'
+
+export interface QueueSettings {
+  DATABASE_URL: string
+  REDIS_URL?: string | undefined
+  QUEUE_BACKEND?: 'redis' | 'postgres' | undefined
+  QUEUE_PREFIX: string
+}
+
+/**
+ * The queue that an environment asks for: Redis where there is one, unless QUEUE_BACKEND says otherwise.
+ *
+ * @throws ConfigError when Redis is asked for and not given.
+ */
+export function queueBackendOf(env: QueueSettings): QueueBackend {
+  const kind = env.QUEUE_BACKEND ?? (env.REDIS_URL === undefined ? 'postgres' : 'redis')
+  if (kind === 'postgres') return { kind, url: env.DATABASE_URL, schema: POSTGRES_SCHEMA }
+  if (env.REDIS_URL === undefined) throw new ConfigError(['REDIS_URL: is needed when QUEUE_BACKEND is redis'])
+  return { kind, url: env.REDIS_URL, prefix: env.QUEUE_PREFIX }
+}
 
 export type JobQueue<Data> = Queue<Data, void, string, Data, void, string, IQueueBackend>
 export type JobWorker<Data> = Worker<Data, void, string, IQueueBackend>

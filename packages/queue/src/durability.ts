@@ -1,4 +1,6 @@
+import { ConfigError } from '@tidings/shared/env'
 import { errorMessage } from '@tidings/shared/errors'
+import type { Logger } from '@tidings/shared/log'
 import type { Redis } from 'ioredis'
 
 /** A setting of the queue's store under which acknowledged events can be lost. */
@@ -48,5 +50,21 @@ async function readSetting(redis: Redis, setting: string): Promise<string> {
   } catch (error) {
     // Managed Redis services often forbid CONFIG; then somebody has to look.
     return `unknown (${errorMessage(error)})`
+  }
+}
+
+/**
+ * Warns loudly, at start, of settings under which acknowledged events can be lost.
+ *
+ * @throws when `strict`, naming the settings.
+ */
+export async function warnAboutDurability(redis: Redis, strict: boolean, log: Logger): Promise<void> {
+  const problems = await checkRedisDurability(redis)
+  for (const { setting, found, wanted, why } of problems) {
+    log.warn({ setting, found, wanted }, `REDIS IS NOT DURABLE: set ${setting} to ${wanted}: ${why}`)
+  }
+  if (strict && problems.length > 0) {
+    const list = problems.map(({ setting, found, wanted }) => `${setting} is ${found}, needs ${wanted}`)
+    throw new ConfigError(list.map((text) => `STRICT_DURABILITY: Redis ${text}`))
   }
 }

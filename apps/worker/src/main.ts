@@ -1,0 +1,5 @@
+import { runMain } from '@tidings/shared/env'
+import { readWorkerEnv } from './env.ts'
+import { runWorker } from './run-worker.ts'
+
+await runMain(() => runWorker(readWorkerEnv()))

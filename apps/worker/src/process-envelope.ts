@@ -1,0 +1,130 @@
+import { buryEvents, type DeadLetterQueue, type Death } from '@tidings/queue/dead-letters'
+import { type EventFailure, openEnvelope } from '@tidings/queue/envelope'
+import type { StatusEvent } from '@tidings/shared/status-event'
+import { DelayedError, type Job } from 'bullmq'
+import type { BatchWriter, WriteError, WriteResult } from './batch-writer.ts'
+
+export interface EnvelopeContext {
+  writer: BatchWriter
+  deadLetters: DeadLetterQueue
+  /** Books events found already stored; resolves when that is durable. */
+  bookRepeats(repeats: { duplicate: number; redelivered: number }): Promise<void>
+  /** Called when the store was found away. */
+  onOutage(error: WriteError): void
+  count: EventCounters
+}
+
+/** Counters for metrics. */
+export interface EventCounters {
+  stored(events: number): void
+  duplicate(events: number): void
+  dead(reason: string): void
+  retried(events: number): void
+}
+
+/** How long a job waits that came while the store was away, in milliseconds. */
+const OUTAGE_DELAY_MS = 1_000
+
+/** Some events of a job are to be tried again. Its message is for people; the job's data says which events. */
+export class RetryEventsError extends Error {
+  constructor(events: number, first: WriteError) {
+    super(`${events} event(s) not stored: ${first.code} ${first.message}`)
+    this.name = 'RetryEventsError'
+  }
+}
+
+/**
+ * Runs one job: stores its events, buries those that never can be, and leaves in the job only those that may
+ * yet be. It returns, and so the job is removed, only after every event is a row or a dead letter.
+ *
+ * @throws DelayedError while the store is away (the job is back in the queue, no attempt is counted)
+ * @throws RetryEventsError when some events failed for now (BullMQ counts the attempt)
+ */
+export async function processEnvelope(
+  job: Job,
+  token: string | undefined,
+  context: EnvelopeContext,
+): Promise<void> {
+  const { events, invalid, failures } = openEnvelope(job)
+  const results = await writeEvents(events, job, context.writer)
+
+  const away = results.find((result) => result.outcome === 'outage')
+  if (away?.outcome === 'outage') {
+    context.onOutage(away.error)
+    await job.moveToDelayed(Date.now() + OUTAGE_DELAY_MS, token)
+    throw new DelayedError()
+  }
+
+  const deaths: Death[] = invalid.map((event) => ({
+    ...deathOf(job, failures[event.id]),
+    eventId: event.id,
+    event: event.raw,
+    reason: 'invalid_event',
+    error: { code: 'invalid_event', message: event.message },
+    redrives: 0,
+  }))
+  const retries: StatusEvent[] = []
+  const newFailures: Record<string, EventFailure> = {}
+  const first_failed_at = new Date().toISOString()
+  events.forEach((event, index) => {
+    const result = results[index]
+    if (result?.outcome === 'dead') {
+      deaths.push({
+        ...deathOf(job, failures[event.id]),
+        eventId: event.id,
+        event,
+        reason: result.reason,
+        error: result.error,
+        contentHash: event.content_hash,
+        redrives: event.redrives ?? 0,
+      })
+    } else if (result?.outcome === 'retry') {
+      retries.push(event)
+      newFailures[event.id] = { first_failed_at, ...failures[event.id], ...result.error }
+    }
+  })
+
+  await buryEvents(context.deadLetters, deaths)
+  for (const death of deaths) context.count.dead(death.reason)
+  await bookResults(results, job, context)
+
+  const [firstRetry] = retries
+  if (firstRetry === undefined) return
+  // Only what is left is tried again. Written before the attempt is counted: a crash in between repeats
+  // work, it loses none.
+  await job.updateData({ v: 1, events: retries, failures: newFailures })
+  context.count.retried(retries.length)
+  throw new RetryEventsError(retries.length, newFailures[firstRetry.id] ?? { code: 'unknown', message: '' })
+}
+
+/**
+ * A job that a worker has died with may hold an event that kills: its events are then written one by one, so
+ * that the neighbours are rows before the killer strikes again.
+ */
+async function writeEvents(events: StatusEvent[], job: Job, writer: BatchWriter): Promise<WriteResult[]> {
+  if (job.stalledCounter === 0) return Promise.all(events.map((event) => writer.write(event)))
+  const results: WriteResult[] = []
+  for (const event of events) results.push(await writer.writeAlone(event))
+  return results
+}
+
+function deathOf(job: Job, failure: EventFailure | undefined) {
+  return {
+    attempts: job.attemptsMade + 1,
+    firstFailedAt: failure ? new Date(failure.first_failed_at) : new Date(),
+    sourceJobId: job.id ?? null,
+  }
+}
+
+async function bookResults(results: WriteResult[], job: Job, context: EnvelopeContext): Promise<void> {
+  const stored = results.filter((result) => result.outcome === 'stored').length
+  const repeats = results.filter((result) => result.outcome === 'duplicate').length
+  context.count.stored(stored)
+  context.count.duplicate(repeats)
+  if (repeats === 0) return
+  // A job seen before brings its own rows back; those were accepted once, not twice.
+  const redelivery = job.attemptsStarted > 1
+  await context.bookRepeats(
+    redelivery ? { duplicate: 0, redelivered: repeats } : { duplicate: repeats, redelivered: 0 },
+  )
+}

@@ -1,0 +1,151 @@
+import { classifyFailure } from '@tidings/db/failure'
+import type { JobQueue } from '@tidings/queue/backend'
+import { buryEvents, type DeadLetterQueue, type Death } from '@tidings/queue/dead-letters'
+import { openEnvelope } from '@tidings/queue/envelope'
+import { MAX_STALLED_COUNT } from '@tidings/queue/policy'
+import { errorMessage } from '@tidings/shared/errors'
+import type { Logger } from '@tidings/shared/log'
+import type { Job } from 'bullmq'
+
+/**
+ * Makes dead letters of failed jobs. The failed set is the durable truth: whatever dies between a job's
+ * failure and its burial, the next sweep finds the job still there.
+ */
+export interface Sweeper {
+  /** Asks for a sweep soon; asking often is one sweep. */
+  request(): void
+  /** One sweep, now. @returns how many events were buried. */
+  sweep(): Promise<number>
+  close(): Promise<void>
+}
+
+export interface SweeperOptions {
+  queues: readonly JobQueue<unknown>[]
+  deadLetters: DeadLetterQueue
+  /** Which of these event ids are rows. */
+  findStored(ids: readonly string[]): Promise<Set<string>>
+  /** Runs the work in one process at a time; false when another one is at it. */
+  exclusively(work: () => Promise<void>): Promise<boolean>
+  /** Puts parked events on the queue; resolves to how many. */
+  unpark(): Promise<number>
+  onBuried(reason: string): void
+  log: Logger
+  intervalMs?: number
+}
+
+const PAGE = 50
+
+export function createSweeper(options: SweeperOptions): Sweeper {
+  const { queues, log, intervalMs = 3_000 } = options
+  let running: Promise<number> | undefined
+  let again = false
+  let closed = false
+
+  async function sweep(): Promise<number> {
+    let buried = 0
+    const failed = await Promise.all(queues.map((queue) => queue.getFailedCount()))
+    if (failed.some((jobs) => jobs > 0)) {
+      await options.exclusively(async () => {
+        for (const queue of queues) buried += await sweepQueue(queue, options)
+      })
+    }
+    while (!closed && (await options.unpark()) > 0);
+    return buried
+  }
+
+  function sweepOnce(): Promise<number> {
+    running ??= sweep().finally(() => {
+      running = undefined
+    })
+    return running
+  }
+
+  function request() {
+    if (closed || again) return
+    again = true
+    void (async () => {
+      await running?.catch(() => 0)
+      again = false
+      try {
+        if (!closed) await sweepOnce()
+      } catch (error) {
+        // Next time: the failed set keeps everything.
+        if (classifyFailure(error) !== 'outage') log.warn({ error: errorMessage(error) }, 'sweep failed')
+      }
+    })()
+  }
+
+  const timer = setInterval(request, intervalMs)
+  return {
+    request,
+    sweep: sweepOnce,
+    async close() {
+      closed = true
+      clearInterval(timer)
+      await running?.catch(() => 0)
+    },
+  }
+}
+
+async function sweepQueue(queue: JobQueue<unknown>, options: SweeperOptions): Promise<number> {
+  let buried = 0
+  for (;;) {
+    const jobs = await queue.getFailed(0, PAGE - 1)
+    const found = jobs.filter((job) => job !== undefined)
+    if (found.length === 0) return buried
+    for (const job of found) buried += await buryJob(job, options)
+  }
+}
+
+/** Buries each event of a failed job that is not a row, then removes the job. In that order. */
+async function buryJob(job: Job, options: SweeperOptions): Promise<number> {
+  const deaths = deathsOf(job)
+  const stored = await options.findStored(
+    deaths.filter((death) => isUuid(death.eventId)).map((death) => death.eventId),
+  )
+  const dead = deaths.filter((death) => !stored.has(death.eventId))
+  await buryEvents(options.deadLetters, dead)
+  await job.remove()
+  for (const death of dead) options.onBuried(death.reason)
+  options.log.warn({ jobId: job.id, events: dead.length, alreadyStored: stored.size }, 'failed job buried')
+  return dead.length
+}
+
+function deathsOf(job: Job): Death[] {
+  const { events, invalid, failures } = openEnvelope(job)
+  const stalled = job.stalledCounter > MAX_STALLED_COUNT
+  const base = {
+    attempts: stalled ? job.attemptsStarted : job.attemptsMade,
+    sourceJobId: job.id ?? null,
+  }
+  const failedAt = new Date(job.finishedOn ?? job.timestamp)
+  const jobError = { code: stalled ? 'stalled' : 'failed', message: job.failedReason ?? 'The job failed.' }
+  return [
+    ...events.map((event): Death => {
+      const failure = failures[event.id]
+      return {
+        ...base,
+        eventId: event.id,
+        event,
+        reason: stalled ? 'stalled' : 'retries_exhausted',
+        error: failure && !stalled ? { code: failure.code, message: failure.message } : jobError,
+        firstFailedAt: failure ? new Date(failure.first_failed_at) : failedAt,
+        contentHash: event.content_hash,
+        redrives: event.redrives ?? 0,
+      }
+    }),
+    ...invalid.map(
+      (event): Death => ({
+        ...base,
+        eventId: event.id,
+        event: event.raw,
+        reason: 'invalid_event',
+        error: { code: 'invalid_event', message: event.message },
+        firstFailedAt: failedAt,
+        redrives: 0,
+      }),
+    ),
+  ]
+}
+
+const isUuid = (id: string) => id.length === 36

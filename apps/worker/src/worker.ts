@@ -1,0 +1,169 @@
+import type { Database } from '@tidings/db/database'
+import { bookRepeats } from '@tidings/db/ingest-accounts'
+import { unparkEvents } from '@tidings/db/parked-events'
+import { findStoredIds } from '@tidings/db/status-events'
+import {
+  type JobQueue,
+  type JobWorker,
+  openQueue,
+  openRedis,
+  openWorker,
+  type QueueBackend,
+} from '@tidings/queue/backend'
+import type { DeadLetterQueue } from '@tidings/queue/dead-letters'
+import {
+  DEAD_LETTER_QUEUE,
+  ENVELOPE_JOB,
+  ENVELOPE_JOB_OPTIONS,
+  LOCK_DURATION_MS,
+  MAX_STALLED_COUNT,
+  STALLED_INTERVAL_MS,
+  shardNames,
+} from '@tidings/queue/policy'
+import { throttledWarning } from '@tidings/queue/status-events'
+import type { DeadLetter } from '@tidings/shared/dead-letter'
+import type { Lifecycle } from '@tidings/shared/lifecycle'
+import type { Logger } from '@tidings/shared/log'
+import type { Redis } from 'ioredis'
+import { createBatchWriter, type Store } from './batch-writer.ts'
+import { withSweepLock } from './locks.ts'
+import { createOutageGate } from './outage-gate.ts'
+import { type EventCounters, processEnvelope } from './process-envelope.ts'
+import { createSweeper } from './sweeper.ts'
+import { startWatchdog } from './watchdog.ts'
+
+export interface StatusWorkerOptions {
+  db: Database
+  backend: QueueBackend
+  shards: number
+  /** Jobs run at once, over all shards. */
+  concurrency: number
+  /** Writes a batch; a parameter so that fault tests can break it. */
+  store: Store
+  lanes: number
+  /** Account on which repeats are booked. */
+  accountId: string
+  count: EventCounters
+  lifecycle: Lifecycle
+  log: Logger
+  /** Called when the queue has work and this worker takes none: only a new process helps. */
+  onWedged(): void
+}
+
+export interface StatusWorker {
+  readonly queues: readonly JobQueue<unknown>[]
+  readonly deadLetters: DeadLetterQueue
+  /** False while jobs are not taken because PostgreSQL is away. */
+  readonly isTakingJobs: boolean
+}
+
+/**
+ * Starts taking jobs once the queue's store is reachable, and registers the release of everything it opens.
+ */
+export async function startStatusWorker(options: StatusWorkerOptions): Promise<StatusWorker> {
+  const { db, backend, lifecycle, log } = options
+  const onError = throttledWarning(log, 'queue')
+  const redis = backend.kind === 'redis' ? await connectRedis(backend.url, onError) : undefined
+  lifecycle.onRelease('redis', () => redis?.disconnect())
+
+  const open = <Data>(name: string) => openQueue<Data>(name, backend, redis, { onError })
+  const queues = shardNames(options.shards).map((name) => open<unknown>(name))
+  const deadLetters = open<DeadLetter>(DEAD_LETTER_QUEUE)
+  lifecycle.onRelease('queues', async () => {
+    await Promise.allSettled([...queues, deadLetters].map((queue) => queue.close()))
+  })
+
+  const writer = createBatchWriter({ store: options.store, lanes: options.lanes })
+  lifecycle.onRelease('writer', () => writer.drain())
+
+  const workers: JobWorker<unknown>[] = []
+  const gate = createOutageGate({
+    log,
+    probe: () => probeWritable(db),
+    pause: async () => void (await Promise.all(workers.map((worker) => worker.pause(true)))),
+    resume: async () => void (await Promise.all(workers.map((worker) => worker.resume()))),
+  })
+  const sweeper = createSweeper({
+    queues,
+    deadLetters,
+    log,
+    findStored: (ids) => findStoredIds(db.pool, ids),
+    exclusively: (work) => withSweepLock(db.pool, work),
+    unpark: () =>
+      unparkEvents(db.pool, 500, async (events) => {
+        await queues[0]?.add(ENVELOPE_JOB, { v: 1, events }, ENVELOPE_JOB_OPTIONS)
+      }),
+    onBuried: (reason) => options.count.dead(reason),
+  })
+  lifecycle.onRelease('sweeper', () => sweeper.close())
+
+  const context = {
+    writer,
+    deadLetters,
+    bookRepeats: (repeats: { duplicate: number; redelivered: number }) =>
+      bookRepeats(db.pool, options.accountId, repeats),
+    onOutage: gate.report,
+    count: options.count,
+  }
+  const concurrency = Math.max(1, Math.ceil(options.concurrency / queues.length))
+  for (const queue of queues) {
+    const worker = openWorker<unknown>(
+      queue.name,
+      backend,
+      (job, token) => processEnvelope(job, token, context),
+      {
+        concurrency,
+        lockDuration: LOCK_DURATION_MS,
+        stalledInterval: STALLED_INTERVAL_MS,
+        maxStalledCount: MAX_STALLED_COUNT,
+        // After a connection error BullMQ would wait 15 s before it looks again.
+        runRetryDelay: 1_000,
+      },
+    )
+    worker.on('error', onError)
+    worker.on('failed', (job) => {
+      if (job?.finishedOn !== undefined) sweeper.request()
+    })
+    worker.on('stalled', (jobId) => log.warn({ jobId }, 'job taken over from a dead worker'))
+    workers.push(worker)
+  }
+  // Registered last, released first: no new jobs, then the ones in flight end.
+  lifecycle.onRelease('workers', async () => {
+    gate.close()
+    await Promise.all(workers.map((worker) => worker.close()))
+  })
+  const stopWatchdog = startWatchdog({ queues, isPaused: () => gate.isOpen, onWedged: options.onWedged, log })
+  lifecycle.onRelease('watchdog', stopWatchdog)
+  sweeper.request()
+
+  return {
+    queues,
+    deadLetters,
+    get isTakingJobs() {
+      return !gate.isOpen
+    },
+  }
+}
+
+/** Rejects unless a new connection could write: a standby or read-only server answers SELECT 1 as well. */
+async function probeWritable(db: Database): Promise<void> {
+  const client = await db.pool.connect()
+  let failure: Error | undefined
+  try {
+    const { rows } = await client.query<{ transaction_read_only: string }>('SHOW transaction_read_only')
+    if (rows[0]?.transaction_read_only !== 'off') throw new Error('The server is read-only')
+  } catch (error) {
+    failure = error instanceof Error ? error : new Error(String(error))
+    throw failure
+  } finally {
+    // A connection keeps the read-only default it was opened with: after a failure it is not used again.
+    client.release(failure)
+  }
+}
+
+/** Resolves when Redis has answered for the first time: a Queue built earlier may stay deaf. */
+async function connectRedis(url: string, onError: (error: Error) => void): Promise<Redis> {
+  const redis = openRedis(url, 'patient', onError)
+  await redis.ping()
+  return redis
+}
