@@ -1,11 +1,11 @@
 import { openDatabase } from '@tidings/db/database'
-import { mergeOldAccounts, openIngestAccount } from '@tidings/db/ingest-accounts'
+import { createIngestAccount, mergeOldAccounts } from '@tidings/db/ingest-accounts'
 import { storeStatusEvents } from '@tidings/db/status-events'
 import { openRedis, type QueueBackend, queueBackendOf } from '@tidings/queue/backend'
 import { warnAboutDurability } from '@tidings/queue/durability'
 import { throttledWarning } from '@tidings/queue/status-events'
 import { errorMessage } from '@tidings/shared/errors'
-import { createLifecycle, exitOnSignal, type Lifecycle } from '@tidings/shared/lifecycle'
+import { createLifecycle, exitOnSignal } from '@tidings/shared/lifecycle'
 import { createLogger, type Logger } from '@tidings/shared/log'
 import type { Store } from './batch-writer.ts'
 import type { WorkerEnv } from './env.ts'
@@ -15,7 +15,6 @@ import { startStatusWorker } from './worker.ts'
 
 /** Statements on their way at once; each has a connection and an account of its own. */
 const LANES = 2
-const RETRY_MS = 500
 
 export interface RunWorkerHooks {
   /** Wraps the store: fault tests break it here, in a process that is otherwise the real one. */
@@ -48,12 +47,10 @@ export async function runWorker(env: WorkerEnv, hooks: RunWorkerHooks = {}): Pro
 
   const backend = queueBackendOf(env)
   await checkDurability(backend, env.STRICT_DURABILITY, log)
-  const accounts = await untilDatabaseAnswers(log, lifecycle, async () => {
-    await mergeOldAccounts(db.pool)
-    return Promise.all(Array.from({ length: LANES }, () => openIngestAccount(db.pool, 'worker')))
-  })
-  const account = (lane: number) => accounts[lane] ?? ''
-  const store: Store = (events, lane) => storeStatusEvents(db.pool, events, { processId: account(lane) })
+  // Two statements at once must not wait for one account's row.
+  const accounts = Array.from({ length: LANES }, () => createIngestAccount('worker'))
+  const accountOf = (lane: number) => accounts[lane] ?? createIngestAccount('worker')
+  const store: Store = (events, lane) => storeStatusEvents(db.pool, events, accountOf(lane))
 
   worker = await startStatusWorker({
     db,
@@ -62,12 +59,16 @@ export async function runWorker(env: WorkerEnv, hooks: RunWorkerHooks = {}): Pro
     concurrency: env.WORKER_CONCURRENCY,
     store: hooks.wrapStore?.(store) ?? store,
     lanes: LANES,
-    accountId: account(0),
+    account: accountOf(0),
     count,
     lifecycle,
     log,
     onWedged: () => log.flush(() => process.exit(70)),
   })
+  // Housekeeping that may as well happen at the next start.
+  mergeOldAccounts(db.pool).catch((error: unknown) =>
+    log.debug({ error: errorMessage(error) }, 'accounts not merged'),
+  )
   log.info({ queue: backend.kind, shards: env.QUEUE_SHARDS, port: env.WORKER_PORT }, 'taking jobs')
 }
 
@@ -78,27 +79,5 @@ async function checkDurability(backend: QueueBackend, strict: boolean, log: Logg
     await warnAboutDurability(redis, strict, log)
   } finally {
     redis.disconnect()
-  }
-}
-
-/** A worker that starts before its database waits for it instead of dying in a loop. */
-async function untilDatabaseAnswers<T>(
-  log: Logger,
-  lifecycle: Lifecycle,
-  work: () => Promise<T>,
-): Promise<T> {
-  let stopped = false
-  lifecycle.onRelease('start-up', () => {
-    stopped = true
-  })
-  const warn = throttledWarning(log, 'first contact with PostgreSQL', 5_000)
-  for (;;) {
-    try {
-      return await work()
-    } catch (error) {
-      if (stopped) throw new Error(`Stopped while waiting for PostgreSQL: ${errorMessage(error)}`)
-      warn(error)
-      await new Promise((resolve) => setTimeout(resolve, RETRY_MS))
-    }
   }
 }

@@ -1,5 +1,5 @@
 import type { Database } from '@tidings/db/database'
-import { bookRepeats } from '@tidings/db/ingest-accounts'
+import { bookRepeats, type IngestAccount } from '@tidings/db/ingest-accounts'
 import { unparkEvents } from '@tidings/db/parked-events'
 import { findStoredIds } from '@tidings/db/status-events'
 import {
@@ -42,7 +42,7 @@ export interface StatusWorkerOptions {
   store: Store
   lanes: number
   /** Account on which repeats are booked. */
-  accountId: string
+  account: IngestAccount
   count: EventCounters
   lifecycle: Lifecycle
   log: Logger
@@ -101,7 +101,7 @@ export async function startStatusWorker(options: StatusWorkerOptions): Promise<S
     writer,
     deadLetters,
     bookRepeats: (repeats: { duplicate: number; redelivered: number }) =>
-      bookRepeats(db.pool, options.accountId, repeats),
+      bookRepeats(db.pool, options.account, repeats),
     onOutage: gate.report,
     count: options.count,
   }

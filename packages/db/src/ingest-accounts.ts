@@ -9,35 +9,40 @@ export interface IngestTotals {
   redelivered: number
 }
 
-/** Opens an account for a process or one of its lanes. @returns its id. */
-export async function openIngestAccount(pool: pg.Pool, role: 'api' | 'worker'): Promise<string> {
-  const processId = uuidv7()
-  await pool.query('INSERT INTO ingest_accounts (process_id, role) VALUES ($1, $2)', [processId, role])
-  return processId
+/** A process, or one of its lanes, on whose account events are booked. */
+export interface IngestAccount {
+  id: string
+  role: 'api' | 'worker'
+}
+
+/** A new account. It is in the database from the first booking on. */
+export function createIngestAccount(role: IngestAccount['role']): IngestAccount {
+  return { id: uuidv7(), role }
 }
 
 /**
  * Writes how much a process has accepted since it started. The total, not a difference: repeating it is
- * harmless. Creates the account if the database was away when the process started.
+ * harmless.
  */
-export async function bookAccepted(pool: pg.Pool, processId: string, accepted: number): Promise<void> {
+export async function bookAccepted(pool: pg.Pool, account: IngestAccount, accepted: number): Promise<void> {
   await pool.query(
-    `INSERT INTO ingest_accounts (process_id, role, accepted) VALUES ($1, 'api', $2)
+    `INSERT INTO ingest_accounts (process_id, role, accepted) VALUES ($1, $2, $3)
      ON CONFLICT (process_id) DO UPDATE SET accepted = excluded.accepted, updated_at = now()`,
-    [processId, accepted],
+    [account.id, account.role, accepted],
   )
 }
 
 /** Adds what was found already stored: as a repeat by the producer, or in a job that was delivered again. */
 export async function bookRepeats(
   pool: pg.Pool,
-  processId: string,
+  account: IngestAccount,
   repeats: { duplicate: number; redelivered: number },
 ): Promise<void> {
   await pool.query(
-    `UPDATE ingest_accounts SET duplicate = duplicate + $2, redelivered = redelivered + $3, updated_at = now()
-     WHERE process_id = $1`,
-    [processId, repeats.duplicate, repeats.redelivered],
+    `INSERT INTO ingest_accounts (process_id, role, duplicate, redelivered) VALUES ($1, $2, $3, $4)
+     ON CONFLICT (process_id) DO UPDATE SET duplicate = ingest_accounts.duplicate + excluded.duplicate,
+       redelivered = ingest_accounts.redelivered + excluded.redelivered, updated_at = now()`,
+    [account.id, account.role, repeats.duplicate, repeats.redelivered],
   )
 }
 

@@ -1,13 +1,9 @@
 import type { DeliveryError, StatusEvent } from '@tidings/shared/status-event'
 import type pg from 'pg'
+import type { IngestAccount } from './ingest-accounts.ts'
 
 /** What became of each event of a batch that could be written. */
 export type StoreOutcome = 'stored' | 'duplicate' | 'conflict' | 'unknown_user'
-
-/** Whose account the rows are booked on; see the table ingest_accounts. */
-export interface StoreOptions {
-  processId: string
-}
 
 // One statement for any batch size: a prepared plan, one parse, one round trip. An event of a user who does
 // not exist is left out here instead of failing its neighbours; the foreign key still guards the race.
@@ -27,8 +23,8 @@ WITH event AS (
   ON CONFLICT (id) DO NOTHING
   RETURNING id
 ), booked AS (
-  UPDATE ingest_accounts SET stored = stored + (SELECT count(*) FROM stored), updated_at = now()
-  WHERE process_id = $18
+  INSERT INTO ingest_accounts (process_id, role, stored) SELECT $18, $19, count(*) FROM stored
+  ON CONFLICT (process_id) DO UPDATE SET stored = ingest_accounts.stored + excluded.stored, updated_at = now()
 )
 SELECT id FROM stored`
 
@@ -38,21 +34,21 @@ const FIND_USERS = `SELECT id FROM users WHERE id = ANY($1::uuid[])`
 /**
  * Stores a batch in one statement, whole or not at all, and says what became of each event, in order.
  * Storing an event again changes nothing: the same content is a `duplicate`, other content under the same
- * idempotency key a `conflict`.
+ * idempotency key a `conflict`. The rows are booked on the account in the same transaction.
  *
  * @throws whatever PostgreSQL says; classifyFailure tells what it means. Then nothing was stored.
  */
 export async function storeStatusEvents(
   pool: pg.Pool,
   events: readonly StatusEvent[],
-  options: StoreOptions,
+  account: IngestAccount,
 ): Promise<StoreOutcome[]> {
   // The same event may come twice in one batch; only the first is written.
   const unique = [...new Map(events.map((event) => [event.id, event])).values()]
   const inserted = await pool.query<{ id: string }>({
     name: 'store-status-events',
     text: INSERT,
-    values: [...columnsOf(unique), options.processId],
+    values: [...columnsOf(unique), account.id, account.role],
   })
   const storedIds = new Set(inserted.rows.map((row) => row.id))
   if (storedIds.size === events.length) return events.map(() => 'stored')

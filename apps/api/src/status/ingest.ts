@@ -1,0 +1,167 @@
+import { classifyFailure } from '@tidings/db/failure'
+import type { IngestAccount } from '@tidings/db/ingest-accounts'
+import { parkEvents } from '@tidings/db/parked-events'
+import { storeStatusEvents } from '@tidings/db/status-events'
+import type { Backpressure } from '@tidings/queue/backpressure'
+import type { StatusPublisher } from '@tidings/queue/status-events'
+import { createBatcher } from '@tidings/shared/batcher'
+import { AppError, errorMessage } from '@tidings/shared/errors'
+import type { Logger } from '@tidings/shared/log'
+import { LIMITS, type StatusEvent } from '@tidings/shared/status-event'
+import { BrokenCircuitError, ConsecutiveBreaker, circuitBreaker, handleAll } from 'cockatiel'
+import { LRUCache } from 'lru-cache'
+import type pg from 'pg'
+
+/** The way in: an event that is accepted here ends as exactly one row or one dead letter. */
+export interface Ingest {
+  /**
+   * Resolves when the event is durable: in the queue, or in PostgreSQL while the queue is away.
+   *
+   * @throws AppError `overloaded` when the queue is full, `unavailable` when both stores are away,
+   *   `conflict` when the idempotency key was just used with other content.
+   */
+  accept(event: StatusEvent): Promise<void>
+  /** The same for 1..500 events, as one envelope; nothing is accepted in part. */
+  acceptAll(events: readonly StatusEvent[]): Promise<void>
+  /** Undefined when the event may be accepted, else the refusal. Compares with recent keys only. */
+  findConflict(event: StatusEvent): AppError | undefined
+  /** Events accepted by this process. */
+  readonly accepted: number
+  drain(): Promise<void>
+}
+
+export interface IngestOptions {
+  publisher: StatusPublisher
+  backpressure: Pick<Backpressure, 'pressure'>
+  /** A small pool of its own with short timeouts, for the time without a queue. */
+  directPool: pg.Pool
+  /** Account on which directly stored rows are booked. */
+  account: IngestAccount
+  log: Logger
+  /** Told what became of events, for metrics. */
+  onAccepted?(events: number, path: 'queue' | 'direct' | 'parked'): void
+}
+
+/** How long the first of concurrent requests waits for others to share its job, in milliseconds. */
+const GATHER_WINDOW_MS = 2
+/** Envelopes on their way to the store at once. */
+const MAX_ENVELOPES_IN_FLIGHT = 8
+/** The store is asked again this long after it failed, in milliseconds. */
+const HALF_OPEN_AFTER_MS = 500
+/** Failures in a row after which the store is not asked any more. */
+const FAILURES_TO_OPEN = 2
+/** Every request is answered within a second: what is not stored by then is refused. */
+const ANSWER_WITHIN_MS = 900
+const RECENT_KEYS = 50_000
+
+export function createIngest(options: IngestOptions): Ingest {
+  const { publisher, backpressure, directPool, account, log, onAccepted } = options
+  const recentKeys = new LRUCache<string, string>({ max: RECENT_KEYS })
+  let accepted = 0
+
+  const breaker = circuitBreaker(handleAll, {
+    halfOpenAfter: HALF_OPEN_AFTER_MS,
+    breaker: new ConsecutiveBreaker(FAILURES_TO_OPEN),
+  })
+  breaker.onBreak(() => log.warn('queue is away: storing directly in PostgreSQL'))
+  breaker.onReset(() => log.info('queue is back'))
+
+  /** All of the events or none. */
+  async function enqueue(events: readonly StatusEvent[]): Promise<void> {
+    if (backpressure.pressure.shed) throw overloaded(backpressure.pressure.why)
+    try {
+      await breaker.execute(() => publisher.publish(events))
+      onAccepted?.(events.length, 'queue')
+    } catch (error) {
+      if (!(error instanceof BrokenCircuitError)) log.debug({ error: errorMessage(error) }, 'publish failed')
+      await storeDirectly(events)
+    }
+    accepted += events.length
+    for (const event of events) if (event.content_hash) recentKeys.set(event.id, event.content_hash)
+  }
+
+  /** The same idempotent insert that the worker does. What it refuses is parked for the worker to judge. */
+  async function storeDirectly(events: readonly StatusEvent[]): Promise<void> {
+    try {
+      const refused = await storeOrRefuse(events)
+      if (refused.length > 0) await parkEvents(directPool, refused, 'not storable while the queue was away')
+      onAccepted?.(events.length - refused.length, 'direct')
+      onAccepted?.(refused.length, 'parked')
+    } catch (error) {
+      throw new AppError('unavailable', 'The event could not be stored. Send it again.', {
+        retryAfterSeconds: 2,
+        internal: `queue and PostgreSQL failed: ${errorMessage(error)}`,
+        cause: error,
+      })
+    }
+  }
+
+  async function storeOrRefuse(events: readonly StatusEvent[]): Promise<readonly StatusEvent[]> {
+    try {
+      const outcomes = await storeStatusEvents(directPool, events, account)
+      return events.filter((_, index) => outcomes[index] === 'unknown_user' || outcomes[index] === 'conflict')
+    } catch (error) {
+      if (classifyFailure(error) === 'outage') throw error
+      return events
+    }
+  }
+
+  const batcher = createBatcher<StatusEvent, void>({
+    maxItems: LIMITS.envelopeEvents,
+    windowMs: GATHER_WINDOW_MS,
+    maxInFlight: MAX_ENVELOPES_IN_FLIGHT,
+    async flush(events) {
+      await withinDeadline(enqueue(events))
+      return events.map(() => undefined)
+    },
+  })
+
+  return {
+    accept(event) {
+      if (backpressure.pressure.shed) return Promise.reject(overloaded(backpressure.pressure.why))
+      const conflict = this.findConflict(event)
+      return conflict ? Promise.reject(conflict) : batcher.add(event)
+    },
+    acceptAll: (events) => withinDeadline(enqueue(events)),
+    findConflict(event) {
+      if (event.content_hash === undefined) return undefined
+      const seen = recentKeys.get(event.id)
+      return seen === undefined || seen === event.content_hash
+        ? undefined
+        : new AppError('conflict', 'This idempotency key was used before with other content.')
+    },
+    get accepted() {
+      return accepted
+    },
+    drain: () => batcher.drain(),
+  }
+}
+
+function overloaded(why: 'depth' | 'memory'): AppError {
+  return new AppError('overloaded', 'Too much is waiting to be stored. Send the event again later.', {
+    retryAfterSeconds: 5,
+    internal: `queue is full by ${why}`,
+  })
+}
+
+/** The work goes on after the deadline; its events are in doubt, and storing them again is harmless. */
+async function withinDeadline(work: Promise<void>): Promise<void> {
+  let timer: NodeJS.Timeout | undefined
+  const deadline = new Promise<never>((_, reject) => {
+    timer = setTimeout(
+      () =>
+        reject(
+          new AppError('unavailable', 'The event could not be stored in time. Send it again.', {
+            retryAfterSeconds: 2,
+            internal: `no store answered within ${ANSWER_WITHIN_MS} ms`,
+          }),
+        ),
+      ANSWER_WITHIN_MS,
+    )
+  })
+  try {
+    await Promise.race([work, deadline])
+  } finally {
+    clearTimeout(timer)
+  }
+}
