@@ -1,6 +1,6 @@
 import type { Scope } from '@tidings/shared/service-key'
 import { displayPrefix, generateServiceKey, hashSecret } from '@tidings/shared/service-key'
-import { and, asc, count, eq, isNull, sql } from 'drizzle-orm'
+import { and, asc, count, eq, inArray, isNull, sql } from 'drizzle-orm'
 import { v7 as uuidv7 } from 'uuid'
 import type { Database } from './database.ts'
 import { serviceKeys } from './schema/service-keys.ts'
@@ -69,6 +69,14 @@ export async function revokeServiceKey(db: Database, id: string): Promise<boolea
     .where(and(eq(serviceKeys.id, id), isNull(serviceKeys.revokedAt)))
     .returning({ id: serviceKeys.id })
   return revoked.length > 0
+}
+
+/** Notes that these keys were used just now. */
+export async function touchServiceKeys(db: Database, ids: readonly string[]): Promise<void> {
+  await db.orm
+    .update(serviceKeys)
+    .set({ lastUsedAt: new Date() })
+    .where(inArray(serviceKeys.id, [...ids]))
 }
 
 function toServiceKey(row: typeof serviceKeys.$inferSelect): ServiceKey {

@@ -1,7 +1,15 @@
 import { z } from 'zod'
 
+/** The process cannot start, and the message alone says what to do about it. */
+export class StartupError extends Error {
+  constructor(message: string) {
+    super(message)
+    this.name = 'StartupError'
+  }
+}
+
 /** The environment did not parse: every problem, by variable, without any value. */
-export class ConfigError extends Error {
+export class ConfigError extends StartupError {
   readonly problems: readonly string[]
   constructor(problems: readonly string[]) {
     super(`Configuration is not usable:\n${problems.map((problem) => `  - ${problem}`).join('\n')}`)
@@ -28,13 +36,13 @@ export function parseEnv<Schema extends z.ZodType>(
   )
 }
 
-/** Runs an app's main function; a ConfigError is printed whole and ends the process with 1. */
+/** Runs an app's main function; what it throws ends the process with 1, a StartupError without a stack. */
 export async function runMain(main: () => Promise<void>): Promise<void> {
   try {
     await main()
   } catch (error) {
     const text =
-      error instanceof ConfigError ? error.message : error instanceof Error ? error.stack : String(error)
+      error instanceof StartupError ? error.message : error instanceof Error ? error.stack : String(error)
     process.stderr.write(`${text}\n`)
     process.exit(1)
   }

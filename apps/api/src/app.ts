@@ -1,0 +1,37 @@
+import type { Logger } from '@tidings/shared/log'
+import { Hono } from 'hono'
+import { cors } from 'hono/cors'
+import type { Registry } from 'prom-client'
+import { type HealthDeps, healthRoutes } from './health/routes.ts'
+import type { Authorize } from './http/authorize.ts'
+import type { ApiEnv } from './http/context.ts'
+import { createErrorHandler } from './http/error-response.ts'
+import { instrument } from './http/instrument.ts'
+import { createRequestMetrics } from './http/metrics.ts'
+import { createUnmatchedHandler } from './http/unmatched.ts'
+
+/** Everything the routes need. Each feature says what it needs of this in a Deps interface of its own. */
+export interface AppDeps extends HealthDeps {
+  log: Logger
+  registry: Registry
+  authorize: Authorize
+  /** Exact origins that browsers may call from; none turns CORS off. */
+  corsOrigins: readonly string[]
+}
+
+/**
+ * The whole HTTP application, without a server. It needs Node's request in `c.env`, so serve it with
+ * createHttpServer, in tests too. Register routes without a trailing slash: each answers with and without.
+ */
+export function createApp(deps: AppDeps): Hono<ApiEnv> {
+  const app = new Hono<ApiEnv>({ strict: false })
+  app.onError(createErrorHandler(deps.log))
+  app.notFound(createUnmatchedHandler(app))
+  app.use(instrument(deps.log, createRequestMetrics(deps.registry)))
+  if (deps.corsOrigins.length > 0) {
+    app.use(cors({ origin: [...deps.corsOrigins], exposeHeaders: ['X-Request-Id', 'ETag', 'Retry-After'] }))
+  }
+
+  app.route('/', healthRoutes(deps))
+  return app
+}

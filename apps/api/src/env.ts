@@ -1,0 +1,58 @@
+import { envFields, parseEnv } from '@tidings/shared/env'
+import { z } from 'zod'
+
+const seconds = z.coerce.number().int().min(1)
+const limit = z.coerce.number().int().min(1)
+
+const origins = z
+  .string()
+  .transform((list) => list.split(',').map((origin) => origin.trim()))
+  .refine((list) => list.every(isOrigin), {
+    error: 'needs exact origins like https://app.example.com, separated by commas; no wildcard',
+  })
+
+function isOrigin(text: string): boolean {
+  return URL.canParse(text) && new URL(text).origin === text
+}
+
+const schema = z.object({
+  ...envFields,
+  PORT: z.coerce.number().int().min(0).max(65_535).default(8001),
+  HOST: z.string().default('0.0.0.0'),
+  JWT_KEYS: z.string().optional(),
+  JWT_KEYS_FILE: z.string().optional(),
+  JWT_ISSUER: z.string().default('tidings'),
+  JWT_AUDIENCE: z.string().default('tidings'),
+  /** Seconds. */
+  ACCESS_TOKEN_TTL: seconds.max(900).default(900),
+  /** Seconds. */
+  REFRESH_TOKEN_TTL: seconds.max(365 * 86_400).default(30 * 86_400),
+  LEGACY_HS256_SECRET: z.string().min(16, 'needs at least 16 characters').optional(),
+  PASSWORD_ITERATIONS: z.coerce.number().int().min(1).max(10_000_000).default(600_000),
+  CORS_ORIGINS: origins.default([]),
+  TRUSTED_PROXY_HOPS: z.coerce.number().int().min(0).max(16).default(0),
+  RATE_LIMIT_ENABLED: z.stringbool().default(true),
+  /** Failed and successful logins a minute from one address, and for one account from one address. */
+  RATE_LIMIT_LOGIN_PER_IP: limit.default(30),
+  RATE_LIMIT_LOGIN_PER_ACCOUNT_IP: limit.default(10),
+  /** Registrations an hour from one address. */
+  RATE_LIMIT_REGISTER_PER_IP: limit.default(60),
+})
+
+export type Env = z.infer<typeof schema>
+
+/** @throws ConfigError with all problems at once, without values. */
+export function readEnv(source: NodeJS.ProcessEnv): Env {
+  return parseEnv(
+    schema.superRefine((env, context) => {
+      if (env.QUEUE_BACKEND === 'redis' && env.REDIS_URL === undefined) {
+        context.addIssue({
+          code: 'custom',
+          path: ['REDIS_URL'],
+          message: 'is needed with QUEUE_BACKEND=redis',
+        })
+      }
+    }),
+    source,
+  )
+}

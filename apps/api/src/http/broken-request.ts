@@ -1,0 +1,61 @@
+import type { Duplex } from 'node:stream'
+import { chooseRequestId } from './instrument.ts'
+import { createProblem, PROBLEM_CONTENT_TYPE } from './problem.ts'
+
+interface Refusal {
+  status: number
+  slug: string
+  title: string
+  detail: string
+}
+
+const BAD_REQUEST: Refusal = {
+  status: 400,
+  slug: 'bad_request',
+  title: 'Bad Request',
+  detail: 'The request is not valid HTTP.',
+}
+
+/** By the codes of Node's HTTP parser and timeouts. */
+const REFUSALS: Readonly<Record<string, Refusal>> = {
+  HPE_HEADER_OVERFLOW: {
+    status: 431,
+    slug: 'headers_too_large',
+    title: 'Request Header Fields Too Large',
+    detail: 'The request headers are larger than 16 KB.',
+  },
+  HPE_CHUNK_EXTENSIONS_OVERFLOW: {
+    status: 413,
+    slug: 'payload_too_large',
+    title: 'Payload Too Large',
+    detail: 'The chunk extensions are too large.',
+  },
+  ERR_HTTP_REQUEST_TIMEOUT: {
+    status: 408,
+    slug: 'request_timeout',
+    title: 'Request Timeout',
+    detail: 'The request did not arrive in time.',
+  },
+}
+
+/** Answers what Node could not parse, or what came too slowly, and closes the connection. */
+export function answerBrokenRequest(error: NodeJS.ErrnoException, socket: Duplex): void {
+  if (!socket.writable || error.code === 'ECONNRESET') {
+    socket.destroy()
+    return
+  }
+  const { status, slug, title, detail } = REFUSALS[error.code ?? ''] ?? BAD_REQUEST
+  const requestId = chooseRequestId(undefined)
+  const body = JSON.stringify(createProblem(status, slug, title, detail, requestId))
+  socket.end(
+    [
+      `HTTP/1.1 ${status} ${title}`,
+      `Content-Type: ${PROBLEM_CONTENT_TYPE}`,
+      `Content-Length: ${Buffer.byteLength(body)}`,
+      `X-Request-Id: ${requestId}`,
+      'Connection: close',
+      '',
+      body,
+    ].join('\r\n'),
+  )
+}

@@ -1,0 +1,40 @@
+import pg from 'pg'
+
+/** What the log keeps of an unexpected error. */
+export interface ErrorDescription {
+  type: string
+  message: string
+  /** SQLSTATE or errno. */
+  code?: string
+  constraint?: string
+  frames: string[]
+  cause?: ErrorDescription
+}
+
+/**
+ * Describes an error without the data it was thrown over: PostgreSQL quotes values in its message and
+ * detail, and the query builder prints every parameter, so passwords and addresses would reach the log.
+ */
+export function describeError(error: unknown, depth = 0): ErrorDescription {
+  if (!(error instanceof Error))
+    return { type: typeof error, message: 'a value that is not an Error', frames: [] }
+  const { code } = error as { code?: unknown }
+  return {
+    type: error.name,
+    message: safeMessage(error),
+    ...(typeof code === 'string' && { code }),
+    ...(error instanceof pg.DatabaseError && error.constraint && { constraint: error.constraint }),
+    frames: (error.stack ?? '')
+      .split('\n')
+      .filter((line) => line.startsWith('    at '))
+      .map((line) => line.trim()),
+    ...(error.cause !== undefined && depth < 3 && { cause: describeError(error.cause, depth + 1) }),
+  }
+}
+
+function safeMessage(error: Error): string {
+  if (error.name === 'DrizzleQueryError') return error.message.replace(/\nparams:[\s\S]*$/, '')
+  if (error instanceof pg.DatabaseError) return error.message.replace(/"[^"]*"|'[^']*'/g, '"…"')
+  if (error instanceof SyntaxError) return 'syntax error'
+  return error.message
+}

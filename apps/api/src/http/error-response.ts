@@ -1,0 +1,53 @@
+import { classifyFailure } from '@tidings/db/failure'
+import { AppError } from '@tidings/shared/errors'
+import type { Logger } from '@tidings/shared/log'
+import { routePath } from 'hono/route'
+import type { ApiContext } from './context.ts'
+import { describeError } from './describe-error.ts'
+import { PROBLEM_CONTENT_TYPE, type Problem, problemOf } from './problem.ts'
+
+/** When a refusal does not say how long it will last. */
+const DEFAULT_RETRY_AFTER_SECONDS = 1
+
+/** Turns whatever a handler threw into an answer. Only AppError texts reach the caller. */
+export function createErrorHandler(log: Logger) {
+  return (thrown: unknown, c: ApiContext): Response => {
+    const error = toAppError(thrown)
+    const { requestId } = c.env
+    if (error.code === 'internal_error') {
+      log.error({ requestId, route: routePath(c, -1), error: describeError(thrown) }, 'request failed')
+    } else if (error.code === 'unavailable' || error.internal !== undefined) {
+      log.debug({ requestId, reason: error.internal, error: describeError(thrown) }, 'request refused')
+    }
+    return respondWithError(error, requestId)
+  }
+}
+
+function toAppError(thrown: unknown): AppError {
+  if (thrown instanceof AppError) return thrown
+  if (classifyFailure(thrown) === 'outage') {
+    return new AppError('unavailable', 'The service cannot reach its storage. Try again shortly.')
+  }
+  return new AppError('internal_error', 'Something went wrong on our side.')
+}
+
+export function respondWithError(error: AppError, requestId: string): Response {
+  const problem = problemOf(error, requestId)
+  return respondWithProblem(problem, headersOf(error, problem.status))
+}
+
+export function respondWithProblem(problem: Problem, headers: Record<string, string> = {}): Response {
+  return new Response(JSON.stringify(problem), {
+    status: problem.status,
+    headers: { 'content-type': PROBLEM_CONTENT_TYPE, ...headers },
+  })
+}
+
+function headersOf(error: AppError, status: number): Record<string, string> {
+  if (status === 401) return { 'www-authenticate': 'Bearer realm="tidings"' }
+  if (status === 429 || status === 503) {
+    const seconds = Math.max(1, Math.ceil(error.retryAfterSeconds ?? DEFAULT_RETRY_AFTER_SECONDS))
+    return { 'retry-after': String(seconds) }
+  }
+  return {}
+}

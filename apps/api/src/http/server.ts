@@ -1,0 +1,126 @@
+import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http'
+import { Server as NetServer } from 'node:net'
+import { setTimeout as sleep } from 'node:timers/promises'
+import { getRequestListener } from '@hono/node-server'
+import { StartupError } from '@tidings/shared/env'
+import type { Hono } from 'hono'
+import { answerBrokenRequest } from './broken-request.ts'
+import type { ApiEnv } from './context.ts'
+import { respondWithProblem } from './error-response.ts'
+import { chooseRequestId } from './instrument.ts'
+import { createProblem } from './problem.ts'
+
+const MAX_HEADER_BYTES = 16 * 1024
+/** Together with the check's interval: a slow one is told within 10 s. In milliseconds. */
+const HEADERS_TIMEOUT_MS = 9_500
+const CHECK_INTERVAL_MS = 500
+const REQUEST_TIMEOUT_MS = 15_000
+const KEEP_ALIVE_TIMEOUT_MS = 5_000
+/** How long an idle connection is left open for a request that may be on its way. In milliseconds. */
+const DRAIN_IDLE_MS = 2_000
+const DRAIN_LIMIT_MS = 4_500
+
+export interface HttpServer {
+  /** Where it listens, such as http://127.0.0.1:8001. */
+  url: string
+  /** Stops accepting, answers what is in flight, asks clients to close, then closes what is left. */
+  close(): Promise<void>
+}
+
+export interface ServeOptions {
+  port: number
+  host: string
+}
+
+/**
+ * Serves the application, with limits on slow and oversized requests.
+ *
+ * @throws PortTakenError when something listens there already.
+ */
+export async function serveHttp(app: Hono<ApiEnv>, { port, host }: ServeOptions): Promise<HttpServer> {
+  let draining = false
+  const listener = getRequestListener(app.fetch, {
+    overrideGlobalObjects: true,
+    errorHandler: () => refuseTarget(),
+  })
+  const server = createServer(
+    {
+      maxHeaderSize: MAX_HEADER_BYTES,
+      headersTimeout: HEADERS_TIMEOUT_MS,
+      requestTimeout: REQUEST_TIMEOUT_MS,
+      keepAliveTimeout: KEEP_ALIVE_TIMEOUT_MS,
+      connectionsCheckingInterval: CHECK_INTERVAL_MS,
+      noDelay: true,
+    },
+    (incoming: IncomingMessage, outgoing: ServerResponse) => {
+      if (draining) outgoing.shouldKeepAlive = false
+      void listener(incoming, outgoing)
+    },
+  )
+  server.on('clientError', answerBrokenRequest)
+  await listen(server, port, host)
+  return {
+    url: urlOf(server),
+    async close() {
+      draining = true
+      await drain(server)
+    },
+  }
+}
+
+/** The port is in use. The message is one line that says what to do. */
+export class PortTakenError extends StartupError {
+  constructor(port: number, host: string) {
+    super(`Port ${port} on ${host} is already in use. Stop what listens there, or set PORT to another.`)
+    this.name = 'PortTakenError'
+  }
+}
+
+function listen(server: Server, port: number, host: string): Promise<void> {
+  return new Promise((resolve, reject) => {
+    server.once('error', (error: NodeJS.ErrnoException) =>
+      reject(error.code === 'EADDRINUSE' ? new PortTakenError(port, host) : error),
+    )
+    server.listen({ port, host, backlog: 4096 }, resolve)
+  })
+}
+
+function urlOf(server: Server): string {
+  const address = server.address()
+  if (address === null || typeof address === 'string') throw new Error('The server has no port')
+  const host = address.family === 'IPv6' ? `[${address.address}]` : address.address
+  return `http://${host}:${address.port}`
+}
+
+/**
+ * Node's own close() ends idle connections at once, and a request that is just arriving on one meets a
+ * reset. So: stop listening only; every answer from now on says `Connection: close`; idle connections get a
+ * while to send what they were about to send.
+ */
+async function drain(server: Server): Promise<void> {
+  const closed = new Promise<void>((resolve) => NetServer.prototype.close.call(server, () => resolve()))
+  const timer = new AbortController()
+  const wait = (ms: number) => sleep(ms, undefined, { signal: timer.signal }).catch(() => undefined)
+  const force = async () => {
+    await wait(DRAIN_IDLE_MS)
+    server.closeIdleConnections()
+    await wait(DRAIN_LIMIT_MS - DRAIN_IDLE_MS)
+    server.closeAllConnections()
+  }
+  await Promise.race([closed, force()])
+  timer.abort()
+  await closed
+}
+
+/** The request line or Host cannot be made into a URL. */
+function refuseTarget(): Response {
+  const requestId = chooseRequestId(undefined)
+  const problem = createProblem(
+    400,
+    'bad_request',
+    'Bad request',
+    'The request target is not valid.',
+    requestId,
+  )
+  return respondWithProblem(problem, { 'x-request-id': requestId, connection: 'close' })
+}

@@ -1,0 +1,22 @@
+import { AppError } from '@tidings/shared/errors'
+import type { Hono } from 'hono'
+import type { ApiContext, ApiEnv } from './context.ts'
+import { respondWithError } from './error-response.ts'
+import { notFound } from './read-query.ts'
+
+const METHODS = ['GET', 'POST', 'PUT', 'PATCH', 'DELETE']
+
+/** Answers what no route took: 405 with Allow where another method would have matched, else 404. */
+export function createUnmatchedHandler(app: Hono<ApiEnv>) {
+  return (c: ApiContext): Response => {
+    const allowed = METHODS.filter((method) =>
+      app.router.match(method, c.req.path)[0].some(([[, route]]) => route.method === method),
+    )
+    if (allowed.length === 0) return respondWithError(notFound(), c.env.requestId)
+    if (allowed.includes('GET')) allowed.push('HEAD')
+    const error = new AppError('method_not_allowed', 'This resource does not have this method.')
+    const response = respondWithError(error, c.env.requestId)
+    response.headers.set('allow', allowed.join(', '))
+    return response
+  }
+}
