@@ -15,6 +15,8 @@ export const users = pgTable(
     pushNotifications: boolean('push_notifications').notNull().default(true),
     isActive: boolean('is_active').notNull().default(true),
     lastLoginAt: instant('last_login_at'),
+    /** The Django service's tokens issued before this are over: they have no session that could end. */
+    legacyTokensEndedAt: instant('legacy_tokens_ended_at'),
     createdAt: instant('created_at').notNull().defaultNow(),
     updatedAt: instant('updated_at').notNull().defaultNow(),
   },

@@ -1,0 +1,163 @@
+import { createHmac, randomBytes } from 'node:crypto'
+import { hashSecret } from '@tidings/shared/service-key'
+import { and, desc, eq, gt, isNull, lt, ne, or, sql } from 'drizzle-orm'
+import type { NodePgDatabase } from 'drizzle-orm/node-postgres'
+import type { Database } from './database.ts'
+import { refreshTokens, sessions } from './schema/sessions.ts'
+import { users } from './schema/users.ts'
+
+/** The pool, or a transaction on it. */
+type Executor = Pick<NodePgDatabase, 'insert' | 'select' | 'update' | 'delete'>
+
+export interface NewSession {
+  id: string
+  userId: string
+  /** The first refresh token, in plain text. Only its digest is stored. */
+  refreshToken: string
+  userAgent: string | null
+  ip: string | null
+  expiresAt: Date
+}
+
+export interface Session {
+  id: string
+  userAgent: string | null
+  ip: string | null
+  createdAt: Date
+  lastUsedAt: Date
+  expiresAt: Date
+}
+
+/** A repeat of a refresh within this time gets the same answer: the first one may have been lost. */
+export const REFRESH_GRACE_MS = 10_000
+
+/** 256 random bits. */
+export function generateRefreshToken(): string {
+  return randomBytes(32).toString('base64url')
+}
+
+/** What a refresh token becomes: only who holds the parent can compute the child, so none is stored. */
+function deriveChild(parent: string, nonce: Buffer): string {
+  return createHmac('sha256', parent).update(nonce).digest('base64url')
+}
+
+export async function insertSession(executor: Executor, session: NewSession): Promise<void> {
+  const { refreshToken, ...row } = session
+  await executor.insert(sessions).values(row)
+  await executor.insert(refreshTokens).values({ tokenHash: hashSecret(refreshToken), sessionId: session.id })
+}
+
+/** Stores a login: the session, the time of the login, and the end of the user's sessions that are over. */
+export async function startSession(db: Database, session: NewSession): Promise<void> {
+  await db.orm.transaction(async (tx) => {
+    const now = new Date()
+    await tx
+      .delete(sessions)
+      .where(
+        and(
+          eq(sessions.userId, session.userId),
+          or(lt(sessions.expiresAt, now), lt(sessions.revokedAt, new Date(now.getTime() - REFRESH_GRACE_MS))),
+        ),
+      )
+    await insertSession(tx, session)
+    await tx.update(users).set({ lastLoginAt: now }).where(eq(users.id, session.userId))
+  })
+}
+
+/** Whose session this is, while it lasts and the user may log in. */
+export async function findLiveSession(db: Database, id: string): Promise<{ userId: string } | undefined> {
+  const [row] = await db.orm
+    .select({ userId: sessions.userId })
+    .from(sessions)
+    .innerJoin(users, eq(users.id, sessions.userId))
+    .where(and(eq(sessions.id, id), isLive(), eq(users.isActive, true)))
+  return row
+}
+
+const isLive = () => and(isNull(sessions.revokedAt), gt(sessions.expiresAt, sql`now()`))
+
+/** A user's live sessions, the most recently used first. */
+export async function listSessions(db: Database, userId: string): Promise<Session[]> {
+  const { id, userAgent, ip, createdAt, lastUsedAt, expiresAt } = sessions
+  return db.orm
+    .select({ id, userAgent, ip, createdAt, lastUsedAt, expiresAt })
+    .from(sessions)
+    .where(and(eq(sessions.userId, userId), isLive()))
+    .orderBy(desc(lastUsedAt), desc(id))
+    .limit(1000)
+}
+
+export type RotateResult =
+  | { outcome: 'rotated'; sessionId: string; userId: string; refreshToken: string }
+  /** Used a second time after the grace: somebody else has it too. Its session is ended. */
+  | { outcome: 'reused'; sessionId: string }
+  | { outcome: 'invalid' }
+
+/**
+ * Exchanges a refresh token for its child. Any number of exchanges at once, and any repeat within
+ * REFRESH_GRACE_MS, give the same child; a later repeat ends the session.
+ */
+export async function rotateRefreshToken(
+  db: Database,
+  refreshToken: string,
+  expiresAt: Date,
+): Promise<RotateResult> {
+  const tokenHash = hashSecret(refreshToken)
+  return db.orm.transaction(async (tx) => {
+    const nonce = randomBytes(16)
+    // The condition settles the race: of many at once, one finds the token not yet rotated.
+    const [rotated] = await tx
+      .update(refreshTokens)
+      .set({ rotatedAt: new Date(), rotationNonce: nonce })
+      .where(and(eq(refreshTokens.tokenHash, tokenHash), isNull(refreshTokens.rotatedAt)))
+      .returning({ sessionId: refreshTokens.sessionId })
+    const [found] = await tx
+      .select({ token: refreshTokens, session: sessions, isActive: users.isActive })
+      .from(refreshTokens)
+      .innerJoin(sessions, eq(sessions.id, refreshTokens.sessionId))
+      .innerJoin(users, eq(users.id, sessions.userId))
+      .where(eq(refreshTokens.tokenHash, tokenHash))
+    if (found === undefined) return { outcome: 'invalid' }
+
+    const { token, session } = found
+    const ended = session.revokedAt !== null || session.expiresAt <= new Date() || !found.isActive
+    if (ended || token.rotationNonce === null || token.rotatedAt === null) return { outcome: 'invalid' }
+    if (Date.now() - token.rotatedAt.getTime() > REFRESH_GRACE_MS) {
+      await tx.update(sessions).set({ revokedAt: new Date() }).where(eq(sessions.id, session.id))
+      return { outcome: 'reused', sessionId: session.id }
+    }
+
+    const child = deriveChild(refreshToken, token.rotationNonce)
+    if (rotated !== undefined) {
+      await tx.insert(refreshTokens).values({ tokenHash: hashSecret(child), sessionId: session.id })
+      await tx.update(sessions).set({ lastUsedAt: new Date(), expiresAt }).where(eq(sessions.id, session.id))
+    }
+    return { outcome: 'rotated', sessionId: session.id, userId: session.userId, refreshToken: child }
+  })
+}
+
+/** Ends one session. False when it was not live. */
+export async function endSession(executor: Executor, userId: string, sessionId: string): Promise<boolean> {
+  const ended = await executor
+    .update(sessions)
+    .set({ revokedAt: new Date() })
+    .where(and(eq(sessions.id, sessionId), eq(sessions.userId, userId), isNull(sessions.revokedAt)))
+    .returning({ id: sessions.id })
+  return ended.length > 0
+}
+
+/** Ends all of a user's sessions but `keep`; gives the ids of those ended. */
+export async function endSessions(executor: Executor, userId: string, keep?: string): Promise<string[]> {
+  const ended = await executor
+    .update(sessions)
+    .set({ revokedAt: new Date() })
+    .where(
+      and(
+        eq(sessions.userId, userId),
+        isNull(sessions.revokedAt),
+        keep === undefined ? undefined : ne(sessions.id, keep),
+      ),
+    )
+    .returning({ id: sessions.id })
+  return ended.map((row) => row.id)
+}
