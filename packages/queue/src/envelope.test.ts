@@ -1,0 +1,49 @@
+import { identifyEvent } from '@tidings/shared/event-identity'
+import fc from 'fast-check'
+import { describe, expect, it } from 'vitest'
+import { openEnvelope } from './envelope.ts'
+
+const job = (data: unknown, id = '7') => ({
+  id,
+  data,
+  timestamp: 1_767_225_600_000,
+  queueName: 'status-events',
+})
+const event = identifyEvent(
+  { notification_id: 'n', status: 'delivered' },
+  { type: 'email', source: 's', receivedAt: new Date() },
+)
+
+describe('opening a job', () => {
+  it('gives the events of an envelope', () => {
+    expect(openEnvelope(job({ v: 1, events: [event] }))).toMatchObject({ events: [event], invalid: [] })
+  })
+
+  it('accepts a bare event, and gives it the same id each time', () => {
+    const bare = { notification_id: 'n', notification_type: 'push', status: 'sent' }
+    const first = openEnvelope(job(bare))
+    expect(first.events).toMatchObject([{ ...bare, source: 'queue' }])
+    expect(openEnvelope(job(bare)).events[0]?.id).toBe(first.events[0]?.id)
+    expect(openEnvelope(job(bare, '8')).events[0]?.id).not.toBe(first.events[0]?.id)
+  })
+
+  it('keeps a bad event from its neighbours', () => {
+    const nul = { ...event, id: '11111111-1111-4111-8111-111111111111', notification_id: 'x\0' }
+    const opened = openEnvelope(job({ v: 1, events: [event, nul, 'nonsense', { ...event, status: 'lost' }] }))
+    expect(opened.events).toEqual([event])
+    expect(opened.invalid.map((invalid) => invalid.id)).toEqual([
+      nul.id,
+      expect.stringMatching(/^[0-9a-f]{32}$/),
+      event.id,
+    ])
+  })
+
+  it('never throws and loses nothing, whatever is on the queue', () => {
+    fc.assert(
+      fc.property(fc.jsonValue(), (data) => {
+        const opened = openEnvelope(job(data))
+        expect(opened.events.length + opened.invalid.length).toBeGreaterThan(0)
+      }),
+    )
+  })
+})

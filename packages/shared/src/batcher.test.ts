@@ -1,0 +1,76 @@
+import fc from 'fast-check'
+import { describe, expect, it } from 'vitest'
+import { createBatcher } from './batcher.ts'
+
+const double = (items: number[]) => Promise.resolve(items.map((item) => item * 2))
+
+describe('a batcher', () => {
+  it('gives every caller its own result, in batches no larger than allowed, whatever comes when', async () => {
+    await fc.assert(
+      fc.asyncProperty(
+        fc.array(fc.integer(), { maxLength: 60 }),
+        fc.integer({ min: 1, max: 10 }),
+        fc.integer({ min: 1, max: 3 }),
+        async (items, maxItems, maxInFlight) => {
+          const sizes: number[] = []
+          let inFlight = 0
+          const batcher = createBatcher<number, number>({
+            maxItems,
+            windowMs: 0,
+            maxInFlight,
+            async flush(batch) {
+              sizes.push(batch.length)
+              expect(++inFlight).toBeLessThanOrEqual(maxInFlight)
+              await new Promise((resolve) => setImmediate(resolve))
+              inFlight--
+              return double(batch)
+            },
+          })
+          const results = await Promise.all(items.map((item) => batcher.add(item)))
+          expect(results).toEqual(await double(items))
+          expect(Math.max(0, ...sizes)).toBeLessThanOrEqual(maxItems)
+          expect(batcher.pending).toBe(0)
+        },
+      ),
+      { numRuns: 50 },
+    )
+  })
+
+  it('gathers what comes together into one batch', async () => {
+    const sizes: number[] = []
+    const batcher = createBatcher<number, number>({
+      maxItems: 500,
+      windowMs: 2,
+      maxInFlight: 1,
+      flush: (batch) => {
+        sizes.push(batch.length)
+        return double(batch)
+      },
+    })
+    await Promise.all(Array.from({ length: 100 }, (_, i) => batcher.add(i)))
+    expect(sizes).toEqual([100])
+  })
+
+  it('rejects each caller of a failed batch and goes on', async () => {
+    let fail = true
+    const batcher = createBatcher<number, number>({
+      maxItems: 10,
+      windowMs: 0,
+      maxInFlight: 1,
+      flush: (batch) => (fail ? Promise.reject(new Error('down')) : double(batch)),
+    })
+    const outcomes = await Promise.allSettled([batcher.add(1), batcher.add(2)])
+    expect(outcomes.map((outcome) => outcome.status)).toEqual(['rejected', 'rejected'])
+    fail = false
+    expect(await batcher.add(3)).toBe(6)
+  })
+
+  it('drains: what was added is decided', async () => {
+    const decided: number[] = []
+    const batcher = createBatcher<number, number>({ maxItems: 1, windowMs: 0, maxInFlight: 1, flush: double })
+    for (const item of [1, 2, 3]) void batcher.add(item).then((result) => decided.push(result))
+    await batcher.drain()
+    await Promise.resolve()
+    expect(decided).toEqual([2, 4, 6])
+  })
+})

@@ -1,0 +1,53 @@
+import { describe, expect, it } from 'vitest'
+import { identifyEvent } from './event-identity.ts'
+import { statusReportSchema } from './status-event.ts'
+
+const report = (more: object = {}) =>
+  statusReportSchema.parse({ notification_id: 'n-1', status: 'delivered', ...more })
+const reception = { type: 'email' as const, source: 'mailer', receivedAt: new Date('2026-01-01T00:00:00Z') }
+
+describe('the identity of an event', () => {
+  it('is that of source and event_id, whatever the content', () => {
+    const first = identifyEvent(report({ event_id: 'k' }), reception)
+    const repeat = identifyEvent(report({ event_id: 'k' }), { ...reception, receivedAt: new Date() })
+    const other = identifyEvent(report({ event_id: 'k', status: 'sent' }), reception)
+    expect(repeat.id).toBe(first.id)
+    expect(repeat.content_hash).toBe(first.content_hash)
+    expect(other.id).toBe(first.id)
+    expect(other.content_hash).not.toBe(first.content_hash)
+  })
+
+  it('differs between sources', () => {
+    const a = identifyEvent(report({ event_id: 'k' }), reception)
+    const b = identifyEvent(report({ event_id: 'k' }), { ...reception, source: 'other' })
+    expect(a.id).not.toBe(b.id)
+  })
+
+  it('takes the Idempotency-Key where there is no event_id', () => {
+    const byHeader = identifyEvent(report(), { ...reception, idempotencyKey: 'k' })
+    expect(byHeader.id).toBe(identifyEvent(report({ event_id: 'k' }), reception).id)
+    expect(byHeader.content_hash).toBe(identifyEvent(report({ event_id: 'k' }), reception).content_hash)
+  })
+
+  it('is that of the whole content when the producer gave a timestamp', () => {
+    const timestamp = '2026-01-01T00:00:00Z'
+    const first = identifyEvent(report({ timestamp }), reception)
+    expect(identifyEvent(report({ timestamp }), { ...reception, receivedAt: new Date() }).id).toBe(first.id)
+    expect(identifyEvent(report({ timestamp, attempt: 2 }), reception).id).not.toBe(first.id)
+    expect(identifyEvent(report({ timestamp }), { ...reception, type: 'push' }).id).not.toBe(first.id)
+  })
+
+  it('is new for every report with neither', () => {
+    expect(identifyEvent(report(), reception).id).not.toBe(identifyEvent(report(), reception).id)
+  })
+
+  it('is repeatable for a job that is delivered again', () => {
+    const again = { ...reception, fallbackKey: 'status-events/1/0' }
+    expect(identifyEvent(report(), again).id).toBe(identifyEvent(report(), again).id)
+  })
+
+  it('is a valid UUID', () => {
+    const { id } = identifyEvent(report({ event_id: 'é'.repeat(128) }), reception)
+    expect(id).toMatch(/^[0-9a-f]{8}-[0-9a-f]{4}-8[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}$/)
+  })
+})

@@ -1,0 +1,42 @@
+import fc from 'fast-check'
+import { describe, expect, it } from 'vitest'
+import { canonicalJson, findUnsafeJson, MAX_JSON_DEPTH } from './json.ts'
+
+const nested = (depth: number) => JSON.parse('['.repeat(depth) + ']'.repeat(depth)) as unknown
+
+describe('findUnsafeJson', () => {
+  it.each([
+    ['NUL in a value', { a: ['x\0'] }, 'nul_character', '/a/0'],
+    ['NUL in a key', { a: { 'x\0': 1 } }, 'nul_character', '/a'],
+    ['a lone surrogate', { 'a/b': '\ud800' }, 'lone_surrogate', '/a~1b'],
+    ['1e400', JSON.parse('{"n": 1e400}'), 'number_out_of_range', '/n'],
+    ['__proto__', JSON.parse('{"m": {"__proto__": 1}}'), 'forbidden_key', '/m'],
+    ['constructor', { constructor: 1 }, 'forbidden_key', ''],
+    ['deep nesting', nested(MAX_JSON_DEPTH + 1), 'too_deep', ''],
+  ])('finds %s', (_name, value, code, pointer) => {
+    expect(findUnsafeJson(value)).toMatchObject({ code, pointer })
+  })
+
+  it('accepts whatever else JSON can say', () => {
+    fc.assert(
+      fc.property(fc.jsonValue({ maxDepth: 6 }), (value) => {
+        const text = JSON.stringify(value)
+        fc.pre(!/\\u0000|__proto__|constructor|prototype/.test(text))
+        expect(findUnsafeJson(value)).toBeUndefined()
+      }),
+    )
+    expect(findUnsafeJson(nested(MAX_JSON_DEPTH))).toBeUndefined()
+  })
+})
+
+describe('canonicalJson', () => {
+  it('gives equal text for equal content, whatever the order of keys', () => {
+    fc.assert(
+      fc.property(fc.dictionary(fc.string(), fc.jsonValue()), (object) => {
+        const reversed = Object.fromEntries(Object.entries(object).reverse())
+        expect(canonicalJson(reversed)).toBe(canonicalJson(object))
+        expect(JSON.parse(canonicalJson(object))).toEqual(JSON.parse(JSON.stringify(object)))
+      }),
+    )
+  })
+})
