@@ -9,9 +9,11 @@ import { createErrorHandler } from './http/error-response.ts'
 import { instrument } from './http/instrument.ts'
 import { createRequestMetrics } from './http/metrics.ts'
 import { createUnmatchedHandler } from './http/unmatched.ts'
+import { type StatusReadDeps, statusReadRoutes } from './status/read-routes.ts'
+import { type ReportDeps, reportRoutes } from './status/report-routes.ts'
 
 /** Everything the routes need. Each feature says what it needs of this in a Deps interface of its own. */
-export interface AppDeps extends HealthDeps {
+export interface AppDeps extends HealthDeps, ReportDeps, StatusReadDeps {
   log: Logger
   registry: Registry
   authorize: Authorize
@@ -33,5 +35,7 @@ export function createApp(deps: AppDeps): Hono<ApiEnv> {
   }
 
   app.route('/', healthRoutes(deps))
+  app.route('/', reportRoutes(deps))
+  app.route('/', statusReadRoutes(deps))
   return app
 }

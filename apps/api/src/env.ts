@@ -17,6 +17,8 @@ function isOrigin(text: string): boolean {
 
 const schema = z.object({
   ...envFields,
+  /** Jobs in the queue from which on new events are refused. */
+  QUEUE_MAX_DEPTH: z.coerce.number().int().min(1).default(50_000),
   PORT: z.coerce.number().int().min(0).max(65_535).default(8001),
   HOST: z.string().default('0.0.0.0'),
   JWT_KEYS: z.string().optional(),
@@ -43,16 +45,5 @@ export type Env = z.infer<typeof schema>
 
 /** @throws ConfigError with all problems at once, without values. */
 export function readEnv(source: NodeJS.ProcessEnv): Env {
-  return parseEnv(
-    schema.superRefine((env, context) => {
-      if (env.QUEUE_BACKEND === 'redis' && env.REDIS_URL === undefined) {
-        context.addIssue({
-          code: 'custom',
-          path: ['REDIS_URL'],
-          message: 'is needed with QUEUE_BACKEND=redis',
-        })
-      }
-    }),
-    source,
-  )
+  return parseEnv(schema, source)
 }

@@ -10,6 +10,7 @@ import { createAuthorize } from './http/authorize.ts'
 import { createRegistry } from './http/metrics.ts'
 import { serveHttp } from './http/server.ts'
 import { createServiceKeyAuthenticator } from './http/service-keys.ts'
+import { openIngest } from './status/open-ingest.ts'
 
 await runMain(async () => {
   const env = readEnv(process.env)
@@ -28,13 +29,17 @@ await runMain(async () => {
   const serviceKeys = createServiceKeyAuthenticator({ db, log })
   lifecycle.onRelease('service keys', serviceKeys.close)
 
+  const registry = createRegistry()
+  const { ingest, publisher } = openIngest({ env, registry, lifecycle, log })
   const health = createHealthProbes({
     pingDatabase: () => db.pool.query('SELECT 1'),
-    queueState: () => 'up',
+    queueState: () => (publisher.isConnected ? 'up' : 'down'),
   })
   const app = createApp({
     log,
-    registry: createRegistry(),
+    registry,
+    db,
+    ingest,
     health,
     authorize: createAuthorize({
       authenticateService: serviceKeys.authenticate,

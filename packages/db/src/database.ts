@@ -17,6 +17,8 @@ export interface DatabaseOptions {
   connectTimeoutMs?: number
   /** PostgreSQL ends a statement after this long, in milliseconds. */
   statementTimeoutMs?: number
+  /** The caller stops waiting after this long, in milliseconds: the server may be gone without a word. */
+  queryTimeoutMs?: number
   /** Called when an idle connection breaks; the pool replaces it by itself. */
   onError(error: Error): void
 }
@@ -31,8 +33,7 @@ export function openDatabase(options: DatabaseOptions): Database {
     connectionTimeoutMillis: options.connectTimeoutMs ?? 2_000,
     idleTimeoutMillis: 30_000,
     statement_timeout: statementTimeoutMs,
-    // The server may be gone without a word: do not wait for ever for an answer.
-    query_timeout: statementTimeoutMs + 1_000,
+    query_timeout: options.queryTimeoutMs ?? statementTimeoutMs + 1_000,
     keepAlive: true,
   })
   pool.on('error', options.onError)

@@ -84,7 +84,10 @@ const reportFields = {
   notification_id: text(LIMITS.notificationIdLength),
   status: z.enum(STATUSES),
   user_id: userIdSchema.optional(),
-  error: deliveryErrorSchema.nullish().transform((value) => value ?? undefined),
+  error: deliveryErrorSchema
+    .nullish()
+    .transform((value) => value ?? undefined)
+    .optional(),
   timestamp: timestampSchema.optional(),
   event_id: text(LIMITS.eventIdLength).optional(),
   attempt: z.int().min(0).max(LIMITS.int).optional(),

@@ -1,0 +1,83 @@
+import { openDatabase } from '@tidings/db/database'
+import { createIngestAccount } from '@tidings/db/ingest-accounts'
+import { type QueueSettings, queueBackendOf } from '@tidings/queue/backend'
+import { watchBackpressure } from '@tidings/queue/backpressure'
+import { warnAboutDurability } from '@tidings/queue/durability'
+import { createPublisher, type StatusPublisher, throttledWarning } from '@tidings/queue/status-events'
+import { errorMessage } from '@tidings/shared/errors'
+import type { Lifecycle } from '@tidings/shared/lifecycle'
+import type { Logger } from '@tidings/shared/log'
+import { Counter, Gauge, type Registry } from 'prom-client'
+import { keepAccount } from './account-keeper.ts'
+import { createIngest, type Ingest } from './ingest.ts'
+
+export interface OpenIngestOptions {
+  env: QueueSettings & { QUEUE_SHARDS: number; QUEUE_MAX_DEPTH: number; STRICT_DURABILITY: boolean }
+  registry: Registry
+  lifecycle: Lifecycle
+  log: Logger
+}
+
+/** Connections for the time without a queue: few, and each gives up soon. */
+const DIRECT_CONNECTIONS = 4
+const DIRECT_TIMEOUT_MS = 500
+
+/** Opens the way in with all it needs, and registers the release of each part. */
+export function openIngest(options: OpenIngestOptions): { ingest: Ingest; publisher: StatusPublisher } {
+  const { env, registry, lifecycle, log } = options
+  const direct = openDatabase({
+    url: env.DATABASE_URL,
+    applicationName: 'tidings-api-direct',
+    maxConnections: DIRECT_CONNECTIONS,
+    connectTimeoutMs: DIRECT_TIMEOUT_MS,
+    statementTimeoutMs: DIRECT_TIMEOUT_MS,
+    queryTimeoutMs: DIRECT_TIMEOUT_MS + 100,
+    onError: throttledWarning(log, 'PostgreSQL connection'),
+  })
+  lifecycle.onRelease('direct database', () => direct.close())
+
+  const publisher = createPublisher({ backend: queueBackendOf(env), shards: env.QUEUE_SHARDS, log })
+  lifecycle.onRelease('queue', () => publisher.close())
+  checkDurabilityOnce(publisher, env.STRICT_DURABILITY, log)
+
+  const backpressure = watchBackpressure({ publisher, maxDepth: env.QUEUE_MAX_DEPTH })
+  lifecycle.onRelease('backpressure', () => backpressure.close())
+
+  const account = createIngestAccount('api')
+  const accepted = new Counter({
+    name: 'tidings_events_accepted_total',
+    help: 'Events acknowledged, by where they were made durable.',
+    labelNames: ['path'] as const,
+    registers: [registry],
+  })
+  new Gauge({
+    name: 'tidings_queue_jobs',
+    help: 'Jobs in the queue in whatever state, at the last poll.',
+    registers: [registry],
+    collect() {
+      this.set(backpressure.depth)
+    },
+  })
+  const ingest = createIngest({
+    publisher,
+    backpressure,
+    directPool: direct.pool,
+    account,
+    log,
+    onAccepted: (events, path) => accepted.inc({ path }, events),
+  })
+  const keeper = keepAccount(direct.pool, account, () => ingest.accepted, log)
+  lifecycle.onRelease('account', () => keeper.close())
+  lifecycle.onRelease('ingest', () => ingest.drain())
+  return { ingest, publisher }
+}
+
+/** Reads Redis's settings when it is first reached; a strict start ends here if they do not do. */
+function checkDurabilityOnce({ redis }: StatusPublisher, strict: boolean, log: Logger): void {
+  redis?.once('ready', () => {
+    warnAboutDurability(redis, strict, log).catch((error: unknown) => {
+      log.fatal({ error: errorMessage(error) }, 'refusing to run')
+      log.flush(() => process.exit(1))
+    })
+  })
+}

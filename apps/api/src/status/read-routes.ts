@@ -1,0 +1,95 @@
+import type { Database } from '@tidings/db/database'
+import { type HistoryPosition, listNotificationEvents, listUserEvents } from '@tidings/db/notifications'
+import { AppError } from '@tidings/shared/errors'
+import { foldNotification } from '@tidings/shared/notification-status'
+import { LIMITS, NOTIFICATION_TYPES, STATUSES } from '@tidings/shared/status-event'
+import { Hono } from 'hono'
+import { z } from 'zod'
+import type { Authorize } from '../http/authorize.ts'
+import type { ApiEnv } from '../http/context.ts'
+import { notFound, readQuery } from '../http/read-query.ts'
+import { success } from '../http/respond.ts'
+
+export interface StatusReadDeps {
+  authorize: Authorize
+  db: Database
+}
+
+const instant = z.iso
+  .datetime({ offset: true, error: 'Use ISO 8601 with an offset, for example 2026-01-31T12:00:00Z.' })
+  .transform((value) => new Date(value))
+  .refine((value) => !Number.isNaN(value.getTime()), { error: 'There is no such time.' })
+
+/** Query of GET /api/v1/status/history/. */
+export const historyQuerySchema = z.object({
+  type: z.enum(NOTIFICATION_TYPES).optional(),
+  status: z.enum(STATUSES).optional(),
+  from: instant.optional(),
+  to: instant.optional(),
+  limit: z.coerce.number().int().min(1).max(100).default(20),
+  cursor: z
+    .string()
+    .optional()
+    .transform((value) => (value === undefined ? undefined : readCursor(value))),
+})
+
+/** What is known of notifications: one with its timeline, or a user's own history. */
+export function statusReadRoutes({ authorize, db }: StatusReadDeps): Hono<ApiEnv> {
+  const app = new Hono<ApiEnv>({ strict: false })
+
+  app.get('/api/v1/notifications/:notification_id', async (c) => {
+    const who = await authorize.userOrService(c, 'status:read')
+    const notificationId = c.req.param('notification_id')
+    if (notificationId.length > LIMITS.notificationIdLength || notificationId.includes('\0')) throw notFound()
+    const timeline = await listNotificationEvents(db, notificationId)
+    const [first] = timeline
+    const owners = new Set(timeline.map((event) => event.user_id).filter((id) => id !== null))
+    // A person sees a notification that is theirs alone; any other is as absent as one that never was.
+    if (first === undefined) throw notFound()
+    if (who.kind === 'user' && !(owners.size === 1 && owners.has(who.userId))) throw notFound()
+    const { status, explain, ...engagement } = foldNotification(timeline)
+    return success(200, 'Notification found.', {
+      notification_id: notificationId,
+      notification_type: first.notification_type,
+      user_id: timeline.findLast((event) => event.user_id !== null)?.user_id ?? null,
+      status,
+      ...engagement,
+      explain,
+      timeline,
+    })
+  })
+
+  app.get('/api/v1/status/history', async (c) => {
+    const { userId } = await authorize.user(c)
+    const { limit, cursor, ...filter } = readQuery(c, historyQuerySchema)
+    // One more than asked for tells whether there is a next page.
+    const found = await listUserEvents(db, userId, filter, { limit: limit + 1, after: cursor })
+    const events = found.slice(0, limit)
+    const last = found.length > limit ? events.at(-1) : undefined
+    return success(200, 'Status history.', events, {
+      limit,
+      next_cursor: last ? writeCursor({ timestamp: new Date(last.timestamp), id: last.id }) : null,
+      has_next: last !== undefined,
+    })
+  })
+
+  return app
+}
+
+function writeCursor({ timestamp, id }: HistoryPosition): string {
+  return Buffer.from(`${timestamp.getTime()} ${id}`).toString('base64url')
+}
+
+const CURSOR = /^(-?\d{1,15}) ([0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12})$/
+
+function readCursor(cursor: string): HistoryPosition {
+  const [, time, id] = CURSOR.exec(Buffer.from(cursor, 'base64url').toString()) ?? []
+  if (time === undefined || id === undefined) {
+    throw new AppError('validation_failed', 'Use the next_cursor of a former answer.', {
+      fields: [
+        { pointer: '/cursor', code: 'invalid_cursor', message: 'Use the next_cursor of a former answer.' },
+      ],
+    })
+  }
+  return { timestamp: new Date(Number(time)), id }
+}

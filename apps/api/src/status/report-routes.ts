@@ -1,0 +1,103 @@
+import { AppError } from '@tidings/shared/errors'
+import { identifyEvent } from '@tidings/shared/event-identity'
+import {
+  LIMITS,
+  NOTIFICATION_TYPES,
+  type NotificationType,
+  type StatusEvent,
+  statusReportSchema,
+} from '@tidings/shared/status-event'
+import { Hono } from 'hono'
+import { z } from 'zod'
+import type { Authorize } from '../http/authorize.ts'
+import type { ApiContext, ApiEnv } from '../http/context.ts'
+import type { ServicePrincipal } from '../http/principal.ts'
+import { MAX_BATCH_BODY_BYTES, readJson } from '../http/read-json.ts'
+import { success } from '../http/respond.ts'
+import type { Ingest } from './ingest.ts'
+import { type BatchResult, judgeBatch } from './judge-batch.ts'
+
+export interface ReportDeps {
+  authorize: Authorize
+  ingest: Ingest
+}
+
+/** The body of a batch; its events are judged one by one. */
+export const statusBatchSchema = z.object({ events: z.array(z.unknown()).min(1).max(LIMITS.envelopeEvents) })
+
+/** POST /api/v1/{email|push}/status and …/batch: where a status event comes in. */
+export function reportRoutes({ authorize, ingest }: ReportDeps): Hono<ApiEnv> {
+  const app = new Hono<ApiEnv>({ strict: false })
+
+  app.post('/api/v1/:type/status', async (c) => {
+    const { type, service } = await authorizeReport(c, authorize)
+    const report = await readJson(c, statusReportSchema)
+    const event = identifyEvent(report, {
+      type,
+      source: service.name,
+      receivedAt: new Date(),
+      idempotencyKey: readIdempotencyKey(c),
+    })
+    await ingest.accept(event)
+    return success(202, 'Status accepted.', showAccepted(event))
+  })
+
+  app.post('/api/v1/:type/status/batch', async (c) => {
+    const { type, service } = await authorizeReport(c, authorize)
+    const { events } = await readJson(c, statusBatchSchema, { maxBytes: MAX_BATCH_BODY_BYTES })
+    const key = readIdempotencyKey(c)
+    const receivedAt = new Date()
+    const results = judgeBatch(events, (report, index) => {
+      const idempotencyKey = key === undefined ? undefined : `${key}#${index}`
+      const event = identifyEvent(report, { type, source: service.name, receivedAt, idempotencyKey })
+      return { event, refusal: ingest.findConflict(event) }
+    })
+    const accepted = results.flatMap((result) => (result.accepted ? [result.event] : []))
+    if (accepted.length > 0) await ingest.acceptAll(accepted)
+    return success(202, `${accepted.length} of ${results.length} events accepted.`, results.map(showResult))
+  })
+
+  return app
+}
+
+async function authorizeReport(
+  c: ApiContext,
+  authorize: Authorize,
+): Promise<{ type: NotificationType; service: ServicePrincipal }> {
+  const type = NOTIFICATION_TYPES.find((known) => known === c.req.param('type'))
+  // A caller without a key learns nothing, not even which types there are.
+  const service = await authorize.service(c, `status:write:${type ?? 'email'}`)
+  if (type !== undefined) return { type, service }
+  throw new AppError('invalid_notification_type', `Must be one of: ${NOTIFICATION_TYPES.join(', ')}.`)
+}
+
+const IDEMPOTENCY_KEY = /^[\x21-\x7e]{1,128}$/
+
+function readIdempotencyKey(c: ApiContext): string | undefined {
+  const key = c.env.incoming.headers['idempotency-key']
+  if (key === undefined) return undefined
+  if (typeof key === 'string' && IDEMPOTENCY_KEY.test(key)) return key
+  throw new AppError('validation_failed', 'Idempotency-Key must be 1 to 128 visible ASCII characters.')
+}
+
+function showAccepted(event: StatusEvent) {
+  return {
+    id: event.id,
+    notification_id: event.notification_id,
+    notification_type: event.notification_type,
+    status: event.status,
+    timestamp: event.timestamp,
+    error: event.error ?? null,
+  }
+}
+
+function showResult(result: BatchResult) {
+  return result.accepted
+    ? { accepted: true, ...showAccepted(result.event) }
+    : {
+        accepted: false,
+        error: result.refusal.code,
+        message: result.refusal.message,
+        errors: result.refusal.fields,
+      }
+}
