@@ -1,0 +1,54 @@
+import { setTimeout as delay } from 'node:timers/promises'
+import { errorMessage } from '@tidings/shared/errors'
+
+export interface WaitOptions {
+  /** Give up after this long, in milliseconds. */
+  timeoutMs?: number
+  intervalMs?: number
+  /** What is known when time runs out: a log's tail, the last answer. */
+  explain?(): string
+}
+
+/** The condition did not come true in time. */
+export class WaitTimeoutError extends Error {
+  constructor(message: string, cause?: unknown) {
+    super(message, cause === undefined ? undefined : { cause })
+    this.name = 'WaitTimeoutError'
+  }
+}
+
+/**
+ * Polls until `probe` returns something other than false, undefined or null, and returns that. A probe that
+ * throws counts as not yet.
+ *
+ * @param what completes the sentence "gave up waiting for …".
+ * @throws WaitTimeoutError with what was last seen.
+ */
+export async function waitFor<T>(
+  what: string,
+  probe: () => T | Promise<T>,
+  { timeoutMs = 10_000, intervalMs = 50, explain }: WaitOptions = {},
+): Promise<Exclude<Awaited<T>, false | undefined | null>> {
+  const startedAt = performance.now()
+  let lastError: unknown
+  for (;;) {
+    try {
+      const found = await probe()
+      if (found !== false && found !== undefined && found !== null)
+        return found as Exclude<Awaited<T>, false | undefined | null>
+      lastError = undefined
+    } catch (error) {
+      lastError = error
+    }
+    if (performance.now() - startedAt >= timeoutMs) break
+    await delay(intervalMs)
+  }
+  const details = [
+    lastError === undefined ? undefined : `last error: ${errorMessage(lastError)}`,
+    explain?.(),
+  ]
+  throw new WaitTimeoutError(
+    [`Gave up waiting for ${what} after ${timeoutMs} ms`, ...details.filter((line) => line)].join('; '),
+    lastError,
+  )
+}
