@@ -2,13 +2,17 @@ import type { Logger } from '@tidings/shared/log'
 import { Hono } from 'hono'
 import { cors } from 'hono/cors'
 import type { Registry } from 'prom-client'
-import { type HealthDeps, healthRoutes } from './health/routes.ts'
+import type { Operation } from './docs/operation.ts'
+import { docsRoutes } from './docs/routes.ts'
+import { type HealthDeps, healthOperations, healthRoutes } from './health/routes.ts'
 import type { Authorize } from './http/authorize.ts'
 import type { ApiEnv } from './http/context.ts'
 import { createErrorHandler } from './http/error-response.ts'
 import { instrument } from './http/instrument.ts'
 import { createRequestMetrics } from './http/metrics.ts'
+import { metricsOperations, metricsRoutes } from './http/metrics-route.ts'
 import { createUnmatchedHandler } from './http/unmatched.ts'
+import { statusOperations } from './status/operations.ts'
 import { type StatusReadDeps, statusReadRoutes } from './status/read-routes.ts'
 import { type ReportDeps, reportRoutes } from './status/report-routes.ts'
 
@@ -37,5 +41,10 @@ export function createApp(deps: AppDeps): Hono<ApiEnv> {
   app.route('/', healthRoutes(deps))
   app.route('/', reportRoutes(deps))
   app.route('/', statusReadRoutes(deps))
+  app.route('/', metricsRoutes(deps))
+  app.route('/', docsRoutes(operations))
   return app
 }
+
+/** What the mounted routes promise; /openapi.json is made of it, and a test compares it with the routes. */
+const operations: readonly Operation[] = [...healthOperations, ...statusOperations, ...metricsOperations]

@@ -1,4 +1,6 @@
 import { Hono } from 'hono'
+import { z } from 'zod'
+import type { Operation } from '../docs/operation.ts'
 import type { ApiEnv } from '../http/context.ts'
 import type { HealthProbes } from './probes.ts'
 
@@ -42,3 +44,46 @@ function respond(status: 200 | 503, body: unknown): Response {
     },
   })
 }
+
+const dependencySchema = z.enum(['healthy', 'unhealthy'])
+const healthSchema = z.strictObject({
+  status: z.enum(['healthy', 'degraded', 'unhealthy']),
+  service: z.literal('tidings'),
+  timestamp: z.iso.datetime(),
+  dependencies: z.strictObject({ database: dependencySchema, redis: dependencySchema }),
+})
+const stateSchema = (...states: string[]) => z.strictObject({ status: z.enum(states) })
+
+export const healthOperations: readonly Operation[] = [
+  {
+    method: 'get',
+    path: '/health',
+    tag: 'service',
+    summary: 'Whether the service can do its job',
+    description: '`degraded` means that one store is away and events are still accepted.',
+    access: 'public',
+    answers: {
+      200: { description: 'It can', json: healthSchema },
+      503: { description: 'It cannot: both stores are away', json: healthSchema },
+    },
+  },
+  {
+    method: 'get',
+    path: '/health/live',
+    tag: 'service',
+    summary: 'Whether the process answers',
+    access: 'public',
+    answers: { 200: { description: 'It does', json: stateSchema('alive') } },
+  },
+  {
+    method: 'get',
+    path: '/health/ready',
+    tag: 'service',
+    summary: 'Whether traffic should come here',
+    access: 'public',
+    answers: {
+      200: { description: 'Yes', json: stateSchema('ready') },
+      503: { description: 'No: starting, stopping or without stores', json: stateSchema('not_ready') },
+    },
+  },
+]

@@ -1,4 +1,5 @@
 import type { AppError, ErrorCode, FieldError } from '@tidings/shared/errors'
+import { z } from 'zod'
 
 export const PROBLEM_CONTENT_TYPE = 'application/problem+json'
 
@@ -28,20 +29,19 @@ const STATUS_BY_CODE = {
 export const statusOf = (code: ErrorCode) => STATUS_BY_CODE[code][0]
 
 /** A failure as it is sent: the seed's envelope and an RFC 9457 problem in one body. */
-export interface Problem {
-  type: string
-  title: string
-  status: number
-  detail: string
-  /** The request's id. */
-  instance: string
-  success: false
-  error: string
-  message: string
-  /** Messages by field; empty when no field is to blame. */
-  data: Record<string, string[]>
-  errors: FieldError[]
-}
+export const problemSchema = z.strictObject({
+  type: z.string(),
+  title: z.string(),
+  status: z.int(),
+  detail: z.string(),
+  instance: z.string().describe("The request's id."),
+  success: z.literal(false),
+  error: z.string(),
+  message: z.string(),
+  data: z.record(z.string(), z.array(z.string())).describe('Messages by field; empty when none is to blame.'),
+  errors: z.array(z.strictObject({ pointer: z.string(), code: z.string(), message: z.string() })),
+})
+export type Problem = z.infer<typeof problemSchema>
 
 /** A problem whose text is fixed here: for what fails before there is a request to handle. */
 export function createProblem(

@@ -1,12 +1,14 @@
+import { z } from 'zod'
+
 const JSON_HEADERS = { 'content-type': 'application/json; charset=utf-8' }
 
 /** What a page of a list says beside its data. */
-export interface PageMeta {
-  limit: number
-  /** Opaque; null on the last page. */
-  next_cursor: string | null
-  has_next: boolean
-}
+export const pageMetaSchema = z.strictObject({
+  limit: z.int(),
+  next_cursor: z.string().nullable().describe('Opaque; null on the last page.'),
+  has_next: z.boolean(),
+})
+export type PageMeta = z.infer<typeof pageMetaSchema>
 
 /**
  * The seed's success envelope. Built as a Response rather than with `c.json()`: plain headers let the server

@@ -1,0 +1,103 @@
+import {
+  DELIVERY_STATUSES,
+  deliveryErrorSchema,
+  NOTIFICATION_TYPES,
+  STATUSES,
+  statusReportSchema,
+} from '@tidings/shared/status-event'
+import { z } from 'zod'
+import type { Operation } from '../docs/operation.ts'
+import { historyQuerySchema } from './read-routes.ts'
+import { statusBatchSchema } from './report-routes.ts'
+
+const errorSchema = deliveryErrorSchema.nullable()
+const instantSchema = z.iso.datetime()
+
+const acceptedSchema = {
+  id: z.guid(),
+  notification_id: z.string(),
+  notification_type: z.enum(NOTIFICATION_TYPES),
+  status: z.enum(STATUSES),
+  timestamp: instantSchema,
+  error: errorSchema,
+}
+
+const batchResultSchema = z.union([
+  z.strictObject({ accepted: z.literal(true), ...acceptedSchema }),
+  z.strictObject({
+    accepted: z.literal(false),
+    error: z.string(),
+    message: z.string(),
+    errors: z.array(z.strictObject({ pointer: z.string(), code: z.string(), message: z.string() })),
+  }),
+])
+
+const storedEventSchema = z.strictObject({
+  ...acceptedSchema,
+  user_id: z.guid().nullable(),
+  received_at: instantSchema,
+  source: z.string(),
+  event_id: z.string().nullable(),
+  attempt: z.int().nullable(),
+  provider: z.string().nullable(),
+  provider_message_id: z.string().nullable(),
+  metadata: z.unknown(),
+})
+
+const notificationSchema = z.strictObject({
+  notification_id: z.string(),
+  notification_type: z.enum(NOTIFICATION_TYPES),
+  user_id: z.guid().nullable(),
+  status: z.enum(DELIVERY_STATUSES).nullable(),
+  opened_at: instantSchema.nullable(),
+  clicked_at: instantSchema.nullable(),
+  unsubscribed_at: instantSchema.nullable(),
+  explain: z.string(),
+  timeline: z.array(storedEventSchema),
+})
+
+const report = {
+  method: 'post',
+  tag: 'status',
+  access: ['status:write:email', 'status:write:push'],
+  params: { type: z.enum(NOTIFICATION_TYPES) },
+  headers: { 'Idempotency-Key': '1 to 128 visible ASCII characters: a repeat with it stores nothing.' },
+} as const
+
+export const statusOperations: readonly Operation[] = [
+  {
+    ...report,
+    path: '/api/v1/:type/status',
+    summary: 'Report what became of a notification',
+    description: 'Fields that are not known are ignored.',
+    body: statusReportSchema,
+    answers: { 202: { description: 'The event is durable.', data: z.strictObject(acceptedSchema) } },
+    errors: ['invalid_status', 'missing_error', 'invalid_notification_type', 'conflict', 'overloaded'],
+  },
+  {
+    ...report,
+    path: '/api/v1/:type/status/batch',
+    summary: 'Report up to 500 at once',
+    description: 'Each event is judged by itself; the results are in their order.',
+    body: statusBatchSchema,
+    answers: { 202: { description: 'One result per event.', data: z.array(batchResultSchema) } },
+    errors: ['invalid_notification_type', 'overloaded'],
+  },
+  {
+    method: 'get',
+    path: '/api/v1/status/history',
+    tag: 'status',
+    summary: "The caller's own events, newest first",
+    access: ['user'],
+    query: historyQuerySchema,
+    answers: { 200: { description: 'A page of events.', list: storedEventSchema } },
+  },
+  {
+    method: 'get',
+    path: '/api/v1/notifications/:notification_id',
+    tag: 'status',
+    summary: 'The current status of a notification, why, and its timeline',
+    access: ['user', 'status:read'],
+    answers: { 200: { description: 'The notification.', data: notificationSchema } },
+  },
+]
