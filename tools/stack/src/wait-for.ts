@@ -5,6 +5,8 @@ export interface WaitOptions {
   /** Give up after this long, in milliseconds. */
   timeoutMs?: number
   intervalMs?: number
+  /** Ends the wait early, with the signal's reason. */
+  signal?: AbortSignal
   /** What is known when time runs out: a log's tail, the last answer. */
   explain?(): string
 }
@@ -27,11 +29,12 @@ export class WaitTimeoutError extends Error {
 export async function waitFor<T>(
   what: string,
   probe: () => T | Promise<T>,
-  { timeoutMs = 10_000, intervalMs = 50, explain }: WaitOptions = {},
+  { timeoutMs = 10_000, intervalMs = 50, signal, explain }: WaitOptions = {},
 ): Promise<Exclude<Awaited<T>, false | undefined | null>> {
   const startedAt = performance.now()
   let lastError: unknown
   for (;;) {
+    signal?.throwIfAborted()
     try {
       const found = await probe()
       if (found !== false && found !== undefined && found !== null)

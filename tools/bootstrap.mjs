@@ -1,0 +1,131 @@
+// Plain JavaScript for Node 18 and later with nothing installed: brings the checkout's own tools in, then runs
+// a command on the Node that came with them.
+//
+//   node tools/bootstrap.mjs start|test|chaos|bench [arguments]
+import { spawn } from 'node:child_process'
+import { createHash } from 'node:crypto'
+import { existsSync, readdirSync, readFileSync, writeFileSync } from 'node:fs'
+import { constants } from 'node:os'
+import { delimiter, dirname, join } from 'node:path'
+import { fileURLToPath } from 'node:url'
+
+const PNPM = 'pnpm@12.21.0'
+const ROOT = dirname(dirname(fileURLToPath(import.meta.url)))
+const MODULES = join(ROOT, 'node_modules')
+const BIN = join(MODULES, '.bin')
+const STAMP = join(MODULES, '.tidings-install')
+const COMMANDS = {
+  start: 'tools/stack/src/start.ts',
+  test: 'tools/stack/src/run-tests.ts',
+  fresh: 'tools/fresh-clone.ts',
+  chaos: 'chaos/src/main.ts',
+  bench: 'bench/src/main.ts',
+}
+/** What npm tells its scripts about the network; the rest of its settings is not meant for pnpm. */
+const NETWORK_SETTING =
+  /^npm_config_(registry|https?_proxy|proxy|noproxy|ca|cafile|strict_ssl|userconfig|globalconfig|cache)$/i
+const SIGNALS = ['SIGINT', 'SIGTERM', 'SIGHUP']
+const PARENT_CHECK_MS = 500
+
+const say = (text) => process.stderr.write(`${text}\n`)
+
+/** Everything that decides what gets installed. */
+function fingerprint() {
+  const hash = createHash('sha256').update(`${process.platform} ${process.arch} ${PNPM}`)
+  for (const file of ['pnpm-lock.yaml', 'pnpm-workspace.yaml', ...manifests()]) {
+    hash.update(file).update(readFileSync(join(ROOT, file)))
+  }
+  return hash.digest('hex')
+}
+
+function manifests() {
+  const nested = ['apps', 'packages', 'tools'].flatMap((room) =>
+    existsSync(join(ROOT, room)) ? readdirSync(join(ROOT, room)).map((name) => join(room, name)) : [],
+  )
+  return ['', 'bench', 'chaos', ...nested]
+    .map((folder) => join(folder, 'package.json'))
+    .filter((file) => existsSync(join(ROOT, file)))
+}
+
+function isInstalled(wanted) {
+  if (!existsSync(STAMP) || !existsSync(join(BIN, 'node'))) return false
+  return readFileSync(STAMP, 'utf8') === wanted
+}
+
+/** The environment without what npm adds for its own scripts, and without what changes what gets installed. */
+function innerEnv() {
+  const env = {}
+  for (const [name, value] of Object.entries(process.env)) {
+    if (/^npm_/i.test(name) && !NETWORK_SETTING.test(name)) continue
+    if (name === 'NODE_ENV' || name === 'INIT_CWD') continue
+    env[name] = value
+  }
+  return env
+}
+
+async function install() {
+  const wanted = fingerprint()
+  if (isInstalled(wanted)) return
+  say('Installing what Tidings needs; the first time this takes a minute …')
+  const args = ['--yes', PNPM, 'install', '--frozen-lockfile', '--config.confirmModulesPurge=false']
+  if (!process.stderr.isTTY) args.push('--reporter=append-only')
+  const code = await run('npx', args, innerEnv())
+  if (code !== 0) {
+    say(await explainFailedInstall(code))
+    process.exit(code)
+  }
+  writeFileSync(STAMP, wanted)
+}
+
+async function explainFailedInstall(code) {
+  const registry = process.env.npm_config_registry || 'https://registry.npmjs.org/'
+  try {
+    await fetch(registry, { signal: AbortSignal.timeout(5_000) })
+  } catch {
+    return [
+      '',
+      `Installing failed: the package registry ${new URL(registry).host} cannot be reached from here.`,
+      'Check the network, or the proxy and registry settings of npm (npm config list), and run this again.',
+    ].join('\n')
+  }
+  return `\nInstalling failed with code ${code}; the lines above say why. Running the same command again goes on from there.`
+}
+
+/** Runs a program with our terminal and passes signals on. Resolves with the exit code. */
+function run(command, args, env, { ipc = false } = {}) {
+  return new Promise((resolve) => {
+    const stdio = ipc ? ['inherit', 'inherit', 'inherit', 'ipc'] : 'inherit'
+    const child = spawn(command, args, { cwd: ROOT, env, stdio })
+    // On Ctrl-C the terminal tells the child as well; hearing it twice must do no harm there.
+    const forward = (signal) => child.kill(signal)
+    for (const signal of SIGNALS) process.on(signal, forward)
+    // Under npm a shell may stand between, which dies without passing a signal on.
+    const parent = process.ppid
+    const watch = setInterval(() => {
+      if (process.env.npm_lifecycle_event && process.ppid !== parent) child.kill('SIGTERM')
+    }, PARENT_CHECK_MS)
+    const finish = (code) => {
+      clearInterval(watch)
+      for (const signal of SIGNALS) process.off(signal, forward)
+      resolve(code)
+    }
+    child.on('error', (error) => {
+      say(`${command} could not be run: ${error.message}`)
+      finish(127)
+    })
+    child.on('exit', (code, signal) => finish(code ?? 128 + (constants.signals[signal] ?? 0)))
+  })
+}
+
+async function main([name, ...args]) {
+  const script = COMMANDS[name]
+  if (script === undefined) {
+    say(`Usage: node tools/bootstrap.mjs ${Object.keys(COMMANDS).join('|')} [arguments]`)
+    return 64
+  }
+  await install()
+  const env = { ...innerEnv(), PATH: [BIN, process.env.PATH].join(delimiter) }
+  return run(join(BIN, 'node'), [script, ...args], env, { ipc: name === 'start' })
+}
+
+process.exit(await main(process.argv.slice(2)))

@@ -1,0 +1,84 @@
+import { chmod, readFile, rename, writeFile } from 'node:fs/promises'
+import { parseEnv } from 'node:util'
+import type { Database } from '@tidings/db/database'
+import { createServiceKey, findServiceKey, listServiceKeys, revokeServiceKey } from '@tidings/db/service-keys'
+import { hashSecret, SCOPES, type Scope } from '@tidings/shared/service-key'
+import { calculateJwkThumbprint, exportJWK, generateKeyPair } from 'jose'
+
+/** Only the owner may read what holds a secret. */
+const SECRET_MODE = 0o600
+
+/** What an e-mail or push service and an API gateway may do. */
+const SERVICE_SCOPES: readonly Scope[] = [
+  'status:write:email',
+  'status:write:push',
+  'status:read',
+  'users:read',
+]
+
+/** The variables of an env file, or none when there is no such file. */
+export async function readEnvFile(file: string): Promise<Record<string, string | undefined>> {
+  return parseEnv(await readFile(file, 'utf8').catch(() => ''))
+}
+
+/** Writes variables so that a shell can source them and Node can read them. */
+export async function writeEnvFile(
+  file: string,
+  comment: string,
+  variables: Record<string, string | undefined>,
+): Promise<void> {
+  const lines = Object.entries(variables)
+    .filter((entry): entry is [string, string] => entry[1] !== undefined)
+    .map(([name, value]) => `${name}=${quoteForShell(value)}`)
+  await writeSecretFile(file, [`# ${comment}`, ...lines, ''].join('\n'))
+}
+
+const quoteForShell = (value: string) => (/^[\w./:@%+=,-]*$/.test(value) ? value : `'${value}'`)
+
+async function writeSecretFile(file: string, text: string): Promise<void> {
+  const unfinished = `${file}.new`
+  await writeFile(unfinished, text, { mode: SECRET_MODE })
+  await chmod(unfinished, SECRET_MODE)
+  await rename(unfinished, file)
+}
+
+/** Makes the file with a JWK set of one new Ed25519 key, unless it is there. */
+export async function ensureJwtKeys(file: string): Promise<void> {
+  const found = await readFile(file, 'utf8').catch(() => undefined)
+  if (found !== undefined) return
+  const { privateKey } = await generateKeyPair('EdDSA', { crv: 'Ed25519', extractable: true })
+  const jwk = await exportJWK(privateKey)
+  const kid = await calculateJwkThumbprint(jwk)
+  await writeSecretFile(file, `${JSON.stringify({ keys: [{ ...jwk, kid, alg: 'EdDSA', use: 'sig' }] })}\n`)
+}
+
+export interface DevKeys {
+  SERVICE_KEY: string
+  OPERATOR_KEY: string
+}
+
+/** The keys of an earlier start, as far as the database still knows them; new ones otherwise. */
+export async function ensureServiceKeys(
+  db: Database,
+  earlier: Record<string, string | undefined>,
+): Promise<DevKeys> {
+  return {
+    SERVICE_KEY: await ensureKey(db, 'dev-service', SERVICE_SCOPES, earlier.SERVICE_KEY),
+    OPERATOR_KEY: await ensureKey(db, 'dev-operator', SCOPES, earlier.OPERATOR_KEY),
+  }
+}
+
+async function ensureKey(
+  db: Database,
+  name: string,
+  scopes: readonly Scope[],
+  earlier: string | undefined,
+): Promise<string> {
+  if (earlier && (await findServiceKey(db, hashSecret(earlier)))) return earlier
+  const created = await createServiceKey(db, name, scopes)
+  if (created.outcome === 'created') return created.key
+  // Nobody has the text of the older ones any more.
+  for (const key of await listServiceKeys(db))
+    if (key.name === name && key.revokedAt === null) await revokeServiceKey(db, key.id)
+  return ensureKey(db, name, scopes, undefined)
+}

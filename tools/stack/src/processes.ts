@@ -1,0 +1,114 @@
+import type { ChildProcess } from 'node:child_process'
+import { once } from 'node:events'
+import { fileURLToPath } from 'node:url'
+import { endProcess, isRunning, spawnGuarded } from './guarded-process.ts'
+import { waitFor } from './wait-for.ts'
+
+const ROOT = fileURLToPath(new URL('../../..', import.meta.url))
+/** An app ends within 10 s of SIGTERM; one that does not is killed. */
+const STOP_LIMIT_MS = 12_000
+const MAX_OUTPUT_CHARS = 1_000_000
+
+export interface AppOptions {
+  /** For messages. */
+  name: string
+  /** Path of its main file from the root of the repository, e.g. apps/api/src/main.ts. */
+  main: string
+  args?: readonly string[]
+  /** Its whole configuration; PATH and the like are passed on from `baseEnv`. */
+  env: Record<string, string | undefined>
+  /** What the app inherits. Default: this process's environment. */
+  baseEnv?: NodeJS.ProcessEnv
+  /** Where it says 200 once it can work. */
+  readyUrl?: string
+  nodeArgs?: readonly string[]
+  /** Gets each line of stdout and stderr. */
+  onLine?(line: string): void
+}
+
+/** How a process ended. */
+export interface AppExit {
+  code: number | null
+  signal: NodeJS.Signals | null
+}
+
+/** A running app in a process of its own. */
+export interface AppProcess {
+  readonly name: string
+  readonly pid: number
+  /** Resolves when the process has ended, however it did. */
+  readonly exited: Promise<AppExit>
+  readonly isRunning: boolean
+  /** The last megabyte of stdout and stderr. */
+  output(): string
+  /** @throws when it ends instead, or is not ready in time; the message has the end of its output. */
+  waitUntilReady(options?: { timeoutMs?: number; signal?: AbortSignal }): Promise<void>
+  /** SIGTERM, and SIGKILL when it does not end in time. */
+  stop(): Promise<AppExit>
+  kill9(): Promise<AppExit>
+  signal(signal: NodeJS.Signals): void
+}
+
+/** Starts one of our apps, api or worker, with the Node that runs this process. It does not outlive us. */
+export async function spawnApp(options: AppOptions): Promise<AppProcess> {
+  const child = await spawnGuarded(
+    process.execPath,
+    [...(options.nodeArgs ?? []), options.main, ...(options.args ?? [])],
+    {
+      cwd: ROOT,
+      env: { ...(options.baseEnv ?? process.env), ...options.env },
+      stdout: 'pipe',
+      stderr: 'pipe',
+      stopSignal: 'TERM',
+    },
+  )
+  const exited: Promise<AppExit> = once(child, 'exit').then(([code, signal]) => ({ code, signal }))
+  let output = ''
+  for (const stream of [child.stdout, child.stderr])
+    forEachLine(stream, (line) => {
+      output = `${output}${line}\n`.slice(-MAX_OUTPUT_CHARS)
+      options.onLine?.(line)
+    })
+  const end = async (signal: NodeJS.Signals) => {
+    await endProcess(child, signal, STOP_LIMIT_MS)
+    return exited
+  }
+
+  return {
+    name: options.name,
+    pid: child.pid,
+    exited,
+    get isRunning() {
+      return isRunning(child)
+    },
+    output: () => output,
+    async waitUntilReady({ timeoutMs = 30_000, signal } = {}) {
+      const { readyUrl } = options
+      if (readyUrl === undefined) throw new Error(`${options.name} has no readyUrl`)
+      const explain = () => `the end of its output:\n${output.trimEnd().split('\n').slice(-8).join('\n')}`
+      const isReady = async () => !isRunning(child) || (await fetch(readyUrl)).ok
+      await waitFor(`${options.name} to be ready`, isReady, {
+        timeoutMs,
+        explain,
+        ...(signal && { signal }),
+      })
+      if (!isRunning(child)) throw new Error(`${options.name} ended while starting; ${explain()}`)
+    },
+    stop: () => end('SIGTERM'),
+    kill9: () => end('SIGKILL'),
+    signal: (signal) => void child.kill(signal),
+  }
+}
+
+function forEachLine(stream: ChildProcess['stdout'], onLine: (line: string) => void): void {
+  let rest = ''
+  stream?.setEncoding('utf8')
+  stream?.on('data', (chunk: string) => {
+    const lines = (rest + chunk).split('\n')
+    rest = lines.pop() ?? ''
+    for (const line of lines) onLine(line)
+  })
+  stream?.on('end', () => {
+    if (rest !== '') onLine(rest)
+  })
+}

@@ -1,0 +1,22 @@
+import { envFields, parseEnv } from '@tidings/shared/env'
+import { z } from 'zod'
+
+const startEnvSchema = z.object({
+  PORT: z.coerce.number().int().min(1).max(65_535).default(8001),
+  /** Only this machine, unless said otherwise. */
+  HOST: z.string().default('127.0.0.1'),
+  WORKER_PORT: z.coerce.number().int().min(1).max(65_535).optional(),
+  DATA_DIR: z.string().default('.data'),
+  DATABASE_URL: envFields.DATABASE_URL.optional(),
+  REDIS_URL: envFields.REDIS_URL,
+  QUEUE_BACKEND: envFields.QUEUE_BACKEND,
+  JWT_KEYS: z.string().optional(),
+  JWT_KEYS_FILE: z.string().optional(),
+})
+
+export type StartEnv = z.infer<typeof startEnvSchema>
+
+/** @throws ConfigError with all problems at once. */
+export function readStartEnv(source: NodeJS.ProcessEnv): StartEnv {
+  return parseEnv(startEnvSchema, source)
+}
