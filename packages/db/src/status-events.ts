@@ -128,3 +128,12 @@ export async function findStoredIds(pool: pg.Pool, ids: readonly string[]): Prom
   )
   return new Set(found.rows.map((row) => row.id))
 }
+
+/** Which of these ids are rows, each with the hex digest of its content where it came with an idempotency key. */
+export async function findStoredContent(
+  pool: pg.Pool,
+  ids: readonly string[],
+): Promise<Map<string, string | undefined>> {
+  const found = await pool.query<{ id: string; content_hash: Buffer | null }>(FIND, [ids])
+  return new Map(found.rows.map((row) => [row.id, row.content_hash?.toString('hex')]))
+}

@@ -1,7 +1,7 @@
 import { ConfigError } from '@tidings/shared/env'
 import type { IQueueBackend, Processor, QueueOptions, WorkerOptions } from 'bullmq'
 import { createPostgresBackend, Queue, runMigrations, Worker } from 'bullmq'
-import { Redis } from 'ioredis'
+import { Redis, type RedisOptions } from 'ioredis'
 import pg from 'pg'
 
 /** Where the queues live. The same code runs on both; docs/queue-backends.md says what differs. */
@@ -37,13 +37,25 @@ export type JobWorker<Data> = Worker<Data, void, string, IQueueBackend>
 /**
  * How a Redis connection behaves when Redis does not answer:
  * - `fail-fast`: for requests that have somewhere else to go;
- * - `patient`: for workers and operators, who can wait.
+ * - `patient`: for workers, who can wait;
+ * - `operator`: for a person, who waits some seconds and then wants to know. A command whose answer was lost
+ *   is not sent again: repeating it could undo what another operator did in between.
  */
-export type ConnectionMode = 'fail-fast' | 'patient'
+export type ConnectionMode = 'fail-fast' | 'patient' | 'operator'
 
 /** A command that takes longer has failed, for a caller that cannot wait. In milliseconds. */
 const FAIL_FAST_COMMAND_TIMEOUT_MS = 300
 const RECONNECT_CAP_MS = 1_000
+
+const CONNECTION_OPTIONS = {
+  'fail-fast': {
+    enableOfflineQueue: false,
+    maxRetriesPerRequest: 1,
+    commandTimeout: FAIL_FAST_COMMAND_TIMEOUT_MS,
+  },
+  patient: { maxRetriesPerRequest: null },
+  operator: { maxRetriesPerRequest: 10, autoResendUnfulfilledCommands: false },
+} as const satisfies Record<ConnectionMode, RedisOptions>
 
 const retryStrategy = (attempt: number) => Math.min(attempt * 50, RECONNECT_CAP_MS)
 
@@ -52,9 +64,7 @@ export function openRedis(url: string, mode: ConnectionMode, onError: (error: Er
   const redis = new Redis(url, {
     retryStrategy,
     connectTimeout: 2_000,
-    ...(mode === 'fail-fast'
-      ? { enableOfflineQueue: false, maxRetriesPerRequest: 1, commandTimeout: FAIL_FAST_COMMAND_TIMEOUT_MS }
-      : { maxRetriesPerRequest: null }),
+    ...CONNECTION_OPTIONS[mode],
   })
   redis.on('error', onError)
   return redis

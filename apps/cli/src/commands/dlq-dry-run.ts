@@ -1,0 +1,32 @@
+import { findObstacle } from '@tidings/queue/dead-letter-redrive'
+import { readSelection, type Selection } from '@tidings/queue/dead-letter-selection'
+import { STATUS_QUEUE } from '@tidings/queue/policy'
+import { entries } from '../age.ts'
+import type { CliContext } from '../context.ts'
+import { writeList } from '../output.ts'
+import { entryView } from './dlq-list.ts'
+import { previewSelection, sayPreview } from './dlq-selection.ts'
+
+/** Lists what a redrive would send back, and changes nothing. */
+export async function runDryRun(
+  context: CliContext,
+  selection: Selection,
+  options: { max?: number; force?: true },
+): Promise<void> {
+  const store = await context.deadLetters()
+  const { terminal, globals } = context
+  sayPreview(context, await previewSelection(context, store, selection), 'Dry run', `back to ${STATUS_QUEUE}`)
+  let left = options.max ?? Number.POSITIVE_INFINITY
+  let shown = 0
+  for await (const batch of readSelection(store, selection)) {
+    const ready = batch.entries.filter((entry) => options.force || !findObstacle(entry)).slice(0, left)
+    left -= ready.length
+    shown += ready.length
+    // On a terminal the groups above say more than a thousand lines would.
+    const isForPeople = terminal.width !== undefined && globals.output === undefined
+    if (!isForPeople && globals.output !== 'json') await writeList(context, ready, entryView(context))
+    if (left === 0) break
+  }
+  if (globals.output === 'json') await terminal.write(`${JSON.stringify({ would_redrive: shown })}\n`)
+  terminal.say(`Would redrive ${entries(shown)}. Nothing was changed.`)
+}

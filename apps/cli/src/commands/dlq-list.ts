@@ -1,0 +1,81 @@
+import { type DeadLetterEntry, eventFields } from '@tidings/queue/dead-letter-entry'
+import { LIST_SORTS, type ListSort, listDeadLetters } from '@tidings/queue/dead-letter-list'
+import { type Command, Option } from 'commander'
+import { entries, formatAge } from '../age.ts'
+import type { CliContext } from '../context.ts'
+import { maskText, maskValue } from '../mask.ts'
+import { type ListView, writeList } from '../output.ts'
+import { parseCount } from '../parse-option.ts'
+import { addFilterOptions, type FilterOptions, toFilter } from './dlq-filter-options.ts'
+
+interface ListOptions extends FilterOptions {
+  limit: number
+  cursor?: string
+  sort: ListSort
+  reverse?: true
+}
+
+export function registerList(dlq: Command, context: CliContext): void {
+  const list = dlq
+    .command('list')
+    .description('List dead letters, newest first.')
+    .option('--limit <n>', 'how many', parseCount(1, 100_000), 25)
+    .option('--cursor <cursor>', 'go on behind a page that ended; the command prints it')
+    .addOption(
+      new Option('--sort <field>', 'what to sort by; other than dead_at reads the whole queue')
+        .choices(LIST_SORTS)
+        .default('dead_at'),
+    )
+    .option('--reverse', 'smallest or oldest first')
+    .action((options: ListOptions) => runList(context, options))
+  addFilterOptions(list).addHelpText(
+    'after',
+    `
+Examples:
+  tidings dlq list --reason unknown_user --since 2h
+  tidings dlq list --sort redrives --limit 10
+  tidings dlq list --error timeout -o id | tidings dlq redrive - --yes`,
+  )
+}
+
+async function runList(context: CliContext, options: ListOptions): Promise<void> {
+  const store = await context.deadLetters()
+  const page = await listDeadLetters(store, {
+    filter: toFilter(options),
+    limit: options.limit,
+    cursor: options.cursor,
+    sort: options.sort,
+    ascending: options.reverse === true,
+  })
+  await writeList(context, page.entries, entryView(context))
+  if (page.nextCursor !== undefined) context.terminal.say(`More: add --cursor ${page.nextCursor}`)
+  else if (context.terminal.width !== undefined && context.globals.output === undefined)
+    context.terminal.say(page.entries.length === 0 ? 'No dead letters.' : `${entries(page.entries.length)}.`)
+}
+
+/** How an entry is shown in lists: the same in every command that prints some. */
+export function entryView(context: CliContext): ListView<DeadLetterEntry> {
+  const mask = context.globals.showSensitive ? (text: string) => text : maskText
+  const field = (name: keyof ReturnType<typeof eventFields>) => (entry: DeadLetterEntry) =>
+    mask(eventFields(entry.event)[name] ?? '-')
+  return {
+    columns: [
+      { title: 'ID', cell: (entry) => entry.id },
+      {
+        title: 'AGE',
+        cell: (entry) => formatAge(entry.dead_at),
+        raw: (entry) => entry.dead_at,
+        align: 'right',
+        style: 'dim',
+      },
+      { title: 'REASON', cell: (entry) => entry.reason, style: 'yellow' },
+      { title: 'TYPE', cell: field('type') },
+      { title: 'STATUS', cell: field('status') },
+      { title: 'NOTIFICATION', cell: field('notificationId'), maxWidth: 28 },
+      { title: 'RE', cell: (entry) => String(entry.redrives), align: 'right' },
+      { title: 'ERROR', cell: (entry) => mask(`${entry.error.code}: ${entry.error.message}`), style: 'red' },
+    ],
+    json: (entry) => (context.globals.showSensitive ? entry : maskValue(entry)),
+    id: (entry) => entry.id,
+  }
+}

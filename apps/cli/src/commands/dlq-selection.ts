@@ -1,0 +1,90 @@
+import { type DeadLetterFilter, isEmptyFilter } from '@tidings/queue/dead-letter-filter'
+import { type DeadLetterGroup, groupDeadLetters } from '@tidings/queue/dead-letter-groups'
+import type { Selection } from '@tidings/queue/dead-letter-selection'
+import type { DeadLetterStore } from '@tidings/queue/dead-letter-store'
+import type { Command } from 'commander'
+import { entries, formatCount } from '../age.ts'
+import type { CliContext } from '../context.ts'
+import { usageError } from '../exit-codes.ts'
+import { maskText } from '../mask.ts'
+import { printable } from '../output.ts'
+import { startProgress } from '../progress.ts'
+import { readIds } from '../read-ids.ts'
+import { addFilterOptions, type FilterOptions, toFilter } from './dlq-filter-options.ts'
+
+export interface SelectionOptions extends FilterOptions {
+  group?: string
+  all?: true
+}
+
+/** Adds what commands that change many entries take: ids, a group, filters, or --all. */
+export function addSelectionOptions(command: Command): Command {
+  command
+    .argument('[ids...]', "entries' ids or events' ids; - reads them from stdin")
+    .option('--group <fingerprint>', 'one error group, see dlq groups')
+    .option('--all', 'every dead letter')
+  return addFilterOptions(command)
+}
+
+/** @throws CliError `usage` unless exactly one way of selecting was used: nothing given never means all. */
+export async function toSelection(
+  context: CliContext,
+  ids: readonly string[],
+  options: SelectionOptions,
+): Promise<Selection> {
+  const filter: DeadLetterFilter = toFilter(options)
+  if (options.group !== undefined) {
+    if (filter.fingerprint !== undefined) throw usageError('Use --group or --fingerprint, not both.')
+    filter.fingerprint = options.group
+  }
+  const ways = [ids.length > 0, options.all === true, !isEmptyFilter(filter)].filter(Boolean).length
+  if (ways === 0) throw usageError('Say which entries: ids, --group, filters, or --all.')
+  if (ways > 1) throw usageError('Ids, --all and filters cannot be combined.')
+  if (ids.length === 0) return { kind: 'filter', filter }
+  return { kind: 'ids', ids: await readIds(ids, context.terminal.stdin) }
+}
+
+export interface SelectionPreview {
+  count: number
+  groups: DeadLetterGroup[]
+}
+
+/** Counts what is selected, by group. Reads every entry unless ids were given. */
+export async function previewSelection(
+  context: CliContext,
+  store: DeadLetterStore,
+  selection: Selection,
+): Promise<SelectionPreview> {
+  if (selection.kind === 'ids') return { count: new Set(selection.ids).size, groups: [] }
+  const bar = startProgress(context.terminal, 'Counting', await store.count())
+  const groups = await groupDeadLetters(store, selection.filter, (read) => bar.update(read))
+  bar.stop()
+  return { count: groups.reduce((sum, group) => sum + group.count, 0), groups }
+}
+
+const SHOWN_GROUPS = 8
+
+/** Says on stderr what is about to happen to which entries. */
+export function sayPreview(
+  context: CliContext,
+  preview: SelectionPreview,
+  what: string,
+  target: string,
+): void {
+  const { terminal } = context
+  const mask = context.globals.showSensitive ? (text: string) => text : maskText
+  terminal.say(`${what}: ${entries(preview.count)}, ${target}`)
+  for (const group of preview.groups.slice(0, SHOWN_GROUPS)) {
+    const error = printable(mask(`${group.error.code}: ${group.error.message}`)).slice(0, 70)
+    terminal.say(`  ${formatCount(group.count).padStart(8)}  ${group.fingerprint}  ${group.reason}  ${error}`)
+  }
+  if (preview.groups.length > SHOWN_GROUPS)
+    terminal.say(`            and ${preview.groups.length - SHOWN_GROUPS} more groups`)
+}
+
+/** The selection as the audit table keeps it. */
+export function describeSelection(selection: Selection): unknown {
+  if (selection.kind === 'filter') return isEmptyFilter(selection.filter) ? 'all' : selection.filter
+  const { ids } = selection
+  return ids.length <= 100 ? { ids } : { ids: ids.slice(0, 100), and_more: ids.length - 100 }
+}

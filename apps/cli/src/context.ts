@@ -1,0 +1,91 @@
+import { userInfo } from 'node:os'
+import { type Database, openDatabase } from '@tidings/db/database'
+import { queueBackendOf } from '@tidings/queue/backend'
+import { type DeadLetterStore, openDeadLetters } from '@tidings/queue/dead-letter-store'
+import { type CliEnv, readCliEnv } from './env.ts'
+import { CliError, EXIT } from './exit-codes.ts'
+import type { OutputFormat } from './output.ts'
+import type { Terminal } from './terminal.ts'
+
+export interface GlobalOptions {
+  output: OutputFormat | undefined
+  readOnly: boolean
+  showSensitive: boolean
+}
+
+/** What every command is given. Stores open on first use; `release` closes what was opened. */
+export interface CliContext {
+  terminal: Terminal
+  globals: GlobalOptions
+  env(): CliEnv
+  database(): Database
+  deadLetters(): Promise<DeadLetterStore>
+  /** Name for the audit table. */
+  actor(): string
+  /** @throws CliError when changes are forbidden. Call it before anything is asked or changed. */
+  assertWritable(): void
+  /**
+   * Aborted by Ctrl-C. A command that asks for it finishes what it is doing and ends by itself; without, or
+   * at a second Ctrl-C, the process ends at once.
+   */
+  interruption(): AbortSignal
+  release(): Promise<void>
+}
+
+export function createContext(
+  terminal: Terminal,
+  source: NodeJS.ProcessEnv,
+  interruptions: { onInterrupt(listener: () => void): void },
+): CliContext {
+  const globals: GlobalOptions = { output: undefined, readOnly: false, showSensitive: false }
+  const releases: (() => Promise<void>)[] = []
+  let env: CliEnv | undefined
+  let database: Database | undefined
+  let deadLetters: Promise<DeadLetterStore> | undefined
+  const readEnv = () => {
+    env ??= readCliEnv(source)
+    return env
+  }
+
+  return {
+    terminal,
+    globals,
+    env: readEnv,
+    database() {
+      if (database) return database
+      database = openDatabase({
+        url: readEnv().DATABASE_URL,
+        applicationName: 'tidings-cli',
+        maxConnections: 4,
+        onError: () => undefined,
+      })
+      releases.push(database.close)
+      return database
+    },
+    deadLetters() {
+      deadLetters ??= openDeadLetters({
+        backend: queueBackendOf(readEnv()),
+        shards: readEnv().QUEUE_SHARDS,
+        // A broken connection shows in the command that needs it.
+        onError: () => undefined,
+      }).then((store) => {
+        releases.push(store.close)
+        return store
+      })
+      return deadLetters
+    },
+    actor: () => readEnv().TIDINGS_OPERATOR ?? userInfo().username,
+    assertWritable() {
+      if (globals.readOnly || readEnv().TIDINGS_READ_ONLY)
+        throw new CliError(EXIT.declined, 'Nothing was changed: --read-only is set.')
+    },
+    interruption() {
+      const controller = new AbortController()
+      interruptions.onInterrupt(() => controller.abort())
+      return controller.signal
+    },
+    async release() {
+      await Promise.allSettled(releases.splice(0).map((release) => release()))
+    },
+  }
+}

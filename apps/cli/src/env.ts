@@ -1,0 +1,54 @@
+import { readFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { envFields, parseEnv } from '@tidings/shared/env'
+import { z } from 'zod'
+
+const schema = z.object({
+  DATABASE_URL: envFields.DATABASE_URL,
+  REDIS_URL: envFields.REDIS_URL,
+  QUEUE_BACKEND: envFields.QUEUE_BACKEND,
+  QUEUE_PREFIX: envFields.QUEUE_PREFIX,
+  QUEUE_SHARDS: envFields.QUEUE_SHARDS,
+  /** The same as --read-only, for a whole shell. */
+  TIDINGS_READ_ONLY: z.stringbool().default(false),
+  /** Who is written into the audit table; the login name without it. */
+  TIDINGS_OPERATOR: z.string().max(255).optional(),
+})
+export type CliEnv = z.infer<typeof schema>
+
+const STORE_VARIABLES = ['DATABASE_URL', 'REDIS_URL', 'QUEUE_BACKEND', 'QUEUE_PREFIX', 'QUEUE_SHARDS']
+
+/**
+ * The environment, filled up from what `npm start` wrote to $DATA_DIR/dev.env. An environment that names a
+ * database is complete: its Redis must not come from another system's file.
+ *
+ * @throws ConfigError
+ */
+export function readCliEnv(source: NodeJS.ProcessEnv): CliEnv {
+  if (source.DATABASE_URL) return parseEnv(schema, source)
+  const file = readDevEnv(join(source.DATA_DIR || '.data', 'dev.env'))
+  const stores = Object.fromEntries(STORE_VARIABLES.map((name) => [name, source[name] || file[name]]))
+  return parseEnv(schema, { ...source, ...stores })
+}
+
+/** KEY=value lines, as a shell could source them; a file that is not there says nothing. */
+function readDevEnv(path: string): Record<string, string> {
+  let text: string
+  try {
+    text = readFileSync(path, 'utf8')
+  } catch {
+    return {}
+  }
+  const lines = text.split('\n').flatMap((line) => {
+    const match = /^\s*(?:export\s+)?([A-Z_][A-Z0-9_]*)=(.*)$/.exec(line)
+    return match ? [[match[1] ?? '', unquote((match[2] ?? '').trim())] as const] : []
+  })
+  return Object.fromEntries(lines)
+}
+
+const unquote = (value: string) => /^(['"])(.*)\1$/.exec(value)?.[2] ?? value
+
+/** https://no-color.org: any value but an empty one turns colours off. */
+export function wantsColors(source: NodeJS.ProcessEnv, argv: readonly string[]): boolean {
+  return !source.NO_COLOR && source.TERM !== 'dumb' && !argv.includes('--no-color')
+}

@@ -1,0 +1,64 @@
+import { classifyFailure } from '@tidings/db/failure'
+import { StoreUnreachableError } from '@tidings/queue/store-unreachable'
+import { ConfigError } from '@tidings/shared/env'
+import { CommanderError } from 'commander'
+
+/** What a script can rely on. Documented in docs/dead-letters.md. */
+export const EXIT = {
+  ok: 0,
+  failure: 1,
+  /** Nobody agreed: answered no, or no terminal to ask on and no --yes, or --read-only. */
+  declined: 2,
+  notFound: 3,
+  /** Some of it was done, some not. */
+  partial: 5,
+  unreachable: 6,
+  /** A --fail-if-… limit was passed. */
+  threshold: 7,
+  usage: 64,
+} as const
+export type ExitCode = (typeof EXIT)[keyof typeof EXIT]
+
+/** Ends a command with a message on stderr and an exit code. */
+export class CliError extends Error {
+  readonly exitCode: ExitCode
+  constructor(exitCode: ExitCode, message: string) {
+    super(message)
+    this.name = 'CliError'
+    this.exitCode = exitCode
+  }
+}
+
+export const usageError = (message: string) => new CliError(EXIT.usage, message)
+
+/** What a failure means to the shell, and what to say of it; commander has printed its own already. */
+export function describeFailure(error: unknown): { exitCode: ExitCode; message: string | undefined } {
+  if (error instanceof CliError) return { exitCode: error.exitCode, message: error.message }
+  if (error instanceof CommanderError)
+    return { exitCode: error.exitCode === 0 ? EXIT.ok : EXIT.usage, message: undefined }
+  if (error instanceof ConfigError) return { exitCode: EXIT.failure, message: error.message }
+  if (isUnreachable(error)) {
+    return {
+      exitCode: EXIT.unreachable,
+      message: `A store does not answer (${storeError(error)}). Is Tidings running? Check DATABASE_URL and REDIS_URL.`,
+    }
+  }
+  return { exitCode: EXIT.failure, message: error instanceof Error ? error.message : String(error) }
+}
+
+/** ioredis raises these without a code. */
+const REDIS_CONNECTION_ERRORS = new Set(['MaxRetriesPerRequestError', 'AbortError'])
+
+function isUnreachable(error: unknown): boolean {
+  if (error instanceof StoreUnreachableError || classifyFailure(error) === 'outage') return true
+  return (
+    error instanceof Error &&
+    (REDIS_CONNECTION_ERRORS.has(error.name) || error.message === 'Connection is closed.')
+  )
+}
+
+function storeError(error: unknown): string {
+  if (error instanceof AggregateError)
+    return error.errors.map((e) => (e instanceof Error ? e.message : String(e))).join(', ')
+  return error instanceof Error ? error.message : String(error)
+}

@@ -1,0 +1,46 @@
+import { InvalidArgumentError } from 'commander'
+
+const UNIT_MS = { ms: 1, s: 1_000, m: 60_000, h: 3_600_000, d: 86_400_000, w: 604_800_000 } as const
+const RFC_3339 = /^\d{4}-\d{2}-\d{2}T\d{2}:\d{2}(:\d{2}(\.\d+)?)?(Z|[+-]\d{2}:\d{2})$/i
+
+/** `90s`, `15m`, `2h`, `7d` in milliseconds. */
+export function parseDuration(text: string): number {
+  const match = /^(\d+(?:\.\d+)?)(ms|s|m|h|d|w)$/.exec(text)
+  if (!match) throw new InvalidArgumentError('Use a duration like 90s, 15m, 2h or 7d.')
+  return Number(match[1]) * UNIT_MS[match[2] as keyof typeof UNIT_MS]
+}
+
+/** A point in time: RFC 3339, or how long ago. */
+export function parseTime(text: string): Date {
+  if (RFC_3339.test(text) && Number.isFinite(Date.parse(text))) return new Date(text)
+  if (/^\d+(\.\d+)?[a-z]+$/.test(text)) return new Date(Date.now() - parseDuration(text))
+  throw new InvalidArgumentError('Use a time like 2026-01-31T12:00:00Z, or how long ago: 2h, 7d.')
+}
+
+/** A whole number of at least `min` and at most `max`. */
+export function parseCount(min: number, max = Number.MAX_SAFE_INTEGER): (text: string) => number {
+  return (text) => {
+    const value = Number(text)
+    if (/^\d+$/.test(text) && value >= min && value <= max) return value
+    throw new InvalidArgumentError(
+      max === Number.MAX_SAFE_INTEGER
+        ? `Use a whole number of at least ${min}.`
+        : `Use a whole number from ${min} to ${max}.`,
+    )
+  }
+}
+
+/** `50/s`, `3000/m` or `50`: entries a second. */
+export function parseRate(text: string): number {
+  const match = /^(\d+(?:\.\d+)?)(?:\/(s|m|h))?$/.exec(text)
+  const rate = match ? Number(match[1]) / (UNIT_MS[(match[2] ?? 's') as 's' | 'm' | 'h'] / 1_000) : 0
+  if (rate <= 0) throw new InvalidArgumentError('Use a rate like 50/s or 3000/m.')
+  return rate
+}
+
+/** A share between 0 and 1, or a percentage. */
+export function parseRatio(text: string): number {
+  const value = /^\d+(\.\d+)?%$/.test(text) ? Number.parseFloat(text) / 100 : Number(text)
+  if (text !== '' && value >= 0 && value <= 1) return value
+  throw new InvalidArgumentError('Use a share like 0.2 or 20%.')
+}

@@ -1,0 +1,51 @@
+import { Command, Option } from 'commander'
+import { registerDlq } from './commands/dlq.ts'
+import { registerServiceKeys } from './commands/service-keys.ts'
+import type { CliContext } from './context.ts'
+import { OUTPUT_FORMATS } from './output.ts'
+
+/**
+ * The whole command line. Each file of commands/ exports one `registerXyz(program, context)` that adds its
+ * commands; their definitions are also what the completion scripts and the manual page are made from.
+ */
+export function createProgram(context: CliContext): Command {
+  const { terminal } = context
+  const program = new Command('tidings')
+    .description('Operate a Tidings installation: dead letters, notifications, keys, health.')
+    .addOption(
+      new Option(
+        '-o, --output <format>',
+        'format of what is printed; a table, tab-separated in a pipe',
+      ).choices(OUTPUT_FORMATS),
+    )
+    .option('--read-only', 'refuse every command that would change something')
+    .option('--show-sensitive', 'print e-mail addresses and push tokens in full')
+    .option('--no-color', 'no colours, as with NO_COLOR')
+    .configureHelp({ showGlobalOptions: true })
+    .configureOutput({
+      writeOut: (text) => void terminal.stdout.write(text),
+      writeErr: (text) => void terminal.stderr.write(text),
+      getOutHasColors: () => terminal.colors.stdout,
+      getErrHasColors: () => terminal.colors.stderr,
+    })
+    .exitOverride()
+    .showHelpAfterError('Run it with --help for what it takes.')
+    .addHelpText(
+      'after',
+      `
+The stores are taken from DATABASE_URL, REDIS_URL, QUEUE_BACKEND, QUEUE_PREFIX and QUEUE_SHARDS; without
+DATABASE_URL, from $DATA_DIR/dev.env (.data/dev.env), which npm start writes.
+
+Exit codes: 0 done, 1 failure, 2 declined, 3 not found, 5 done in part, 6 a store does not answer,
+7 a --fail-if limit passed, 64 wrong usage.`,
+    )
+    .hook('preAction', () => {
+      const options = program.opts()
+      context.globals.output = options.output
+      context.globals.readOnly = options.readOnly === true
+      context.globals.showSensitive = options.showSensitive === true
+    })
+  registerDlq(program, context)
+  registerServiceKeys(program, context)
+  return program
+}

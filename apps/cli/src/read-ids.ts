@@ -1,0 +1,12 @@
+import { text } from 'node:stream/consumers'
+import { entryId } from '@tidings/queue/dead-letter-entry'
+import { usageError } from './exit-codes.ts'
+
+/** Ids as given: entry ids or event ids; a `-` stands for those on stdin, one a line. */
+export async function readIds(given: readonly string[], stdin: NodeJS.ReadStream): Promise<string[]> {
+  if (!given.includes('-')) return given.map(entryId)
+  if (stdin.isTTY)
+    throw usageError('A - reads ids from a pipe: tidings dlq list -o id | tidings dlq redrive -')
+  const piped = (await text(stdin)).split(/\s+/).filter((id) => id !== '')
+  return [...given.filter((id) => id !== '-'), ...piped].map(entryId)
+}

@@ -1,0 +1,42 @@
+import type { ReadStream, WriteStream } from 'node:tty'
+import { stripVTControlCharacters } from 'node:util'
+
+/** Where a command reads and writes. Data goes to stdout, everything said about it to stderr. */
+export interface Terminal {
+  stdin: NodeJS.ReadStream
+  stdout: NodeJS.WriteStream
+  stderr: NodeJS.WriteStream
+  /** A person can be asked. */
+  isInteractive: boolean
+  /** Width of stdout in columns; undefined when it is no terminal. */
+  width: number | undefined
+  /** Whether stdout, or stderr, may carry colour. */
+  colors: { stdout: boolean; stderr: boolean }
+  /** Writes to stdout; resolves when the reader took it, so that a slow pipe slows the command down. */
+  write(text: string): Promise<void>
+  /** One line to stderr. */
+  say(line: string): void
+}
+
+export function createTerminal(
+  streams: { stdin: NodeJS.ReadStream; stdout: NodeJS.WriteStream; stderr: NodeJS.WriteStream },
+  colors: boolean,
+): Terminal {
+  const { stdin, stdout, stderr } = streams
+  const isTty = (stream: ReadStream | WriteStream | NodeJS.ReadStream | NodeJS.WriteStream) =>
+    stream.isTTY === true
+  const colored = { stdout: colors && isTty(stdout), stderr: colors && isTty(stderr) }
+  return {
+    stdin,
+    stdout,
+    stderr,
+    isInteractive: isTty(stdin) && isTty(stderr),
+    width: isTty(stdout) ? stdout.columns || 80 : undefined,
+    colors: colored,
+    write: (text) =>
+      new Promise((resolve, reject) => {
+        stdout.write(text, (error) => (error ? reject(error) : resolve()))
+      }),
+    say: (line) => void stderr.write(`${colored.stderr ? line : stripVTControlCharacters(line)}\n`),
+  }
+}

@@ -1,0 +1,76 @@
+import { type DeadLetter, deadLetterSchema } from '@tidings/shared/dead-letter'
+
+/** A dead letter with the id it is addressed by: `dead-<event id>`. */
+export interface DeadLetterEntry extends DeadLetter {
+  id: string
+}
+
+/** An entry and where it stands in the order of burial; an opaque cursor to continue behind it. */
+export interface PlacedEntry {
+  entry: DeadLetterEntry
+  position: string
+}
+
+/** The most that is changed in one go: bounds how long one transaction keeps the store busy. */
+export const MAX_BATCH = 100
+/** Entries a page of a walk through all of them. */
+export const SCAN_PAGE = 500
+
+/** What operators look for in an event, whatever shape it has: an unreadable event has none of it. */
+export interface EventFields {
+  id: string | undefined
+  notificationId: string | undefined
+  type: string | undefined
+  status: string | undefined
+  userId: string | undefined
+  source: string | undefined
+}
+
+export function eventFields(event: unknown): EventFields {
+  const fields = isEventObject(event) ? event : {}
+  const text = (name: string) => {
+    const value = fields[name]
+    return typeof value === 'string' ? value : undefined
+  }
+  return {
+    id: text('id'),
+    notificationId: text('notification_id'),
+    type: text('notification_type'),
+    status: text('status'),
+    userId: text('user_id'),
+    source: text('source'),
+  }
+}
+
+/** An event that is no object cannot carry how often it was redriven, and can never be stored. */
+export function isEventObject(event: unknown): event is Record<string, unknown> {
+  return typeof event === 'object' && event !== null && !Array.isArray(event)
+}
+
+/** Reads what the store holds under an id. Something else than a dead letter is shown as an unreadable one. */
+export function toEntry(id: string, data: unknown): DeadLetterEntry {
+  const parsed = deadLetterSchema.safeParse(data)
+  if (parsed.success) return { id, ...parsed.data }
+  return {
+    id,
+    event: data,
+    reason: 'invalid_event',
+    error: { code: 'unreadable_entry', message: 'The queue holds something that is no dead letter.' },
+    fingerprint: '000000000000',
+    attempts: 0,
+    first_failed_at: new Date(0).toISOString(),
+    dead_at: new Date(0).toISOString(),
+    source_job_id: null,
+    redrives: 0,
+  }
+}
+
+/** The entry without its id: what a job of the dead-letter queue holds. */
+export function toJobData({ id: _id, ...letter }: DeadLetterEntry): DeadLetter {
+  return letter
+}
+
+/** Ids an operator may name: an entry's, or the bare event's. */
+export function entryId(id: string): string {
+  return id.startsWith('dead-') ? id : `dead-${id}`
+}

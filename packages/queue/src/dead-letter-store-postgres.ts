@@ -1,0 +1,160 @@
+import pg from 'pg'
+import { type JobQueue, openQueue, type QueueBackend } from './backend.ts'
+import { readDepth } from './dead-letter-depth.ts'
+import { type DeadLetterEntry, MAX_BATCH, type PlacedEntry, toEntry, toJobData } from './dead-letter-entry.ts'
+import type { DeadLetterStore, PageRequest } from './dead-letter-store.ts'
+import {
+  DEAD_LETTER_JOB,
+  DEAD_LETTER_JOB_OPTIONS,
+  DEAD_LETTER_QUEUE,
+  ENVELOPE_JOB,
+  ENVELOPE_JOB_OPTIONS,
+  shardNames,
+} from './policy.ts'
+
+interface PostgresOptions {
+  backend: Extract<QueueBackend, { kind: 'postgres' }>
+  shards: number
+  onError(error: Error): void
+}
+
+interface JobRow {
+  id: string
+  data: unknown
+  priority: number
+  seq: string
+}
+
+const IN_DEAD_QUEUE = `queue = '${DEAD_LETTER_QUEUE}' AND state = 'waiting'`
+const COUNT = `SELECT count(*)::int AS count FROM job WHERE ${IN_DEAD_QUEUE} AND priority > 0`
+const PAGE_UP = `SELECT id, data, priority, seq FROM job
+  WHERE ${IN_DEAD_QUEUE} AND priority > 0 AND (priority, seq) > ($1::int, $2::bigint)
+  ORDER BY priority, seq LIMIT $3`
+const PAGE_DOWN = `SELECT id, data, priority, seq FROM job
+  WHERE ${IN_DEAD_QUEUE} AND priority > 0 AND (priority, seq) < ($1::int, $2::bigint)
+  ORDER BY priority DESC, seq DESC LIMIT $3`
+const FIND = `SELECT id, data, priority, seq FROM job WHERE ${IN_DEAD_QUEUE} AND id = ANY($1::text[])`
+// Always in the same order, so that two operators wait for each other instead of deadlocking.
+const LOCK = `${FIND} ORDER BY id FOR UPDATE`
+// BullMQ's own functions, called as BullMQ calls them: only they know what else belongs to a job.
+const REMOVE = `SELECT remove('${DEAD_LETTER_QUEUE}', id, false) FROM unnest($1::text[]) AS t(id)`
+const ADD = 'SELECT id FROM add_jobs_bulk($1, $2::jsonb) AS t(id)'
+
+/**
+ * Dead letters on BullMQ's PostgreSQL backend. Reads its table by the index that also hands out jobs, since
+ * BullMQ's own getters page by offset; writes only through its functions, in one transaction.
+ */
+export async function openPostgresDeadLetters({
+  backend,
+  shards,
+  onError,
+}: PostgresOptions): Promise<DeadLetterStore> {
+  const pool = new pg.Pool({
+    connectionString: backend.url,
+    options: `-c search_path=${pg.escapeIdentifier(backend.schema)},public`,
+    application_name: 'tidings-dead-letters',
+    max: 4,
+    connectionTimeoutMillis: 3_000,
+    keepAlive: true,
+  })
+  pool.on('error', onError)
+  const dead = openQueue<object>(DEAD_LETTER_QUEUE, backend, undefined, { onError })
+  const mains = shardNames(shards).map((name) => openQueue<object>(name, backend, undefined, { onError }))
+  let nextShard = Math.floor(Math.random() * mains.length)
+
+  async function page({ after, limit, newestFirst = false }: PageRequest): Promise<PlacedEntry[]> {
+    const [priority, seq] = after?.split('.') ?? (newestFirst ? [2_147_483_647, 0] : [0, 0])
+    const found = await pool.query<JobRow>(newestFirst ? PAGE_DOWN : PAGE_UP, [priority, seq, limit])
+    return found.rows.map((row) => ({
+      entry: toEntry(row.id, row.data),
+      position: `${row.priority}.${row.seq}`,
+    }))
+  }
+
+  async function find(ids: readonly string[]): Promise<DeadLetterEntry[]> {
+    const found = await pool.query<JobRow>(FIND, [ids])
+    const byId = new Map(found.rows.map((row) => [row.id, row.data]))
+    return ids.filter((id) => byId.has(id)).map((id) => toEntry(id, byId.get(id)))
+  }
+
+  async function inTransaction<Result>(run: (client: pg.PoolClient) => Promise<Result>): Promise<Result> {
+    const client = await pool.connect()
+    try {
+      await client.query('BEGIN')
+      const result = await run(client)
+      await client.query('COMMIT')
+      client.release()
+      return result
+    } catch (error) {
+      // The server rolls back when the connection ends, whatever state it is in.
+      client.release(true)
+      throw error
+    }
+  }
+
+  async function lockEntries(client: pg.PoolClient, ids: readonly string[]): Promise<DeadLetterEntry[]> {
+    assertBatch(ids)
+    const found = await client.query<JobRow>(LOCK, [ids])
+    return found.rows.map((row) => toEntry(row.id, row.data))
+  }
+
+  async function enqueue(client: pg.PoolClient, events: unknown[]): Promise<void> {
+    const main: JobQueue<object> | undefined = mains[nextShard++ % mains.length]
+    if (main === undefined) throw new Error('There must be at least one shard.')
+    const job = {
+      name: ENVELOPE_JOB,
+      data: JSON.stringify({ v: 1, events }),
+      opts: ENVELOPE_JOB_OPTIONS,
+      timestamp: Date.now(),
+      attempts: ENVELOPE_JOB_OPTIONS.attempts,
+    }
+    await client.query(ADD, [main.name, JSON.stringify([job])])
+  }
+
+  return {
+    count: async () => (await pool.query<{ count: number }>(COUNT)).rows[0]?.count ?? 0,
+    page,
+    get: find,
+    requeue: (ids, prepare) =>
+      inTransaction(async (client) => {
+        const found = await lockEntries(client, ids)
+        const prepared = found.map((entry) => ({ entry, event: prepare(entry) }))
+        const moving = prepared.filter(({ event }) => event !== undefined)
+        if (moving.length === 0) return []
+        await enqueue(
+          client,
+          moving.map(({ event }) => event),
+        )
+        await client.query(REMOVE, [moving.map(({ entry }) => entry.id)])
+        return moving.map(({ entry }) => entry)
+      }),
+    discard: (ids) =>
+      inTransaction(async (client) => {
+        const found = (await lockEntries(client, ids)).map((entry) => entry.id)
+        await client.query(REMOVE, [found])
+        return found
+      }),
+    restore: async (entries) => {
+      assertBatch(entries)
+      const existed = new Set((await find(entries.map((entry) => entry.id))).map((entry) => entry.id))
+      const added = entries.filter((entry) => !existed.has(entry.id))
+      await dead.addBulk(
+        added.map((entry) => ({
+          name: DEAD_LETTER_JOB,
+          data: toJobData(entry),
+          opts: { ...DEAD_LETTER_JOB_OPTIONS, jobId: entry.id },
+        })),
+      )
+      return added.map((entry) => entry.id)
+    },
+    depth: () => readDepth(mains),
+    close: async () => {
+      await Promise.all([dead, ...mains].map((queue) => queue.close()))
+      await pool.end()
+    },
+  }
+}
+
+function assertBatch(batch: readonly unknown[]): void {
+  if (batch.length > MAX_BATCH) throw new RangeError(`At most ${MAX_BATCH} dead letters at once.`)
+}

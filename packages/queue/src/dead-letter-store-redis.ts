@@ -1,0 +1,224 @@
+import {
+  createIORedisClient,
+  type IRedisClient,
+  type IRedisTransaction,
+  Job,
+  RedisQueueBackend,
+} from 'bullmq'
+import type { Redis } from 'ioredis'
+import { type JobQueue, openQueue, openRedis, type QueueBackend } from './backend.ts'
+import { readDepth } from './dead-letter-depth.ts'
+import { type DeadLetterEntry, MAX_BATCH, type PlacedEntry, toEntry, toJobData } from './dead-letter-entry.ts'
+import type { DeadLetterStore, PageRequest } from './dead-letter-store.ts'
+import {
+  DEAD_LETTER_JOB,
+  DEAD_LETTER_JOB_OPTIONS,
+  DEAD_LETTER_QUEUE,
+  ENVELOPE_JOB,
+  ENVELOPE_JOB_OPTIONS,
+  shardNames,
+} from './policy.ts'
+import { StoreUnreachableError } from './store-unreachable.ts'
+
+interface RedisOptions {
+  backend: Extract<QueueBackend, { kind: 'redis' }>
+  shards: number
+  onError(error: Error): void
+}
+
+/** How long to wait for Redis at the start, in milliseconds. */
+const CONNECT_TIMEOUT_MS = 3_000
+/** Somebody else changed an entry while it was being changed: read again. One of the two always gets through. */
+const MAX_CHANGE_TRIES = 100
+
+/** Queues what is to happen to the found entries, and says which of them are to be removed with it. */
+type BuildChange = (multi: IRedisTransaction, found: DeadLetterEntry[]) => Promise<DeadLetterEntry[]>
+
+/**
+ * Dead letters in Redis. BullMQ keeps them in the sorted set `prioritized` and a hash for each; this reads
+ * both directly, since BullMQ's own getters page by rank, which shifts while entries are removed.
+ */
+export async function openRedisDeadLetters({
+  backend,
+  shards,
+  onError,
+}: RedisOptions): Promise<DeadLetterStore> {
+  const redis = openRedis(backend.url, 'operator', onError)
+  await waitUntilReady(redis)
+  const open = <Data>(name: string): JobQueue<Data> => openQueue<Data>(name, backend, redis, { onError })
+  const dead = open<object>(DEAD_LETTER_QUEUE)
+  const mains = shardNames(shards).map((name) => open<object>(name))
+  await Promise.all([dead, ...mains].map((queue) => queue.waitUntilReady()))
+  const client: IRedisClient = createIORedisClient(redis)
+  const order = dead.toKey('prioritized')
+  let nextShard = Math.floor(Math.random() * mains.length)
+  let lastChange: Promise<unknown> = Promise.resolve()
+
+  async function readAll(ids: readonly string[]): Promise<(DeadLetterEntry | undefined)[]> {
+    if (ids.length === 0) return []
+    const pipeline = redis.pipeline()
+    for (const id of ids) pipeline.hget(dead.toKey(id), 'data')
+    return valuesOf(await pipeline.exec()).map((data, index) => {
+      const id = ids[index]
+      return typeof data === 'string' && id !== undefined ? toEntry(id, JSON.parse(data)) : undefined
+    })
+  }
+
+  async function page({ after, limit, newestFirst = false }: PageRequest): Promise<PlacedEntry[]> {
+    const placed: PlacedEntry[] = []
+    let from = after
+    // An entry may vanish between the two reads; a page of nothing but such entries must not look like the end.
+    while (placed.length === 0) {
+      const start = from === undefined ? undefined : `(${from}`
+      const range = newestFirst
+        ? await redis.zrange(
+            order,
+            start ?? '+inf',
+            '-inf',
+            'BYSCORE',
+            'REV',
+            'LIMIT',
+            0,
+            limit,
+            'WITHSCORES',
+          )
+        : await redis.zrange(order, start ?? '-inf', '+inf', 'BYSCORE', 'LIMIT', 0, limit, 'WITHSCORES')
+      if (range.length === 0) return []
+      const ids = range.filter((_, index) => index % 2 === 0)
+      const entries = await readAll(ids)
+      entries.forEach((entry, index) => {
+        const position = range[index * 2 + 1]
+        if (entry !== undefined && position !== undefined) placed.push({ entry, position })
+      })
+      from = range.at(-1)
+    }
+    return placed
+  }
+
+  /**
+   * Watches the entries, reads them, lets `build` fill a transaction with what is to happen, and runs it. If
+   * anybody touched one of them meanwhile, nothing happened and it starts again.
+   */
+  async function change(ids: readonly string[], build: BuildChange): Promise<DeadLetterEntry[]> {
+    assertBatch(ids)
+    if (ids.length === 0) return []
+    for (let tries = 0; tries < MAX_CHANGE_TRIES; tries++) {
+      await redis.watch(ids.map((id) => dead.toKey(id)))
+      const found = (await readAll(ids)).filter((entry) => entry !== undefined)
+      const multi = client.multi()
+      const changing = await build(multi, found)
+      if (changing.length === 0) {
+        await redis.unwatch()
+        return []
+      }
+      for (const entry of changing) queueRemoval(multi, dead, entry.id)
+      const results = await multi.exec()
+      if (results === null) continue
+      valuesOf(results)
+      return changing
+    }
+    throw new Error('The same dead letters are being changed by others all the time. Try again later.')
+  }
+
+  /** WATCH belongs to the connection, so changes take turns. */
+  function inTurn<Result>(run: () => Promise<Result>): Promise<Result> {
+    const turn = lastChange.then(run)
+    lastChange = turn.catch(() => undefined)
+    return turn
+  }
+
+  async function enqueue(multi: IRedisTransaction, events: unknown[]): Promise<void> {
+    const main = mains[nextShard++ % mains.length]
+    if (main === undefined) throw new Error('There must be at least one shard.')
+    // A transaction of Redis does not roll back: with memory full, the add would fail and the removals go
+    // through. A plain command that needs memory makes Redis refuse the transaction as a whole.
+    multi.hset(`${backend.prefix}:dead-letters`, { last_requeue_at: new Date().toISOString() })
+    const job = new Job(main, ENVELOPE_JOB, { v: 1, events }, ENVELOPE_JOB_OPTIONS)
+    await redisBackend(main).addJobToTransaction(multi, job.asJSON(), '')
+  }
+
+  return {
+    count: () => redis.zcard(order),
+    page,
+    get: async (ids) => (await readAll(ids)).filter((entry) => entry !== undefined),
+    requeue: (ids, prepare) =>
+      inTurn(() =>
+        change(ids, async (multi, found) => {
+          const prepared = found.map((entry) => ({ entry, event: prepare(entry) }))
+          const moving = prepared.filter(({ event }) => event !== undefined)
+          if (moving.length > 0)
+            await enqueue(
+              multi,
+              moving.map(({ event }) => event),
+            )
+          return moving.map(({ entry }) => entry)
+        }),
+      ),
+    discard: async (ids) => {
+      const discarded = await inTurn(() => change(ids, async (_multi, found) => found))
+      return discarded.map((entry) => entry.id)
+    },
+    restore: async (entries) => {
+      assertBatch(entries)
+      const pipeline = redis.pipeline()
+      for (const { id } of entries) pipeline.exists(dead.toKey(id))
+      const existed = valuesOf(await pipeline.exec())
+      const added = entries.filter((_, index) => existed[index] === 0)
+      await dead.addBulk(
+        added.map((entry) => ({
+          name: DEAD_LETTER_JOB,
+          data: toJobData(entry),
+          opts: { ...DEAD_LETTER_JOB_OPTIONS, jobId: entry.id },
+        })),
+      )
+      return added.map((entry) => entry.id)
+    },
+    depth: () => readDepth(mains),
+    close: async () => {
+      await Promise.all([dead, ...mains].map((queue) => queue.close()))
+      redis.disconnect()
+    },
+  }
+}
+
+/** @throws when a command of the pipeline or transaction failed. */
+function valuesOf(results: [Error | null, unknown][] | null): unknown[] {
+  return (results ?? []).map(([error, value]) => {
+    if (error) throw error
+    return value
+  })
+}
+
+function queueRemoval(multi: IRedisTransaction, queue: JobQueue<object>, id: string): void {
+  const withChildren = 0
+  redisBackend(queue).execCommand(multi, 'removeJob', [
+    queue.toKey(id),
+    queue.toKey('repeat'),
+    id,
+    withChildren,
+    queue.toKey(''),
+  ])
+}
+
+function redisBackend(queue: JobQueue<object>): RedisQueueBackend {
+  if (queue.backend instanceof RedisQueueBackend) return queue.backend
+  throw new Error('The queue is not on Redis.')
+}
+
+function assertBatch(batch: readonly unknown[]): void {
+  if (batch.length > MAX_BATCH) throw new RangeError(`At most ${MAX_BATCH} dead letters at once.`)
+}
+
+async function waitUntilReady(redis: Redis): Promise<void> {
+  if (redis.status === 'ready') return
+  await new Promise<void>((resolve, reject) => {
+    const timeout = setTimeout(() => {
+      redis.disconnect()
+      reject(new StoreUnreachableError('Redis does not answer.'))
+    }, CONNECT_TIMEOUT_MS)
+    redis.once('ready', () => {
+      clearTimeout(timeout)
+      resolve()
+    })
+  })
+}

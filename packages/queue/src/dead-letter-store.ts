@@ -1,0 +1,100 @@
+import type { QueueBackend } from './backend.ts'
+import type { DeadLetterEntry, PlacedEntry } from './dead-letter-entry.ts'
+import { openPostgresDeadLetters } from './dead-letter-store-postgres.ts'
+import { openRedisDeadLetters } from './dead-letter-store-redis.ts'
+
+export interface PageRequest {
+  /** Position of the last entry of the page before; from the start without it. */
+  after?: string | undefined
+  limit: number
+  newestFirst?: boolean
+}
+
+/** Jobs of the main queue, over all shards. */
+export interface QueueDepth {
+  waiting: number
+  active: number
+  delayed: number
+  /** Failed for good and not yet buried. */
+  failed: number
+  /** When the oldest waiting job was added. */
+  oldestWaitingAt: Date | undefined
+}
+
+/**
+ * The dead letters as operators need them, on either backend. Each call costs the store a bounded amount of
+ * work: nothing here walks the whole queue.
+ */
+export interface DeadLetterStore {
+  count(): Promise<number>
+  /** A page in the order of burial. Entries added or removed meanwhile never make it skip or repeat others. */
+  page(request: PageRequest): Promise<PlacedEntry[]>
+  /** Those of these entries that exist, in the order asked for. */
+  get(ids: readonly string[]): Promise<DeadLetterEntry[]>
+  /**
+   * Moves entries back to the main queue in one atomic step: there is no moment at which one is in both
+   * queues or in neither. At most MAX_BATCH ids.
+   *
+   * @param prepare gives the event to enqueue; undefined leaves the entry where it is.
+   * @returns the entries that this call moved. One that is missing was moved or deleted by somebody else.
+   */
+  requeue(
+    ids: readonly string[],
+    prepare: (entry: DeadLetterEntry) => unknown | undefined,
+  ): Promise<DeadLetterEntry[]>
+  /** Deletes entries; returns the ids that this call deleted. At most MAX_BATCH ids. */
+  discard(ids: readonly string[]): Promise<string[]>
+  /** Adds entries as they are; returns the ids that were not there before. At most MAX_BATCH entries. */
+  restore(entries: readonly DeadLetterEntry[]): Promise<string[]>
+  depth(): Promise<QueueDepth>
+  close(): Promise<void>
+}
+
+export interface OpenDeadLettersOptions {
+  backend: QueueBackend
+  shards: number
+  onError(error: Error): void
+}
+
+/** Opens the dead letters with connections of its own. `close()` gives them back. */
+export function openDeadLetters(options: OpenDeadLettersOptions): Promise<DeadLetterStore> {
+  const { backend } = options
+  return backend.kind === 'redis'
+    ? openRedisDeadLetters({ ...options, backend })
+    : openPostgresDeadLetters({ ...options, backend })
+}
+
+/** Walks all entries, oldest burial first, page by page. */
+export async function* scanDeadLetters(
+  store: Pick<DeadLetterStore, 'page'>,
+  options: { pageSize: number; after?: string | undefined; newestFirst?: boolean },
+): AsyncGenerator<PlacedEntry[]> {
+  let after = options.after
+  for (;;) {
+    const page = await store.page({
+      limit: options.pageSize,
+      after,
+      ...(options.newestFirst === undefined ? {} : { newestFirst: options.newestFirst }),
+    })
+    const last = page.at(-1)
+    if (last === undefined) return
+    yield page
+    after = last.position
+  }
+}
+
+/** Whether one position lies behind another in the order of burial. */
+export function isBehind(position: string, other: string): boolean {
+  const [a, b] = [position, other].map((text) => text.split('.').map(BigInt))
+  for (let i = 0; i < Math.max(a?.length ?? 0, b?.length ?? 0); i++) {
+    const [mine, theirs] = [a?.[i] ?? 0n, b?.[i] ?? 0n]
+    if (mine !== theirs) return mine > theirs
+  }
+  return false
+}
+
+/** Where the queue ends now: what is buried later lies behind it. Undefined when it is empty. */
+export async function lastPosition(store: Pick<DeadLetterStore, 'page'>): Promise<string | undefined> {
+  const [newest] = await store.page({ limit: 1, newestFirst: true })
+  return newest?.position
+}
