@@ -6,7 +6,7 @@ export interface DependencyState {
 }
 
 export interface HealthProbes {
-  /** Asked at most once a second; never takes longer than a second. */
+  /** PostgreSQL is asked at most once a second, and never takes longer than a second to be judged. */
   check(): Promise<DependencyState>
   /**
    * Whether traffic should come here: not before the queue was reached once, not while stopping, and not
@@ -27,25 +27,21 @@ const CACHE_MS = 1_000
 const DEADLINE_MS = 1_000
 
 export function createHealthProbes(sources: HealthSources): HealthProbes {
-  let checkedAtMs = Number.NEGATIVE_INFINITY
-  let current: Promise<DependencyState> | undefined
+  let askedAtMs = Number.NEGATIVE_INFINITY
+  let answer: Promise<boolean> = Promise.resolve(false)
   let queueWasUp = false
   let stopping = false
 
-  async function probe(): Promise<DependencyState> {
-    const database = await withDeadline(sources.pingDatabase())
+  async function check(): Promise<DependencyState> {
+    const nowMs = performance.now()
+    if (nowMs - askedAtMs >= CACHE_MS) {
+      askedAtMs = nowMs
+      answer = withDeadline(sources.pingDatabase())
+    }
+    const database = await answer
     const queue = sources.queueState() === 'up'
     queueWasUp ||= queue
     return { database, queue }
-  }
-
-  function check(): Promise<DependencyState> {
-    const nowMs = performance.now()
-    if (current === undefined || nowMs - checkedAtMs >= CACHE_MS) {
-      checkedAtMs = nowMs
-      current = probe()
-    }
-    return current
   }
 
   return {

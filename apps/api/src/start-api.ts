@@ -1,0 +1,60 @@
+import { openDatabase } from '@tidings/db/database'
+import { AppError, errorMessage } from '@tidings/shared/errors'
+import type { Lifecycle } from '@tidings/shared/lifecycle'
+import type { Logger } from '@tidings/shared/log'
+import { createApp } from './app.ts'
+import type { Env } from './env.ts'
+import { createHealthProbes } from './health/probes.ts'
+import { createAuthorize } from './http/authorize.ts'
+import { createRegistry } from './http/metrics.ts'
+import { type HttpServer, serveHttp } from './http/server.ts'
+import { createServiceKeyAuthenticator } from './http/service-keys.ts'
+import { openIngest } from './status/open-ingest.ts'
+
+const DATABASE_CONNECTIONS = 16
+
+/**
+ * Opens everything the API needs, registers each release, and serves. Nothing has to be up: what is away is
+ * reached when it comes.
+ *
+ * @throws StartupError when it cannot listen.
+ */
+export async function startApi(env: Env, log: Logger, lifecycle: Lifecycle): Promise<HttpServer> {
+  const db = openDatabase({
+    url: env.DATABASE_URL,
+    applicationName: 'tidings-api',
+    maxConnections: DATABASE_CONNECTIONS,
+    onError: (error) => log.warn({ error: errorMessage(error) }, 'idle database connection lost'),
+  })
+  lifecycle.onRelease('database', db.close)
+
+  const serviceKeys = createServiceKeyAuthenticator({ db, log })
+  lifecycle.onRelease('service keys', serviceKeys.close)
+
+  const registry = createRegistry()
+  const { ingest, publisher } = openIngest({ env, registry, lifecycle, log })
+  const health = createHealthProbes({
+    pingDatabase: () => db.pool.query('SELECT 1'),
+    queueState: () => (publisher.isConnected ? 'up' : 'down'),
+  })
+  const app = createApp({
+    log,
+    registry,
+    db,
+    ingest,
+    health,
+    authorize: createAuthorize({
+      authenticateService: serviceKeys.authenticate,
+      authenticateUser: () => {
+        throw new AppError('unauthorized', 'The access token is not valid.')
+      },
+    }),
+    corsOrigins: env.CORS_ORIGINS,
+  })
+  const server = await serveHttp(app, { port: env.PORT, host: env.HOST })
+  lifecycle.onRelease('http server', () => {
+    health.stop()
+    return server.close()
+  })
+  return server
+}
