@@ -1,0 +1,78 @@
+import { setTimeout as sleep } from 'node:timers/promises'
+import { openDatabase } from '@tidings/db/database'
+import { createIngestAccount } from '@tidings/db/ingest-accounts'
+import { storeStatusEvents } from '@tidings/db/status-events'
+import { openQueue, openRedis, openWorker, queueBackendOf } from '@tidings/queue/backend'
+import { buryEvents } from '@tidings/queue/dead-letters'
+import { openEnvelope } from '@tidings/queue/envelope'
+import { DEAD_LETTER_QUEUE, STATUS_QUEUE } from '@tidings/queue/policy'
+import type { DeadLetter } from '@tidings/shared/dead-letter'
+import { runMain } from '@tidings/shared/env'
+import { createLogger } from '@tidings/shared/log'
+import { createBatchWriter } from '@tidings/worker/batch-writer'
+import { readWorkerEnv } from '@tidings/worker/env'
+import { serveWorkerHttp } from '@tidings/worker/http'
+import { processEnvelope } from '@tidings/worker/process-envelope'
+import { Registry } from 'prom-client'
+
+/*
+ * The hand-off that everybody writes first: bury in a `failed` listener, and nowhere else. A process killed
+ * between the failure and the burial leaves the event in no place that anybody looks at.
+ */
+await runMain(async () => {
+  const env = readWorkerEnv()
+  const log = createLogger('listener-worker', env.LOG_LEVEL)
+  const onError = () => {}
+  const db = openDatabase({ url: env.DATABASE_URL, applicationName: 'listener', maxConnections: 4, onError })
+  const backend = queueBackendOf(env)
+  const redis = openRedis(backend.url, 'patient', onError)
+  await redis.ping()
+  const deadLetters = openQueue<DeadLetter>(DEAD_LETTER_QUEUE, backend, redis, { onError })
+  const account = createIngestAccount('worker')
+  const writer = createBatchWriter({
+    store: (events) => storeStatusEvents(db.pool, events, account),
+    lanes: 1,
+  })
+  const ignore = () => {}
+  const worker = openWorker<unknown>(
+    STATUS_QUEUE,
+    backend,
+    (job, token) =>
+      processEnvelope(job, token, {
+        writer,
+        deadLetters,
+        bookRepeats: async () => {},
+        onOutage: ignore,
+        count: { stored: ignore, duplicate: ignore, dead: ignore, retried: ignore },
+      }),
+    { concurrency: 4, lockDuration: 10_000, stalledInterval: 5_000, maxStalledCount: 5 },
+  )
+  worker.on('error', onError)
+  worker.on('failed', async (job) => {
+    if (job?.finishedOn === undefined) return
+    // Any await is enough; this one makes the window wide.
+    await sleep(2_000)
+    const { events } = openEnvelope(job)
+    await buryEvents(
+      deadLetters,
+      events.map((event) => ({
+        eventId: event.id,
+        event,
+        reason: 'retries_exhausted',
+        error: { code: 'failed', message: job.failedReason },
+        attempts: job.attemptsMade,
+        firstFailedAt: new Date(),
+        sourceJobId: job.id ?? null,
+        redrives: 0,
+      })),
+    )
+    await job.remove()
+  })
+  await serveWorkerHttp({
+    port: env.WORKER_PORT,
+    host: env.HOST,
+    registry: new Registry(),
+    isReady: () => true,
+  })
+  log.info('taking jobs')
+})

@@ -1,0 +1,94 @@
+import { mkdtemp } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { parseArgs } from 'node:util'
+import { findRedisServer } from '@tidings/stack/redis'
+import { ROWS } from './rows/all.ts'
+import { type RowOutcome, runMatrix } from './run-matrix.ts'
+
+const HELP = `Runs the fault matrix against real processes: it starts its own PostgreSQL and Redis, and kills,
+freezes and fills them under load. A ledger on the client's side decides what was lost or doubled.
+
+  npm run chaos                              every row, then 10 minutes of nemesis
+  npm run chaos -- --short                   the short form that npm test runs
+  npm run chaos -- --only redis-down,poison  some rows
+  npm run chaos -- --only nemesis --minutes 2
+  npm run chaos -- --seed 42                 repeat a run
+
+Rows: ${ROWS.map((row) => row.name).join(', ')}
+Exit code: 0 when every row passes, 1 when one misses, 64 for a usage error.
+`
+
+const USAGE_ERROR = 64
+
+function readOptions() {
+  const { values } = parseArgs({
+    options: {
+      only: { type: 'string' },
+      seed: { type: 'string' },
+      minutes: { type: 'string', default: '10' },
+      short: { type: 'boolean', default: false },
+      help: { type: 'boolean', short: 'h', default: false },
+    },
+  })
+  const names = values.only?.split(',')
+  const unknown = names?.find((name) => !ROWS.some((row) => row.name === name))
+  if (unknown !== undefined) throw new Error(`There is no row ${unknown}.`)
+  const rows = names
+    ? ROWS.filter((row) => names.includes(row.name))
+    : ROWS.filter((row) => !values.short || row.short)
+  const seed = values.seed === undefined ? Math.floor(Math.random() * 2 ** 31) : Number(values.seed)
+  const minutes = Number(values.minutes)
+  if (!Number.isInteger(seed)) throw new Error('--seed wants a whole number.')
+  if (!(minutes > 0 && minutes <= 120)) throw new Error('--minutes wants a number up to 120.')
+  return { rows, seed, minutes, short: values.short, help: values.help }
+}
+
+function printTable(outcomes: RowOutcome[]): void {
+  const out = process.stdout
+  out.write('\n| Fault | Result | Seen | Seconds |\n|---|---|---|---|\n')
+  for (const { row, checks, passed, seconds } of outcomes) {
+    const seen = checks.map((c) => `${c.ok ? '' : 'MISSED '}${c.must}: ${c.seen}`).join('; ')
+    out.write(`| ${row.fault} | ${passed ? 'pass' : 'FAIL'} | ${seen} | ${seconds.toFixed(0)} |\n`)
+  }
+}
+
+let options: ReturnType<typeof readOptions>
+try {
+  options = readOptions()
+} catch (error) {
+  process.stderr.write(`${error instanceof Error ? error.message : error}\n\n${HELP}`)
+  process.exit(USAGE_ERROR)
+}
+if (options.help) {
+  process.stdout.write(HELP)
+  process.exit(0)
+}
+if (findRedisServer() === undefined) {
+  process.stderr.write('The fault matrix needs a redis-server or valkey-server on the PATH.\n')
+  process.exit(1)
+}
+
+const dir = await mkdtemp(join(tmpdir(), 'tidings-chaos-'))
+process.stdout.write(`seed ${options.seed}; logs in ${dir} if a row fails\n`)
+const live = process.stderr.isTTY
+const outcomes = await runMatrix({
+  ...options,
+  dir,
+  report: {
+    rowStarts: (row, index) =>
+      process.stderr.write(`[${index + 1}/${options.rows.length}] ${row.fault} …${live ? '' : '\n'}`),
+    rowProgress: (row, text) => {
+      if (live) process.stderr.write(`\r\x1b[K  ${row.fault}: ${text}`)
+    },
+    rowEnds: ({ row, passed, seconds, checks }) => {
+      process.stderr.write(
+        `${live ? '\r\x1b[K' : ''}${passed ? 'pass' : 'FAIL'}  ${row.fault}  ${seconds.toFixed(0)} s\n`,
+      )
+      for (const c of checks.filter((each) => !each.ok))
+        process.stderr.write(`      missed: ${c.must} (seen: ${c.seen})\n`)
+    },
+  },
+})
+printTable(outcomes)
+process.exit(outcomes.every((outcome) => outcome.passed) ? 0 : 1)

@@ -1,0 +1,17 @@
+import type { Row } from '../row.ts'
+import { apiRows } from './api.ts'
+import { eventRows } from './events.ts'
+import { nemesisRow } from './nemesis.ts'
+import { postgresRows } from './postgres.ts'
+import { redisRows } from './redis.ts'
+import { workerRows } from './worker.ts'
+
+/** The fault matrix. */
+export const ROWS: readonly Row[] = [
+  ...apiRows,
+  ...workerRows,
+  ...redisRows,
+  ...postgresRows,
+  ...eventRows,
+  nemesisRow,
+]

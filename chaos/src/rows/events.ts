@@ -1,0 +1,145 @@
+import { randomUUID } from 'node:crypto'
+import { setTimeout as sleep } from 'node:timers/promises'
+import { ENVELOPE_JOB, ENVELOPE_JOB_OPTIONS } from '@tidings/queue/policy'
+import { check, playUnderLoad, type Row } from '../row.ts'
+import { readStores, untilRest } from '../settle.ts'
+import type { World } from '../world.ts'
+
+/** A third of the poison comes by REST (an unknown user), the rest straight onto the queue. */
+const POISON_EVERY = 100
+
+export const eventRows: Row[] = [
+  {
+    name: 'poison',
+    fault: '1 % poison events (unknown user, NUL, over-long)',
+    short: true,
+    run: (stage) => {
+      let poisoned = 0
+      return playUnderLoad(
+        stage,
+        {
+          load: {
+            decorate(n) {
+              if (n % POISON_EVERY !== 1) return undefined
+              poisoned++
+              return { body: { user_id: randomUUID() }, destiny: 'dead letter' }
+            },
+          },
+        },
+        async ({ world, ledger }) => {
+          const label = `${world.databaseName}-queue`
+          const seconds = stage.short ? 4 : 15
+          for (let i = 0; i < seconds; i++) {
+            await enqueueByHand(world, ledger, `${label}-${i}`)
+            poisoned += 2
+            await sleep(1_000)
+          }
+          await untilRest(world, 30_000)
+          const { dead } = await readStores(world)
+          // The load goes on: what died is counted after rest, in the shared checks.
+          const tries = new Set([...dead.values()].map((entry) => entry.attempts))
+          const reasons = [...new Set([...dead.values()].map((entry) => entry.reason))].sort()
+          return [
+            check('poison was sent', poisoned > 5, poisoned),
+            check('1 try each', tries.size === 1 && tries.has(1), [...tries].join(', ')),
+            check('reasons', reasons.join() === 'invalid_event,unknown_user', reasons.join(', ')),
+          ]
+        },
+      )
+    },
+  },
+  {
+    name: 'transient',
+    fault: 'transient row failure (trigger raising 55P03)',
+    short: true,
+    run: (stage) =>
+      playUnderLoad(
+        stage,
+        {
+          restWithinMs: 40_000,
+          before: (world) => raiseForProvider(world, 'unlucky'),
+          load: {
+            decorate: (n) =>
+              n % 50 === 1 ? { body: { provider: 'unlucky' }, destiny: 'dead letter' } : undefined,
+          },
+        },
+        async ({ world, load }) => {
+          await sleep(stage.short ? 4_000 : 15_000)
+          await load.stop()
+          await untilRest(world, 40_000)
+          const { dead } = await readStores(world)
+          const attempts = new Set([...dead.values()].map((entry) => entry.attempts))
+          const reasons = new Set([...dead.values()].map((entry) => entry.reason))
+          return [
+            check('some were unlucky', dead.size > 0, dead.size),
+            check(
+              'exactly 3 retries (4 attempts)',
+              attempts.size === 1 && attempts.has(4),
+              [...attempts].join(', '),
+            ),
+            check('reason', [...reasons].join() === 'retries_exhausted', [...reasons].join(', ')),
+          ]
+        },
+      ),
+  },
+  {
+    name: 'duplicates',
+    fault: 'one event ×100 at once',
+    short: true,
+    run: (stage) =>
+      playUnderLoad(stage, { apis: 2 }, async ({ world, ledger }) => {
+        const notificationId = `${world.databaseName}-same`
+        ledger.send(notificationId)
+        const post = (i: number) =>
+          fetch(`${world.apis[i % world.apis.length]?.url}/api/v1/push/status/`, {
+            method: 'POST',
+            headers: { authorization: `Bearer ${world.serviceKey}`, 'content-type': 'application/json' },
+            body: JSON.stringify({ notification_id: notificationId, status: 'sent', event_id: 'the-same' }),
+          }).then((answer) => answer.status)
+        const answers = await Promise.all(Array.from({ length: 100 }, (_, i) => post(i)))
+        ledger.learn(notificationId, 'acknowledged')
+        const good = answers.filter((status) => status >= 200 && status < 300).length
+        await untilRest(world, 20_000)
+        const rows = (await readStores(world)).rows.get(notificationId)
+        return [check('100 answers 2xx', good === 100, good), check('1 row', rows === 1, rows)]
+      }),
+  },
+]
+
+/** Two jobs as a producer in another language might write them: each with a poisonous and a good event. */
+async function enqueueByHand(
+  world: World,
+  ledger: {
+    send(id: string, destiny?: 'row' | 'dead letter'): void
+    learn(id: string, knowledge: 'acknowledged'): void
+  },
+  label: string,
+) {
+  const event = (notification_id: string) => ({
+    notification_id,
+    notification_type: 'email',
+    source: 'by-hand',
+    status: 'sent',
+  })
+  const poison = [
+    { ...event(`${label}-nul`), provider: 'a\0b' },
+    { ...event(`${label}-long`), provider: 'x'.repeat(1_000) },
+  ]
+  for (const bad of poison) {
+    const good = event(`${bad.notification_id}-neighbour`)
+    await world.queue.add(ENVELOPE_JOB, { v: 1, events: [good, bad] }, ENVELOPE_JOB_OPTIONS)
+    ledger.send(good.notification_id)
+    ledger.learn(good.notification_id, 'acknowledged')
+    ledger.send(bad.notification_id, 'dead letter')
+    ledger.learn(bad.notification_id, 'acknowledged')
+  }
+}
+
+/** Rows of one provider cannot be stored, as when another transaction always holds their lock. */
+export async function raiseForProvider(world: World, provider: string): Promise<void> {
+  await world.db.pool.query(`
+    CREATE FUNCTION be_unlucky() RETURNS trigger LANGUAGE plpgsql AS $$
+    BEGIN RAISE EXCEPTION 'could not obtain lock' USING ERRCODE = '55P03'; END $$;
+    CREATE TRIGGER unlucky BEFORE INSERT ON notification_status FOR EACH ROW
+    WHEN (NEW.provider = '${provider}') EXECUTE FUNCTION be_unlucky()`)
+}

@@ -1,0 +1,126 @@
+import { setTimeout as sleep } from 'node:timers/promises'
+import { withClient } from '@tidings/stack/postgres'
+import { check, playUnderLoad, type Row } from '../row.ts'
+import { readStores } from '../settle.ts'
+import type { World } from '../world.ts'
+
+export const postgresRows: Row[] = [
+  {
+    name: 'postgres-kill',
+    fault: 'PostgreSQL kill -9',
+    short: false,
+    run: (stage) =>
+      playUnderLoad(stage, {}, async ({ world }) => {
+        for (let i = 0; i < 3; i++) {
+          await sleep(1_000 + 1_000 * stage.random())
+          await stage.servers.postgres.kill9()
+          await stage.servers.postgres.start()
+          stage.progress(`kill ${i + 1}/3`)
+        }
+        await sleep(1_000)
+        return [await noDeadLetters(world)]
+      }),
+  },
+  {
+    name: 'postgres-down',
+    fault: 'PostgreSQL down 30 s (stop immediate)',
+    short: true,
+    run: (stage) =>
+      playUnderLoad(stage, {}, async ({ world, ledger }) => {
+        const seconds = stage.short ? 5 : 30
+        await sleep(1_000)
+        await stage.servers.postgres.stop('immediate')
+        for (let s = 0; s < seconds; s++) {
+          await sleep(1_000)
+          stage.progress(`down ${s + 1}/${seconds} s`)
+        }
+        const jobs = await world.queue.getJobs(['waiting', 'delayed', 'active'], 0, 2_000)
+        const burned = jobs.reduce((sum, job) => sum + job.attemptsMade, 0)
+        await stage.servers.postgres.start()
+        await sleep(1_000)
+        const accepted = ledger.answered('202') / ledger.posts
+        return [
+          check('jobs were waiting', jobs.length > 0, jobs.length),
+          check('attempts unchanged', burned === 0, `${burned} in ${jobs.length} jobs`),
+          check('posts accepted meanwhile', accepted >= 0.99, `${(accepted * 100).toFixed(2)} %`),
+          await noDeadLetters(world),
+        ]
+      }),
+  },
+  {
+    name: 'postgres-locked',
+    fault: 'PostgreSQL locked 20 s (LOCK TABLE)',
+    short: false,
+    run: (stage) =>
+      playUnderLoad(stage, {}, async ({ world, ledger }) => {
+        await sleep(1_000)
+        await withClient(stage.servers.postgres.url(world.databaseName), async (client) => {
+          await client.query('BEGIN')
+          await client.query('LOCK TABLE notification_status IN ACCESS EXCLUSIVE MODE')
+          await sleep(20_000)
+          await client.query('COMMIT')
+        })
+        await sleep(1_000)
+        const accepted = ledger.answered('202') / ledger.posts
+        return [
+          check(
+            'posts still answered',
+            accepted >= 0.99,
+            `${(accepted * 100).toFixed(2)} %, slowest ${Math.round(ledger.slowestMs)} ms`,
+          ),
+          await noDeadLetters(world),
+        ]
+      }),
+  },
+  {
+    name: 'postgres-read-only',
+    fault: 'PostgreSQL read-only (default_transaction_read_only)',
+    short: false,
+    run: (stage) =>
+      playUnderLoad(stage, {}, async ({ world }) => {
+        const setReadOnly = (value: 'on' | 'off') =>
+          withClient(stage.servers.postgres.adminUrl, async (client) => {
+            // A superuser may set it even while the server is read-only.
+            await client.query('SET default_transaction_read_only = off')
+            await client.query(`ALTER SYSTEM SET default_transaction_read_only = ${value}`)
+            await client.query('SELECT pg_reload_conf()')
+          })
+        await sleep(1_000)
+        await setReadOnly('on')
+        await sleep(stage.short ? 4_000 : 15_000)
+        await setReadOnly('off')
+        await sleep(1_000)
+        return [await noDeadLetters(world)]
+      }),
+  },
+  {
+    name: 'both-down',
+    fault: 'Redis and PostgreSQL down',
+    short: false,
+    run: (stage) =>
+      playUnderLoad(stage, {}, async ({ world, ledger }) => {
+        const { postgres, redis } = stage.servers
+        await sleep(1_000)
+        await Promise.all([postgres.stop('immediate'), redis.kill9()])
+        await sleep(1_500)
+        const answer = await fetch(`${world.apis[0]?.url}/api/v1/email/status/`, {
+          method: 'POST',
+          headers: { authorization: `Bearer ${world.serviceKey}`, 'content-type': 'application/json' },
+          body: JSON.stringify({ notification_id: 'nobody', status: 'sent' }),
+        })
+        await sleep(5_000)
+        await Promise.all([postgres.start(), redis.start()])
+        await sleep(3_000)
+        return [
+          check('503 with both down', answer.status === 503, answer.status),
+          check('Retry-After', answer.headers.has('retry-after'), answer.headers.get('retry-after')),
+          check('every post answered ≤ 1 s', ledger.slowestMs <= 1_000, `${Math.round(ledger.slowestMs)} ms`),
+        ]
+      }),
+  },
+]
+
+async function noDeadLetters(world: World) {
+  const { dead } = await readStores(world)
+  return check('0 dead letters', dead.size === 0, dead.size)
+}

@@ -1,0 +1,158 @@
+import { setTimeout as sleep } from 'node:timers/promises'
+import { waitFor } from '@tidings/stack/wait-for'
+import { Redis } from 'ioredis'
+import { Ledger } from '../ledger.ts'
+import { startLoad } from '../load.ts'
+import { check, playUnderLoad, type Row, settleAndJudge } from '../row.ts'
+import type { World } from '../world.ts'
+
+export const redisRows: Row[] = [
+  {
+    name: 'redis-kill',
+    fault: 'Redis kill -9 ×4',
+    short: true,
+    run: (stage) =>
+      playUnderLoad(stage, {}, async () => {
+        const kills = stage.short ? 2 : 4
+        for (let i = 0; i < kills; i++) {
+          await sleep(1_000 + 1_000 * stage.random())
+          await stage.servers.redis.kill9()
+          await stage.servers.redis.start()
+          stage.progress(`kill ${i + 1}/${kills}`)
+        }
+        await sleep(1_000)
+        return undefined
+      }),
+  },
+  {
+    name: 'redis-down',
+    fault: 'Redis down 30 s',
+    short: true,
+    run: (stage) =>
+      playUnderLoad(stage, {}, async ({ world, ledger }) => {
+        const seconds = stage.short ? 5 : 30
+        await sleep(1_000)
+        await stage.servers.redis.stop()
+        for (let s = 0; s < seconds; s++) {
+          await sleep(1_000)
+          stage.progress(`down ${s + 1}/${seconds} s`)
+        }
+        await stage.servers.redis.start()
+        const backAt = performance.now()
+        const jobsBefore = await countJobsEver(world)
+        await waitFor('the queue path', async () => (await countJobsEver(world)) > jobsBefore, {
+          intervalMs: 20,
+        })
+        const backMs = performance.now() - backAt
+        await sleep(1_000)
+        const accepted = ledger.answered('202') / ledger.posts
+        return [
+          check('≥ 99 % of posts accepted', accepted >= 0.99, `${(accepted * 100).toFixed(2)} %`),
+          check('queue path back ≤ 2 s after Redis', backMs <= 2_000, `${Math.round(backMs)} ms`),
+        ]
+      }),
+  },
+  {
+    name: 'redis-frozen',
+    fault: 'Redis frozen 20 s (SIGSTOP)',
+    short: false,
+    run: (stage) =>
+      playUnderLoad(stage, {}, async ({ ledger }) => {
+        await sleep(1_000)
+        stage.servers.redis.freeze()
+        await sleep(20_000)
+        stage.servers.redis.thaw()
+        await sleep(2_000)
+        return [
+          check('every post answered ≤ 1 s', ledger.slowestMs <= 1_000, `${Math.round(ledger.slowestMs)} ms`),
+        ]
+      }),
+  },
+  {
+    name: 'flood',
+    fault: 'flood with the worker stopped',
+    short: false,
+    async run(stage) {
+      const world = await stage.createWorld({ env: { QUEUE_MAX_DEPTH: '200' } })
+      try {
+        const [api] = world.apis
+        const [worker] = world.workers
+        await api?.start()
+        await api?.untilReady()
+        const ledger = new Ledger()
+        const load = startLoad({
+          targets: () => [api?.url ?? ''],
+          serviceKey: world.serviceKey,
+          ledger,
+          random: stage.random,
+          label: world.databaseName,
+          rate: 1_000,
+        })
+        await waitFor('the API to shed', () => ledger.answered('503') > 20, { timeoutMs: 60_000 })
+        const depth = Object.values(await world.queue.getJobCounts('waiting')).reduce((a, b) => a + b, 0)
+        await worker?.start()
+        await worker?.untilReady()
+        const shedBefore = ledger.answered('202')
+        await waitFor('posts to be accepted again', () => ledger.answered('202') > shedBefore + 50)
+        await load.stop()
+        return [
+          check('503 at the limit', depth < 200 * 3, `${depth} jobs with a limit of 200`),
+          ...(await settleAndJudge(world, ledger)),
+        ]
+      } finally {
+        await world.stop()
+      }
+    },
+  },
+  {
+    name: 'redis-full',
+    fault: 'Redis at maxmemory (CONFIG SET)',
+    short: false,
+    run: (stage) =>
+      playUnderLoad(stage, {}, async ({ world, ledger }) => {
+        const redis = new Redis(stage.servers.redis.url)
+        try {
+          await sleep(1_000)
+          const logsBefore = await countErrorLogs(world)
+          const refusedBefore = ledger.answered('503')
+          await redis.config('SET', 'maxmemory', '1mb')
+          await waitFor('posts to be refused', () => ledger.answered('503') > refusedBefore + 10)
+          await sleep(8_000)
+          const perSecond = ((await countErrorLogs(world)) - logsBefore) / 9
+          await redis.config('SET', 'maxmemory', '0')
+          const freedAt = performance.now()
+          const acceptedBefore = ledger.answered('202')
+          await waitFor('posts to be accepted', () => ledger.answered('202') > acceptedBefore + 5)
+          const resumeMs = performance.now() - freedAt
+          return [
+            check('503 while full', true, `${ledger.answered('503') - refusedBefore} refused`),
+            // Two processes, each at most one a second.
+            check('≤ 1 error log/s per process', perSecond <= 2, perSecond.toFixed(2)),
+            check('resumes ≤ 5 s', resumeMs <= 5_000, `${Math.round(resumeMs)} ms`),
+          ]
+        } finally {
+          await redis.config('SET', 'maxmemory', '0')
+          redis.disconnect()
+        }
+      }),
+  },
+]
+
+async function countErrorLogs(world: World): Promise<number> {
+  const logs = await Promise.all([...world.apis, ...world.workers].map((app) => app.readLog()))
+  // pino: warn 40, error 50, fatal 60.
+  return logs
+    .join('\n')
+    .split('\n')
+    .filter((line) => /"level":(40|50|60)/.test(line)).length
+}
+
+/** BullMQ numbers its jobs: the last number given. */
+async function countJobsEver({ queue, servers }: World): Promise<number> {
+  const redis = new Redis(servers.redis.url)
+  try {
+    return Number(await redis.get(queue.toKey('id')))
+  } finally {
+    redis.disconnect()
+  }
+}

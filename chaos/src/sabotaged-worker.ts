@@ -1,0 +1,29 @@
+import { setTimeout as sleep } from 'node:timers/promises'
+import { parseEnv, runMain } from '@tidings/shared/env'
+import type { Store } from '@tidings/worker/batch-writer'
+import { readWorkerEnv } from '@tidings/worker/env'
+import { runWorker } from '@tidings/worker/run-worker'
+import { z } from 'zod'
+
+/*
+ * The real worker with one thing broken, chosen by SABOTAGE. It shows that the harness sees what it is there
+ * to see.
+ */
+
+const SABOTAGES: Record<string, (store: Store) => Store> = {
+  /** An event takes the process down with it. */
+  'exit-on-killer': (store) => async (events, lane) => {
+    if (events.some((event) => event.provider === 'killer')) process.kill(process.pid, 'SIGKILL')
+    return store(events, lane)
+  },
+  /** Says "stored" first and stores later: what a worker does that completes before the commit. */
+  'complete-before-commit': (store) => async (events, lane) => {
+    void sleep(400).then(() => store(events, lane))
+    return events.map(() => 'stored' as const)
+  },
+}
+
+await runMain(async () => {
+  const { SABOTAGE } = parseEnv(z.object({ SABOTAGE: z.enum(Object.keys(SABOTAGES)) }), process.env)
+  await runWorker(readWorkerEnv(), { wrapStore: (store) => SABOTAGES[SABOTAGE]?.(store) ?? store })
+})

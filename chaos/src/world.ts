@@ -1,0 +1,150 @@
+import { randomUUID } from 'node:crypto'
+import { chmod, mkdir } from 'node:fs/promises'
+import { join } from 'node:path'
+import { type Database, openDatabase } from '@tidings/db/database'
+import { migrateDatabase } from '@tidings/db/migrate'
+import { createServiceKey } from '@tidings/db/service-keys'
+import { type JobQueue, openQueue, openRedis, type QueueBackend } from '@tidings/queue/backend'
+import type { DeadLetterQueue } from '@tidings/queue/dead-letters'
+import { DEAD_LETTER_QUEUE, STATUS_QUEUE } from '@tidings/queue/policy'
+import type { DeadLetter } from '@tidings/shared/dead-letter'
+import { findFreePort } from '@tidings/stack/free-port'
+import { createDatabase, type PostgresServer, startPostgres } from '@tidings/stack/postgres'
+import { type RedisServer, startRedis } from '@tidings/stack/redis'
+import { type AppProcess, createAppProcess } from './app-process.ts'
+import { generateKeySet } from './key-set.ts'
+
+/** The servers of a whole run. Each row gets a database and a queue of its own on them. */
+export interface Servers {
+  postgres: PostgresServer
+  redis: RedisServer
+  dir: string
+  stop(): Promise<void>
+}
+
+export async function startServers(dir: string): Promise<Servers> {
+  await mkdir(dir, { recursive: true })
+  // PostgreSQL does not run as root: when we do, it runs as another user, who must get in.
+  await chmod(dir, 0o755)
+  const postgres = await startPostgres({ dataDir: join(dir, 'postgres') })
+  const redis = await startRedis({ dataDir: join(dir, 'redis') })
+  return {
+    postgres,
+    redis,
+    dir,
+    async stop() {
+      await redis.stop()
+      await postgres.stop('immediate')
+    },
+  }
+}
+
+/** One row's system: real processes, and the eyes of the harness on both stores. */
+export interface World {
+  servers: Servers
+  apis: AppProcess[]
+  workers: AppProcess[]
+  serviceKey: string
+  userIds: string[]
+  databaseName: string
+  db: Database
+  queue: JobQueue<unknown>
+  deadLetters: DeadLetterQueue
+  startAll(): Promise<void>
+  stop(): Promise<void>
+}
+
+export interface WorldOptions {
+  name: string
+  apis?: number
+  workers?: number
+  env?: Record<string, string>
+  /** Replaces the worker's main. */
+  workerMain?: URL
+}
+
+const API_MAIN = new URL('../../apps/api/src/main.ts', import.meta.url)
+const WORKER_MAIN = new URL('../../apps/worker/src/main.ts', import.meta.url)
+const USERS = 20
+
+export async function createWorld(servers: Servers, options: WorldOptions): Promise<World> {
+  const { name, apis = 1, workers = 1 } = options
+  const databaseName = `chaos_${name.replaceAll('-', '_')}_${randomUUID().slice(0, 8)}`
+  await createDatabase(servers.postgres.adminUrl, databaseName)
+  const databaseUrl = servers.postgres.url(databaseName)
+  await migrateDatabase(databaseUrl)
+  const db = openDatabase({
+    url: databaseUrl,
+    applicationName: 'tidings-chaos',
+    maxConnections: 3,
+    onError: () => {},
+  })
+  const userIds = await createUsers(db)
+  const key = await createServiceKey(db, 'chaos', ['status:write:email', 'status:write:push', 'status:read'])
+  if (key.outcome !== 'created') throw new Error('No service key could be made')
+
+  const backend: QueueBackend = { kind: 'redis', url: servers.redis.url, prefix: databaseName }
+  const redis = openRedis(servers.redis.url, 'patient', () => {})
+  await redis.ping()
+  const queue = openQueue<unknown>(STATUS_QUEUE, backend, redis, { onError: () => {} })
+  const deadLetters = openQueue<DeadLetter>(DEAD_LETTER_QUEUE, backend, redis, { onError: () => {} })
+
+  const env = {
+    DATABASE_URL: databaseUrl,
+    REDIS_URL: servers.redis.url,
+    QUEUE_PREFIX: databaseName,
+    JWT_KEYS: await generateKeySet(),
+    RATE_LIMIT_ENABLED: 'false',
+    HOST: '127.0.0.1',
+    ...options.env,
+  }
+  const create = async (kind: 'api' | 'worker', index: number, main: URL) => {
+    const port = await findFreePort()
+    return createAppProcess({
+      name: `${kind} ${index + 1}`,
+      main,
+      port,
+      env: { ...env, [kind === 'api' ? 'PORT' : 'WORKER_PORT']: String(port) },
+      logFile: join(servers.dir, `${name}-${kind}-${index + 1}.log`),
+    })
+  }
+  const apiProcesses: AppProcess[] = []
+  for (let i = 0; i < apis; i++) apiProcesses.push(await create('api', i, API_MAIN))
+  const workerProcesses: AppProcess[] = []
+  for (let i = 0; i < workers; i++) {
+    workerProcesses.push(await create('worker', i, options.workerMain ?? WORKER_MAIN))
+  }
+  const all = [...apiProcesses, ...workerProcesses]
+
+  return {
+    servers,
+    apis: apiProcesses,
+    workers: workerProcesses,
+    serviceKey: key.key,
+    userIds,
+    databaseName,
+    db,
+    queue,
+    deadLetters,
+    async startAll() {
+      await Promise.all(all.map((app) => app.start()))
+      await Promise.all(all.map((app) => app.untilReady()))
+    },
+    async stop() {
+      await Promise.all(all.map((app) => app.kill9()))
+      await Promise.allSettled([queue.close(), deadLetters.close()])
+      redis.disconnect()
+      await db.close()
+    },
+  }
+}
+
+async function createUsers(db: Database): Promise<string[]> {
+  const ids = Array.from({ length: USERS }, () => randomUUID())
+  await db.pool.query(
+    `INSERT INTO users (id, email, name, password)
+     SELECT id, id::text || '@example.com', 'Chaos', '!' FROM unnest($1::uuid[]) AS id`,
+    [ids],
+  )
+  return ids
+}
