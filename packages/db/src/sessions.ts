@@ -1,6 +1,6 @@
 import { createHmac, randomBytes } from 'node:crypto'
 import { hashSecret } from '@tidings/shared/service-key'
-import { and, desc, eq, gt, isNull, lt, ne, or, sql } from 'drizzle-orm'
+import { and, desc, eq, gt, inArray, isNull, lt, ne, or, sql } from 'drizzle-orm'
 import type { NodePgDatabase } from 'drizzle-orm/node-postgres'
 import type { Database } from './database.ts'
 import { refreshTokens, sessions } from './schema/sessions.ts'
@@ -64,14 +64,17 @@ export async function startSession(db: Database, session: NewSession): Promise<v
   })
 }
 
-/** Whose session this is, while it lasts and the user may log in. */
-export async function findLiveSession(db: Database, id: string): Promise<{ userId: string } | undefined> {
-  const [row] = await db.orm
-    .select({ userId: sessions.userId })
+/** Those of these sessions that last, and whose user may log in. */
+export async function findLiveSessions(
+  db: Database,
+  ids: readonly string[],
+): Promise<{ id: string; userId: string }[]> {
+  if (ids.length === 0) return []
+  return db.orm
+    .select({ id: sessions.id, userId: sessions.userId })
     .from(sessions)
     .innerJoin(users, eq(users.id, sessions.userId))
-    .where(and(eq(sessions.id, id), isLive(), eq(users.isActive, true)))
-  return row
+    .where(and(inArray(sessions.id, [...ids]), isLive(), eq(users.isActive, true)))
 }
 
 const isLive = () => and(isNull(sessions.revokedAt), gt(sessions.expiresAt, sql`now()`))

@@ -1,0 +1,125 @@
+import { createHash } from 'node:crypto'
+import { AppError } from '@tidings/shared/errors'
+import { decodeProtectedHeader, jwtVerify, SignJWT } from 'jose'
+import { LRUCache } from 'lru-cache'
+import { v7 as uuidv7 } from 'uuid'
+import { z } from 'zod'
+import type { SigningKeys } from './signing-keys.ts'
+
+/** What an access token says once its signature and times are checked. */
+export interface AccessClaims {
+  userId: string
+  /** Null for a token of the Django service, which knows no sessions. */
+  sessionId: string | null
+  /** Seconds since the epoch. */
+  issuedAt: number
+  /** Seconds since the epoch. */
+  expiresAt: number
+}
+
+export interface AccessTokens {
+  issue(userId: string, sessionId: string): Promise<{ token: string; expiresInSeconds: number }>
+  /** @throws AppError `unauthorized` for anything but a live token that was issued here. */
+  verify(token: string): AccessClaims | Promise<AccessClaims>
+}
+
+export interface AccessTokenOptions {
+  keys: SigningKeys
+  issuer: string
+  audience: string
+  ttlSeconds: number
+  /** Shared secret of the Django service, while its tokens are to be honoured. */
+  legacySecret?: string | undefined
+}
+
+/** How long the Django service's tokens last, which say when they end and not when they began. */
+const LEGACY_TTL_SECONDS = 7 * 86_400
+const MAX_VERIFIED_TOKENS = 20_000
+
+/** Headers that tell a verifier where to find the key. Ours are known by `kid`; nothing else is believed. */
+const REFUSED_HEADERS = ['jku', 'jwk', 'x5u', 'x5c', 'crit', 'b64', 'zip']
+
+const claimsSchema = z.object({
+  sub: z.guid(),
+  sid: z.guid(),
+  jti: z.string(),
+  iat: z.number(),
+  exp: z.number(),
+})
+const legacyClaimsSchema = z.object({ user_id: z.guid(), exp: z.number() })
+
+/**
+ * Access tokens as RFC 9068 has them, signed with Ed25519. A token that was verified once is known by its
+ * digest until it ends: verifying a signature costs more than the rest of a read.
+ */
+export function createAccessTokens(options: AccessTokenOptions): AccessTokens {
+  const { keys, issuer, audience, ttlSeconds, legacySecret } = options
+  const legacyKey = legacySecret === undefined ? undefined : new TextEncoder().encode(legacySecret)
+  const verified = new LRUCache<string, AccessClaims & { kid: string | undefined }>({
+    max: MAX_VERIFIED_TOKENS,
+  })
+
+  async function verifyOnce(token: string, digest: string): Promise<AccessClaims> {
+    try {
+      const header = decodeProtectedHeader(token)
+      if (REFUSED_HEADERS.some((name) => name in header)) throw refused()
+      const isLegacy = legacyKey !== undefined && header.alg === 'HS256'
+      const kid = isLegacy ? undefined : header.kid
+      const claims = isLegacy ? await verifyLegacy(token, legacyKey) : await verifyOwn(token, kid)
+      verified.set(digest, { ...claims, kid }, { ttl: claims.expiresAt * 1000 - Date.now() })
+      return claims
+    } catch {
+      // Why is nobody's business but the issuer's.
+      throw refused()
+    }
+  }
+
+  async function verifyOwn(token: string, kid: string | undefined): Promise<AccessClaims> {
+    const key = kid === undefined ? undefined : keys.verifier(kid)
+    if (key === undefined) throw refused()
+    const { payload } = await jwtVerify(token, key, {
+      algorithms: ['EdDSA'],
+      typ: 'at+jwt',
+      issuer,
+      audience,
+    })
+    const { sub, sid, iat, exp } = claimsSchema.parse(payload)
+    return { userId: sub, sessionId: sid, issuedAt: iat, expiresAt: exp }
+  }
+
+  async function verifyLegacy(token: string, secret: Uint8Array): Promise<AccessClaims> {
+    // The secret only ever serves as an HMAC key, and a public key never does: no algorithm can be swapped.
+    const { payload } = await jwtVerify(token, secret, { algorithms: ['HS256'] })
+    const { user_id, exp } = legacyClaimsSchema.parse(payload)
+    const userId = user_id.toLowerCase()
+    return { userId, sessionId: null, issuedAt: exp - LEGACY_TTL_SECONDS, expiresAt: exp }
+  }
+
+  return {
+    async issue(userId, sessionId) {
+      const { kid, key } = keys.signer()
+      const token = await new SignJWT({ sid: sessionId, user_id: userId })
+        .setProtectedHeader({ alg: 'EdDSA', typ: 'at+jwt', kid })
+        .setIssuer(issuer)
+        .setAudience(audience)
+        .setSubject(userId)
+        .setJti(uuidv7())
+        .setIssuedAt()
+        .setExpirationTime(`${ttlSeconds}s`)
+        .sign(key)
+      return { token, expiresInSeconds: ttlSeconds }
+    },
+
+    verify(token) {
+      const digest = createHash('sha256').update(token).digest('base64url')
+      const known = verified.get(digest)
+      // A key that was taken out of the set ends its tokens, verified before or not.
+      if (known !== undefined && (known.kid === undefined || keys.verifier(known.kid) !== undefined)) {
+        return known
+      }
+      return verifyOnce(token, digest)
+    },
+  }
+}
+
+const refused = () => new AppError('unauthorized', 'The access token is not valid.')

@@ -1,0 +1,33 @@
+import { pbkdf2Sync } from 'node:crypto'
+import { readlinkSync } from 'node:fs'
+import { setPriority } from 'node:os'
+import { parentPort } from 'node:worker_threads'
+
+/** One derivation for a hash worker to make. */
+export interface HashTask {
+  password: string
+  salt: string
+  iterations: number
+  bytes: number
+}
+
+/** Below everything else of this service: a request that only reads must not wait for a login. */
+const NICENESS = 10
+
+/** On Linux a thread has a priority of its own, by its id; elsewhere it keeps the process's. */
+function yieldToOthers() {
+  try {
+    const threadId = Number(readlinkSync('/proc/thread-self').split('/').at(-1))
+    setPriority(threadId, NICENESS)
+  } catch {
+    // Not Linux, or not allowed.
+  }
+}
+
+if (parentPort !== null) {
+  const port = parentPort
+  yieldToOthers()
+  port.on('message', ({ password, salt, iterations, bytes }: HashTask) => {
+    port.postMessage(pbkdf2Sync(password, salt, iterations, bytes, 'sha256'))
+  })
+}
