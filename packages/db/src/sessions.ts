@@ -47,20 +47,27 @@ export async function insertSession(executor: Executor, session: NewSession): Pr
   await executor.insert(refreshTokens).values({ tokenHash: hashSecret(refreshToken), sessionId: session.id })
 }
 
-/** Stores a login: the session, the time of the login, and the end of the user's sessions that are over. */
-export async function startSession(db: Database, session: NewSession): Promise<void> {
-  await db.orm.transaction(async (tx) => {
-    const now = new Date()
-    await tx
-      .delete(sessions)
-      .where(
-        and(
-          eq(sessions.userId, session.userId),
-          or(lt(sessions.expiresAt, now), lt(sessions.revokedAt, new Date(now.getTime() - REFRESH_GRACE_MS))),
-        ),
-      )
+/**
+ * Stores a login: the session, the time of the login, and the end of the user's sessions that are over.
+ * False when the password is no longer the one that was checked, or the user may not log in any more.
+ */
+export async function startSession(db: Database, session: NewSession, passwordHash: string): Promise<boolean> {
+  const now = new Date()
+  const { userId } = session
+  return db.orm.transaction(async (tx) => {
+    const loggedIn = await tx
+      .update(users)
+      .set({ lastLoginAt: now })
+      .where(and(eq(users.id, userId), eq(users.password, passwordHash), eq(users.isActive, true)))
+      .returning({ id: users.id })
+    if (loggedIn.length === 0) return false
+    const over = or(
+      lt(sessions.expiresAt, now),
+      lt(sessions.revokedAt, new Date(now.getTime() - REFRESH_GRACE_MS)),
+    )
+    await tx.delete(sessions).where(and(eq(sessions.userId, userId), over))
     await insertSession(tx, session)
-    await tx.update(users).set({ lastLoginAt: now }).where(eq(users.id, session.userId))
+    return true
   })
 }
 
@@ -140,8 +147,8 @@ export async function rotateRefreshToken(
 }
 
 /** Ends one session. False when it was not live. */
-export async function endSession(executor: Executor, userId: string, sessionId: string): Promise<boolean> {
-  const ended = await executor
+export async function endSession(db: Database, userId: string, sessionId: string): Promise<boolean> {
+  const ended = await db.orm
     .update(sessions)
     .set({ revokedAt: new Date() })
     .where(and(eq(sessions.id, sessionId), eq(sessions.userId, userId), isNull(sessions.revokedAt)))

@@ -109,14 +109,18 @@ export async function updateUser(db: Database, id: string, change: UserUpdate): 
   return row
 }
 
-/** Replaces a hash by another of the same password, unless the password was changed meanwhile. */
+/**
+ * Replaces a hash by another of the same password. False when the password was changed meanwhile.
+ */
 export async function replacePasswordHash(
   db: Database,
   id: string,
   hashes: { from: string; to: string },
-): Promise<void> {
-  await db.orm
+): Promise<boolean> {
+  const replaced = await db.orm
     .update(users)
     .set({ password: hashes.to })
     .where(and(eq(users.id, id), eq(users.password, hashes.from)))
+    .returning({ id: users.id })
+  return replaced.length > 0
 }

@@ -49,6 +49,35 @@ export const userUpdateSchema = z
   .partial()
 export type UserUpdate = z.infer<typeof userUpdateSchema>
 
+export const pushTokenUpdateSchema = z.strictObject({ push_token: pushTokenSchema })
+
+export const passwordChangeSchema = z.strictObject({
+  current_password: z.string().max(PASSWORD_LENGTH.max),
+  new_password: newPasswordSchema,
+})
+export type PasswordChange = z.infer<typeof passwordChangeSchema>
+
+/** Most users in one question about preferences. */
+export const MAX_PREFERENCES_BATCH = 500
+
+/** Why a channel does not reach a user, the first that applies; null when it does. */
+export const UNDELIVERABLE_REASONS = ['unknown_user', 'inactive', 'opted_out', 'no_push_token'] as const
+export type UndeliverableReason = (typeof UNDELIVERABLE_REASONS)[number]
+
+/** What a sender asks before it sends. */
+export const deliverabilitySchema = z.strictObject({
+  user_id: z.guid(),
+  /** What the user chose; null for an unknown user. */
+  preferences: preferencesSchema.nullable(),
+  /** Whether sending is of use: the choice and everything else that decides. */
+  deliverable: z.strictObject({ email: z.boolean(), push: z.boolean() }),
+  reasons: z.strictObject({
+    email: z.enum(UNDELIVERABLE_REASONS).nullable(),
+    push: z.enum(UNDELIVERABLE_REASONS).nullable(),
+  }),
+})
+export type Deliverability = z.infer<typeof deliverabilitySchema>
+
 /** A user as the API shows it. Times are ISO 8601. */
 export const userSchema = z.object({
   id: z.guid(),

@@ -14,7 +14,8 @@ export interface ServicePrincipal {
 export interface UserPrincipal {
   kind: 'user'
   userId: string
-  sessionId: string
+  /** Null for a token of the Django service, which belongs to no session. */
+  sessionId: string | null
 }
 
 export type Principal = ServicePrincipal | UserPrincipal

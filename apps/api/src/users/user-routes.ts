@@ -1,0 +1,130 @@
+import type { Database } from '@tidings/db/database'
+import { listUsers, type UserPosition, updateUser } from '@tidings/db/users'
+import { AppError } from '@tidings/shared/errors'
+import { userIdSchema } from '@tidings/shared/status-event'
+import {
+  MAX_PREFERENCES_BATCH,
+  pushTokenUpdateSchema,
+  type User,
+  type UserUpdate,
+  userUpdateSchema,
+} from '@tidings/shared/user'
+import { Hono } from 'hono'
+import { z } from 'zod'
+import type { Authorize } from '../http/authorize.ts'
+import type { ApiContext, ApiEnv } from '../http/context.ts'
+import { readJson } from '../http/read-json.ts'
+import { notFound, readPathUuid, readQuery } from '../http/read-query.ts'
+import { success } from '../http/respond.ts'
+import type { Caches } from './caches.ts'
+import { judgeDeliverability } from './deliverability.ts'
+import { requireSelf, requireVisible } from './path-user.ts'
+import { renderUser, toUser } from './user-record.ts'
+
+export interface UserRouteDeps {
+  authorize: Authorize
+  db: Database
+  caches: Caches
+}
+
+export const userListQuerySchema = z.object({
+  limit: z.coerce.number().int().min(1).max(100).default(20),
+  cursor: z
+    .string()
+    .optional()
+    .transform((value) => (value === undefined ? undefined : readCursor(value))),
+})
+
+export const preferencesBatchSchema = z.strictObject({
+  user_ids: z.array(userIdSchema).min(1).max(MAX_PREFERENCES_BATCH),
+})
+
+/** Reading and changing users. */
+export function userRoutes({ authorize, db, caches }: UserRouteDeps): Hono<ApiEnv> {
+  const app = new Hono<ApiEnv>({ strict: false })
+
+  app.get('/api/v1/users', async (c) => {
+    await authorize.service(c, 'users:read')
+    const { limit, cursor } = readQuery(c, userListQuerySchema)
+    // One more than asked for tells whether there is a next page.
+    const rows = await listUsers(db, { limit: limit + 1, after: cursor })
+    const page = rows.slice(0, limit)
+    const last = rows.length > limit ? page.at(-1) : undefined
+    return success(200, 'Users.', page.map(toUser), {
+      limit,
+      next_cursor: last === undefined ? null : writeCursor(last),
+      has_next: last !== undefined,
+    })
+  })
+
+  app.post('/api/v1/users/preferences/batch', async (c) => {
+    await authorize.service(c, 'users:read')
+    const { user_ids: given } = await readJson(c, preferencesBatchSchema)
+    const ids = [...new Set(given)]
+    const records = await Promise.all(ids.map((id) => caches.users.get(id)))
+    const answers = ids.map((id, index) => judgeDeliverability(id, records[index]))
+    return success(200, 'Preferences.', answers)
+  })
+
+  app.get('/api/v1/users/:id', async (c) => {
+    const who = await authorize.userOrService(c, 'users:read')
+    const record = await caches.users.get(requireVisible(c, who))
+    if (record === undefined) throw notFound()
+    const { body, etag } = renderUser(record)
+    // Revalidate each time: a cached copy may be shown only after we said that it still holds.
+    const headers = { etag, 'cache-control': 'private, no-cache' }
+    if (isCurrent(c, etag)) return new Response(null, { status: 304, headers })
+    return new Response(body, { headers: { ...headers, 'content-type': 'application/json; charset=utf-8' } })
+  })
+
+  app.get('/api/v1/users/:id/preferences', async (c) => {
+    await authorize.service(c, 'users:read')
+    const id = readPathUuid(c, 'id')
+    const record = await caches.users.get(id)
+    if (record === undefined) throw notFound()
+    return success(200, 'Preferences.', judgeDeliverability(id, record))
+  })
+
+  async function change(userId: string, update: UserUpdate): Promise<User> {
+    const row = await updateUser(db, userId, update)
+    if (row === undefined) throw notFound()
+    await caches.users.invalidate([userId])
+    return toUser(row)
+  }
+
+  app.patch('/api/v1/users/:id', async (c) => {
+    const userId = requireSelf(c, await authorize.user(c))
+    return success(200, 'User updated.', await change(userId, await readJson(c, userUpdateSchema)))
+  })
+
+  app.patch('/api/v1/users/:id/update_push_token', async (c) => {
+    const userId = requireSelf(c, await authorize.user(c))
+    return success(200, 'Push token updated.', await change(userId, await readJson(c, pushTokenUpdateSchema)))
+  })
+
+  return app
+}
+
+/** If-None-Match, compared weakly as RFC 9110 has it for reads. */
+function isCurrent(c: ApiContext, etag: string): boolean {
+  const header = c.env.incoming.headers['if-none-match']
+  if (header === undefined) return false
+  return header.split(',').some((tag) => tag.trim().replace(/^W\//, '') === etag || tag.trim() === '*')
+}
+
+function writeCursor({ createdAt, id }: UserPosition): string {
+  return Buffer.from(`${createdAt.getTime()} ${id}`).toString('base64url')
+}
+
+const CURSOR = /^(-?\d{1,15}) ([0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12})$/
+
+function readCursor(cursor: string): UserPosition {
+  const [, time, id] = CURSOR.exec(Buffer.from(cursor, 'base64url').toString()) ?? []
+  if (time === undefined || id === undefined) {
+    const message = 'Use the next_cursor of a former answer.'
+    throw new AppError('validation_failed', message, {
+      fields: [{ pointer: '/cursor', code: 'invalid_cursor', message }],
+    })
+  }
+  return { createdAt: new Date(Number(time)), id }
+}
