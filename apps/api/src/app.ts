@@ -2,6 +2,8 @@ import type { Logger } from '@tidings/shared/log'
 import { Hono } from 'hono'
 import { cors } from 'hono/cors'
 import type { Registry } from 'prom-client'
+import { sessionOperations } from './auth/operations.ts'
+import { type SessionRouteDeps, sessionRoutes } from './auth/session-routes.ts'
 import type { Operation } from './docs/operation.ts'
 import { docsRoutes } from './docs/routes.ts'
 import { type HealthDeps, healthOperations, healthRoutes } from './health/routes.ts'
@@ -15,9 +17,18 @@ import { createUnmatchedHandler } from './http/unmatched.ts'
 import { statusOperations } from './status/operations.ts'
 import { type StatusReadDeps, statusReadRoutes } from './status/read-routes.ts'
 import { type ReportDeps, reportRoutes } from './status/report-routes.ts'
+import { type AccountRouteDeps, accountRoutes } from './users/account-routes.ts'
+import { userOperations } from './users/operations.ts'
+import { type UserRouteDeps, userRoutes } from './users/user-routes.ts'
 
 /** Everything the routes need. Each feature says what it needs of this in a Deps interface of its own. */
-export interface AppDeps extends HealthDeps, ReportDeps, StatusReadDeps {
+export interface AppDeps
+  extends HealthDeps,
+    AccountRouteDeps,
+    UserRouteDeps,
+    SessionRouteDeps,
+    ReportDeps,
+    StatusReadDeps {
   log: Logger
   registry: Registry
   authorize: Authorize
@@ -39,6 +50,9 @@ export function createApp(deps: AppDeps): Hono<ApiEnv> {
   }
 
   app.route('/', healthRoutes(deps))
+  app.route('/', accountRoutes(deps))
+  app.route('/', userRoutes(deps))
+  app.route('/', sessionRoutes(deps))
   app.route('/', reportRoutes(deps))
   app.route('/', statusReadRoutes(deps))
   app.route('/', metricsRoutes(deps))
@@ -47,4 +61,10 @@ export function createApp(deps: AppDeps): Hono<ApiEnv> {
 }
 
 /** What the mounted routes promise; /openapi.json is made of it, and a test compares it with the routes. */
-const operations: readonly Operation[] = [...healthOperations, ...statusOperations, ...metricsOperations]
+const operations: readonly Operation[] = [
+  ...healthOperations,
+  ...userOperations,
+  ...sessionOperations,
+  ...statusOperations,
+  ...metricsOperations,
+]

@@ -39,6 +39,8 @@ const schema = z.object({
   RATE_LIMIT_LOGIN_PER_ACCOUNT_IP: limit.default(10),
   /** Registrations an hour from one address. */
   RATE_LIMIT_REGISTER_PER_IP: limit.default(60),
+  /** Refreshes a minute from one address. */
+  RATE_LIMIT_REFRESH_PER_IP: limit.default(120),
 })
 
 export type Env = z.infer<typeof schema>

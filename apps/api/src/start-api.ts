@@ -1,8 +1,9 @@
 import { openDatabase } from '@tidings/db/database'
-import { AppError, errorMessage } from '@tidings/shared/errors'
+import { errorMessage } from '@tidings/shared/errors'
 import type { Lifecycle } from '@tidings/shared/lifecycle'
 import type { Logger } from '@tidings/shared/log'
 import { createApp } from './app.ts'
+import { openAccounts } from './auth/open-accounts.ts'
 import type { Env } from './env.ts'
 import { createHealthProbes } from './health/probes.ts'
 import { createAuthorize } from './http/authorize.ts'
@@ -37,7 +38,9 @@ export async function startApi(env: Env, log: Logger, lifecycle: Lifecycle): Pro
     pingDatabase: () => db.pool.query('SELECT 1'),
     queueState: () => (publisher.isConnected ? 'up' : 'down'),
   })
+  const accounts = await openAccounts({ env, db, registry, lifecycle, log })
   const app = createApp({
+    ...accounts,
     log,
     registry,
     db,
@@ -45,9 +48,7 @@ export async function startApi(env: Env, log: Logger, lifecycle: Lifecycle): Pro
     health,
     authorize: createAuthorize({
       authenticateService: serviceKeys.authenticate,
-      authenticateUser: () => {
-        throw new AppError('unauthorized', 'The access token is not valid.')
-      },
+      authenticateUser: accounts.authenticateUser,
     }),
     corsOrigins: env.CORS_ORIGINS,
   })

@@ -1,3 +1,4 @@
+import { DrizzleQueryError } from 'drizzle-orm/errors'
 import pg from 'pg'
 
 /**
@@ -54,8 +55,11 @@ export function sqlState(error: unknown): string | undefined {
     : undefined
 }
 
+/** True for the query builder's wrapper, whose message holds every parameter. */
+export const isQueryError = (error: unknown): boolean => error instanceof DrizzleQueryError
+
 function unwrap(error: unknown): unknown {
-  return error instanceof Error && error.name === 'DrizzleQueryError' && error.cause ? error.cause : error
+  return error instanceof DrizzleQueryError && error.cause ? error.cause : error
 }
 
 /** node-postgres raises these itself, as plain Errors without a code; there is nothing else to go by. */

@@ -51,7 +51,11 @@ export async function insertSession(executor: Executor, session: NewSession): Pr
  * Stores a login: the session, the time of the login, and the end of the user's sessions that are over.
  * False when the password is no longer the one that was checked, or the user may not log in any more.
  */
-export async function startSession(db: Database, session: NewSession, passwordHash: string): Promise<boolean> {
+export async function startSession(
+  db: Database,
+  session: NewSession,
+  passwordHash: string,
+): Promise<boolean> {
   const now = new Date()
   const { userId } = session
   return db.orm.transaction(async (tx) => {

@@ -12,7 +12,10 @@ export interface AuthenticateUserDeps {
  * Authenticates an access token. Its signature alone is not enough: the session must still be there, so a
  * logout or a changed password ends it at once. Mostly this takes no await at all.
  */
-export function createUserAuthenticator({ tokens, caches }: AuthenticateUserDeps): Authenticate<UserPrincipal> {
+export function createUserAuthenticator({
+  tokens,
+  caches,
+}: AuthenticateUserDeps): Authenticate<UserPrincipal> {
   function withSession(claims: AccessClaims, sessionId: string): UserPrincipal | Promise<UserPrincipal> {
     const judge = (owner: { userId: string } | undefined): UserPrincipal => {
       if (owner?.userId !== claims.userId) throw refused()

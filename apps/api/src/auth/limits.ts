@@ -41,14 +41,19 @@ const MAX_DELAY_MS = 2_000
 const MAX_DELAYED = 1_000
 
 /** Addresses and accounts appear in no key: a digest tells them apart as well. */
-const digestOf = (...parts: string[]) => createHash('sha256').update(parts.join('\n')).digest('base64url').slice(0, 22)
+const digestOf = (...parts: string[]) =>
+  createHash('sha256').update(parts.join('\n')).digest('base64url').slice(0, 22)
 
 export function createLimits(options: LimitOptions): Limits {
   if (!options.enabled) return NO_LIMITS
   const { redis } = options
 
   function createLimiter(name: string, points: number, durationSeconds: number): Limiter {
-    const settings = { keyPrefix: `${redis?.prefix ?? 'tidings'}:limit:${name}`, points, duration: durationSeconds }
+    const settings = {
+      keyPrefix: `${redis?.prefix ?? 'tidings'}:limit:${name}`,
+      points,
+      duration: durationSeconds,
+    }
     const inMemory = new RateLimiterMemory(settings)
     if (redis === undefined) return inMemory
     return new RateLimiterRedis({
@@ -74,7 +79,9 @@ export function createLimits(options: LimitOptions): Limits {
     if (wrong <= FREE_WRONG_PASSWORDS || delayed >= MAX_DELAYED) return
     delayed++
     try {
-      await sleep(Math.min(FIRST_DELAY_MS * 2 ** Math.min(wrong - FREE_WRONG_PASSWORDS - 1, 10), MAX_DELAY_MS))
+      await sleep(
+        Math.min(FIRST_DELAY_MS * 2 ** Math.min(wrong - FREE_WRONG_PASSWORDS - 1, 10), MAX_DELAY_MS),
+      )
     } finally {
       delayed--
     }

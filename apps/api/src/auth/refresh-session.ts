@@ -8,7 +8,11 @@ import { type AccountDeps, type Client, type Grant, refreshExpiry } from './gran
  *
  * @throws AppError `unauthorized` when the token is unknown, used, or its session is over.
  */
-export async function refreshSession(deps: AccountDeps, refreshToken: string, client: Client): Promise<Grant> {
+export async function refreshSession(
+  deps: AccountDeps,
+  refreshToken: string,
+  client: Client,
+): Promise<Grant> {
   await deps.limits.beforeRefresh(client.address)
   const rotated = await rotateRefreshToken(deps.db, refreshToken, refreshExpiry(deps))
   if (rotated.outcome === 'reused') await deps.caches.sessions.invalidate([rotated.sessionId])

@@ -1,3 +1,4 @@
+import { isQueryError } from '@tidings/db/failure'
 import pg from 'pg'
 
 /** What the log keeps of an unexpected error. */
@@ -33,7 +34,7 @@ export function describeError(error: unknown, depth = 0): ErrorDescription {
 }
 
 function safeMessage(error: Error): string {
-  if (error.name === 'DrizzleQueryError') return error.message.replace(/\nparams:[\s\S]*$/, '')
+  if (isQueryError(error)) return error.message.replace(/\nparams:[\s\S]*$/, '')
   if (error instanceof pg.DatabaseError) return error.message.replace(/"[^"]*"|'[^']*'/g, '"…"')
   if (error instanceof SyntaxError) return 'syntax error'
   return error.message

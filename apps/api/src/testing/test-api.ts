@@ -2,6 +2,7 @@ import { createServiceKey } from '@tidings/db/service-keys'
 import { createLifecycle } from '@tidings/shared/lifecycle'
 import { createLogger } from '@tidings/shared/log'
 import { SCOPES, type Scope } from '@tidings/shared/service-key'
+import { generateSigningKey } from '@tidings/shared/signing-keys'
 import type { Releaser } from '@tidings/stack/releaser'
 import { createTestBackend, createTestDatabase, type TestDatabase } from '@tidings/stack/test-context'
 import { waitFor } from '@tidings/stack/wait-for'
@@ -35,6 +36,7 @@ export async function startTestApi(
     HOST: '127.0.0.1',
     LOG_LEVEL: 'silent',
     PASSWORD_ITERATIONS: '1000',
+    JWT_KEYS: JSON.stringify({ keys: [generateSigningKey()] }),
     ...variables,
   })
   const log = createLogger('api-test', env.LOG_LEVEL)

@@ -34,9 +34,6 @@ export async function changePassword(
   const hashes = { from: user.password, to: await passwords.hash(change.new_password) }
   const changed = await storePassword(db, userId, hashes, keepSessionId ?? undefined)
   if (changed === undefined) throw new AppError('conflict', 'The password was changed meanwhile. Try again.')
-  await Promise.all([
-    caches.sessions.invalidate(changed.endedSessionIds),
-    caches.users.invalidate([userId]),
-  ])
+  await Promise.all([caches.sessions.invalidate(changed.endedSessionIds), caches.users.invalidate([userId])])
   return { endedSessions: changed.endedSessionIds.length }
 }

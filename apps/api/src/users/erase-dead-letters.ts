@@ -1,0 +1,78 @@
+import type { QueueBackend } from '@tidings/queue/backend'
+import { type DeadLetterEntry, MAX_BATCH, SCAN_PAGE } from '@tidings/queue/dead-letter-entry'
+import { openDeadLetters, scanDeadLetters } from '@tidings/queue/dead-letter-store'
+import { throttledWarning } from '@tidings/queue/status-events'
+import { AppError } from '@tidings/shared/errors'
+import type { Logger } from '@tidings/shared/log'
+import type { EraseElsewhere } from './erase-user.ts'
+
+export interface DeadLetterEraserOptions {
+  backend: QueueBackend
+  shards: number
+  log: Logger
+}
+
+const ERASED = '[erased]'
+/** What says nothing of a person and is worth keeping: the event can still be counted and redriven. */
+const KEPT_FIELDS = [
+  'id',
+  'notification_id',
+  'notification_type',
+  'status',
+  'timestamp',
+  'received_at',
+  'source',
+  'event_id',
+  'content_hash',
+  'attempt',
+  'redrives',
+]
+
+/**
+ * Clears a user out of the dead letters: those reported for the user, and those whose text holds the
+ * address. Each stays an entry, so that no acknowledged event goes missing, without what says whose it was.
+ */
+export function createDeadLetterEraser(options: DeadLetterEraserOptions): EraseElsewhere {
+  const onError = throttledWarning(options.log, 'dead letter connection')
+  return async ({ id, email }) => {
+    const store = await openDeadLetters({ ...options, onError }).catch((error: unknown) => {
+      throw unavailable(error)
+    })
+    try {
+      const address = email.toLowerCase()
+      for await (const page of scanDeadLetters(store, { pageSize: SCAN_PAGE })) {
+        const theirs = page.map(({ entry }) => entry).filter((entry) => concerns(entry, id, address))
+        for (let from = 0; from < theirs.length; from += MAX_BATCH) {
+          const batch = theirs.slice(from, from + MAX_BATCH)
+          const removed = new Set(await store.discard(batch.map((entry) => entry.id)))
+          await store.restore(batch.filter((entry) => removed.has(entry.id)).map(scrub))
+        }
+      }
+    } catch (error) {
+      throw unavailable(error)
+    } finally {
+      await store.close()
+    }
+  }
+}
+
+function concerns({ event, error }: DeadLetterEntry, userId: string, address: string): boolean {
+  const text = JSON.stringify([event, error]).toLowerCase()
+  return text.includes(userId) || text.includes(address)
+}
+
+function scrub(entry: DeadLetterEntry): DeadLetterEntry {
+  const event = typeof entry.event === 'object' && entry.event !== null ? entry.event : {}
+  const kept = Object.entries(event).filter(([name]) => KEPT_FIELDS.includes(name))
+  const error = 'error' in event ? { error: ERASED } : {}
+  return {
+    ...entry,
+    event: { ...Object.fromEntries(kept), ...error },
+    error: { code: entry.error.code, message: ERASED },
+  }
+}
+
+const unavailable = (cause: unknown) =>
+  new AppError('unavailable', 'The account cannot be erased completely right now. Try again shortly.', {
+    cause,
+  })
