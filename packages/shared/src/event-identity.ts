@@ -1,4 +1,4 @@
-import { createHash } from 'node:crypto'
+import { hash } from 'node:crypto'
 import { v7 as uuidv7 } from 'uuid'
 import { canonicalJson } from './json.ts'
 import type { NotificationType, StatusEvent, StatusReport } from './status-event.ts'
@@ -53,9 +53,7 @@ function contentOf(report: StatusReport, type: NotificationType): string {
 
 /** SHA-256 over the parts, each with its length, so that no two lists of parts give the same input. */
 function digest(...parts: string[]): Buffer {
-  const hash = createHash('sha256')
-  for (const part of parts) hash.update(`${Buffer.byteLength(part)}:`).update(part)
-  return hash.digest()
+  return hash('sha256', parts.map((part) => `${Buffer.byteLength(part)}:${part}`).join(''), 'buffer')
 }
 
 /** An RFC 9562 version 8 UUID (custom content) from a digest. */

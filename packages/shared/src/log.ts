@@ -9,7 +9,7 @@ export type LogLevel = (typeof LOG_LEVELS)[number]
 const SECRET_FIELDS = ['password', 'token', 'refresh_token', 'authorization', 'key', 'email', 'push_token']
 
 /**
- * JSON lines on stdout with `service` in each. Writing is buffered up to 4 KB and flushed every 100 ms and
+ * JSON lines on stdout with `service` in each. Writing is buffered up to 16 KB and flushed every 100 ms and
  * at exit: a line per request must not cost a system call per request.
  */
 export function createLogger(service: string, level: LogLevel): Logger {
@@ -23,6 +23,6 @@ export function createLogger(service: string, level: LogLevel): Logger {
         censor: '[redacted]',
       },
     },
-    pino.destination({ fd: 1, sync: false, minLength: 4096, periodicFlush: 100 }),
+    pino.destination({ fd: 1, sync: false, minLength: 16_384, maxWrite: 65_536, periodicFlush: 100 }),
   )
 }

@@ -1,4 +1,4 @@
-import { createHash, randomBytes } from 'node:crypto'
+import { hash, randomBytes } from 'node:crypto'
 import { z } from 'zod'
 
 export const SCOPES = [
@@ -22,7 +22,7 @@ export function generateServiceKey(): string {
 
 /** SHA-256: enough for a secret that nobody can guess, and fast enough for every request. */
 export function hashSecret(secret: string): Buffer {
-  return createHash('sha256').update(secret).digest()
+  return hash('sha256', secret, 'buffer')
 }
 
 /** What may be shown of a key to tell it from another. */

@@ -27,6 +27,8 @@ export function chooseRequestId(given: string | string[] | undefined): string {
  * response, so that they are there whatever answers, and no Headers object is built per request.
  */
 export function instrument(log: Logger, observe: ObserveRequest): MiddlewareHandler<ApiEnv> {
+  // The line below holds nothing to redact, and looking for it would double its cost.
+  const accessLog = log.child({}, { redact: [] })
   return async (c, next) => {
     const startedMs = performance.now()
     const { incoming, outgoing } = c.env
@@ -42,7 +44,10 @@ export function instrument(log: Logger, observe: ObserveRequest): MiddlewareHand
     const route = routePath(c, -1)
     const { status } = c.res
     observe(c.req.method, route, status, ms / 1000)
-    log.info({ method: c.req.method, route, status, ms: Math.round(ms * 100) / 100, requestId }, 'request')
+    accessLog.info(
+      { method: c.req.method, route, status, ms: Math.round(ms * 100) / 100, requestId },
+      'request',
+    )
   }
 }
 
