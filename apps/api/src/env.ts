@@ -49,3 +49,6 @@ export type Env = z.infer<typeof schema>
 export function readEnv(source: NodeJS.ProcessEnv): Env {
   return parseEnv(schema, source)
 }
+
+/** Every variable that is read; .env.example documents each. */
+export const API_VARIABLES: readonly string[] = Object.keys(schema.shape)

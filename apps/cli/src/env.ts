@@ -52,3 +52,6 @@ const unquote = (value: string) => /^(['"])(.*)\1$/.exec(value)?.[2] ?? value
 export function wantsColors(source: NodeJS.ProcessEnv, argv: readonly string[]): boolean {
   return !source.NO_COLOR && source.TERM !== 'dumb' && !argv.includes('--no-color')
 }
+
+/** Every variable that is read; .env.example documents each. */
+export const CLI_VARIABLES: readonly string[] = Object.keys(schema.shape)

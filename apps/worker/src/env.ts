@@ -14,3 +14,6 @@ export type WorkerEnv = z.infer<typeof workerEnvSchema>
 export function readWorkerEnv(): WorkerEnv {
   return parseEnv(workerEnvSchema, process.env)
 }
+
+/** Every variable that is read; .env.example documents each. */
+export const WORKER_VARIABLES: readonly string[] = Object.keys(workerEnvSchema.shape)

@@ -10,6 +10,8 @@ const startEnvSchema = z.object({
   DATABASE_URL: envFields.DATABASE_URL.optional(),
   REDIS_URL: envFields.REDIS_URL,
   QUEUE_BACKEND: envFields.QUEUE_BACKEND,
+  QUEUE_PREFIX: envFields.QUEUE_PREFIX,
+  QUEUE_SHARDS: envFields.QUEUE_SHARDS,
   JWT_KEYS: z.string().optional(),
   JWT_KEYS_FILE: z.string().optional(),
 })
@@ -20,3 +22,6 @@ export type StartEnv = z.infer<typeof startEnvSchema>
 export function readStartEnv(source: NodeJS.ProcessEnv): StartEnv {
   return parseEnv(startEnvSchema, source)
 }
+
+/** Every variable that is read; .env.example documents each. */
+export const START_VARIABLES: readonly string[] = Object.keys(startEnvSchema.shape)

@@ -90,7 +90,7 @@ async function bringUp(options: StackOptions, releaser: ReturnType<typeof create
   const backend: QueueBackend =
     redisUrl === undefined
       ? { kind: 'postgres', url: databaseUrl, schema: SCHEMA }
-      : { kind: 'redis', url: redisUrl, prefix: 'tidings' }
+      : { kind: 'redis', url: redisUrl, prefix: env.QUEUE_PREFIX }
   await prepareQueueBackend(backend)
 
   const keysFile = join(dataDir, 'jwt-keys.json')
@@ -98,7 +98,13 @@ async function bringUp(options: StackOptions, releaser: ReturnType<typeof create
   const keys = await makeServiceKeys(databaseUrl, earlier)
   const apiUrl = `http://localhost:${env.PORT}`
   const workerPort = env.WORKER_PORT ?? (await findFreePort())
-  const shared = { DATABASE_URL: databaseUrl, REDIS_URL: redisUrl, QUEUE_BACKEND: backend.kind }
+  const shared = {
+    DATABASE_URL: databaseUrl,
+    REDIS_URL: redisUrl,
+    QUEUE_BACKEND: backend.kind,
+    QUEUE_PREFIX: env.QUEUE_PREFIX,
+    QUEUE_SHARDS: String(env.QUEUE_SHARDS),
+  }
   await writeEnvFile(devEnvFile, 'Written by npm start. Secrets: keep it to yourself.', {
     API_URL: apiUrl,
     ...shared,

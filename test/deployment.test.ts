@@ -1,0 +1,78 @@
+import { readFile } from 'node:fs/promises'
+import { describe, expect, test } from 'vitest'
+import { parse } from 'yaml'
+import { z } from 'zod'
+
+const read = (path: string) => readFile(new URL(`../${path}`, import.meta.url), 'utf8')
+
+const serviceSchema = z.object({
+  read_only: z.boolean(),
+  cap_drop: z.array(z.string()),
+  security_opt: z.array(z.string()),
+  user: z.string(),
+  command: z.array(z.string()).optional(),
+  environment: z.record(z.string(), z.string()).default({}),
+  healthcheck: z.object({ disable: z.boolean().optional() }).optional(),
+  depends_on: z.record(z.string(), z.object({ condition: z.string() })).default({}),
+  build: z.object({ dockerfile: z.string() }).optional(),
+})
+
+const compose = z
+  .object({ services: z.record(z.string(), serviceSchema) })
+  .parse(parse(await read('docker-compose.yml'), { merge: true }))
+
+describe('docker-compose.yml', () => {
+  test.for(Object.entries(compose.services))('confines %s', ([, service]) => {
+    expect(service).toMatchObject({
+      read_only: true,
+      cap_drop: ['ALL'],
+      security_opt: ['no-new-privileges:true'],
+    })
+    expect(service.user).not.toMatch(/^(root|0)$/)
+  })
+
+  test('has the five services, each with a way to tell whether it works', () => {
+    expect(Object.keys(compose.services).sort()).toEqual(['api', 'migrate', 'postgres', 'redis', 'worker'])
+    for (const store of ['postgres', 'redis']) expect(compose.services[store]?.healthcheck).toBeDefined()
+    expect(compose.services.migrate?.healthcheck?.disable).toBe(true)
+  })
+
+  test('starts the apps after the migration, on healthy stores', () => {
+    for (const app of ['api', 'worker'])
+      expect(compose.services[app]?.depends_on).toEqual({
+        migrate: { condition: 'service_completed_successfully' },
+        redis: { condition: 'service_healthy' },
+      })
+    expect(compose.services.migrate?.depends_on).toEqual({ postgres: { condition: 'service_healthy' } })
+  })
+
+  test('gives Redis the settings that acknowledged events rely on', () => {
+    const command = compose.services.redis?.command?.join(' ')
+    expect(command).toContain('--appendonly yes')
+    expect(command).toContain('--appendfsync always')
+    expect(command).toContain('--maxmemory-policy noeviction')
+  })
+
+  test('holds no secret', () => {
+    for (const { environment } of Object.values(compose.services))
+      for (const [name, value] of Object.entries(environment))
+        if (/PASSWORD|KEYS|SECRET/.test(name)) expect(value).toMatch(/^\$\{\w+:[?-]/)
+    expect(compose.services.api?.environment.DATABASE_URL).toContain('POSTGRES_PASSWORD:?')
+  })
+})
+
+test('the image installs what the lockfile says, runs as a user, and copies every manifest it needs', async () => {
+  const dockerfile = await read('deploy/Dockerfile')
+  expect(dockerfile).toContain('install --frozen-lockfile --prod')
+  expect(dockerfile).toMatch(/^USER node$/m)
+  expect(dockerfile).toMatch(/^HEALTHCHECK /m)
+  for (const room of [
+    'apps/api',
+    'apps/worker',
+    'apps/cli',
+    'packages/shared',
+    'packages/db',
+    'packages/queue',
+  ])
+    expect(dockerfile).toContain(`COPY ${room}/package.json ${room}/`)
+})
