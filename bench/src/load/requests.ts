@@ -1,0 +1,28 @@
+import { makeBody } from './bodies.ts'
+import type { LoadPlan, LoadRequest } from './protocol.ts'
+
+/** The requests of one of `connections` connections; sent in turn, then again from the first. */
+export function requestsOf(
+  { traffic }: LoadPlan,
+  connection: number,
+  connections: number,
+  count: number,
+): LoadRequest[] {
+  if (traffic.kind === 'requests') {
+    const own = traffic.requests.filter((_, index) => index % connections === connection)
+    return own.length > 0 ? own : traffic.requests
+  }
+  const path = `/api/v1/email/status/${traffic.batch === 1 ? '' : 'batch/'}`
+  return Array.from({ length: count }, (_, n) => ({
+    method: 'POST',
+    path,
+    body: makeBody(`${traffic.label}-${connection}-${n}`, traffic.batch),
+  }))
+}
+
+export function headersOf(plan: LoadPlan): Record<string, string> {
+  return {
+    'content-type': 'application/json',
+    ...(plan.bearer === undefined ? {} : { authorization: `Bearer ${plan.bearer}` }),
+  }
+}

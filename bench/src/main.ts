@@ -1,0 +1,70 @@
+import { fileURLToPath } from 'node:url'
+import { Command, InvalidArgumentError } from 'commander'
+import { writeResults } from './report/write-results.ts'
+import { findScenarios, SCENARIOS } from './scenarios/all.ts'
+import type { Effort, ScenarioResult } from './scenarios/scenario.ts'
+import { openSite } from './site.ts'
+
+const RESULTS_DIR = fileURLToPath(new URL('../results', import.meta.url))
+
+interface Options {
+  only?: string[]
+  rounds?: number
+  seconds?: number
+  quick?: boolean
+  output: string
+}
+
+const command = new Command('bench')
+  .description('Measures Tidings beside what one would build instead, and beside what the machine allows.')
+  .option('--only <scenario...>', `of: ${SCENARIOS.map((scenario) => scenario.name).join(', ')}`)
+  .option('--rounds <n>', 'interleaved rounds (default: 5)', positiveNumber)
+  .option('--seconds <n>', 'length of each load (default: 5)', positiveNumber)
+  .option('--quick', 'a look of about two minutes: one short round, little data')
+  .option('--output <name>', 'name of the files in bench/results', 'latest')
+  .addHelpText('after', '\nExamples:\n  npm run bench -- --quick\n  npm run bench -- --only ingest-single')
+  .action(run)
+
+await command.parseAsync()
+
+async function run(options: Options): Promise<void> {
+  const scenarios = findScenarios(options.only)
+  const quick = options.quick ?? false
+  const effort: Effort = {
+    rounds: options.rounds ?? (quick ? 1 : 5),
+    seconds: options.seconds ?? (quick ? 2 : 5),
+    warmUpSeconds: quick ? 1 : 3,
+    quick,
+  }
+  const startedMs = performance.now()
+  const progress = (text: string) => {
+    const seconds = ((performance.now() - startedMs) / 1_000).toFixed(0).padStart(5)
+    process.stderr.write(`${seconds} s  ${text}\n`)
+  }
+
+  progress('starting PostgreSQL and Redis')
+  const site = await openSite()
+  const stop = () => {
+    void site.stop().finally(() => process.exit(130))
+  }
+  process.once('SIGINT', stop)
+  process.once('SIGTERM', stop)
+  const results: ScenarioResult[] = []
+  try {
+    for (const scenario of scenarios) {
+      results.push(await scenario.run({ site, effort, progress }))
+      // After each, so that an interrupted run leaves what it has.
+      await writeResults(RESULTS_DIR, options.output, results, effort)
+    }
+  } finally {
+    await site.stop()
+  }
+  process.stdout.write(await writeResults(RESULTS_DIR, options.output, results, effort))
+  progress(`written to bench/results/${options.output}.{json,md,svg}`)
+}
+
+function positiveNumber(text: string): number {
+  const value = Number(text)
+  if (!(value > 0)) throw new InvalidArgumentError('Give a number above 0.')
+  return value
+}

@@ -1,0 +1,103 @@
+import { type ChildProcess, fork } from 'node:child_process'
+import { once } from 'node:events'
+import { open } from 'node:fs/promises'
+import { endProcess, isRunning, spawnGuarded } from '@tidings/stack/guarded-process'
+
+const START_LIMIT_MS = 30_000
+const STOP_LIMIT_MS = 12_000
+
+/** A process under test. */
+export interface RunningProcess {
+  /** `api`, `worker`, … */
+  role: string
+  pid: number
+  stop(): Promise<void>
+}
+
+/**
+ * Starts one of the benchmark's own servers and waits for its word that it takes work. Its output goes to a
+ * file: writing its log is part of what is measured. It ends when this process does.
+ */
+export async function startServer(
+  role: string,
+  script: string,
+  env: NodeJS.ProcessEnv,
+  logFile: string,
+): Promise<RunningProcess> {
+  const child = await forkScript(script, [], env, logFile)
+  try {
+    await messageOf(child, START_LIMIT_MS, `${script} to get ready; see ${logFile}`)
+  } catch (error) {
+    await endProcess(child, 'SIGKILL', STOP_LIMIT_MS)
+    throw error
+  }
+  return running(role, child)
+}
+
+/** Starts an app that knows nothing of the benchmark; the caller waits until it is healthy. */
+export async function startApp(
+  role: string,
+  script: string,
+  env: NodeJS.ProcessEnv,
+  logFile: string,
+): Promise<RunningProcess> {
+  const log = await open(logFile, 'a')
+  const child = await spawnGuarded(process.execPath, [script], {
+    env: { ...process.env, ...env },
+    stdout: log.fd,
+    stderr: log.fd,
+    stopSignal: 'TERM',
+  })
+  await log.close()
+  return running(role, child)
+}
+
+/** Runs a script that sends one message and ends; gives the message. */
+export async function forkForResult<Result>(
+  script: string,
+  args: readonly string[],
+  env: NodeJS.ProcessEnv,
+  limitMs: number,
+  message?: object,
+): Promise<Result> {
+  const child = await forkScript(script, args, env, undefined)
+  try {
+    if (message !== undefined) child.send(message)
+    return (await messageOf(child, limitMs, `${script} to finish`)) as Result
+  } finally {
+    if (isRunning(child)) await endProcess(child, 'SIGTERM', STOP_LIMIT_MS)
+  }
+}
+
+async function forkScript(
+  script: string,
+  args: readonly string[],
+  env: NodeJS.ProcessEnv,
+  logFile: string | undefined,
+): Promise<ChildProcess> {
+  const log = logFile === undefined ? undefined : await open(logFile, 'a')
+  const child = fork(script, [...args], {
+    env: { ...process.env, ...env },
+    stdio: ['ignore', log?.fd ?? 'inherit', log?.fd ?? 'inherit', 'ipc'],
+  })
+  await once(child, 'spawn')
+  await log?.close()
+  return child
+}
+
+async function messageOf(child: ChildProcess, limitMs: number, what: string): Promise<unknown> {
+  const limit = AbortSignal.timeout(limitMs)
+  const ended = new AbortController()
+  child.once('exit', () => ended.abort())
+  try {
+    const [message] = await once(child, 'message', { signal: AbortSignal.any([limit, ended.signal]) })
+    return message
+  } catch {
+    throw new Error(`Gave up waiting for ${what}: ${limit.aborted ? 'too slow' : 'the process ended'}`)
+  }
+}
+
+function running(role: string, child: ChildProcess): RunningProcess {
+  if (child.pid === undefined) throw new Error(`${role} did not start`)
+  return { role, pid: child.pid, stop: () => endProcess(child, 'SIGTERM', STOP_LIMIT_MS) }
+}

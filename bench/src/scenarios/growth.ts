@@ -1,0 +1,153 @@
+import { startTidings } from '../contenders/tidings.ts'
+import { USERS, userIdOf } from '../load/bodies.ts'
+import type { LoadRequest } from '../load/protocol.ts'
+import { runLoad } from '../load/run-load.ts'
+import type { Account } from '../load/users.ts'
+import { registerAccount } from '../load/users.ts'
+import { measureIngest } from '../measure-ingest.ts'
+import type { Site } from '../site.ts'
+import { ratioOf, runRounds } from './rounds.ts'
+import type { Scenario, ScenarioContext } from './scenario.ts'
+
+const CONNECTIONS = 64
+/** Queries per second while their latency is measured: well below what the API can do. */
+const QUERY_RATE = 100
+const SAMPLED_NOTIFICATIONS = 5_000
+
+interface Stage {
+  name: string
+  rows: number
+  site: Site
+}
+
+/** The same ingest and the same queries on a table of ten thousand rows, and of ten million. */
+export const GROWTH: Scenario = {
+  name: 'growth',
+  title: 'Growth of the table',
+  async run(context) {
+    const sizes = context.effort.quick ? [10_000, 100_000] : [10_000, 100_000, 1_000_000, 10_000_000]
+    const stages: Stage[] = []
+    for (const rows of sizes) {
+      context.progress(`growth: making a table of ${rows.toLocaleString('en-US')} rows`)
+      const name = `growth_${rows}`
+      const site = await context.site.withDatabase(name)
+      await fillTable(site, rows)
+      stages.push({ name, rows, site })
+    }
+    const rows = await runRounds(
+      context,
+      'growth',
+      stages.map((stage) => ({
+        name: stage.name,
+        label: `Tidings, ${stage.rows.toLocaleString('en-US')} rows before`,
+        kind: 'tidings',
+        measure: (round) => measureStage(context, stage, round),
+      })),
+    )
+    const [smallest] = stages
+    const largest = stages.at(-1)
+    const share = ratioOf(rows, largest?.name ?? '', 'storedPerSecond', smallest?.name ?? '')
+    return {
+      name: 'growth',
+      title: 'Growth of the table',
+      columns: [
+        { metric: 'storedPerSecond', title: 'stored', unit: 'perSecond' },
+        { metric: 'notificationP50Ms', title: 'notification p50', unit: 'ms' },
+        { metric: 'notificationP99Ms', title: 'notification p99', unit: 'ms' },
+        { metric: 'historyP99Ms', title: 'history p99', unit: 'ms' },
+        { metric: 'cpuPostgresMicros', title: 'CPU postgres', unit: 'micros' },
+      ],
+      rows,
+      goals: [
+        {
+          text: `ingest at ${largest?.rows.toLocaleString('en-US')} rows at least 70 % of that at ${smallest?.rows.toLocaleString('en-US')}`,
+          figure: `${(share * 100).toFixed(0)} %`,
+          met: share >= 0.7,
+        },
+      ],
+      notes: [
+        `Each size is a database of its own; what a round adds is taken out again. Queries over HTTP at ${QUERY_RATE}/s: GET /notifications/{id}/ of ${SAMPLED_NOTIFICATIONS} notifications all over the table, GET /status/history/ of one user.`,
+      ],
+    }
+  },
+}
+
+/** Three events a notification, spread over users and a year; indexes built afterwards, which is quicker. */
+async function fillTable({ pool }: Site, rows: number): Promise<void> {
+  const indexes = await pool.query<{ name: string; definition: string }>(
+    `SELECT indexname AS name, indexdef AS definition FROM pg_indexes
+     WHERE tablename = 'notification_status' AND indexname <> 'notification_status_pkey'`,
+  )
+  for (const { name } of indexes.rows) await pool.query(`DROP INDEX ${name}`)
+  await pool.query(
+    `INSERT INTO notification_status
+       (id, user_id, "timestamp", received_at, notification_type, status, notification_id, source, provider)
+     SELECT uuidv7(age), ('00000000-0000-4000-8000-' || lpad((1 + n * 7919 % ${USERS})::text, 12, '0'))::uuid,
+       now() + age, now() + age, 'email',
+       (ARRAY['pending', 'sent', 'delivered'])[1 + n % 3]::notification_status_name,
+       'old-' || md5((n / 3)::text), 'bench', 'sendgrid'
+     FROM (
+       SELECT n, n * interval '-365 days' / ${rows} AS age FROM generate_series(1::bigint, ${rows}) AS n
+     ) AS events ORDER BY n DESC`,
+  )
+  for (const { definition } of indexes.rows) await pool.query(definition)
+  await pool.query('VACUUM ANALYZE notification_status')
+}
+
+async function measureStage({ site: whole, effort }: ScenarioContext, { site, rows }: Stage, round: number) {
+  await whole.redisClient.flushall()
+  const sample = await sampleNotifications(site, rows)
+  await site.pool.query('CHECKPOINT')
+  const tidings = await startTidings(site, { apis: 1, workers: 1, shards: 1 })
+  try {
+    const [api = ''] = tidings.urls
+    const account = await registerAccount(api, `growth-${Date.now()}@example.com`)
+    await giveHistory(site, userIdOf(round + 1), account)
+    const plan = { connections: CONNECTIONS, batch: 1 }
+    await measureIngest(site, tidings, { ...plan, seconds: effort.warmUpSeconds, label: `warm-${round}` })
+    const ingest = await measureIngest(site, tidings, {
+      ...plan,
+      seconds: effort.seconds,
+      label: `grow-${round}`,
+    })
+    const notifications = await measureQueries(effort.seconds, api, site.apiKey, sample)
+    const history = await measureQueries(effort.seconds, api, account.accessToken, [
+      { method: 'GET', path: '/api/v1/status/history/?limit=50' },
+    ])
+    return {
+      storedPerSecond: ingest.storedPerSecond,
+      cpuPostgresMicros: ingest.cpuMicros.postgres ?? Number.NaN,
+      notificationP50Ms: notifications.p50Ms,
+      notificationP99Ms: notifications.p99Ms,
+      historyP99Ms: history.p99Ms,
+    }
+  } finally {
+    await tidings.stop()
+    await site.pool.query("DELETE FROM notification_status WHERE notification_id NOT LIKE 'old-%'")
+    await site.pool.query('VACUUM notification_status')
+  }
+}
+
+/** The newcomer takes over the history of one of the table's users. */
+async function giveHistory(site: Site, from: string, account: Account): Promise<void> {
+  await site.pool.query('UPDATE notification_status SET user_id = $1 WHERE user_id = $2', [account.id, from])
+}
+
+async function sampleNotifications(site: Site, rows: number): Promise<LoadRequest[]> {
+  const sample = await site.pool.query<{ id: string }>(
+    `SELECT 'old-' || md5(floor(random() * $1 / 3)::int::text) AS id FROM generate_series(1, $2)`,
+    [rows, SAMPLED_NOTIFICATIONS],
+  )
+  return sample.rows.map(({ id }) => ({ method: 'GET', path: `/api/v1/notifications/${id}/` }))
+}
+
+function measureQueries(seconds: number, url: string, bearer: string, requests: LoadRequest[]) {
+  return runLoad({
+    url,
+    bearer,
+    connections: 8,
+    seconds,
+    perSecond: QUERY_RATE,
+    traffic: { kind: 'requests', requests },
+  })
+}
