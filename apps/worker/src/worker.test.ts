@@ -1,0 +1,236 @@
+import { randomUUID } from 'node:crypto'
+import type { Database } from '@tidings/db/database'
+import { createIngestAccount, readIngestTotals } from '@tidings/db/ingest-accounts'
+import { parkEvents } from '@tidings/db/parked-events'
+import { storeStatusEvents } from '@tidings/db/status-events'
+import { type JobQueue, prepareQueueBackend, type QueueBackend } from '@tidings/queue/backend'
+import { ENVELOPE_JOB, ENVELOPE_JOB_OPTIONS } from '@tidings/queue/policy'
+import { identifyEvent } from '@tidings/shared/event-identity'
+import { createLifecycle, type Lifecycle } from '@tidings/shared/lifecycle'
+import { createLogger } from '@tidings/shared/log'
+import { type StatusEvent, statusReportSchema } from '@tidings/shared/status-event'
+import {
+  createTestBackend,
+  createTestDatabase,
+  describeBackends,
+  useReleaser,
+} from '@tidings/stack/test-context'
+import { waitFor } from '@tidings/stack/wait-for'
+import pg from 'pg'
+import { beforeAll, expect, it } from 'vitest'
+import type { Store } from './batch-writer.ts'
+import { type StatusWorker, startStatusWorker } from './worker.ts'
+
+const log = createLogger('test', 'silent')
+
+function makeEvent(more: Record<string, unknown> = {}, type: 'email' | 'push' = 'email'): StatusEvent {
+  const report = statusReportSchema.parse({
+    notification_id: `n-${randomUUID()}`,
+    status: 'delivered',
+    ...more,
+  })
+  return identifyEvent(report, { type, source: 'test', receivedAt: new Date() })
+}
+
+describeBackends('the worker', (kind) => {
+  const releaser = useReleaser()
+  let db: Database
+  let backend: QueueBackend
+  let lifecycle: Lifecycle
+  let worker: StatusWorker
+  let queue: JobQueue<unknown>
+  const userId = randomUUID()
+  /** Events of these providers meet this SQLSTATE; the database itself is sound. */
+  const failing = new Map<string, string>()
+  const attempts = new Map<string, number>()
+
+  beforeAll(async () => {
+    const database = await createTestDatabase(releaser)
+    db = database.database
+    backend = await createTestBackend(kind, releaser, database)
+    await prepareQueueBackend(backend)
+    await db.pool.query(
+      `INSERT INTO users (id, email, name, password) VALUES ($1, 'a@example.com', 'A', '!')`,
+      [userId],
+    )
+    lifecycle = createLifecycle(log)
+    releaser.onRelease(() => lifecycle.release())
+    const accounts = [createIngestAccount('worker'), createIngestAccount('worker')]
+    const store: Store = (events, lane) => {
+      for (const event of events) attempts.set(event.id, (attempts.get(event.id) ?? 0) + 1)
+      const code = events
+        .map((event) => failing.get(event.provider ?? ''))
+        .find((found) => found !== undefined)
+      if (code !== undefined) return Promise.reject(databaseError(code))
+      return storeStatusEvents(db.pool, events, accounts[lane] ?? createIngestAccount('worker'))
+    }
+    const ignore = () => {}
+    worker = await startStatusWorker({
+      db,
+      backend,
+      shards: 1,
+      concurrency: 8,
+      store,
+      lanes: 2,
+      account: createIngestAccount('worker'),
+      count: { stored: ignore, duplicate: ignore, dead: ignore, retried: ignore },
+      lifecycle,
+      log,
+      onWedged: ignore,
+    })
+    const [first] = worker.queues
+    if (!first) throw new Error('There is a queue')
+    queue = first
+  })
+
+  const enqueue = (...events: unknown[]) => queue.add(ENVELOPE_JOB, { v: 1, events }, ENVELOPE_JOB_OPTIONS)
+  const findRows = async (...events: StatusEvent[]) =>
+    (
+      await db.pool.query('SELECT * FROM notification_status WHERE id = ANY($1::uuid[])', [
+        events.map((e) => e.id),
+      ])
+    ).rows
+  const untilStored = (...events: StatusEvent[]) =>
+    waitFor('rows', async () => (await findRows(...events)).length === events.length)
+  const untilDead = (id: string) =>
+    waitFor(`dead letter ${id}`, () => worker.deadLetters.getJob(`dead-${id}`), { timeoutMs: 30_000 })
+  const untilIdle = () =>
+    waitFor('the queue to be empty', async () => {
+      const counts = await queue.getJobCounts('waiting', 'active', 'delayed', 'failed')
+      return Object.values(counts).every((jobs) => jobs === 0)
+    })
+
+  it('stores an envelope whole and removes the job', async () => {
+    const events = [
+      makeEvent({
+        user_id: userId,
+        status: 'bounced',
+        error: { code: '550', class: 'permanent', message: 'no such mailbox' },
+        attempt: 2,
+        provider: 'ses',
+        provider_message_id: 'm-1',
+        metadata: { campaign: 'ä' },
+        event_id: 'e-1',
+      }),
+      makeEvent({}, 'push'),
+    ]
+    await enqueue(...events)
+    await untilStored(...events)
+    const [row] = (await findRows(...events)).filter((found) => found.event_id === 'e-1')
+    expect(row).toMatchObject({
+      user_id: userId,
+      notification_type: 'email',
+      status: 'bounced',
+      error: 'no such mailbox',
+      error_code: '550',
+      error_class: 'permanent',
+      attempt: 2,
+      provider: 'ses',
+      provider_message_id: 'm-1',
+      metadata: { campaign: 'ä' },
+      source: 'test',
+    })
+    await untilIdle()
+  })
+
+  it('stores an event once however often it is enqueued', async () => {
+    const event = makeEvent({ event_id: randomUUID() })
+    await Promise.all([enqueue(event, event), enqueue(event), enqueue(event)])
+    await untilStored(event)
+    await untilIdle()
+    expect(await findRows(event)).toHaveLength(1)
+    const totals = await readIngestTotals(db.pool)
+    expect(totals.duplicate).toBe(3)
+  })
+
+  it('stores a bare event as a producer in another language writes it', async () => {
+    const notification_id = `bare-${randomUUID()}`
+    await queue.add('anything', { notification_id, notification_type: 'push', status: 'sent' })
+    await waitFor('the row', async () => {
+      const { rows } = await db.pool.query(
+        'SELECT source FROM notification_status WHERE notification_id = $1',
+        [notification_id],
+      )
+      return rows[0]?.source === 'queue'
+    })
+  })
+
+  it('buries an event of an unknown user at once, and stores its neighbours', async () => {
+    const orphan = makeEvent({ user_id: randomUUID() })
+    const neighbour = makeEvent({ user_id: userId })
+    await enqueue(orphan, neighbour)
+    const dead = await untilDead(orphan.id)
+    expect(dead.data).toMatchObject({
+      event: { id: orphan.id },
+      reason: 'unknown_user',
+      attempts: 1,
+      redrives: 0,
+    })
+    await untilStored(neighbour)
+    expect(await findRows(orphan)).toEqual([])
+  })
+
+  it('buries what is not an event, and stores its neighbours', async () => {
+    // PostgreSQL's jobs cannot even carry a NUL; Redis's can.
+    const bad = { ...makeEvent(), provider: kind === 'redis' ? 'a\0b' : 'x'.repeat(1_000) }
+    const neighbour = makeEvent()
+    await enqueue(bad, neighbour)
+    expect((await untilDead(bad.id)).data).toMatchObject({ reason: 'invalid_event', attempts: 1 })
+    await untilStored(neighbour)
+  })
+
+  it('buries another content under a used idempotency key as a conflict', async () => {
+    const key = randomUUID()
+    const first = makeEvent({ event_id: key })
+    const second = makeEvent({ event_id: key, status: 'sent' })
+    await enqueue(first)
+    await untilStored(first)
+    await enqueue(second)
+    const id = `${second.id}-${second.content_hash?.slice(0, 8)}`
+    expect((await untilDead(id)).data).toMatchObject({ reason: 'conflict', event: { status: 'sent' } })
+    expect(await findRows(first)).toMatchObject([{ status: 'delivered' }])
+  })
+
+  it('tries a transient failure exactly four times, then buries it; neighbours are stored at once', async () => {
+    failing.set('unlucky', '55P03')
+    const unlucky = makeEvent({ provider: 'unlucky' })
+    const neighbours = Array.from({ length: 20 }, () => makeEvent())
+    await enqueue(...neighbours.slice(0, 10), unlucky, ...neighbours.slice(10))
+    await untilStored(...neighbours)
+    const dead = await untilDead(unlucky.id)
+    expect(dead.data).toMatchObject({ reason: 'retries_exhausted', attempts: 4, error: { code: '55P03' } })
+    await untilIdle()
+  })
+
+  it('buries a permanent failure after one try', async () => {
+    failing.set('too-long', '22001')
+    const permanent = makeEvent({ provider: 'too-long' })
+    await enqueue(permanent, makeEvent())
+    expect((await untilDead(permanent.id)).data).toMatchObject({ reason: 'invalid_event', attempts: 1 })
+  })
+
+  it('waits out an outage without counting an attempt', async () => {
+    failing.set('outage', '57P03')
+    const event = makeEvent({ provider: 'outage' })
+    await enqueue(event)
+    await waitFor('several tries', () => (attempts.get(event.id) ?? 0) >= 2, { timeoutMs: 20_000 })
+    const jobs = await queue.getJobs(['delayed', 'active', 'waiting'])
+    expect(jobs.map((job) => job.attemptsMade)).toEqual([0])
+    failing.delete('outage')
+    await untilStored(event)
+  })
+
+  it('puts parked events on the queue', async () => {
+    const event = makeEvent()
+    await parkEvents(db.pool, [event], 'the test says so')
+    await untilStored(event)
+    const { rows } = await db.pool.query('SELECT id FROM parked_events')
+    expect(rows).toEqual([])
+  })
+})
+
+function databaseError(code: string): Error {
+  const error = new pg.DatabaseError('as the test says', 0, 'error')
+  error.code = code
+  return error
+}
