@@ -44,6 +44,7 @@ await runMain(async () => {
         bookRepeats: async () => {},
         onOutage: ignore,
         count: { stored: ignore, duplicate: ignore, dead: ignore, retried: ignore },
+        quarantine: { occupied: false },
       }),
     { concurrency: 4, lockDuration: 10_000, stalledInterval: 5_000, maxStalledCount: 5 },
   )

@@ -1,4 +1,5 @@
 import { WaitTimeoutError, waitFor } from '@tidings/stack/wait-for'
+import { Redis } from 'ioredis'
 import { z } from 'zod'
 import type { Found } from './ledger.ts'
 import type { World } from './world.ts'
@@ -43,5 +44,16 @@ export async function readStores(world: World): Promise<Found> {
       found.dead.set(id, { reason: job.data.reason, attempts: job.data.attempts })
     }
     if (jobs.length < PAGE) return found
+  }
+}
+
+/** Times that a job was taken over from a dead worker, from BullMQ's own event stream. */
+export async function countStalled(world: World): Promise<number> {
+  const redis = new Redis(world.servers.redis.url)
+  try {
+    const entries = await redis.xrange(world.queue.toKey('events'), '-', '+')
+    return entries.filter(([, fields]) => fields.includes('stalled')).length
+  } finally {
+    redis.disconnect()
   }
 }

@@ -12,6 +12,12 @@ export interface EnvelopeContext {
   /** Called when the store was found away. */
   onOutage(error: WriteError): void
   count: EventCounters
+  quarantine: Quarantine
+}
+
+/** Room for one job that has taken workers down. */
+export interface Quarantine {
+  occupied: boolean
 }
 
 /** Counters for metrics. */
@@ -24,6 +30,10 @@ export interface EventCounters {
 
 /** How long a job waits that came while the store was away, in milliseconds. */
 const OUTAGE_DELAY_MS = 1_000
+/** One death may be chance; a job that was there at two is suspect. */
+const SUSPECT_AFTER_STALLS = 2
+/** How long a suspect waits for the quarantine, in milliseconds, at most. */
+const QUARANTINE_DELAY_MS = 1_000
 
 /** Some events of a job are to be tried again. Its message is for people; the job's data says which events. */
 export class RetryEventsError extends Error {
@@ -45,14 +55,41 @@ export async function processEnvelope(
   token: string | undefined,
   context: EnvelopeContext,
 ): Promise<void> {
+  if (job.stalledCounter < SUSPECT_AFTER_STALLS) {
+    return settleEnvelope(job, token, context, (events) =>
+      Promise.all(events.map((event) => context.writer.write(event))),
+    )
+  }
+  // Several workers' deaths on record: this job may hold an event that kills. Suspects run one at a time, so
+  // that a death adds to the record of the killer alone; the others wait in the queue, where none is added.
+  if (context.quarantine.occupied) return postpone(job, token, QUARANTINE_DELAY_MS * Math.random())
+  context.quarantine.occupied = true
+  try {
+    await settleEnvelope(job, token, context, (events) => writeOneByOne(events, job, context.writer))
+  } finally {
+    context.quarantine.occupied = false
+  }
+}
+
+/** Puts the job back without counting an attempt. Always throws. */
+async function postpone(job: Job, token: string | undefined, delayMs: number): Promise<never> {
+  await job.moveToDelayed(Date.now() + delayMs, token)
+  throw new DelayedError()
+}
+
+async function settleEnvelope(
+  job: Job,
+  token: string | undefined,
+  context: EnvelopeContext,
+  write: (events: StatusEvent[]) => Promise<WriteResult[]>,
+): Promise<void> {
   const { events, invalid, failures } = openEnvelope(job)
-  const results = await writeEvents(events, job, context.writer)
+  const results = await write(events)
 
   const away = results.find((result) => result.outcome === 'outage')
   if (away?.outcome === 'outage') {
     context.onOutage(away.error)
-    await job.moveToDelayed(Date.now() + OUTAGE_DELAY_MS, token)
-    throw new DelayedError()
+    return postpone(job, token, OUTAGE_DELAY_MS)
   }
 
   const deaths: Death[] = invalid.map((event) => ({
@@ -98,14 +135,14 @@ export async function processEnvelope(
 }
 
 /**
- * A job that a worker has died with may hold an event that kills: its events are then written one by one, so
- * that the neighbours are rows before the killer strikes again.
+ * Each event in a statement of its own, in turn from the front and from the back: what stands before the
+ * killer is a row after the one run, what stands behind it after the other.
  */
-async function writeEvents(events: StatusEvent[], job: Job, writer: BatchWriter): Promise<WriteResult[]> {
-  if (job.stalledCounter === 0) return Promise.all(events.map((event) => writer.write(event)))
+async function writeOneByOne(events: StatusEvent[], job: Job, writer: BatchWriter): Promise<WriteResult[]> {
+  const backwards = job.stalledCounter % 2 === 1
   const results: WriteResult[] = []
-  for (const event of events) results.push(await writer.writeAlone(event))
-  return results
+  for (const event of backwards ? events.toReversed() : events) results.push(await writer.writeAlone(event))
+  return backwards ? results.toReversed() : results
 }
 
 function deathOf(job: Job, failure: EventFailure | undefined) {

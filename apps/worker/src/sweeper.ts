@@ -115,7 +115,8 @@ function deathsOf(job: Job): Death[] {
   const { events, invalid, failures } = openEnvelope(job)
   const stalled = job.stalledCounter > MAX_STALLED_COUNT
   const base = {
-    attempts: stalled ? job.attemptsStarted : job.attemptsMade,
+    // Each start of a stalled job ended in a death; the start that found the limit reached ran nothing.
+    attempts: stalled ? job.stalledCounter : job.attemptsMade,
     sourceJobId: job.id ?? null,
   }
   const failedAt = new Date(job.finishedOn ?? job.timestamp)

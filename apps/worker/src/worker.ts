@@ -104,6 +104,7 @@ export async function startStatusWorker(options: StatusWorkerOptions): Promise<S
       bookRepeats(db.pool, options.account, repeats),
     onOutage: gate.report,
     count: options.count,
+    quarantine: { occupied: false },
   }
   const concurrency = Math.max(1, Math.ceil(options.concurrency / queues.length))
   for (const queue of queues) {

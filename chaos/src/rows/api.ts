@@ -3,6 +3,7 @@ import { waitFor } from '@tidings/stack/wait-for'
 import { Ledger } from '../ledger.ts'
 import { startLoad } from '../load.ts'
 import { check, playUnderLoad, type Row, settleAndJudge } from '../row.ts'
+import { countStalled } from '../settle.ts'
 
 export const apiRows: Row[] = [
   {
@@ -101,18 +102,3 @@ export const apiRows: Row[] = [
       }),
   },
 ]
-
-/** Events named `stalled` in BullMQ's own event stream. */
-async function countStalled(world: {
-  queue: { toKey(type: string): string }
-  servers: { redis: { url: string } }
-}) {
-  const { Redis } = await import('ioredis')
-  const redis = new Redis(world.servers.redis.url)
-  try {
-    const entries = await redis.xrange(world.queue.toKey('events'), '-', '+')
-    return entries.filter(([, fields]) => fields.includes('stalled')).length
-  } finally {
-    redis.disconnect()
-  }
-}

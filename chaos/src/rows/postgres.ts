@@ -1,7 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import { withClient } from '@tidings/stack/postgres'
 import { check, playUnderLoad, type Row } from '../row.ts'
-import { readStores } from '../settle.ts'
+import { countStalled, readStores } from '../settle.ts'
 import type { World } from '../world.ts'
 
 export const postgresRows: Row[] = [
@@ -62,7 +62,9 @@ export const postgresRows: Row[] = [
         })
         await sleep(1_000)
         const accepted = ledger.answered('202') / ledger.posts
+        const stalled = await countStalled(world)
         return [
+          check('0 stalled', stalled === 0, stalled),
           check(
             'posts still answered',
             accepted >= 0.99,
