@@ -1,0 +1,186 @@
+import { createHmac } from 'node:crypto'
+import { generateSigningKey, type SigningKey } from '@tidings/shared/signing-keys'
+import { useReleaser } from '@tidings/stack/test-context'
+import {
+  decodeJwt,
+  decodeProtectedHeader,
+  importJWK,
+  type JWTHeaderParameters,
+  type JWTPayload,
+  SignJWT,
+} from 'jose'
+import { beforeAll, describe, expect, it } from 'vitest'
+import { call, register, type TestUser } from '../testing/http.ts'
+import { startTestApi, type TestApi } from '../testing/test-api.ts'
+
+const LEGACY_SECRET = 'the secret of the django service'
+const key = generateSigningKey()
+const older = generateSigningKey()
+
+const releaser = useReleaser()
+let api: TestApi
+let user: TestUser
+beforeAll(async () => {
+  api = await startTestApi(releaser, {
+    JWT_KEYS: JSON.stringify({ keys: [key, older] }),
+    LEGACY_HS256_SECRET: LEGACY_SECRET,
+    RATE_LIMIT_ENABLED: 'false',
+  })
+  user = await register(api.apiUrl)
+})
+
+const readMe = (authorization: string) =>
+  call(`${api.apiUrl}/api/v1/users/me/`, { headers: { authorization } })
+
+interface Forgery {
+  header?: Partial<JWTHeaderParameters> & Record<string, unknown>
+  claims?: JWTPayload
+  signer?: SigningKey
+}
+
+/** The user's own token, signed again with something changed. */
+async function forge({ header = {}, claims = {}, signer = key }: Forgery): Promise<string> {
+  const token = new SignJWT({ ...decodeJwt(user.token), ...claims })
+  token.setProtectedHeader({ alg: 'EdDSA', typ: 'at+jwt', kid: signer.kid, ...header })
+  const crit = header.crit === undefined ? undefined : { crit: { b64: true, 'urn:example': true } }
+  return token.sign(await importJWK({ ...signer }, 'EdDSA'), crit)
+}
+
+const segment = (value: unknown) => Buffer.from(JSON.stringify(value)).toString('base64url')
+
+/** Signed by hand, as no library would. */
+function forgeHmac(secret: string | Buffer, header: object, claims: object): string {
+  const text = `${segment(header)}.${segment(claims)}`
+  return `${text}.${createHmac('sha256', secret).update(text).digest('base64url')}`
+}
+
+const inSeconds = (seconds: number) => Math.floor(Date.now() / 1000) + seconds
+
+describe('an access token', () => {
+  it('is an at+jwt with the claims of RFC 9068 and the user_id earlier clients read', () => {
+    expect(decodeProtectedHeader(user.token)).toEqual({ alg: 'EdDSA', typ: 'at+jwt', kid: key.kid })
+    const claims = decodeJwt(user.token)
+    expect(claims).toMatchObject({
+      iss: 'tidings',
+      aud: 'tidings',
+      sub: user.id,
+      user_id: user.id,
+      sid: expect.any(String),
+      jti: expect.any(String),
+    })
+    expect((claims.exp ?? 0) - (claims.iat ?? 0)).toBe(900)
+  })
+
+  it('is verified with any key of the set, and signed with the first', async () => {
+    expect((await readMe(`Bearer ${await forge({})}`)).status).toBe(200)
+    expect((await readMe(`Bearer ${await forge({ signer: older })}`)).status).toBe(200)
+  })
+
+  it('can be verified by a gateway with the published keys, which hold nothing private', async () => {
+    const reply = await fetch(`${api.apiUrl}/.well-known/jwks.json`)
+    const { keys } = (await reply.json()) as { keys: Record<string, string>[] }
+    expect(keys.map(({ kid }) => kid)).toEqual([key.kid, older.kid])
+    expect(keys.flatMap((jwk) => Object.keys(jwk)).filter((name) => name === 'd')).toEqual([])
+  })
+})
+
+describe('refused with 401 and WWW-Authenticate', () => {
+  const pem = JSON.stringify({ kty: 'OKP', crv: 'Ed25519', x: key.x })
+  const own = () => decodeJwt(user.token)
+  const forgeries: [string, () => string | Promise<string>][] = [
+    ['an expired token', async () => `Bearer ${await forge({ claims: { exp: inSeconds(-1) } })}`],
+    ['a token not valid yet', async () => `Bearer ${await forge({ claims: { nbf: inSeconds(60) } })}`],
+    ['alg none', () => `Bearer ${segment({ alg: 'none', typ: 'at+jwt', kid: key.kid })}.${segment(own())}.`],
+    [
+      'alg none in another case',
+      () => `Bearer ${segment({ alg: 'NoNe', typ: 'at+jwt', kid: key.kid })}.${segment(own())}.`,
+    ],
+    [
+      'HS256 keyed with the public key',
+      () =>
+        `Bearer ${forgeHmac(Buffer.from(key.x, 'base64url'), { alg: 'HS256', typ: 'at+jwt', kid: key.kid }, own())}`,
+    ],
+    ['HS256 keyed with the public JWK', () => `Bearer ${forgeHmac(pem, { alg: 'HS256' }, own())}`],
+    [
+      'a foreign key under our kid',
+      async () => `Bearer ${await forge({ signer: { ...generateSigningKey(), kid: key.kid } })}`,
+    ],
+    ['an unknown kid', async () => `Bearer ${await forge({ header: { kid: 'other' } })}`],
+    ['no kid', async () => `Bearer ${await forge({ header: { kid: undefined } })}`],
+    ['jku', async () => `Bearer ${await forge({ header: { jku: 'https://example.com/jwks.json' } })}`],
+    [
+      'jwk',
+      async () => {
+        const { d: _d, ...jwk } = generateSigningKey()
+        return `Bearer ${await forge({ header: { jwk } })}`
+      },
+    ],
+    ['crit', async () => `Bearer ${await forge({ header: { crit: ['urn:example'], 'urn:example': true } })}`],
+    ['another audience', async () => `Bearer ${await forge({ claims: { aud: 'other' } })}`],
+    ['another issuer', async () => `Bearer ${await forge({ claims: { iss: 'other' } })}`],
+    ['another type', async () => `Bearer ${await forge({ header: { typ: 'JWT' } })}`],
+    ['no session', async () => `Bearer ${await forge({ claims: { sid: undefined } })}`],
+    [
+      "another user's id with this session",
+      async () => `Bearer ${await forge({ claims: { sub: (await register(api.apiUrl)).id } })}`,
+    ],
+    ['a changed payload', () => user.token.replace(/\.[^.]+\./, `.${segment({ ...own(), sub: 'x' })}.`)],
+    ['a refresh token', () => `Bearer ${user.refreshToken}`],
+    ['Basic with a good token', () => `Basic ${user.token}`],
+    ['no scheme', () => user.token],
+    ['two tokens', () => `Bearer ${user.token}, Bearer ${user.token}`],
+    ['an unknown service key', () => 'Bearer tdk_unknown'],
+  ]
+
+  it.each(forgeries)('%s', async (_what, make) => {
+    const reply = await readMe(await make())
+    expect([reply.status, reply.body.error]).toEqual([401, 'unauthorized'])
+    expect(reply.headers.get('www-authenticate')).toMatch(/^Bearer/)
+  })
+})
+
+describe('a token of the Django service', () => {
+  const header = { alg: 'HS256', typ: 'JWT' }
+  const legacy = (userId: string, exp: number, secret = LEGACY_SECRET) =>
+    `Bearer ${forgeHmac(secret, header, { user_id: userId, email: 'x@example.com', exp })}`
+
+  it('is honoured until it expires', async () => {
+    const reply = await readMe(legacy(user.id, inSeconds(7 * 86_400)))
+    expect([reply.status, reply.body.data.id]).toEqual([200, user.id])
+    expect((await readMe(legacy(user.id, inSeconds(-1)))).status).toBe(401)
+  })
+
+  it('is refused with another secret, for an unknown and for an inactive user', async () => {
+    const inactive = await register(api.apiUrl)
+    await api.database.pool.query('UPDATE users SET is_active = false WHERE id = $1', [inactive.id])
+    const unknown = '0199aaaa-bbbb-7ccc-8ddd-eeeeeeeeeeee'
+    const exp = inSeconds(7 * 86_400)
+    const replies = [
+      await readMe(legacy(user.id, exp, 'some other secret')),
+      await readMe(legacy(unknown, exp)),
+      await readMe(legacy(inactive.id, exp)),
+    ]
+    expect(replies.map((reply) => reply.status)).toEqual([401, 401, 401])
+  })
+
+  it('ends with a logout, and a token issued afterwards is honoured again', async () => {
+    const person = await register(api.apiUrl)
+    const authorization = legacy(person.id, inSeconds(7 * 86_400 - 60))
+    expect((await readMe(authorization)).status).toBe(200)
+    const ended = await call(`${api.apiUrl}/api/v1/auth/logout/`, {
+      method: 'POST',
+      headers: { authorization },
+    })
+    expect(ended.status).toBe(200)
+    expect((await readMe(authorization)).status).toBe(401)
+    expect((await readMe(legacy(person.id, inSeconds(7 * 86_400 + 1)))).status).toBe(200)
+    expect((await readMe(`Bearer ${person.token}`)).status).toBe(200)
+  })
+
+  it('is refused where no secret is configured', async () => {
+    const strict = await startTestApi(releaser, { DATABASE_URL: api.url })
+    const authorization = legacy(user.id, inSeconds(60))
+    const reply = await call(`${strict.apiUrl}/api/v1/users/me/`, { headers: { authorization } })
+    expect(reply.status).toBe(401)
+  })
+})

@@ -1,0 +1,40 @@
+import { describe, expect, it } from 'vitest'
+import type { ApiContext } from '../http/context.ts'
+import { createClientAddress, limitKeyOf } from './client-address.ts'
+
+function requestFrom(remoteAddress: string, forwardedFor?: string): ApiContext {
+  const incoming = {
+    socket: { remoteAddress },
+    headers: forwardedFor === undefined ? {} : { 'x-forwarded-for': forwardedFor },
+  }
+  return { env: { incoming } } as unknown as ApiContext
+}
+
+describe('the client address', () => {
+  it.each([
+    [0, '10.0.0.1', '1.1.1.1', '10.0.0.1'],
+    [1, '10.0.0.1', '1.1.1.1', '1.1.1.1'],
+    [1, '10.0.0.1', '6.6.6.6, 1.1.1.1', '1.1.1.1'],
+    [2, '10.0.0.1', '6.6.6.6, 1.1.1.1, 10.0.0.2', '1.1.1.1'],
+    [2, '10.0.0.1', '1.1.1.1', '10.0.0.1'],
+    [1, '10.0.0.1', 'not an address', '10.0.0.1'],
+    [1, '10.0.0.1', '', '10.0.0.1'],
+    [0, '::ffff:192.0.2.1', undefined, '192.0.2.1'],
+    [0, 'fe80::1%eth0', undefined, 'fe80::1'],
+  ])('with %i trusted hops, from %s with %j, is %s', (hops, peer, forwardedFor, expected) => {
+    expect(createClientAddress(hops)(requestFrom(peer, forwardedFor))).toBe(expected)
+  })
+})
+
+describe('what a limit counts by', () => {
+  it.each([
+    ['192.0.2.1', '192.0.2.1'],
+    ['2001:db8:1:2:3:4:5:6', '2001:db8:1:2::/64'],
+    ['2001:db8:1:2::9', '2001:db8:1:2::/64'],
+    ['2001:0db8:0001:0002::9', '2001:db8:1:2::/64'],
+    ['2001:db8::1', '2001:db8:0:0::/64'],
+    ['::1', '0:0:0:0::/64'],
+  ])('%s counts as %s', (address, expected) => {
+    expect(limitKeyOf(address)).toBe(expected)
+  })
+})
