@@ -1,14 +1,7 @@
 import { createHmac } from 'node:crypto'
 import { generateSigningKey, type SigningKey } from '@tidings/shared/signing-keys'
 import { useReleaser } from '@tidings/stack/test-context'
-import {
-  decodeJwt,
-  decodeProtectedHeader,
-  importJWK,
-  type JWTHeaderParameters,
-  type JWTPayload,
-  SignJWT,
-} from 'jose'
+import { decodeJwt, decodeProtectedHeader, importJWK, type JWTPayload, SignJWT } from 'jose'
 import { beforeAll, describe, expect, it } from 'vitest'
 import { call, register, type TestUser } from '../testing/http.ts'
 import { startTestApi, type TestApi } from '../testing/test-api.ts'
@@ -33,7 +26,7 @@ const readMe = (authorization: string) =>
   call(`${api.apiUrl}/api/v1/users/me/`, { headers: { authorization } })
 
 interface Forgery {
-  header?: Partial<JWTHeaderParameters> & Record<string, unknown>
+  header?: Record<string, unknown>
   claims?: JWTPayload
   signer?: SigningKey
 }
@@ -124,7 +117,10 @@ describe('refused with 401 and WWW-Authenticate', () => {
       "another user's id with this session",
       async () => `Bearer ${await forge({ claims: { sub: (await register(api.apiUrl)).id } })}`,
     ],
-    ['a changed payload', () => user.token.replace(/\.[^.]+\./, `.${segment({ ...own(), sub: 'x' })}.`)],
+    [
+      'a changed payload',
+      () => `Bearer ${user.token.replace(/\.[^.]+\./, `.${segment({ ...own(), exp: inSeconds(9999) })}.`)}`,
+    ],
     ['a refresh token', () => `Bearer ${user.refreshToken}`],
     ['Basic with a good token', () => `Basic ${user.token}`],
     ['no scheme', () => user.token],

@@ -11,8 +11,8 @@ export interface HashTask {
   bytes: number
 }
 
-/** Below everything else of this service: a request that only reads must not wait for a login. */
-const NICENESS = 10
+/** Below the event loop: a request that only reads must not wait for a login. Logins still get their share. */
+const NICENESS = 5
 
 /** On Linux a thread has a priority of its own, by its id; elsewhere it keeps the process's. */
 function yieldToOthers() {

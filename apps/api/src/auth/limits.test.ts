@@ -1,4 +1,11 @@
-import { availableBackends, createTestBackend, testRedisUrl, useReleaser } from '@tidings/stack/test-context'
+import {
+  availableBackends,
+  createTestBackend,
+  describeRedis,
+  testRedisUrl,
+  useReleaser,
+} from '@tidings/stack/test-context'
+import { Redis } from 'ioredis'
 import { beforeAll, describe, expect, it } from 'vitest'
 import { call, register, type TestUser } from '../testing/http.ts'
 import { startTestApi, type TestApi } from '../testing/test-api.ts'
@@ -93,13 +100,12 @@ describe('login limits', () => {
     // 100 ms doubled three times: the 14th wrong password is the fourth beyond the free ones.
     expect(performance.now() - startedMs).toBeGreaterThan(700)
   })
+})
 
-  it('leave no address and no e-mail in Redis', async () => {
-    if (!availableBackends().includes('redis')) return
-    const { Redis } = await import('ioredis')
-    const redis = new Redis(testRedisUrl())
+describeRedis('the keys of limits', () => {
+  it('hold no address and no e-mail', async () => {
+    const redis = releaser.add(new Redis(testRedisUrl()), (connection) => connection.disconnect())
     const keys = (await redis.keys('*:limit:*')).join('\n')
-    redis.disconnect()
     expect(keys).toContain(':limit:login-account-ip:')
     expect(keys).not.toContain('203.0.113')
     expect(keys).not.toContain('@')

@@ -26,12 +26,12 @@ export interface CacheOptions {
   redis: { connection: Redis; prefix: string } | undefined
 }
 
-/** Together the oldest a user can be when the message of a change is lost. In milliseconds. */
-const USER_LOCAL_TTL_MS = 10_000
-const USER_SHARED_TTL_MS = 60_000
-/** The same for the end of a session. */
-const SESSION_LOCAL_TTL_MS = 5_000
-const SESSION_SHARED_TTL_MS = 10_000
+/** Together the oldest a user can be when every message of a change is lost. In milliseconds. */
+const USER_LOCAL_TTL_MS = 30_000
+const USER_SHARED_TTL_MS = 120_000
+/** The same for a session that ended. */
+const SESSION_LOCAL_TTL_MS = 10_000
+const SESSION_SHARED_TTL_MS = 20_000
 
 const MAX_LOCAL_USERS = 20_000
 const MAX_LOCAL_SESSIONS = 50_000

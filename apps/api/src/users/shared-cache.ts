@@ -7,7 +7,8 @@ export interface SharedCache<Value> {
   read(ids: readonly string[]): Promise<Map<string, Value>>
   /** @param loadedInMs how long the values are old already. */
   write(values: ReadonlyMap<string, Value>, loadedInMs: number): Promise<void>
-  remove(ids: readonly string[]): Promise<void>
+  /** False when Redis may still hold a value. */
+  remove(ids: readonly string[]): Promise<boolean>
 }
 
 export interface SharedCacheOptions<Value> {
@@ -75,11 +76,14 @@ export function createSharedCache<Value>(
     },
 
     async remove(ids) {
-      await attempt(async () => {
+      return attempt(async () => {
         const pipeline = redis.pipeline()
         for (const id of ids) pipeline.set(keyOf(id), REMOVED, 'PX', REMOVED_TTL_MS)
-        await pipeline.exec()
-      }, undefined)
+        const results = await pipeline.exec()
+        const failure = results?.find(([error]) => error !== null)?.[0]
+        if (failure) throw failure
+        return true
+      }, false)
     },
   }
 }

@@ -8,7 +8,10 @@ import type { SharedCache } from './shared-cache.ts'
 export interface TieredCache<Value> {
   /** Undefined when the store has none. Rejects with what the store says when nothing nearer knows. */
   get(id: string): Value | undefined | Promise<Value | undefined>
-  /** Call after the change is committed. Resolves when this process, Redis and the bus know; never rejects. */
+  /**
+   * Call after the change is committed. Resolves when this process knows and Redis and the
+   * bus were told, or will be as soon as they can be; never rejects.
+   */
   invalidate(ids: readonly string[]): Promise<void>
 }
 
@@ -30,6 +33,10 @@ const ABSENT_TTL_MS = 1_000
 /** Ids read in one round trip, and round trips at once. */
 const MAX_BATCH = 500
 const MAX_BATCHES_IN_FLIGHT = 4
+
+/** How long until a change that could not be told is told again, in milliseconds, and how many are kept. */
+const RETRY_MS = 500
+const MAX_UNTOLD = 10_000
 
 interface Entry<Value> {
   value: Value | undefined
@@ -60,8 +67,36 @@ export function createTieredCache<Value>(options: TieredCacheOptions<Value>): Ti
     flush: readThrough,
   })
 
+  /** Changes that Redis or the bus could not be told of yet. */
+  const untold = new Set<string>()
+  let retry: NodeJS.Timeout | undefined
+
+  async function tell(ids: readonly string[]) {
+    // In this order: who hears of the change must not find the old value in Redis.
+    const removed = (await shared?.remove(ids)) ?? true
+    const told =
+      removed &&
+      (await bus.publish(name, ids).then(
+        () => true,
+        () => false,
+      ))
+    for (const id of ids) {
+      if (told) untold.delete(id)
+      else if (untold.size < MAX_UNTOLD) untold.add(id)
+    }
+    if (untold.size > 0 && retry === undefined) {
+      retry = setTimeout(() => {
+        retry = undefined
+        void tell([...untold])
+      }, RETRY_MS)
+      retry.unref()
+    }
+  }
+
   async function readThrough(ids: string[]): Promise<(Value | undefined)[]> {
-    const found = await (shared?.read(ids) ?? new Map<string, Value>())
+    // What Redis holds of a change it was not told of is old.
+    const trusted = untold.size === 0 ? ids : ids.filter((id) => !untold.has(id))
+    const found = await (shared?.read(trusted) ?? new Map<string, Value>())
     sharedReads.inc(found.size)
     const missing = ids.filter((id) => !found.has(id))
     if (missing.length === 0) return ids.map((id) => found.get(id))
@@ -119,9 +154,7 @@ export function createTieredCache<Value>(options: TieredCacheOptions<Value>): Ti
     async invalidate(ids) {
       if (ids.length === 0) return
       forget(ids)
-      // In this order: who hears of the change must not find the old value in Redis.
-      await shared?.remove(ids)
-      await bus.publish(name, ids).catch(() => undefined)
+      await tell(ids)
       forget(ids)
     },
   }
