@@ -1,0 +1,168 @@
+import { Agent, request as httpRequest } from 'node:http'
+import { connect, type Socket } from 'node:net'
+import { useReleaser } from '@tidings/stack/test-context'
+import { waitFor } from '@tidings/stack/wait-for'
+import { beforeAll, describe, expect, it } from 'vitest'
+import { sendRaw } from '../testing/raw-http.ts'
+import { startTestApi, type TestApi } from '../testing/test-api.ts'
+
+const CRLF = '\r\n'
+const lines = (...parts: string[]) => `${parts.join(CRLF)}${CRLF}${CRLF}`
+
+describe('the server', () => {
+  const releaser = useReleaser()
+  let api: TestApi
+  let key: string
+  beforeAll(async () => {
+    api = await startTestApi(releaser)
+    key = await api.createKey()
+  })
+
+  it.each([
+    [
+      'two Content-Length',
+      `${lines('POST /api/v1/users/ HTTP/1.1', 'Host: a', 'Content-Length: 2', 'Content-Length: 3')}{}`,
+    ],
+    [
+      'Content-Length with Transfer-Encoding',
+      `${lines('POST / HTTP/1.1', 'Host: a', 'Content-Length: 2', 'Transfer-Encoding: chunked')}{}`,
+    ],
+    ['no Host', lines('GET /health HTTP/1.1')],
+    ['an empty Host', lines('GET /health HTTP/1.1', 'Host:')],
+    ['a Host that is none', lines('GET /health HTTP/1.1', 'Host: a b')],
+    ['a backslash in the path', lines('GET /\\health HTTP/1.1', 'Host: a')],
+    ['no HTTP', lines('hello')],
+    [
+      'a chunk size that is none',
+      `${lines('POST / HTTP/1.1', 'Host: a', 'Transfer-Encoding: chunked')}zz${CRLF}`,
+    ],
+    ['NUL in a header', lines('GET /health HTTP/1.1', 'Host: a', 'X-Request-Id: a\0b')],
+    ['a bare line feed in a header', 'GET /health HTTP/1.1\r\nHost: a\nX: y\r\n\r\n'],
+  ])('answers 400 and closes: %s', async (_name, bytes) => {
+    const answer = await sendRaw(api.port, [bytes])
+    expect(answer).toMatchObject({ status: 400, closed: true })
+    expect(answer.text).not.toMatch(/node:|at .*\.ts/)
+  })
+
+  it('answers 431 to headers over 16 KB', async () => {
+    const bytes = lines('GET /health HTTP/1.1', 'Host: a', `X: ${'x'.repeat(17_000)}`)
+    expect(await sendRaw(api.port, [bytes])).toMatchObject({ status: 431, closed: true })
+  })
+
+  it('answers 408 to headers that do not end within 10 s, and to a body within 15 s', async () => {
+    const head = lines(
+      'POST /api/v1/email/status HTTP/1.1',
+      'Host: a',
+      `Authorization: Bearer ${key}`,
+      'Content-Length: 9',
+    )
+    const [headers, body] = await Promise.all([
+      sendRaw(api.port, ['GET /health HTTP/1.1\r\nHost: a\r\n'], 18_000),
+      sendRaw(api.port, [head, '{'], 18_000),
+    ])
+    expect(headers).toMatchObject({ status: 408, closed: true })
+    expect(headers.elapsedMs).toBeLessThan(10_500)
+    expect(body).toMatchObject({ status: 408, closed: true })
+    expect(body.elapsedMs).toBeLessThan(16_500)
+  })
+
+  it('refuses a body without Content-Length once it is too large', async () => {
+    const head = lines(
+      'POST /api/v1/email/status HTTP/1.1',
+      'Host: a',
+      `Authorization: Bearer ${key}`,
+      'Transfer-Encoding: chunked',
+    )
+    const chunk = `4000${CRLF}${'x'.repeat(0x4000)}${CRLF}`
+    const answer = await sendRaw(api.port, [head, chunk, chunk, chunk, chunk, chunk])
+    expect(answer.status).toBe(413)
+  })
+
+  it('answers pipelined requests in their order', async () => {
+    const get = (id: string) => lines('GET /health/live HTTP/1.1', 'Host: a', `X-Request-Id: ${id}`)
+    const { text } = await sendRaw(api.port, [get('one') + get('two') + get('three')], 500)
+    expect([...text.matchAll(/x-request-id: (\w+)/gi)].map(([, id]) => id)).toEqual(['one', 'two', 'three'])
+  })
+
+  it.each([
+    ['kept', 'A-b_c.1', 'A-b_c.1'],
+    ['replaced when over-long', 'x'.repeat(129), undefined],
+    ['replaced when it is not plain', 'a b', undefined],
+  ])('has a request id that is %s', async (_name, given, kept) => {
+    const response = await fetch(`${api.apiUrl}/health/live`, { headers: { 'x-request-id': given } })
+    const id = response.headers.get('x-request-id')
+    if (kept === undefined) expect(id).toMatch(/^[0-9a-f-]{36}$/)
+    else expect(id).toBe(kept)
+  })
+
+  it('keeps health fast under a thousand slow sockets', async () => {
+    const sockets: Socket[] = []
+    const closeAll = () => {
+      for (const socket of sockets) socket.destroy()
+    }
+    releaser.onRelease(closeAll)
+    for (let i = 0; i < 1_000; i++) {
+      const socket = connect(api.port, '127.0.0.1')
+      socket.on('error', () => {})
+      socket.write('POST /api/v1/users/ HTTP/1.1\r\nHost: a\r\nX: ')
+      sockets.push(socket)
+    }
+    await waitFor('the sockets to connect', () => sockets.every((socket) => !socket.connecting))
+    const timesMs: number[] = []
+    for (let i = 0; i < 200; i++) {
+      const startedMs = performance.now()
+      await (await fetch(`${api.apiUrl}/health/`)).text()
+      timesMs.push(performance.now() - startedMs)
+    }
+    timesMs.sort((a, b) => a - b)
+    expect(timesMs[Math.floor(timesMs.length * 0.99)]).toBeLessThan(100)
+    closeAll()
+  })
+})
+
+describe('stopping the server', () => {
+  const releaser = useReleaser()
+
+  it('answers every request, resets nobody and says that it closes', async () => {
+    const api = await startTestApi(releaser)
+    const key = await api.createKey('status:write:email')
+    const agent = new Agent({ keepAlive: true, maxSockets: 16 })
+    const failures: string[] = []
+    let answered = 0
+    let closing = 0
+    let stopped = false
+
+    const post = () =>
+      new Promise<'answered' | 'refused'>((resolve) => {
+        const request = httpRequest(`${api.apiUrl}/api/v1/email/status/`, {
+          agent,
+          method: 'POST',
+          headers: { authorization: `Bearer ${key}` },
+        })
+        request.on('error', (error: NodeJS.ErrnoException) => {
+          if (error.code !== 'ECONNREFUSED') failures.push(String(error.code))
+          resolve('refused')
+        })
+        request.on('response', (response) => {
+          response.resume().on('end', () => {
+            answered++
+            if (response.statusCode !== 202) failures.push(`status ${response.statusCode}`)
+            if (response.headers.connection === 'close') closing++
+            resolve('answered')
+          })
+        })
+        request.end('{"notification_id": "n", "status": "sent"}')
+      })
+    const client = async () => {
+      while ((await post()) === 'answered') if (stopped) return
+    }
+    const clients = Array.from({ length: 16 }, client)
+    await waitFor('some load', () => answered > 100)
+    await api.stop()
+    stopped = true
+    await Promise.all(clients)
+    expect(failures).toEqual([])
+    expect(closing).toBeGreaterThan(0)
+    agent.destroy()
+  })
+})
