@@ -45,6 +45,8 @@ export interface Stack {
   logDir: string
   database: 'embedded' | 'given'
   queue: 'redis-given' | 'redis-private' | 'postgres'
+  /** The process that runs this app now. */
+  pid(app: 'api' | 'worker'): number
   /** API, worker, Redis, PostgreSQL: in this order. */
   stop(): Promise<void>
 }
@@ -112,6 +114,8 @@ async function bringUp(options: StackOptions, releaser: ReturnType<typeof create
   })
 
   step('starting the worker and the API')
+  // Somebody may have taken it meanwhile, and would then answer in our name.
+  if (!(await isPortFree(env.PORT, env.HOST))) throw new PortTakenError(env.PORT)
   const ownKeys = env.JWT_KEYS ?? env.JWT_KEYS_FILE
   const [worker, api] = await Promise.allSettled([
     bringUpApp('worker', { ...shared, HOST: '127.0.0.1', WORKER_PORT: String(workerPort) }, workerPort),
@@ -128,11 +132,22 @@ async function bringUp(options: StackOptions, releaser: ReturnType<typeof create
   ])
   // Registered in this order, so that the API, which takes events in, stops first.
   for (const app of [worker, api]) if (app.status === 'fulfilled') releaser.onRelease(app.value.stop)
-  for (const app of [worker, api]) if (app.status === 'rejected') throw app.reason
+  if (worker.status === 'rejected') throw worker.reason
+  if (api.status === 'rejected') throw api.reason
   signal.throwIfAborted()
+  const pids = { api: () => api.value.pid, worker: () => worker.value.pid }
 
   const database = env.DATABASE_URL === undefined ? 'embedded' : 'given'
-  return { apiUrl, dataDir, devEnvFile, logDir, database, queue, stop: releaser.release }
+  return {
+    apiUrl,
+    dataDir,
+    devEnvFile,
+    logDir,
+    database,
+    queue,
+    pid: (app) => pids[app](),
+    stop: releaser.release,
+  }
 
   async function bringUpPostgres(): Promise<string> {
     step('starting PostgreSQL')
@@ -193,6 +208,9 @@ async function bringUp(options: StackOptions, releaser: ReturnType<typeof create
       signal,
     )
     return {
+      get pid() {
+        return supervised.pid
+      },
       stop: async () => {
         await supervised.stop()
         await log.close()

@@ -7,6 +7,8 @@ const WINDOW_MS = 60_000
 const RESTART_DELAY_MS = 500
 
 export interface Supervised {
+  /** Of the process that runs now; another one after a restart. */
+  readonly pid: number
   /** Stops the process, and the restarting of it. */
   stop(): Promise<void>
 }
@@ -48,6 +50,9 @@ export async function supervise(options: SuperviseOptions, signal: AbortSignal):
   }
   const kept = keepAlive()
   return {
+    get pid() {
+      return current.pid
+    },
     async stop() {
       stopping = true
       await current.stop()

@@ -1,0 +1,90 @@
+import { chmod, mkdtemp, rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { Redis } from 'ioredis'
+import { describe, expect, test } from 'vitest'
+import { startPostgres, withClient } from './postgres.ts'
+import { startRedis } from './redis.ts'
+import { describeRedis, useReleaser } from './test-context.ts'
+import { waitFor } from './wait-for.ts'
+
+const isAlive = (pid: number) => {
+  try {
+    process.kill(pid, 0)
+    return true
+  } catch {
+    return false
+  }
+}
+
+async function makeFolder(): Promise<string> {
+  const folder = await mkdtemp(join(tmpdir(), 'tidings-servers-'))
+  await chmod(folder, 0o755)
+  return folder
+}
+
+describe('a private PostgreSQL', () => {
+  const releaser = useReleaser()
+
+  test('keeps what was committed through kill -9, on the same port', { timeout: 60_000 }, async () => {
+    const dataDir = releaser.add(await makeFolder(), (path) => rm(path, { recursive: true }))
+    const server = releaser.add(await startPostgres({ dataDir, settings: { shared_buffers: '16MB' } }), (s) =>
+      s.stop(),
+    )
+    const { port } = server
+    const unexpected: string[] = []
+    server.onUnexpectedExit(() => void unexpected.push('exit'))
+    await withClient(server.adminUrl, (client) => client.query('CREATE TABLE kept AS SELECT 42 AS answer'))
+    for (const end of [server.kill9, () => server.stop('immediate'), () => server.stop('fast')]) {
+      const { pid } = server
+      await end()
+      expect(isAlive(pid)).toBe(false)
+      await server.start()
+      expect(server.port).toBe(port)
+      const kept = await withClient(server.adminUrl, (client) => client.query('SELECT answer FROM kept'))
+      expect(kept.rows).toEqual([{ answer: 42 }])
+    }
+    expect(unexpected).toEqual([])
+    process.kill(server.pid, 'SIGKILL')
+    await waitFor('the exit to be noticed', () => unexpected.length === 1)
+  })
+
+  test('takes over from a server that an earlier parent left behind', { timeout: 60_000 }, async () => {
+    const dataDir = releaser.add(await makeFolder(), (path) => rm(path, { recursive: true }))
+    const settings = { shared_buffers: '16MB' }
+    const left = releaser.add(await startPostgres({ dataDir, durable: false, settings }), (s) => s.stop())
+    const next = releaser.add(await startPostgres({ dataDir, durable: false, settings }), (s) => s.stop())
+    expect(isAlive(left.pid)).toBe(false)
+    await withClient(next.adminUrl, (client) => client.query('SELECT 1'))
+  })
+})
+
+describeRedis('a private Redis', () => {
+  const releaser = useReleaser()
+
+  test('keeps what it confirmed through kill -9, and can be frozen', { timeout: 60_000 }, async () => {
+    const dataDir = releaser.add(await makeFolder(), (path) => rm(path, { recursive: true }))
+    const server = releaser.add(await startRedis({ dataDir }), (s) => s.stop())
+    const redis = releaser.add(new Redis(server.url, { commandTimeout: 5_000 }), (r) => r.disconnect())
+    redis.on('error', () => {})
+    await redis.set('kept', '42')
+    await server.kill9()
+    await server.start()
+    await waitFor('the value', async () => (await redis.get('kept')) === '42')
+
+    server.freeze()
+    const answer = redis.ping()
+    const first = await Promise.race([answer, new Promise((resolve) => setTimeout(resolve, 200, 'silence'))])
+    expect(first).toBe('silence')
+    server.thaw()
+    expect(await answer).toBe('PONG')
+  })
+
+  test('takes over from a server that an earlier parent left behind', async () => {
+    const dataDir = releaser.add(await makeFolder(), (path) => rm(path, { recursive: true }))
+    const left = releaser.add(await startRedis({ dataDir }), (s) => s.stop())
+    const next = releaser.add(await startRedis({ dataDir }), (s) => s.stop())
+    expect(isAlive(left.pid)).toBe(false)
+    expect(isAlive(next.pid)).toBe(true)
+  })
+})
