@@ -1,4 +1,5 @@
-import { type AuditRecord, insertAudit } from '@tidings/db/operator-audit'
+import { randomUUID } from 'node:crypto'
+import { AUDIT_INTENT, AUDIT_STARTED, type AuditRecord, insertAudit } from '@tidings/db/operator-audit'
 import type { CliContext } from './context.ts'
 import { describeFailure } from './exit-codes.ts'
 
@@ -12,6 +13,8 @@ export interface RunningAudit {
   matched: number
   changed: number
   result: string
+  /** Writes down which entries are about to be changed, in case the process is killed in the middle. */
+  announce(ids: readonly string[]): Promise<void>
 }
 
 /**
@@ -23,17 +26,27 @@ export async function withAudit(
   { action, selector }: { action: string; selector: Record<string, unknown> },
   change: (audit: RunningAudit) => Promise<void>,
 ): Promise<void> {
-  const run = crypto.randomUUID()
-  const audit: RunningAudit = { matched: 0, changed: 0, result: 'done' }
-  const write = (record: RunningAudit) =>
-    recordAudit(context, { action, selector: { run, ...selector }, ...record })
-  await write({ ...audit, result: 'started' })
+  const run = randomUUID()
+  const write = (
+    extra: Record<string, unknown>,
+    record: Pick<AuditRecord, 'matched' | 'changed' | 'result'>,
+  ) => recordAudit(context, { action, selector: { run, ...extra }, ...record })
+  const audit: RunningAudit = {
+    matched: 0,
+    changed: 0,
+    result: 'done',
+    announce: (ids) => write({ ids }, { matched: ids.length, changed: 0, result: AUDIT_INTENT }),
+  }
+  const writeEnd = () =>
+    write(selector, { matched: audit.matched, changed: audit.changed, result: audit.result })
+  await write(selector, { matched: 0, changed: 0, result: AUDIT_STARTED })
   try {
     await change(audit)
   } catch (error) {
-    if (audit.result === 'done') audit.result = `failed: ${describeFailure(error).message ?? 'unknown'}`
-    await write(audit)
+    const { message } = describeFailure(error)
+    if (message !== undefined) audit.result += `: ${message}`
+    await writeEnd()
     throw error
   }
-  await write(audit)
+  await writeEnd()
 }

@@ -72,7 +72,8 @@ export function printable(text: string): string {
   return text.replace(/[\p{Cc}\u2028\u2029]/gu, ' ')
 }
 
-function toTable<Item>(
+/** An aligned table with a heading, fitted into `width` columns. */
+export function toTable<Item>(
   items: readonly Item[],
   columns: readonly Column<Item>[],
   width: number,

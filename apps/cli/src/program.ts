@@ -1,6 +1,8 @@
 import { Command, Option } from 'commander'
 import { registerDlq } from './commands/dlq.ts'
+import { registerDoctor } from './commands/doctor.ts'
 import { registerServiceKeys } from './commands/service-keys.ts'
+import { registerStatus } from './commands/status.ts'
 import type { CliContext } from './context.ts'
 import { OUTPUT_FORMATS } from './output.ts'
 
@@ -46,6 +48,8 @@ Exit codes: 0 done, 1 failure, 2 declined, 3 not found, 5 done in part, 6 a stor
       context.globals.showSensitive = options.showSensitive === true
     })
   registerDlq(program, context)
+  registerStatus(program, context)
   registerServiceKeys(program, context)
+  registerDoctor(program, context)
   return program
 }

@@ -20,3 +20,31 @@ export async function readDepth(queues: readonly JobQueue<object>[]): Promise<Qu
     oldestWaitingAt: oldest.length === 0 ? undefined : new Date(Math.min(...oldest)),
   }
 }
+
+/** Jobs whose events are counted; more are not read. */
+const MAX_COUNTED_JOBS = 5_000
+
+/** Events inside the jobs of the main queue; undefined when there are too many to read. */
+export async function countQueuedEvents(queues: readonly JobQueue<object>[]): Promise<number | undefined> {
+  let events = 0
+  for (const queue of queues) {
+    const states = ['waiting', 'prioritized', 'active', 'delayed', 'failed'] as const
+    const jobs = await queue.getJobCountByTypes(...states)
+    if (jobs > MAX_COUNTED_JOBS) return undefined
+    for (const state of states) {
+      for (let start = 0; start < MAX_COUNTED_JOBS; start += PAGE) {
+        const page = await queue.getJobs([state], start, start + PAGE - 1)
+        for (const job of page) events += eventsOf(job.data)
+        if (page.length < PAGE) break
+      }
+    }
+  }
+  return events
+}
+
+const PAGE = 50
+
+/** A job that is no envelope is one event, as the worker reads it. */
+function eventsOf(data: object): number {
+  return 'events' in data && Array.isArray(data.events) && data.events.length > 0 ? data.events.length : 1
+}

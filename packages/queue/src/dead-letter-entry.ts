@@ -24,6 +24,8 @@ export interface EventFields {
   status: string | undefined
   userId: string | undefined
   source: string | undefined
+  /** Digest of the content behind an idempotency key. */
+  contentHash: string | undefined
 }
 
 export function eventFields(event: unknown): EventFields {
@@ -39,6 +41,7 @@ export function eventFields(event: unknown): EventFields {
     status: text('status'),
     userId: text('user_id'),
     source: text('source'),
+    contentHash: text('content_hash'),
   }
 }
 
@@ -73,4 +76,9 @@ export function toJobData({ id: _id, ...letter }: DeadLetterEntry): DeadLetter {
 /** Ids an operator may name: an entry's, or the bare event's. */
 export function entryId(id: string): string {
   return id.startsWith('dead-') ? id : `dead-${id}`
+}
+
+/** Times of death by id: which death of an event is meant. */
+export function diedAt(entries: readonly DeadLetterEntry[]): Map<string, string> {
+  return new Map(entries.map((entry) => [entry.id, entry.dead_at]))
 }

@@ -33,7 +33,6 @@ export interface TrackerOptions {
 
 const CHECK_BATCH = 500
 const POLL_MS = 200
-const UUID = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/i
 
 export function createOutcomeTracker(options: TrackerOptions): OutcomeTracker {
   const { store, findStored, signal, patienceMs } = options
@@ -41,7 +40,7 @@ export function createOutcomeTracker(options: TrackerOptions): OutcomeTracker {
   const outcomes: Outcomes = { stored: 0, dead: 0, pending: 0 }
 
   async function check(ids: readonly string[]): Promise<void> {
-    const eventIds = ids.map((id) => open.get(id)?.eventId ?? '').filter((id) => UUID.test(id))
+    const eventIds = ids.map((id) => open.get(id)?.eventId ?? '')
     // Rows first: a row cannot become a dead letter, but an event in flight can become either in between.
     const stored = await findStored(eventIds)
     const dead = new Set((await store.get(ids)).map((entry) => entry.id))
@@ -61,9 +60,8 @@ export function createOutcomeTracker(options: TrackerOptions): OutcomeTracker {
     outcomes,
     follow(entries) {
       for (const entry of entries) {
-        const eventId = eventFields(entry.event).id ?? ''
-        const hash = (entry.event as { content_hash?: unknown } | null)?.content_hash
-        open.set(entry.id, { eventId, contentHash: typeof hash === 'string' ? hash : undefined })
+        const { id = '', contentHash } = eventFields(entry.event)
+        open.set(entry.id, { eventId: id, contentHash })
       }
       outcomes.pending = open.size
     },

@@ -1,7 +1,14 @@
 import pg from 'pg'
 import { type JobQueue, openQueue, type QueueBackend } from './backend.ts'
-import { readDepth } from './dead-letter-depth.ts'
-import { type DeadLetterEntry, MAX_BATCH, type PlacedEntry, toEntry, toJobData } from './dead-letter-entry.ts'
+import { countQueuedEvents, readDepth } from './dead-letter-depth.ts'
+import {
+  type DeadLetterEntry,
+  diedAt,
+  MAX_BATCH,
+  type PlacedEntry,
+  toEntry,
+  toJobData,
+} from './dead-letter-entry.ts'
 import type { DeadLetterStore, PageRequest } from './dead-letter-store.ts'
 import {
   DEAD_LETTER_JOB,
@@ -38,6 +45,8 @@ const FIND = `SELECT id, data, priority, seq FROM job WHERE ${IN_DEAD_QUEUE} AND
 const LOCK = `${FIND} ORDER BY id FOR UPDATE`
 // BullMQ's own functions, called as BullMQ calls them: only they know what else belongs to a job.
 const REMOVE = `SELECT remove('${DEAD_LETTER_QUEUE}', id, false) FROM unnest($1::text[]) AS t(id)`
+const REWRITE = `UPDATE job SET data = new.data
+  FROM unnest($1::text[], $2::jsonb[]) AS new(id, data) WHERE queue = '${DEAD_LETTER_QUEUE}' AND job.id = new.id`
 const ADD = 'SELECT id FROM add_jobs_bulk($1, $2::jsonb) AS t(id)'
 
 /**
@@ -128,11 +137,20 @@ export async function openPostgresDeadLetters({
         await client.query(REMOVE, [moving.map(({ entry }) => entry.id)])
         return moving.map(({ entry }) => entry)
       }),
-    discard: (ids) =>
+    discard: (entries) =>
       inTransaction(async (client) => {
-        const found = (await lockEntries(client, ids)).map((entry) => entry.id)
-        await client.query(REMOVE, [found])
-        return found
+        const wanted = diedAt(entries)
+        const found = await lockEntries(client, [...wanted.keys()])
+        const same = found.filter((entry) => wanted.get(entry.id) === entry.dead_at).map((entry) => entry.id)
+        await client.query(REMOVE, [same])
+        return same
+      }),
+    rewrite: (ids, change) =>
+      inTransaction(async (client) => {
+        const found = await lockEntries(client, ids)
+        const data = found.map((entry) => JSON.stringify(toJobData(change(entry))))
+        await client.query(REWRITE, [found.map((entry) => entry.id), data])
+        return found.map((entry) => entry.id)
       }),
     restore: async (entries) => {
       assertBatch(entries)
@@ -148,6 +166,7 @@ export async function openPostgresDeadLetters({
       return added.map((entry) => entry.id)
     },
     depth: () => readDepth(mains),
+    countQueuedEvents: () => countQueuedEvents(mains),
     close: async () => {
       await Promise.all([dead, ...mains].map((queue) => queue.close()))
       await pool.end()

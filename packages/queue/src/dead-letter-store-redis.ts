@@ -7,8 +7,15 @@ import {
 } from 'bullmq'
 import type { Redis } from 'ioredis'
 import { type JobQueue, openQueue, openRedis, type QueueBackend } from './backend.ts'
-import { readDepth } from './dead-letter-depth.ts'
-import { type DeadLetterEntry, MAX_BATCH, type PlacedEntry, toEntry, toJobData } from './dead-letter-entry.ts'
+import { countQueuedEvents, readDepth } from './dead-letter-depth.ts'
+import {
+  type DeadLetterEntry,
+  diedAt,
+  MAX_BATCH,
+  type PlacedEntry,
+  toEntry,
+  toJobData,
+} from './dead-letter-entry.ts'
 import type { DeadLetterStore, PageRequest } from './dead-letter-store.ts'
 import {
   DEAD_LETTER_JOB,
@@ -31,7 +38,7 @@ const CONNECT_TIMEOUT_MS = 3_000
 /** Somebody else changed an entry while it was being changed: read again. One of the two always gets through. */
 const MAX_CHANGE_TRIES = 100
 
-/** Queues what is to happen to the found entries, and says which of them are to be removed with it. */
+/** Queues what is to happen to the found entries, and says to which of them something will. */
 type BuildChange = (multi: IRedisTransaction, found: DeadLetterEntry[]) => Promise<DeadLetterEntry[]>
 
 /**
@@ -111,7 +118,6 @@ export async function openRedisDeadLetters({
         await redis.unwatch()
         return []
       }
-      for (const entry of changing) queueRemoval(multi, dead, entry.id)
       const results = await multi.exec()
       if (results === null) continue
       valuesOf(results)
@@ -146,17 +152,32 @@ export async function openRedisDeadLetters({
         change(ids, async (multi, found) => {
           const prepared = found.map((entry) => ({ entry, event: prepare(entry) }))
           const moving = prepared.filter(({ event }) => event !== undefined)
-          if (moving.length > 0)
-            await enqueue(
-              multi,
-              moving.map(({ event }) => event),
-            )
+          const events = moving.map(({ event }) => event)
+          if (events.length > 0) await enqueue(multi, events)
+          for (const { entry } of moving) queueRemoval(multi, dead, entry.id)
           return moving.map(({ entry }) => entry)
         }),
       ),
-    discard: async (ids) => {
-      const discarded = await inTurn(() => change(ids, async (_multi, found) => found))
+    discard: async (entries) => {
+      const wanted = diedAt(entries)
+      const discarded = await inTurn(() =>
+        change([...wanted.keys()], async (multi, found) => {
+          const same = found.filter((entry) => wanted.get(entry.id) === entry.dead_at)
+          for (const entry of same) queueRemoval(multi, dead, entry.id)
+          return same
+        }),
+      )
       return discarded.map((entry) => entry.id)
+    },
+    rewrite: async (ids, rewriteEntry) => {
+      const rewritten = await inTurn(() =>
+        change(ids, async (multi, found) => {
+          for (const entry of found)
+            multi.hset(dead.toKey(entry.id), { data: JSON.stringify(toJobData(rewriteEntry(entry))) })
+          return found
+        }),
+      )
+      return rewritten.map((entry) => entry.id)
     },
     restore: async (entries) => {
       assertBatch(entries)
@@ -174,6 +195,7 @@ export async function openRedisDeadLetters({
       return added.map((entry) => entry.id)
     },
     depth: () => readDepth(mains),
+    countQueuedEvents: () => countQueuedEvents(mains),
     close: async () => {
       await Promise.all([dead, ...mains].map((queue) => queue.close()))
       redis.disconnect()

@@ -42,11 +42,23 @@ export interface DeadLetterStore {
     ids: readonly string[],
     prepare: (entry: DeadLetterEntry) => unknown | undefined,
   ): Promise<DeadLetterEntry[]>
-  /** Deletes entries; returns the ids that this call deleted. At most MAX_BATCH ids. */
-  discard(ids: readonly string[]): Promise<string[]>
+  /**
+   * Deletes entries that are still as they were read; one that was redriven and died again meanwhile is
+   * another death, and stays. Returns the ids that this call deleted. At most MAX_BATCH entries.
+   */
+  discard(entries: readonly DeadLetterEntry[]): Promise<string[]>
+  /**
+   * Changes what entries hold, each in one atomic step, without moving them. At most MAX_BATCH ids.
+   *
+   * @param change gives the new content; the id stays.
+   * @returns the ids of the entries that were there.
+   */
+  rewrite(ids: readonly string[], change: (entry: DeadLetterEntry) => DeadLetterEntry): Promise<string[]>
   /** Adds entries as they are; returns the ids that were not there before. At most MAX_BATCH entries. */
   restore(entries: readonly DeadLetterEntry[]): Promise<string[]>
   depth(): Promise<QueueDepth>
+  /** Events in the jobs of the main queue; undefined when there are too many jobs to read them all. */
+  countQueuedEvents(): Promise<number | undefined>
   close(): Promise<void>
 }
 

@@ -44,8 +44,10 @@ export function createDeadLetterEraser(options: DeadLetterEraserOptions): EraseE
         const theirs = page.map(({ entry }) => entry).filter((entry) => concerns(entry, id, address))
         for (let from = 0; from < theirs.length; from += MAX_BATCH) {
           const batch = theirs.slice(from, from + MAX_BATCH)
-          const removed = new Set(await store.discard(batch.map((entry) => entry.id)))
-          await store.restore(batch.filter((entry) => removed.has(entry.id)).map(scrub))
+          await store.rewrite(
+            batch.map((entry) => entry.id),
+            scrub,
+          )
         }
       }
     } catch (error) {
