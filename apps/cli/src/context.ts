@@ -2,7 +2,7 @@ import { userInfo } from 'node:os'
 import { type Database, openDatabase } from '@tidings/db/database'
 import { queueBackendOf } from '@tidings/queue/backend'
 import { type DeadLetterStore, openDeadLetters } from '@tidings/queue/dead-letter-store'
-import { type CliEnv, readCliEnv } from './env.ts'
+import { type CliEnv, isReadOnly, type KeyEnv, readCliEnv, readKeyEnv } from './env.ts'
 import { CliError, EXIT } from './exit-codes.ts'
 import type { OutputFormat } from './output.ts'
 import type { Terminal } from './terminal.ts'
@@ -18,6 +18,8 @@ export interface CliContext {
   terminal: Terminal
   globals: GlobalOptions
   env(): CliEnv
+  /** Where the signing keys are. */
+  keyEnv(): KeyEnv
   database(): Database
   deadLetters(): Promise<DeadLetterStore>
   /** Name for the audit table. */
@@ -51,6 +53,7 @@ export function createContext(
     terminal,
     globals,
     env: readEnv,
+    keyEnv: () => readKeyEnv(source),
     database() {
       if (database) return database
       database = openDatabase({
@@ -76,7 +79,7 @@ export function createContext(
     },
     actor: () => readEnv().TIDINGS_OPERATOR ?? userInfo().username,
     assertWritable() {
-      if (globals.readOnly || readEnv().TIDINGS_READ_ONLY)
+      if (globals.readOnly || isReadOnly(source))
         throw new CliError(EXIT.declined, 'Nothing was changed: --read-only is set.')
     },
     interruption() {

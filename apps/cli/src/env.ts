@@ -1,4 +1,4 @@
-import { readFileSync } from 'node:fs'
+import { existsSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { envFields, parseEnv } from '@tidings/shared/env'
 import { z } from 'zod'
@@ -9,12 +9,29 @@ const schema = z.object({
   QUEUE_BACKEND: envFields.QUEUE_BACKEND,
   QUEUE_PREFIX: envFields.QUEUE_PREFIX,
   QUEUE_SHARDS: envFields.QUEUE_SHARDS,
-  /** The same as --read-only, for a whole shell. */
-  TIDINGS_READ_ONLY: z.stringbool().default(false),
   /** Who is written into the audit table; the login name without it. */
   TIDINGS_OPERATOR: z.string().max(255).optional(),
 })
 export type CliEnv = z.infer<typeof schema>
+
+const readOnlySchema = z.object({
+  /** The same as --read-only, for a whole shell. */
+  TIDINGS_READ_ONLY: z.stringbool().default(false),
+})
+
+/** @throws ConfigError */
+export const isReadOnly = (source: NodeJS.ProcessEnv) => parseEnv(readOnlySchema, source).TIDINGS_READ_ONLY
+
+const keySchema = z.object({ JWT_KEYS: z.string().optional(), JWT_KEYS_FILE: z.string().optional() })
+export type KeyEnv = z.infer<typeof keySchema>
+
+/** Where the signing keys are: in the environment, else in the file that `npm start` made. */
+export function readKeyEnv(source: NodeJS.ProcessEnv): KeyEnv {
+  const given = parseEnv(keySchema, source)
+  if (given.JWT_KEYS !== undefined || given.JWT_KEYS_FILE !== undefined) return given
+  const file = join(source.DATA_DIR || '.data', 'jwt-keys.json')
+  return existsSync(file) ? { JWT_KEYS_FILE: file } : {}
+}
 
 const STORE_VARIABLES = ['DATABASE_URL', 'REDIS_URL', 'QUEUE_BACKEND', 'QUEUE_PREFIX', 'QUEUE_SHARDS']
 

@@ -1,6 +1,7 @@
 import { Command, Option } from 'commander'
 import { registerDlq } from './commands/dlq.ts'
 import { registerDoctor } from './commands/doctor.ts'
+import { registerKeys } from './commands/keys.ts'
 import { registerServiceKeys } from './commands/service-keys.ts'
 import { registerStatus } from './commands/status.ts'
 import type { CliContext } from './context.ts'
@@ -51,5 +52,6 @@ Exit codes: 0 done, 1 failure, 2 declined, 3 not found, 5 done in part, 6 a stor
   registerStatus(program, context)
   registerServiceKeys(program, context)
   registerDoctor(program, context)
+  registerKeys(program, context)
   return program
 }

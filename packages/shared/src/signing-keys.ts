@@ -52,8 +52,3 @@ export function generateSigningKey(): SigningKey {
     .digest('base64url')
   return { kty: 'OKP', crv: 'Ed25519', x, d, kid, alg: 'EdDSA', use: 'sig' }
 }
-
-/** The set with a new key that signs from now on; the others go on verifying, at most `keep` of them. */
-export function rotateSigningKeys(set: SigningKeySet, keep: number): SigningKeySet {
-  return { keys: [generateSigningKey(), ...set.keys.slice(0, keep)] }
-}

@@ -75,7 +75,7 @@ export function createAccessTokens(options: AccessTokenOptions): AccessTokens {
   }
 
   async function verifyOwn(token: string, kid: string | undefined): Promise<AccessClaims> {
-    const key = kid === undefined ? undefined : keys.verifier(kid)
+    const key = kid === undefined ? undefined : await keys.findVerifier(kid)
     if (key === undefined) throw refused()
     const { payload } = await jwtVerify(token, key, {
       algorithms: ['EdDSA'],

@@ -6,12 +6,16 @@ import { type CryptoKey, importJWK, type JWK } from 'jose'
 
 /** How soon a changed JWT_KEYS_FILE is noticed. In milliseconds. */
 const RELOAD_INTERVAL_MS = 2_000
+/** How soon an unknown key makes it look again. In milliseconds. */
+const MIN_RELOAD_INTERVAL_MS = 100
 
 export interface SigningKeys {
   /** The key that signs new tokens. */
   signer(): { kid: string; key: CryptoKey }
-  /** The public key with this id. */
+  /** The public key with this id, of those known now. */
   verifier(kid: string): CryptoKey | undefined
+  /** The same, looking first whether it is new: another replica may sign with it already. */
+  findVerifier(kid: string): Promise<CryptoKey | undefined>
   /** What /.well-known/jwks.json shows: public parts only. */
   publicJwks(): { keys: JWK[] }
 }
@@ -24,7 +28,12 @@ export async function importSigningKeys(text: string): Promise<SigningKeys> {
   const [first] = keys as [SigningKey]
   const signer = { kid: first.kid, key: await importKey({ ...first }) }
   const jwks = { keys: keys.map(toPublic) }
-  return { signer: () => signer, verifier: (kid) => verifiers.get(kid), publicJwks: () => jwks }
+  return {
+    signer: () => signer,
+    verifier: (kid) => verifiers.get(kid),
+    findVerifier: async (kid) => verifiers.get(kid),
+    publicJwks: () => jwks,
+  }
 }
 
 async function importKey(jwk: JWK): Promise<CryptoKey> {
@@ -50,8 +59,10 @@ export async function watchSigningKeysFile(path: string, log: Logger): Promise<S
   let text = await readFile(path, 'utf8')
   let current = await importSigningKeys(text)
   let complained = false
+  let lookedAtMs = performance.now()
 
   async function reload() {
+    lookedAtMs = performance.now()
     try {
       const found = await readFile(path, 'utf8')
       if (found === text) return
@@ -71,6 +82,13 @@ export async function watchSigningKeysFile(path: string, log: Logger): Promise<S
     keys: {
       signer: () => current.signer(),
       verifier: (kid) => current.verifier(kid),
+      async findVerifier(kid) {
+        // Bounded, since anybody can make up a kid.
+        if (current.verifier(kid) === undefined && performance.now() - lookedAtMs > MIN_RELOAD_INTERVAL_MS) {
+          await reload()
+        }
+        return current.verifier(kid)
+      },
       publicJwks: () => current.publicJwks(),
     },
     close: () => clearInterval(timer),
