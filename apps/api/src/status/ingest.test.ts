@@ -1,0 +1,181 @@
+import { randomUUID } from 'node:crypto'
+import { mkdtemp, rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { type Database, openDatabase } from '@tidings/db/database'
+import { createIngestAccount } from '@tidings/db/ingest-accounts'
+import { type Pressure, watchBackpressure } from '@tidings/queue/backpressure'
+import { createPublisher, type StatusPublisher } from '@tidings/queue/status-events'
+import { identifyEvent } from '@tidings/shared/event-identity'
+import { createLogger } from '@tidings/shared/log'
+import { type StatusEvent, statusReportSchema } from '@tidings/shared/status-event'
+import { type RedisServer, startRedis } from '@tidings/stack/redis'
+import { createTestDatabase, describeRedis, useReleaser } from '@tidings/stack/test-context'
+import { waitFor } from '@tidings/stack/wait-for'
+import { afterEach, beforeAll, expect, it } from 'vitest'
+import { createIngest, type Ingest } from './ingest.ts'
+
+const log = createLogger('test', 'silent')
+
+function makeEvent(more: Record<string, unknown> = {}): StatusEvent {
+  const report = statusReportSchema.parse({
+    notification_id: `n-${randomUUID()}`,
+    status: 'delivered',
+    ...more,
+  })
+  return identifyEvent(report, { type: 'email', source: 'test', receivedAt: new Date() })
+}
+
+describeRedis('accepting events', () => {
+  const releaser = useReleaser()
+  let db: Database
+  let redis: RedisServer
+  let publisher: StatusPublisher
+  let ingest: Ingest
+  let pressure: Pressure = { shed: false }
+
+  beforeAll(async () => {
+    const database = await createTestDatabase(releaser)
+    db = database.database
+    // A Redis of one's own, to be stopped and frozen.
+    const dir = await mkdtemp(join(tmpdir(), 'tidings-ingest-'))
+    releaser.onRelease(() => rm(dir, { recursive: true, force: true }))
+    redis = await startRedis({ dataDir: dir })
+    releaser.add(redis, () => redis.stop())
+    const direct = openDatabase({
+      url: database.url,
+      applicationName: 'direct',
+      maxConnections: 2,
+      connectTimeoutMs: 500,
+      statementTimeoutMs: 500,
+      onError: () => {},
+    })
+    releaser.add(direct, () => direct.close())
+    publisher = createPublisher({ backend: { kind: 'redis', url: redis.url, prefix: 't' }, shards: 1, log })
+    releaser.add(publisher, () => publisher.close())
+    ingest = createIngest({
+      publisher,
+      backpressure: {
+        get pressure() {
+          return pressure
+        },
+      },
+      directPool: direct.pool,
+      account: createIngestAccount('api'),
+      log,
+    })
+    await waitFor('the publisher', () => publisher.isConnected)
+  })
+
+  afterEach(async () => {
+    pressure = { shed: false }
+    redis.thaw()
+    await redis.start()
+    await waitFor('the queue path', async () => {
+      const before = await countJobs()
+      await ingest.accept(makeEvent())
+      return (await countJobs()) > before
+    })
+  })
+
+  const countJobs = async () => {
+    const counts = (await publisher.queues?.[0]?.getJobCounts('waiting')) ?? {}
+    return Object.values(counts).reduce((sum, jobs) => sum + jobs, 0)
+  }
+  const isStored = async (event: StatusEvent) =>
+    (await db.pool.query('SELECT 1 FROM notification_status WHERE id = $1', [event.id])).rows.length === 1
+  const parkedIds = async () =>
+    (await db.pool.query<{ id: string }>('SELECT id FROM parked_events')).rows.map((row) => row.id)
+
+  it('gathers concurrent events into few jobs', async () => {
+    const before = await countJobs()
+    await Promise.all(Array.from({ length: 200 }, () => ingest.accept(makeEvent())))
+    const jobs = (await countJobs()) - before
+    expect(jobs).toBeGreaterThan(0)
+    expect(jobs).toBeLessThan(20)
+  })
+
+  it('stores directly while Redis is down', async () => {
+    await redis.stop()
+    const events = Array.from({ length: 20 }, () => makeEvent())
+    await Promise.all(events.map((event) => ingest.accept(event)))
+    expect(await Promise.all(events.map(isStored))).toEqual(events.map(() => true))
+  })
+
+  it('answers within a second while Redis is frozen', async () => {
+    redis.freeze()
+    const event = makeEvent()
+    const startedAt = performance.now()
+    await ingest.accept(event)
+    expect(performance.now() - startedAt).toBeLessThan(1_000)
+    expect(await isStored(event)).toBe(true)
+  })
+
+  it('parks what cannot be stored directly, for the worker to judge', async () => {
+    await redis.stop()
+    const orphan = makeEvent({ user_id: randomUUID() })
+    await Promise.all([ingest.accept(orphan), ingest.accept(makeEvent())])
+    expect(await isStored(orphan)).toBe(false)
+    expect(await parkedIds()).toContain(orphan.id)
+  })
+
+  it('refuses with a time to come back when both stores are away', async () => {
+    await redis.stop()
+    const nowhere = openDatabase({
+      url: 'postgres://nobody@127.0.0.1:1/nothing',
+      applicationName: 'nowhere',
+      maxConnections: 1,
+      connectTimeoutMs: 300,
+      onError: () => {},
+    })
+    const homeless = createIngest({
+      publisher,
+      backpressure: { pressure },
+      directPool: nowhere.pool,
+      account: createIngestAccount('api'),
+      log,
+    })
+    await expect(homeless.accept(makeEvent())).rejects.toMatchObject({
+      code: 'unavailable',
+      retryAfterSeconds: 2,
+    })
+    expect(homeless.accepted).toBe(0)
+    await nowhere.close()
+  })
+
+  it('refuses while too much is waiting', async () => {
+    pressure = { shed: true, why: 'depth' }
+    await expect(ingest.accept(makeEvent())).rejects.toMatchObject({
+      code: 'overloaded',
+      retryAfterSeconds: 5,
+    })
+    await expect(ingest.acceptAll([makeEvent()])).rejects.toMatchObject({ code: 'overloaded' })
+  })
+
+  it('refuses other content under a key just used, and accepts a repeat', async () => {
+    const event = makeEvent({ notification_id: 'n', event_id: 'k' })
+    await ingest.accept(event)
+    await ingest.accept(makeEvent({ notification_id: 'n', event_id: 'k' }))
+    const other = makeEvent({ notification_id: 'n', event_id: 'k', status: 'sent' })
+    await expect(ingest.accept(other)).rejects.toMatchObject({ code: 'conflict' })
+  })
+
+  it('watches depth and memory by polling', async () => {
+    const watch = (maxDepth: number) => {
+      const watched = watchBackpressure({ publisher, maxDepth, pollIntervalMs: 60_000 })
+      releaser.onRelease(() => watched.close())
+      return watched
+    }
+    await ingest.accept(makeEvent())
+    const shallow = watch(1)
+    await shallow.poll()
+    expect(shallow.pressure).toEqual({ shed: true, why: 'depth' })
+    const deep = watch(1_000_000)
+    await deep.poll()
+    expect(deep.pressure).toEqual({ shed: false })
+    await publisher.redis?.config('SET', 'maxmemory', '1mb')
+    await deep.poll()
+    expect(deep.pressure).toEqual({ shed: true, why: 'memory' })
+    await publisher.redis?.config('SET', 'maxmemory', '0')
+  })
+})

@@ -1,0 +1,207 @@
+import { randomUUID } from 'node:crypto'
+import { createIngestAccount } from '@tidings/db/ingest-accounts'
+import { storeStatusEvents } from '@tidings/db/status-events'
+import { identifyEvent } from '@tidings/shared/event-identity'
+import { statusReportSchema } from '@tidings/shared/status-event'
+import { useReleaser } from '@tidings/stack/test-context'
+import { beforeAll, describe, expect, it } from 'vitest'
+import { call, register } from '../testing/http.ts'
+import { startTestApi, type TestApi } from '../testing/test-api.ts'
+
+interface Accepted {
+  id: string
+  notification_id: string
+  notification_type: string
+  status: string
+  timestamp: string
+  error: unknown
+}
+interface Event {
+  id: string
+  notification_id: string
+  status: string
+  timestamp: string
+}
+
+describe('status routes', () => {
+  const releaser = useReleaser()
+  let api: TestApi
+  let emailKey: string
+  let readKey: string
+
+  beforeAll(async () => {
+    api = await startTestApi(releaser, { RATE_LIMIT_ENABLED: 'false' })
+    emailKey = await api.createKey('status:write:email')
+    readKey = await api.createKey('status:read')
+  })
+
+  const url = (path: string) => `${api.apiUrl}${path}`
+  const store = (reports: Record<string, unknown>[]) =>
+    storeStatusEvents(
+      api.database.pool,
+      reports.map((report) =>
+        identifyEvent(statusReportSchema.parse({ notification_id: 'n', status: 'sent', ...report }), {
+          type: 'email',
+          source: 'test',
+          receivedAt: new Date(),
+        }),
+      ),
+      createIngestAccount('worker'),
+    )
+
+  it.each(['', '/'])('accepts the seed’s form-typed JSON (path ending %j)', async (slash) => {
+    const reply = await call<Accepted>(url(`/api/v1/email/status${slash}`), {
+      token: emailKey,
+      body: { notification_id: 'notif-123', status: 'delivered' },
+      headers: { 'content-type': 'application/x-www-form-urlencoded' },
+    })
+    expect(reply.status).toBe(202)
+    expect(reply.body.data).toMatchObject({
+      notification_id: 'notif-123',
+      notification_type: 'email',
+      status: 'delivered',
+      error: null,
+    })
+  })
+
+  it('gives a repeat the same id and refuses other content under the key', async () => {
+    const post = (status: string, key: string) =>
+      call<Accepted>(url('/api/v1/email/status/'), {
+        token: emailKey,
+        body: { notification_id: 'n', status },
+        headers: { 'idempotency-key': key },
+      })
+    const key = randomUUID()
+    const first = await post('sent', key)
+    expect((await post('sent', key)).body.data.id).toBe(first.body.data.id)
+    expect(await post('delivered', key)).toMatchObject({ status: 409, body: { error: 'conflict' } })
+  })
+
+  it('judges the events of a batch one by one', async () => {
+    const reply = await call<Record<string, unknown>[]>(url('/api/v1/email/status/batch/'), {
+      token: emailKey,
+      body: {
+        events: [
+          { notification_id: 'a', status: 'sent' },
+          { notification_id: 'b', status: 'failed' },
+          'nonsense',
+          { notification_id: 'c', status: 'sent', event_id: 'k' },
+          { notification_id: 'd', status: 'sent', event_id: 'k' },
+        ],
+      },
+    })
+    expect(reply.status).toBe(202)
+    expect(reply.body.data).toMatchObject([
+      { accepted: true, notification_id: 'a' },
+      { accepted: false, error: 'missing_error' },
+      { accepted: false, error: 'validation_failed' },
+      { accepted: true, notification_id: 'c' },
+      { accepted: false, error: 'conflict' },
+    ])
+  })
+
+  it.each([
+    ['an empty batch', { events: [] }],
+    [
+      'a batch of 501',
+      { events: Array.from({ length: 501 }, () => ({ notification_id: 'a', status: 'sent' })) },
+    ],
+    ['no batch at all', {}],
+  ])('refuses %s', async (_name, body) => {
+    const reply = await call(url('/api/v1/email/status/batch/'), { token: emailKey, body })
+    expect(reply).toMatchObject({ status: 400, body: { error: 'validation_failed' } })
+  })
+
+  it('wants the scope of the type', async () => {
+    const body = { notification_id: 'a', status: 'sent' }
+    expect((await call(url('/api/v1/push/status/'), { token: emailKey, body })).status).toBe(403)
+    expect((await call(url('/api/v1/email/status/'), { body })).status).toBe(401)
+    const user = await register(api.apiUrl)
+    expect((await call(url('/api/v1/email/status/'), { token: user.token, body })).status).toBe(403)
+    expect(await call(url('/api/v1/sms/status/'), { token: emailKey, body })).toMatchObject({
+      status: 400,
+      body: { error: 'invalid_notification_type' },
+    })
+  })
+
+  it('shows a notification with its fold and timeline, oldest first', async () => {
+    const notification_id = `a/b ${randomUUID()}`
+    await store([
+      { notification_id, status: 'opened', timestamp: '2026-01-03T00:00:00Z' },
+      { notification_id, status: 'delivered', timestamp: '2026-01-02T00:00:00Z' },
+      { notification_id, status: 'sent', timestamp: '2026-01-01T00:00:00Z' },
+    ])
+    const reply = await call<{ status: string; opened_at: string; explain: string; timeline: Event[] }>(
+      url(`/api/v1/notifications/${encodeURIComponent(notification_id)}/`),
+      { token: readKey },
+    )
+    expect(reply.body.data).toMatchObject({
+      notification_id,
+      notification_type: 'email',
+      user_id: null,
+      status: 'delivered',
+      opened_at: '2026-01-03T00:00:00.000Z',
+      clicked_at: null,
+    })
+    expect(reply.body.data.timeline.map((event) => event.status)).toEqual(['sent', 'delivered', 'opened'])
+  })
+
+  it('shows a person their own notifications; another’s look as if there were none', async () => {
+    const [owner, stranger] = [await register(api.apiUrl), await register(api.apiUrl)]
+    await store([{ notification_id: 'private', user_id: owner.id }])
+    const read = (id: string, token: string) => call(url(`/api/v1/notifications/${id}/`), { token })
+    expect((await read('private', owner.token)).status).toBe(200)
+    const [foreign, absent] = [await read('private', stranger.token), await read('absent', stranger.token)]
+    expect(foreign.status).toBe(404)
+    const withoutId = (text: string) => text.replace(/"instance":"[^"]*"/, '')
+    expect(withoutId(foreign.text)).toBe(withoutId(absent.text))
+  })
+
+  it('pages through a person’s history, newest first, without gaps or repeats', async () => {
+    const user = await register(api.apiUrl)
+    const times = Array.from({ length: 7 }, (_, i) =>
+      new Date(Date.UTC(2026, 0, 1 + Math.floor(i / 2))).toISOString(),
+    )
+    await store(
+      times.map((timestamp, i) => ({
+        user_id: user.id,
+        notification_id: `h-${i}`,
+        timestamp,
+        status: i % 2 === 0 ? 'sent' : 'delivered',
+      })),
+    )
+    const seen: Event[] = []
+    let cursor: string | null = null
+    do {
+      const query: string = cursor === null ? '' : `&cursor=${cursor}`
+      const page = await call<Event[]>(url(`/api/v1/status/history/?limit=3${query}`), { token: user.token })
+      expect(page.status).toBe(200)
+      expect(page.body.meta?.limit).toBe(3)
+      seen.push(...page.body.data)
+      cursor = page.body.meta?.next_cursor ?? null
+      expect(page.body.meta?.has_next).toBe(cursor !== null)
+    } while (cursor !== null)
+    expect(new Set(seen.map((event) => event.id)).size).toBe(7)
+    const inOrder = seen.map((event) => event.timestamp)
+    expect(inOrder).toEqual(inOrder.toSorted().toReversed())
+    const some = await call<Event[]>(
+      url('/api/v1/status/history/?status=sent&type=email&from=2026-01-02T00:00:00Z&to=2026-01-03T00:00:00Z'),
+      { token: user.token },
+    )
+    expect(some.body.data.map((event) => event.notification_id).toSorted()).toEqual(['h-2', 'h-4'])
+  })
+
+  it.each([
+    'limit=0',
+    'limit=101',
+    'limit=x',
+    'cursor=nonsense',
+    'status=lost',
+    'type=sms',
+    'from=yesterday',
+  ])('refuses the query %s', async (query) => {
+    const user = await register(api.apiUrl)
+    const reply = await call(url(`/api/v1/status/history/?${query}`), { token: user.token })
+    expect(reply).toMatchObject({ status: 400, body: { error: 'validation_failed' } })
+  })
+})
