@@ -14,6 +14,7 @@ export const PUSH_TOKEN_MAX_LENGTH = 4096
 export const emailSchema = z
   .string()
   .max(254, { error: 'Use at most 254 characters.' })
+  .meta({ format: 'email' })
   .pipe(z.email({ error: 'Use a plain e-mail address.' }))
   .transform((value) => value.toLowerCase())
 
