@@ -44,7 +44,10 @@ export function createLifecycle(log: Logger, deadlineMs = 5_000): Lifecycle {
  * takes longer than `limitMs`. A second signal changes nothing.
  */
 export function exitOnSignal(lifecycle: Lifecycle, log: Logger, limitMs = 10_000): void {
+  let isStopping = false
   const stop = (signal: NodeJS.Signals) => {
+    if (isStopping) return
+    isStopping = true
     log.info({ signal }, 'stopping')
     setTimeout(() => {
       log.error({ limitMs }, 'could not stop in time')
@@ -55,6 +58,7 @@ export function exitOnSignal(lifecycle: Lifecycle, log: Logger, limitMs = 10_000
       log.flush(() => process.exit(0))
     })
   }
-  process.once('SIGTERM', stop)
-  process.once('SIGINT', stop)
+  // A listener that is gone would let the second signal end the process at once.
+  process.on('SIGTERM', stop)
+  process.on('SIGINT', stop)
 }

@@ -1,0 +1,94 @@
+import { spawn } from 'node:child_process'
+import { createServer } from 'node:net'
+import { fileURLToPath } from 'node:url'
+import { generateSigningKey } from '@tidings/shared/signing-keys'
+import { createTestDatabase, useReleaser } from '@tidings/stack/test-context'
+import { describe, expect, it } from 'vitest'
+
+const MAIN = fileURLToPath(new URL('main.ts', import.meta.url))
+
+/** Runs the API as an operator does, with this environment and nothing else, until it exits. */
+function runMain(
+  env: Record<string, string>,
+): Promise<{ code: number | null; stdout: string; stderr: string }> {
+  return new Promise((resolve, reject) => {
+    const child = spawn(process.execPath, [MAIN], { env, stdio: ['ignore', 'pipe', 'pipe'], timeout: 15_000 })
+    const output = { stdout: '', stderr: '' }
+    child.stdout.on('data', (chunk) => {
+      output.stdout += chunk
+      // Told again with every line it logs while stopping.
+      if (output.stdout.includes('"listening"')) child.kill('SIGTERM')
+    })
+    child.stderr.on('data', (chunk) => {
+      output.stderr += chunk
+    })
+    child.on('error', reject)
+    child.on('close', (code) => resolve({ code, ...output }))
+  })
+}
+
+describe('the API process', () => {
+  const releaser = useReleaser()
+
+  it('lists every problem of its configuration at once, shows no value, and exits with 1', async () => {
+    const secret = 'hunter2'
+    const { code, stderr } = await runMain({
+      DATABASE_URL: `mysql://root:${secret}@localhost/x`,
+      PORT: '99999',
+      LOG_LEVEL: 'loud',
+      LEGACY_HS256_SECRET: secret,
+      CORS_ORIGINS: '*',
+      TRUSTED_PROXY_HOPS: 'many',
+      RATE_LIMIT_ENABLED: 'perhaps',
+      ACCESS_TOKEN_TTL: '86400',
+      QUEUE_BACKEND: 'kafka',
+    })
+    expect(code).toBe(1)
+    for (const name of [
+      'DATABASE_URL',
+      'PORT',
+      'LOG_LEVEL',
+      'LEGACY_HS256_SECRET',
+      'CORS_ORIGINS',
+      'TRUSTED_PROXY_HOPS',
+      'RATE_LIMIT_ENABLED',
+      'ACCESS_TOKEN_TTL',
+      'QUEUE_BACKEND',
+    ]) {
+      expect(stderr).toMatch(new RegExp(`^  - ${name}: `, 'm'))
+    }
+    expect(stderr).not.toContain(secret)
+    expect(stderr).not.toMatch(/^ +at /m)
+  })
+
+  it('says in one line that its port is taken, and exits with 1', async () => {
+    const { url } = await createTestDatabase(releaser)
+    const taken = releaser.add(createServer(), (server) => server.close())
+    const port = await new Promise<number>((resolve) =>
+      taken.listen(0, '127.0.0.1', () => resolve((taken.address() as { port: number }).port)),
+    )
+    const { code, stderr } = await runMain({
+      DATABASE_URL: url,
+      QUEUE_BACKEND: 'postgres',
+      JWT_KEYS: JSON.stringify({ keys: [generateSigningKey()] }),
+      HOST: '127.0.0.1',
+      PORT: String(port),
+    })
+    expect(code).toBe(1)
+    expect(stderr).toBe(
+      `Port ${port} on 127.0.0.1 is already in use. Stop what listens there, or set PORT to another.\n`,
+    )
+  })
+
+  it('starts while its stores are away, and stops when told, even if told twice', async () => {
+    const { code, stdout } = await runMain({
+      DATABASE_URL: 'postgres://nobody:secret@127.0.0.1:1/none',
+      REDIS_URL: 'redis://127.0.0.1:1',
+      JWT_KEYS: JSON.stringify({ keys: [generateSigningKey()] }),
+      HOST: '127.0.0.1',
+      PORT: '0',
+    })
+    expect(code).toBe(0)
+    expect(stdout).not.toContain('nobody:secret')
+  })
+})
