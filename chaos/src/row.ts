@@ -10,6 +10,8 @@ export interface Row {
   fault: string
   /** In the short form that npm test runs. */
   short: boolean
+  /** Which queue it is about; Redis unless said otherwise. */
+  queue?: 'redis' | 'postgres'
   run(stage: Stage): Promise<Check[]>
 }
 
@@ -105,6 +107,7 @@ export function createStage(
   return {
     ...options,
     servers,
-    createWorld: (world = {}) => createWorld(servers, { name: row.name, ...world }),
+    createWorld: (world = {}) =>
+      createWorld(servers, { name: row.name, queue: row.queue ?? 'redis', ...world }),
   }
 }

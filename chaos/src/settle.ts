@@ -2,7 +2,7 @@ import { WaitTimeoutError, waitFor } from '@tidings/stack/wait-for'
 import { Redis } from 'ioredis'
 import { z } from 'zod'
 import type { Found } from './ledger.ts'
-import type { World } from './world.ts'
+import { requireRedis, type World } from './world.ts'
 
 /** True when nothing is under way: no job in any state but dead letters, nothing parked. */
 export async function isAtRest(world: World): Promise<boolean> {
@@ -49,7 +49,7 @@ export async function readStores(world: World): Promise<Found> {
 
 /** Times that a job was taken over from a dead worker, from BullMQ's own event stream. */
 export async function countStalled(world: World): Promise<number> {
-  const redis = new Redis(world.servers.redis.url)
+  const redis = new Redis(requireRedis(world.servers).url)
   try {
     const entries = await redis.xrange(world.queue.toKey('events'), '-', '+')
     return entries.filter(([, fields]) => fields.includes('stalled')).length

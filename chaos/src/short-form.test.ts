@@ -9,15 +9,12 @@ const run = promisify(execFile)
 const hasRedis = findRedisServer() !== undefined
 
 describe('npm run chaos', () => {
-  it.skipIf(!hasRedis)(
-    `passes its short form${hasRedis ? '' : ': NO REDIS ON THE PATH'}`,
-    { timeout: 300_000 },
-    async () => {
-      const { stdout } = await run(process.execPath, [MAIN, '--short'], { maxBuffer: 10_000_000 })
-      expect(stdout).toContain('| worker kill -9')
-      expect(stdout).not.toContain('FAIL')
-    },
-  )
+  const form = hasRedis ? 'its short form' : 'its short form (NO REDIS ON THE PATH: only rows without one)'
+  it(`passes ${form}`, { timeout: 400_000 }, async () => {
+    const { stdout } = await run(process.execPath, [MAIN, '--short'], { maxBuffer: 10_000_000 })
+    expect(stdout).toContain(hasRedis ? '| worker kill -9' : '| PostgreSQL queue: API and worker kill -9')
+    expect(stdout).not.toContain('FAIL')
+  })
 
   it('refuses an unknown row with a usage error', async () => {
     await expect(run(process.execPath, [MAIN, '--only', 'nonsense'])).rejects.toMatchObject({

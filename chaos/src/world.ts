@@ -4,20 +4,27 @@ import { join } from 'node:path'
 import { type Database, openDatabase } from '@tidings/db/database'
 import { migrateDatabase } from '@tidings/db/migrate'
 import { createServiceKey } from '@tidings/db/service-keys'
-import { type JobQueue, openQueue, openRedis, type QueueBackend } from '@tidings/queue/backend'
+import {
+  type JobQueue,
+  openQueue,
+  openRedis,
+  prepareQueueBackend,
+  type QueueBackend,
+} from '@tidings/queue/backend'
 import type { DeadLetterQueue } from '@tidings/queue/dead-letters'
 import { DEAD_LETTER_QUEUE, STATUS_QUEUE } from '@tidings/queue/policy'
 import type { DeadLetter } from '@tidings/shared/dead-letter'
 import { findFreePort } from '@tidings/stack/free-port'
 import { createDatabase, type PostgresServer, startPostgres } from '@tidings/stack/postgres'
-import { type RedisServer, startRedis } from '@tidings/stack/redis'
+import { findRedisServer, type RedisServer, startRedis } from '@tidings/stack/redis'
 import { type AppProcess, createAppProcess } from './app-process.ts'
 import { generateKeySet } from './key-set.ts'
 
 /** The servers of a whole run. Each row gets a database and a queue of its own on them. */
 export interface Servers {
   postgres: PostgresServer
-  redis: RedisServer
+  /** Undefined on a machine without one: then only rows on the PostgreSQL queue run. */
+  redis: RedisServer | undefined
   dir: string
   stop(): Promise<void>
 }
@@ -27,13 +34,14 @@ export async function startServers(dir: string): Promise<Servers> {
   // PostgreSQL does not run as root: when we do, it runs as another user, who must get in.
   await chmod(dir, 0o755)
   const postgres = await startPostgres({ dataDir: join(dir, 'postgres') })
-  const redis = await startRedis({ dataDir: join(dir, 'redis') })
+  const redis =
+    findRedisServer() === undefined ? undefined : await startRedis({ dataDir: join(dir, 'redis') })
   return {
     postgres,
     redis,
     dir,
     async stop() {
-      await redis.stop()
+      await redis?.stop()
       await postgres.stop('immediate')
     },
   }
@@ -59,6 +67,8 @@ export interface WorldOptions {
   apis?: number
   workers?: number
   env?: Record<string, string>
+  /** Where the queue is; Redis unless said otherwise. */
+  queue?: QueueBackend['kind']
   /** Replaces the worker's main. */
   workerMain?: URL
 }
@@ -83,15 +93,15 @@ export async function createWorld(servers: Servers, options: WorldOptions): Prom
   const key = await createServiceKey(db, 'chaos', ['status:write:email', 'status:write:push', 'status:read'])
   if (key.outcome !== 'created') throw new Error('No service key could be made')
 
-  const backend: QueueBackend = { kind: 'redis', url: servers.redis.url, prefix: databaseName }
-  const redis = openRedis(servers.redis.url, 'patient', () => {})
-  await redis.ping()
+  const backend = await prepareBackend(servers, options.queue ?? 'redis', databaseName)
+  const redis = backend.kind === 'redis' ? openRedis(backend.url, 'patient', () => {}) : undefined
+  await redis?.ping()
   const queue = openQueue<unknown>(STATUS_QUEUE, backend, redis, { onError: () => {} })
   const deadLetters = openQueue<DeadLetter>(DEAD_LETTER_QUEUE, backend, redis, { onError: () => {} })
 
-  const env = {
+  const env: Record<string, string> = {
     DATABASE_URL: databaseUrl,
-    REDIS_URL: servers.redis.url,
+    ...(backend.kind === 'redis' && { REDIS_URL: backend.url }),
     QUEUE_PREFIX: databaseName,
     JWT_KEYS: await generateKeySet(),
     RATE_LIMIT_ENABLED: 'false',
@@ -133,10 +143,27 @@ export async function createWorld(servers: Servers, options: WorldOptions): Prom
     async stop() {
       await Promise.all(all.map((app) => app.kill9()))
       await Promise.allSettled([queue.close(), deadLetters.close()])
-      redis.disconnect()
+      redis?.disconnect()
       await db.close()
     },
   }
+}
+
+async function prepareBackend(
+  servers: Servers,
+  kind: QueueBackend['kind'],
+  databaseName: string,
+): Promise<QueueBackend> {
+  if (kind === 'redis') return { kind, url: requireRedis(servers).url, prefix: databaseName }
+  const backend: QueueBackend = { kind, url: servers.postgres.url(databaseName), schema: 'bullmq' }
+  await prepareQueueBackend(backend)
+  return backend
+}
+
+/** @throws on a machine without one. */
+export function requireRedis({ redis }: Servers): RedisServer {
+  if (redis === undefined) throw new Error('This row needs a redis-server or valkey-server on the PATH')
+  return redis
 }
 
 async function createUsers(db: Database): Promise<string[]> {

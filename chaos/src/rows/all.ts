@@ -3,6 +3,7 @@ import { apiRows } from './api.ts'
 import { eventRows } from './events.ts'
 import { nemesisRow } from './nemesis.ts'
 import { postgresRows } from './postgres.ts'
+import { postgresQueueRows } from './postgres-queue.ts'
 import { redisRows } from './redis.ts'
 import { workerRows } from './worker.ts'
 
@@ -13,5 +14,6 @@ export const ROWS: readonly Row[] = [
   ...redisRows,
   ...postgresRows,
   ...eventRows,
+  ...postgresQueueRows,
   nemesisRow,
 ]

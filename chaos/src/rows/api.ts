@@ -4,6 +4,7 @@ import { Ledger } from '../ledger.ts'
 import { startLoad } from '../load.ts'
 import { check, playUnderLoad, type Row, settleAndJudge } from '../row.ts'
 import { countStalled } from '../settle.ts'
+import { requireRedis } from '../world.ts'
 
 export const apiRows: Row[] = [
   {
@@ -30,7 +31,7 @@ export const apiRows: Row[] = [
     short: false,
     async run(stage) {
       const world = await stage.createWorld()
-      const { redis } = stage.servers
+      const redis = requireRedis(stage.servers)
       try {
         await redis.stop()
         const [api] = world.apis

@@ -1,6 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import { pick } from '../random.ts'
 import { check, type Play, playUnderLoad, type Row, type Stage } from '../row.ts'
+import { requireRedis } from '../world.ts'
 
 /** One blow; resolves when what it broke is mended. */
 type Blow = (play: Play, stage: Stage) => Promise<void>
@@ -29,18 +30,18 @@ const BLOWS: Record<string, Blow> = {
     await api.untilReady(60_000)
   },
   'Redis kill -9': async (_play, { servers }) => {
-    await servers.redis.kill9()
-    await servers.redis.start()
+    await requireRedis(servers).kill9()
+    await requireRedis(servers).start()
   },
   'Redis down': async (_play, { servers, random }) => {
-    await servers.redis.stop()
+    await requireRedis(servers).stop()
     await sleep(8_000 * random())
-    await servers.redis.start()
+    await requireRedis(servers).start()
   },
   'Redis frozen': async (_play, { servers, random }) => {
-    servers.redis.freeze()
+    requireRedis(servers).freeze()
     await sleep(8_000 * random())
-    servers.redis.thaw()
+    requireRedis(servers).thaw()
   },
   'PostgreSQL kill -9': async (_play, { servers }) => {
     await servers.postgres.kill9()
@@ -52,9 +53,9 @@ const BLOWS: Record<string, Blow> = {
     await servers.postgres.start()
   },
   'both down': async (_play, { servers, random }) => {
-    await Promise.all([servers.redis.kill9(), servers.postgres.kill9()])
+    await Promise.all([requireRedis(servers).kill9(), servers.postgres.kill9()])
     await sleep(3_000 * random())
-    await Promise.all([servers.redis.start(), servers.postgres.start()])
+    await Promise.all([requireRedis(servers).start(), servers.postgres.start()])
   },
 }
 

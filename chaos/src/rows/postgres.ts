@@ -2,7 +2,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { withClient } from '@tidings/stack/postgres'
 import { check, playUnderLoad, type Row } from '../row.ts'
 import { countStalled, readStores } from '../settle.ts'
-import type { World } from '../world.ts'
+import { requireRedis, type World } from '../world.ts'
 
 export const postgresRows: Row[] = [
   {
@@ -101,7 +101,8 @@ export const postgresRows: Row[] = [
     short: false,
     run: (stage) =>
       playUnderLoad(stage, {}, async ({ world, ledger }) => {
-        const { postgres, redis } = stage.servers
+        const { postgres } = stage.servers
+        const redis = requireRedis(stage.servers)
         await sleep(1_000)
         await Promise.all([postgres.stop('immediate'), redis.kill9()])
         await sleep(1_500)

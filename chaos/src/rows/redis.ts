@@ -4,7 +4,7 @@ import { Redis } from 'ioredis'
 import { Ledger } from '../ledger.ts'
 import { startLoad } from '../load.ts'
 import { check, playUnderLoad, type Row, settleAndJudge } from '../row.ts'
-import type { World } from '../world.ts'
+import { requireRedis, type World } from '../world.ts'
 
 export const redisRows: Row[] = [
   {
@@ -16,8 +16,8 @@ export const redisRows: Row[] = [
         const kills = stage.short ? 2 : 4
         for (let i = 0; i < kills; i++) {
           await sleep(1_000 + 1_000 * stage.random())
-          await stage.servers.redis.kill9()
-          await stage.servers.redis.start()
+          await requireRedis(stage.servers).kill9()
+          await requireRedis(stage.servers).start()
           stage.progress(`kill ${i + 1}/${kills}`)
         }
         await sleep(1_000)
@@ -32,12 +32,12 @@ export const redisRows: Row[] = [
       playUnderLoad(stage, {}, async ({ world, ledger }) => {
         const seconds = stage.short ? 5 : 30
         await sleep(1_000)
-        await stage.servers.redis.stop()
+        await requireRedis(stage.servers).stop()
         for (let s = 0; s < seconds; s++) {
           await sleep(1_000)
           stage.progress(`down ${s + 1}/${seconds} s`)
         }
-        await stage.servers.redis.start()
+        await requireRedis(stage.servers).start()
         const backAt = performance.now()
         const jobsBefore = await countJobsEver(world)
         await waitFor('the queue path', async () => (await countJobsEver(world)) > jobsBefore, {
@@ -59,9 +59,9 @@ export const redisRows: Row[] = [
     run: (stage) =>
       playUnderLoad(stage, {}, async ({ ledger }) => {
         await sleep(1_000)
-        stage.servers.redis.freeze()
+        requireRedis(stage.servers).freeze()
         await sleep(20_000)
-        stage.servers.redis.thaw()
+        requireRedis(stage.servers).thaw()
         await sleep(2_000)
         return [
           check('every post answered ≤ 1 s', ledger.slowestMs <= 1_000, `${Math.round(ledger.slowestMs)} ms`),
@@ -110,7 +110,7 @@ export const redisRows: Row[] = [
     short: false,
     run: (stage) =>
       playUnderLoad(stage, {}, async ({ world, ledger }) => {
-        const redis = new Redis(stage.servers.redis.url)
+        const redis = new Redis(requireRedis(stage.servers).url)
         try {
           await sleep(1_000)
           const logsBefore = await countErrorLogs(world)
@@ -149,7 +149,7 @@ async function countErrorLogs(world: World): Promise<number> {
 
 /** BullMQ numbers its jobs: the last number given. */
 async function countJobsEver({ queue, servers }: World): Promise<number> {
-  const redis = new Redis(servers.redis.url)
+  const redis = new Redis(requireRedis(servers).url)
   try {
     return Number(await redis.get(queue.toKey('id')))
   } finally {
