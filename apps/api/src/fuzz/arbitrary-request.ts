@@ -137,12 +137,14 @@ function pathSegment(name: string, schema: JsonSchema, userIds: readonly string[
       ? fc.constantFrom('me', ...userIds, '00000000-0000-4000-8000-000000000000')
       : arbitraryOf(schema)
   return mostly(
-    plausible.map((value) => encodeURIComponent(String(value).toWellFormed()) || 'empty'),
+    plausible.map((value) => encodeURIComponent(textOf(value).toWellFormed()) || 'empty'),
     fc.constantFrom(...UNUSUAL_SEGMENTS),
   )
 }
 
-const queryValue = (schema: JsonSchema) => arbitraryOf(schema).map((value) => String(value))
+const queryValue = (schema: JsonSchema) => arbitraryOf(schema).map(textOf)
+
+const textOf = (value: unknown) => (typeof value === 'string' ? value : JSON.stringify(value))
 
 function mostly<T>(usual: fc.Arbitrary<T>, unusual: fc.Arbitrary<T>): fc.Arbitrary<T> {
   return fc.oneof({ weight: 9, arbitrary: usual }, { weight: 1, arbitrary: unusual })

@@ -1,0 +1,78 @@
+import { useReleaser } from '@tidings/stack/test-context'
+import { waitFor } from '@tidings/stack/wait-for'
+import { beforeAll, describe, expect, it } from 'vitest'
+import { sendRaw } from '../testing/raw-http.ts'
+import { startTestApi, type TestApi } from '../testing/test-api.ts'
+import { createHealthProbes } from './probes.ts'
+
+describe('health over HTTP', () => {
+  const releaser = useReleaser()
+  let api: TestApi
+  beforeAll(async () => {
+    api = await startTestApi(releaser)
+  })
+
+  it.each(['/health', '/health/'])('has the shape that clients know at %s', async (path) => {
+    const response = await fetch(`${api.apiUrl}${path}`)
+    expect(response.status).toBe(200)
+    expect(await response.json()).toEqual({
+      status: 'healthy',
+      service: 'tidings',
+      timestamp: expect.stringMatching(/^\d{4}-.*Z$/),
+      dependencies: { database: 'healthy', redis: 'healthy' },
+    })
+  })
+
+  it('shows metrics by route pattern to a direct neighbour', async () => {
+    await fetch(`${api.apiUrl}/api/v1/users/some-secret-id/?email=someone@example.com`)
+    const text = await waitFor('the request to be counted', async () => {
+      const metrics = await (await fetch(`${api.apiUrl}/metrics`)).text()
+      return metrics.includes('route="/api/v1/users/:id",status="4xx"') && metrics
+    })
+    expect(text).toContain('process_resident_memory_bytes')
+    expect(text).not.toMatch(/some-secret-id|someone@example/)
+  })
+
+  it.each([
+    'X-Forwarded-For: 203.0.113.9',
+    'Forwarded: for=203.0.113.9',
+    'Via: 1.1 proxy',
+    'X-Real-IP: 10.0.0.1',
+  ])('has no metrics for what came through a proxy (%s)', async (header) => {
+    const answer = await sendRaw(api.port, [
+      `GET /metrics HTTP/1.1\r\nHost: a\r\nConnection: close\r\n${header}\r\n\r\n`,
+    ])
+    expect(answer.status).toBe(404)
+  })
+})
+
+describe('health probes', () => {
+  it('are not ready before the queue was reached once, and then while either store is there', async () => {
+    let queue: 'up' | 'down' = 'down'
+    const health = createHealthProbes({ pingDatabase: async () => {}, queueState: () => queue })
+    expect(await health.isReady()).toBe(false)
+    expect(await health.check()).toEqual({ database: true, queue: false })
+    queue = 'up'
+    expect(await health.isReady()).toBe(true)
+    queue = 'down'
+    expect(await health.isReady()).toBe(true)
+    health.stop()
+    expect(await health.isReady()).toBe(false)
+  })
+
+  it('give up on a database that does not answer after a second, and ask it once a second', async () => {
+    let asked = 0
+    const health = createHealthProbes({
+      pingDatabase: () => {
+        asked++
+        return new Promise(() => {})
+      },
+      queueState: () => 'up',
+    })
+    const startedMs = performance.now()
+    const states = await Promise.all(Array.from({ length: 50 }, () => health.check()))
+    expect(performance.now() - startedMs).toBeLessThan(2_000)
+    expect(states[0]).toEqual({ database: false, queue: true })
+    expect(asked).toBe(1)
+  })
+})
