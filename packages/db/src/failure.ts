@@ -13,11 +13,10 @@ const OUTAGE_STATES = new Set([
   '57P01', // admin_shutdown
   '57P02', // crash_shutdown
   '57P03', // cannot_connect_now
-  '53300', // too_many_connections
   '25006', // read_only_sql_transaction
 ])
-/** 08: connection exceptions. */
-const OUTAGE_CLASSES = new Set(['08'])
+/** 08: connection exceptions; 53: disk full, out of memory, too many connections; 58: errors of the system. */
+const OUTAGE_CLASSES = new Set(['08', '53', '58'])
 /** 22: data exceptions; 23: integrity constraint violations. */
 const PERMANENT_CLASSES = new Set(['22', '23'])
 

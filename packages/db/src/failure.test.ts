@@ -1,0 +1,58 @@
+import { DrizzleQueryError } from 'drizzle-orm/errors'
+import pg from 'pg'
+import { describe, expect, it } from 'vitest'
+import { classifyFailure, sqlState } from './failure.ts'
+
+function databaseError(code: string): pg.DatabaseError {
+  const error = new pg.DatabaseError('text that says nothing', 0, 'error')
+  error.code = code
+  return error
+}
+
+describe('what a failure of PostgreSQL means', () => {
+  it.each([
+    ['08006', 'outage'],
+    ['08P01', 'outage'],
+    ['57P01', 'outage'],
+    ['57P02', 'outage'],
+    ['57P03', 'outage'],
+    ['53100', 'outage'],
+    ['53300', 'outage'],
+    ['25006', 'outage'],
+    ['58030', 'outage'],
+    ['40001', 'transient'],
+    ['40P01', 'transient'],
+    ['55P03', 'transient'],
+    ['57014', 'transient'],
+    ['XX000', 'transient'],
+    ['42P01', 'transient'],
+    ['22001', 'permanent'],
+    ['22021', 'permanent'],
+    ['23502', 'permanent'],
+    ['23503', 'permanent'],
+    ['23514', 'permanent'],
+  ] as const)('%s is %s, also inside a wrapper', (code, expected) => {
+    expect(classifyFailure(databaseError(code))).toBe(expected)
+    expect(classifyFailure(new DrizzleQueryError('select', [], databaseError(code)))).toBe(expected)
+  })
+
+  it('takes a real refused connection for an outage', async () => {
+    const client = new pg.Client({ host: '127.0.0.1', port: 1 })
+    const error: unknown = await client.connect().catch((caught: unknown) => caught)
+    expect(sqlState(error)).toBe('ECONNREFUSED')
+    expect(classifyFailure(error)).toBe('outage')
+  })
+
+  it('takes a pool without a free connection for an outage', async () => {
+    const pool = new pg.Pool({ host: '127.0.0.1', port: 1, max: 1, connectionTimeoutMillis: 50 })
+    const error: unknown = await pool.query('SELECT 1').catch((caught: unknown) => caught)
+    expect(classifyFailure(error)).toBe('outage')
+    await pool.end()
+  })
+
+  it('takes anything unknown for transient', () => {
+    expect(classifyFailure(new Error('what?'))).toBe('transient')
+    expect(classifyFailure('a string')).toBe('transient')
+    expect(classifyFailure(undefined)).toBe('transient')
+  })
+})
