@@ -4,6 +4,7 @@ import { registerDoctor } from './commands/doctor.ts'
 import { registerKeys } from './commands/keys.ts'
 import { registerServiceKeys } from './commands/service-keys.ts'
 import { registerStatus } from './commands/status.ts'
+import { registerUsers } from './commands/users-import-django.ts'
 import type { CliContext } from './context.ts'
 import { OUTPUT_FORMATS } from './output.ts'
 
@@ -50,6 +51,7 @@ Exit codes: 0 done, 1 failure, 2 declined, 3 not found, 5 done in part, 6 a stor
     })
   registerDlq(program, context)
   registerStatus(program, context)
+  registerUsers(program, context)
   registerServiceKeys(program, context)
   registerDoctor(program, context)
   registerKeys(program, context)

@@ -48,7 +48,7 @@ export async function findUserByEmail(db: Database, email: string): Promise<User
   const [row] = await db.orm
     .select()
     .from(users)
-    .where(eq(sql`lower(${users.email})`, email.toLowerCase()))
+    .where(eq(sql`lower(${users.email})`, sql`lower(${email})`))
   return row
 }
 

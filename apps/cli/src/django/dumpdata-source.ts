@@ -1,0 +1,88 @@
+import { createReadStream } from 'node:fs'
+import { stat } from 'node:fs/promises'
+import { createInterface } from 'node:readline'
+import { pipeline, type Readable } from 'node:stream'
+import { createGunzip } from 'node:zlib'
+import { errorMessage } from '@tidings/shared/errors'
+import streamArray from 'stream-json/streamers/stream-array.js'
+import { z } from 'zod'
+import { CliError, EXIT } from '../exit-codes.ts'
+import { type DjangoRecord, type DjangoTable, parseDjangoRow } from './records.ts'
+import type { DjangoSource, OnProgress } from './source.ts'
+
+const TABLES: Readonly<Record<string, DjangoTable>> = {
+  'users.user': 'users',
+  'users.userpreference': 'user_preferences',
+  'users.notificationstatuslog': 'notification_status_logs',
+}
+
+const objectSchema = z.object({
+  model: z.string(),
+  pk: z.unknown(),
+  fields: z.record(z.string(), z.unknown()),
+})
+
+/** What `manage.py dumpdata` wrote: JSON or JSONL, also compressed with gzip. Models other than ours are left. */
+export async function openDumpdataSource(path: string): Promise<DjangoSource> {
+  const { size } = await stat(path).catch((error: unknown) => {
+    throw new CliError(EXIT.failure, `Cannot read ${path}: ${errorMessage(error)}`)
+  })
+
+  async function* read(tables: readonly DjangoTable[], onProgress: OnProgress): AsyncGenerator<DjangoRecord> {
+    for await (const object of readObjects(path, onProgress)) {
+      const parsed = objectSchema.safeParse(object)
+      const table = parsed.success ? TABLES[parsed.data.model.toLowerCase()] : undefined
+      if (!parsed.success || table === undefined || !tables.includes(table)) continue
+      yield parseDjangoRow(table, toRow(table, parsed.data.pk, parsed.data.fields))
+    }
+  }
+
+  return {
+    name: path,
+    accountsTotal: size,
+    logsTotal: size,
+    readAccounts: (onProgress) => read(['users', 'user_preferences'], onProgress),
+    readLogs: (onProgress) => read(['notification_status_logs'], onProgress),
+    close: () => Promise.resolve(),
+  }
+}
+
+/** dumpdata names a foreign key by its field, the database by its column. */
+function toRow(table: DjangoTable, pk: unknown, fields: Record<string, unknown>): Record<string, unknown> {
+  if (table === 'users') return { ...fields, id: pk }
+  // The preferences' primary key may be the user itself.
+  const { user = pk, ...rest } = fields
+  return table === 'user_preferences'
+    ? { ...rest, user_id: user }
+    : { ...rest, id: pk, user_id: 'user' in fields ? fields.user : fields.user_id }
+}
+
+async function* readObjects(path: string, onProgress: OnProgress): AsyncGenerator<unknown> {
+  const file = createReadStream(path, { highWaterMark: 256 * 1024 })
+  let done = 0
+  file.on('data', (chunk) => {
+    done += chunk.length
+    onProgress(done)
+  })
+  const text: Readable = path.endsWith('.gz') ? pipeline(file, createGunzip(), () => undefined) : file
+  const isLines = /\.jsonl(\.gz)?$/.test(path)
+  try {
+    yield* isLines ? readLines(text) : readArray(text)
+  } catch (error) {
+    if (error instanceof CliError) throw error
+    throw new CliError(EXIT.failure, `${path} is not the JSON of dumpdata: ${errorMessage(error)}`)
+  } finally {
+    file.destroy()
+  }
+}
+
+async function* readArray(text: Readable): AsyncGenerator<unknown> {
+  const items = pipeline(text, streamArray.withParserAsStream(), () => undefined)
+  for await (const item of items as AsyncIterable<{ value: unknown }>) yield item.value
+}
+
+async function* readLines(text: Readable): AsyncGenerator<unknown> {
+  for await (const line of createInterface({ input: text, crlfDelay: Number.POSITIVE_INFINITY })) {
+    if (line.trim() !== '') yield JSON.parse(line)
+  }
+}

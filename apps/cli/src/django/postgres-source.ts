@@ -1,0 +1,61 @@
+import pg from 'pg'
+import { type DjangoRecord, type DjangoTable, parseDjangoRow } from './records.ts'
+import type { DjangoSource, OnProgress } from './source.ts'
+
+const COLUMNS: Readonly<Record<DjangoTable, string>> = {
+  users:
+    'id, email, name, password, push_token, email_notifications, push_notifications, is_active, is_staff, ' +
+    'is_superuser, last_login, created_at, updated_at',
+  user_preferences: 'user_id, email, push',
+  notification_status_logs: 'id, notification_id, user_id, notification_type, status, error, "timestamp"',
+}
+const PAGE_ROWS = 2_000
+
+/**
+ * The Django service's own database. One read-only snapshot for the whole import: what is written there
+ * meanwhile is left for the next run.
+ */
+export async function openPostgresSource(dsn: string): Promise<DjangoSource> {
+  const client = new pg.Client({ connectionString: dsn, application_name: 'tidings-import' })
+  await client.connect()
+  await client.query('BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY')
+
+  async function count(table: DjangoTable): Promise<number> {
+    const { rows } = await client.query<{ n: number }>(`SELECT count(*)::int AS n FROM ${table}`)
+    return rows[0]?.n ?? 0
+  }
+
+  async function* read(tables: readonly DjangoTable[], onProgress: OnProgress): AsyncGenerator<DjangoRecord> {
+    let done = 0
+    for (const table of tables) {
+      await client.query(`DECLARE page NO SCROLL CURSOR FOR SELECT ${COLUMNS[table]} FROM ${table}`)
+      for (;;) {
+        const { rows } = await client.query<Record<string, unknown>>(`FETCH ${PAGE_ROWS} FROM page`)
+        if (rows.length === 0) break
+        for (const row of rows) yield parseDjangoRow(table, row)
+        done += rows.length
+        onProgress(done)
+      }
+      await client.query('CLOSE page')
+    }
+  }
+
+  try {
+    return {
+      name: describeDsn(dsn),
+      accountsTotal: (await count('users')) + (await count('user_preferences')),
+      logsTotal: await count('notification_status_logs'),
+      readAccounts: (onProgress) => read(['users', 'user_preferences'], onProgress),
+      readLogs: (onProgress) => read(['notification_status_logs'], onProgress),
+      close: () => client.end(),
+    }
+  } catch (error) {
+    await client.end()
+    throw error
+  }
+}
+
+function describeDsn(dsn: string): string {
+  const { host, pathname } = new URL(dsn)
+  return `postgres://${host}${pathname}`
+}

@@ -1,0 +1,235 @@
+import pg from 'pg'
+
+/** A user of the Django service, as it is carried over. Times are ISO 8601. */
+export interface ImportedUser {
+  id: string
+  email: string
+  name: string
+  password: string
+  pushToken: string | null
+  emailNotifications: boolean
+  pushNotifications: boolean
+  isActive: boolean
+  isStaff: boolean
+  lastLoginAt: string | null
+  createdAt: string
+  updatedAt: string
+}
+
+export interface ImportedPreferences {
+  userId: string
+  email: boolean
+  push: boolean
+}
+
+export interface ImportedStatusLog {
+  id: string
+  notificationId: string
+  userId: string | null
+  notificationType: 'email' | 'push'
+  status: 'delivered' | 'pending' | 'failed'
+  error: string | null
+  timestamp: string
+}
+
+/** What would become of the staged users, or has. */
+export interface UserImportCounts {
+  found: number
+  /** New here. */
+  importable: number
+  /** Here already under the same id: an earlier run, or a repeat. */
+  alreadyThere: number
+  /** Share their address with another of them, whatever its case: none of these is imported. */
+  caseDuplicates: number
+  /** Share their address with somebody else who is here. */
+  emailTaken: number
+  inactive: number
+  staff: number
+  /** Never log in with a password: `!…`, or another algorithm. */
+  unusablePasswords: number
+  maxIterations: number
+}
+
+export interface ImportConflict {
+  kind: 'case_duplicate' | 'email_taken'
+  id: string
+  email: string
+}
+
+/** A connection with the users of another system in temporary tables: nothing else sees them. */
+export interface UserImport {
+  stageUsers(users: readonly ImportedUser[]): Promise<void>
+  stagePreferences(preferences: readonly ImportedPreferences[]): Promise<void>
+  /** Call after everything is staged; the rest depends on it. */
+  classify(): Promise<UserImportCounts>
+  /** Those that are not imported since their address is not theirs alone. */
+  listConflicts(limit: number): Promise<ImportConflict[]>
+  /** Imports up to `limit` users, whole or not at all; 0 when none is left. */
+  importUsers(limit: number): Promise<number>
+  /** Imports a batch; the same again changes nothing. With `dryRun` it only says what would become of it. */
+  importStatusLogs(
+    logs: readonly ImportedStatusLog[],
+    options: { dryRun: boolean },
+  ): Promise<{ imported: number; alreadyThere: number; unknownUser: number }>
+  close(): Promise<void>
+}
+
+const STAGE = `
+CREATE TEMP TABLE django_user (
+  id uuid PRIMARY KEY, email text, name text, password text, push_token text, email_notifications boolean,
+  push_notifications boolean, is_active boolean, is_staff boolean, last_login_at timestamptz,
+  created_at timestamptz, updated_at timestamptz, verdict text
+);
+CREATE TEMP TABLE django_preference (user_id uuid PRIMARY KEY, email boolean, push boolean);
+`
+
+const STAGE_USERS = `
+INSERT INTO django_user SELECT * FROM unnest($1::uuid[], $2::text[], $3::text[], $4::text[], $5::text[],
+  $6::boolean[], $7::boolean[], $8::boolean[], $9::boolean[], $10::timestamptz[], $11::timestamptz[],
+  $12::timestamptz[]) ON CONFLICT DO NOTHING`
+
+const STAGE_PREFERENCES = `
+INSERT INTO django_preference SELECT * FROM unnest($1::uuid[], $2::boolean[], $3::boolean[])
+ON CONFLICT DO NOTHING`
+
+const CLASSIFY = `
+CREATE INDEX ON django_user (lower(email));
+ANALYZE django_user;
+UPDATE django_user d SET verdict = CASE
+  WHEN EXISTS (SELECT 1 FROM users u WHERE u.id = d.id) THEN 'already_there'
+  WHEN EXISTS (SELECT 1 FROM django_user o WHERE lower(o.email) = lower(d.email) AND o.id <> d.id)
+    THEN 'case_duplicate'
+  WHEN EXISTS (SELECT 1 FROM users u WHERE lower(u.email) = lower(d.email)) THEN 'email_taken'
+  ELSE 'importable' END;
+CREATE INDEX ON django_user (verdict, id);
+`
+
+const COUNT = `
+SELECT count(*)::int AS "found",
+  (count(*) FILTER (WHERE verdict = 'importable'))::int AS "importable",
+  (count(*) FILTER (WHERE verdict = 'already_there'))::int AS "alreadyThere",
+  (count(*) FILTER (WHERE verdict = 'case_duplicate'))::int AS "caseDuplicates",
+  (count(*) FILTER (WHERE verdict = 'email_taken'))::int AS "emailTaken",
+  (count(*) FILTER (WHERE NOT is_active))::int AS "inactive",
+  (count(*) FILTER (WHERE is_staff))::int AS "staff",
+  (count(*) FILTER (WHERE password !~ '^pbkdf2_sha256[$]'))::int AS "unusablePasswords",
+  coalesce(max(substring(password FROM '^pbkdf2_sha256[$]([0-9]{1,9})[$]')::int), 0) AS "maxIterations"
+FROM django_user`
+
+// A row that was registered here in the meantime is left as it is.
+const IMPORT_USERS = `
+WITH batch AS (
+  SELECT * FROM django_user WHERE verdict = 'importable' ORDER BY id LIMIT $1
+), imported AS (
+  INSERT INTO users (id, email, name, password, push_token, email_notifications, push_notifications, is_active,
+    last_login_at, created_at, updated_at)
+  SELECT b.id, b.email, b.name, b.password, b.push_token, coalesce(p.email, b.email_notifications),
+    coalesce(p.push, b.push_notifications), b.is_active, b.last_login_at, b.created_at, b.updated_at
+  FROM batch b LEFT JOIN django_preference p ON p.user_id = b.id
+  ON CONFLICT DO NOTHING RETURNING id
+)
+UPDATE django_user d SET verdict = CASE WHEN i.id IS NULL THEN 'email_taken' ELSE 'imported' END
+FROM batch b LEFT JOIN imported i ON i.id = b.id WHERE d.id = b.id
+RETURNING d.verdict`
+
+const LOGS = `SELECT * FROM unnest($1::uuid[], $2::text[], $3::uuid[], $4::notification_type[],
+  $5::notification_status_name[], $6::text[], $7::timestamptz[])
+  AS l(id, notification_id, user_id, notification_type, status, error, "timestamp")`
+
+// In a dry run the users are not there yet, so those that would be count as known.
+const JUDGE_LOGS = `
+SELECT l.id, EXISTS (SELECT 1 FROM notification_status s WHERE s.id = l.id) AS "alreadyThere",
+  l.user_id IS NULL OR EXISTS (SELECT 1 FROM users u WHERE u.id = l.user_id)
+    OR EXISTS (SELECT 1 FROM django_user d WHERE d.id = l.user_id AND d.verdict = 'importable') AS "known"
+FROM (${LOGS}) l`
+
+const IMPORT_LOGS = `
+INSERT INTO notification_status (id, notification_id, user_id, notification_type, status, error, "timestamp",
+  received_at, source)
+SELECT l.id, l.notification_id, l.user_id, l.notification_type, l.status, l.error, l."timestamp", l."timestamp",
+  'django'
+FROM (${LOGS}) l WHERE l.user_id IS NULL OR EXISTS (SELECT 1 FROM users u WHERE u.id = l.user_id)
+ON CONFLICT (id) DO NOTHING`
+
+/**
+ * Opens an import on a connection of its own, without the time limits of requests: classifying a million
+ * users takes longer. Closing it forgets what is staged; what is imported stays.
+ */
+export async function openUserImport(databaseUrl: string): Promise<UserImport> {
+  const client = new pg.Client({ connectionString: databaseUrl, application_name: 'tidings-import' })
+  await client.connect()
+  try {
+    await client.query(STAGE)
+  } catch (error) {
+    await client.end()
+    throw error
+  }
+  return {
+    async stageUsers(users) {
+      await client.query(STAGE_USERS, [
+        users.map((user) => user.id),
+        users.map((user) => user.email),
+        users.map((user) => user.name),
+        users.map((user) => user.password),
+        users.map((user) => user.pushToken),
+        users.map((user) => user.emailNotifications),
+        users.map((user) => user.pushNotifications),
+        users.map((user) => user.isActive),
+        users.map((user) => user.isStaff),
+        users.map((user) => user.lastLoginAt),
+        users.map((user) => user.createdAt),
+        users.map((user) => user.updatedAt),
+      ])
+    },
+
+    async stagePreferences(preferences) {
+      await client.query(STAGE_PREFERENCES, [
+        preferences.map((preference) => preference.userId),
+        preferences.map((preference) => preference.email),
+        preferences.map((preference) => preference.push),
+      ])
+    },
+
+    async classify() {
+      await client.query(CLASSIFY)
+      const { rows } = await client.query<UserImportCounts>(COUNT)
+      const [counts] = rows
+      if (counts === undefined) throw new Error('Counting gave no row')
+      return counts
+    },
+
+    async listConflicts(limit) {
+      const { rows } = await client.query<ImportConflict>(
+        `SELECT verdict AS kind, id, email FROM django_user WHERE verdict IN ('case_duplicate', 'email_taken')
+         ORDER BY lower(email), id LIMIT $1`,
+        [limit],
+      )
+      return rows
+    },
+
+    async importUsers(limit) {
+      const { rows } = await client.query<{ verdict: string }>(IMPORT_USERS, [limit])
+      return rows.length
+    },
+
+    async importStatusLogs(logs, { dryRun }) {
+      const values = [
+        logs.map((log) => log.id),
+        logs.map((log) => log.notificationId),
+        logs.map((log) => log.userId),
+        logs.map((log) => log.notificationType),
+        logs.map((log) => log.status),
+        logs.map((log) => log.error),
+        logs.map((log) => log.timestamp),
+      ]
+      const { rows } = await client.query<{ alreadyThere: boolean; known: boolean }>(JUDGE_LOGS, values)
+      const alreadyThere = rows.filter((row) => row.alreadyThere).length
+      const unknownUser = rows.filter((row) => !row.alreadyThere && !row.known).length
+      if (!dryRun) await client.query(IMPORT_LOGS, values)
+      return { imported: rows.length - alreadyThere - unknownUser, alreadyThere, unknownUser }
+    },
+
+    // The temporary tables end with the connection.
+    close: () => client.end(),
+  }
+}
