@@ -47,10 +47,9 @@ async function makePath(withRedis: boolean, releaser: Releaser): Promise<string>
   return (await Promise.all(shadows)).join(delimiter)
 }
 
+/** A folder that only its owner may enter, as a home folder is. */
 async function makeTemporary(releaser: Releaser): Promise<string> {
   const folder = await mkdtemp(join(tmpdir(), 'tidings-fresh-'))
-  // PostgreSQL may run as another user, who has to get through.
-  execFileSync('chmod', ['755', folder])
   return releaser.add(folder, (path) => rm(path, { recursive: true, force: true }))
 }
 

@@ -1,5 +1,5 @@
 import { generateKeyPairSync } from 'node:crypto'
-import { chmod, mkdir, mkdtemp, rm } from 'node:fs/promises'
+import { mkdir, mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { openDatabase } from '@tidings/db/database'
@@ -51,8 +51,6 @@ export async function openSite(): Promise<Site> {
   const releaser = createReleaser()
   try {
     const dir = await mkdtemp(join(tmpdir(), 'tidings-bench-'))
-    // As root, PostgreSQL runs as another user, who has to get through.
-    await chmod(dir, 0o755)
     releaser.onRelease(() => rm(dir, { recursive: true, force: true }))
     const logDir = join(dir, 'logs')
     await mkdir(logDir)

@@ -1,5 +1,5 @@
 import { randomUUID } from 'node:crypto'
-import { chmod, mkdir } from 'node:fs/promises'
+import { mkdir } from 'node:fs/promises'
 import { join } from 'node:path'
 import { type Database, openDatabase } from '@tidings/db/database'
 import { migrateDatabase } from '@tidings/db/migrate'
@@ -31,8 +31,6 @@ export interface Servers {
 
 export async function startServers(dir: string): Promise<Servers> {
   await mkdir(dir, { recursive: true })
-  // PostgreSQL does not run as root: when we do, it runs as another user, who must get in.
-  await chmod(dir, 0o755)
   const postgres = await startPostgres({ dataDir: join(dir, 'postgres') })
   const redis =
     findRedisServer() === undefined ? undefined : await startRedis({ dataDir: join(dir, 'redis') })

@@ -1,10 +1,16 @@
 import { styleText } from 'node:util'
 import { table } from 'table'
-import type { CliContext } from './context.ts'
 import { usageError } from './exit-codes.ts'
+import type { Terminal } from './terminal.ts'
 
 export const OUTPUT_FORMATS = ['table', 'json', 'ndjson', 'id'] as const
 export type OutputFormat = (typeof OUTPUT_FORMATS)[number]
+
+/** Where output goes, and in which form: the part of a command's context that this needs. */
+export interface Output {
+  terminal: Terminal
+  globals: { output: OutputFormat | undefined }
+}
 
 export interface Column<Item> {
   title: string
@@ -27,7 +33,7 @@ export interface ListView<Item> {
 
 /** Writes items in the format asked for: on a terminal a table, in a pipe tab-separated lines. */
 export async function writeList<Item>(
-  context: CliContext,
+  context: Output,
   items: readonly Item[],
   view: ListView<Item>,
 ): Promise<void> {
@@ -55,7 +61,7 @@ export async function writeList<Item>(
 }
 
 /** Writes one object: JSON where that is asked for, else what `text` makes of it. */
-export async function writeItem(context: CliContext, item: unknown, text: string): Promise<void> {
+export async function writeItem(context: Output, item: unknown, text: string): Promise<void> {
   const { terminal, globals } = context
   if (globals.output === 'json')
     return terminal.write(`${JSON.stringify(item, null, terminal.width ? 2 : 0)}\n`)

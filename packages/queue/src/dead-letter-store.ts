@@ -1,7 +1,4 @@
-import type { QueueBackend } from './backend.ts'
 import type { DeadLetterEntry, PlacedEntry } from './dead-letter-entry.ts'
-import { openPostgresDeadLetters } from './dead-letter-store-postgres.ts'
-import { openRedisDeadLetters } from './dead-letter-store-redis.ts'
 
 export interface PageRequest {
   /** Position of the last entry of the page before; from the start without it. */
@@ -60,20 +57,6 @@ export interface DeadLetterStore {
   /** Events in the jobs of the main queue; undefined when there are too many jobs to read them all. */
   countQueuedEvents(): Promise<number | undefined>
   close(): Promise<void>
-}
-
-export interface OpenDeadLettersOptions {
-  backend: QueueBackend
-  shards: number
-  onError(error: Error): void
-}
-
-/** Opens the dead letters with connections of its own. `close()` gives them back. */
-export function openDeadLetters(options: OpenDeadLettersOptions): Promise<DeadLetterStore> {
-  const { backend } = options
-  return backend.kind === 'redis'
-    ? openRedisDeadLetters({ ...options, backend })
-    : openPostgresDeadLetters({ ...options, backend })
 }
 
 /** Walks all entries, oldest burial first, page by page. */

@@ -2,9 +2,9 @@ import { execFileSync } from 'node:child_process'
 import { randomBytes } from 'node:crypto'
 import { once } from 'node:events'
 import { chown, mkdir, readFile, rename, rm, stat, writeFile } from 'node:fs/promises'
-import { userInfo } from 'node:os'
 import { join } from 'node:path'
 import { spawnGuarded } from './guarded-process.ts'
+import type { Owner, PostgresUser } from './postgres-user.ts'
 import { waitFor } from './wait-for.ts'
 
 /** Files of one private PostgreSQL, all below its data directory. */
@@ -20,31 +20,11 @@ export const clusterPaths = (dataDir: string): ClusterPaths => ({
   log: join(dataDir, 'postgres.log'),
 })
 
-export interface Owner {
-  uid?: number
-  gid?: number
-}
-
-/** PostgreSQL refuses to run as root: whom it runs as then. Everybody else runs it as themselves. */
-export function findClusterOwner(): Owner {
-  if (userInfo().uid !== 0) return {}
-  for (const name of ['postgres', 'nobody']) {
-    try {
-      const read = (flag: string) =>
-        Number(execFileSync('id', [flag, name], { stdio: ['ignore', 'pipe', 'ignore'] }))
-      return { uid: read('-u'), gid: read('-g') }
-    } catch {
-      // No such user: the next one.
-    }
-  }
-  throw new Error('PostgreSQL cannot run as root, and there is no user postgres or nobody to run it as.')
-}
-
 /** Makes the cluster unless it is there already. An interrupted attempt leaves nothing that looks finished. */
 export async function createCluster(
   paths: ClusterPaths,
   initdb: string,
-  owner: Owner,
+  user: PostgresUser,
   options: { durable: boolean; env: NodeJS.ProcessEnv; logFd: number },
 ): Promise<void> {
   if (await exists(paths.cluster)) return
@@ -52,23 +32,26 @@ export async function createCluster(
   await rm(unfinished, { recursive: true, force: true })
   await mkdir(unfinished, { mode: 0o700 })
   await writeFile(paths.password, randomBytes(24).toString('base64url'), { mode: 0o600 })
-  await giveTo(owner, unfinished, paths.password)
-  const child = await spawnGuarded(
-    initdb,
-    [
-      `--pgdata=${unfinished}`,
-      '--username=tidings',
-      `--pwfile=${paths.password}`,
-      '--auth=scram-sha-256',
-      '--encoding=UTF8',
-      // The same order of text on every machine, whatever locales it has.
-      '--locale=C',
-      '--locale-provider=builtin',
-      '--builtin-locale=C.UTF-8',
-      ...(options.durable ? [] : ['--no-sync']),
-    ],
-    { env: options.env, ...owner, stdout: options.logFd, stderr: options.logFd, stopSignal: 'INT' },
-  )
+  await giveTo(user.owner, unfinished, paths.password)
+  const { command, args, ...as } = user.run(initdb, [
+    `--pgdata=${unfinished}`,
+    '--username=tidings',
+    `--pwfile=${paths.password}`,
+    '--auth=scram-sha-256',
+    '--encoding=UTF8',
+    // The same order of text on every machine, whatever locales it has.
+    '--locale=C',
+    '--locale-provider=builtin',
+    '--builtin-locale=C.UTF-8',
+    ...(options.durable ? [] : ['--no-sync']),
+  ])
+  const child = await spawnGuarded(command, args, {
+    env: options.env,
+    ...as,
+    stdout: options.logFd,
+    stderr: options.logFd,
+    stopSignal: 'INT',
+  })
   const [code] = await once(child, 'exit')
   if (code !== 0) throw new Error(`PostgreSQL could not create its data directory; see ${paths.log}`)
   await rename(unfinished, paths.cluster)
@@ -108,8 +91,8 @@ function isAlive(pid: number): boolean {
   }
 }
 
-async function giveTo(owner: Owner, ...paths: string[]): Promise<void> {
-  if (owner.uid === undefined || owner.gid === undefined) return
+async function giveTo(owner: Owner | undefined, ...paths: string[]): Promise<void> {
+  if (owner === undefined) return
   for (const path of paths) await chown(path, owner.uid, owner.gid)
 }
 

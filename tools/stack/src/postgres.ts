@@ -5,13 +5,8 @@ import pg from 'pg'
 import { findFreePort } from './free-port.ts'
 import { endProcess, isRunning, spawnGuarded } from './guarded-process.ts'
 import { findPostgresBinaries } from './postgres-binaries.ts'
-import {
-  type ClusterPaths,
-  clusterPaths,
-  createCluster,
-  findClusterOwner,
-  stopStaleServer,
-} from './postgres-cluster.ts'
+import { type ClusterPaths, clusterPaths, createCluster, stopStaleServer } from './postgres-cluster.ts'
+import { findPostgresUser } from './postgres-user.ts'
 import { waitFor } from './wait-for.ts'
 
 /** smart waits for clients, fast disconnects them, immediate is a crash with manners. */
@@ -80,14 +75,14 @@ export async function startPostgres(options: PostgresOptions): Promise<PostgresS
   const dataDir = resolve(options.dataDir)
   const paths = clusterPaths(dataDir)
   const binaries = findPostgresBinaries()
-  const owner = findClusterOwner()
   const env = { ...process.env, LC_ALL: 'C', PGTZ: undefined, PGDATA: undefined }
   await mkdir(dataDir, { recursive: true })
+  const user = await findPostgresUser({ program: binaries.initdb, dataDir, cluster: paths.cluster })
   const log = await open(paths.log, 'a')
   const port = options.port ?? (await findFreePort())
   const settings = { ...DEFAULT_SETTINGS, ...(durable ? {} : FAST_SETTINGS), ...options.settings }
-  const args = ['-D', paths.cluster, '-p', String(port)]
-  for (const [name, value] of Object.entries(settings)) args.push('-c', `${name}=${value}`)
+  const serverArgs = ['-D', paths.cluster, '-p', String(port)]
+  for (const [name, value] of Object.entries(settings)) serverArgs.push('-c', `${name}=${value}`)
 
   let child: (ChildProcess & { pid: number }) | undefined
   let expectedExit = false
@@ -96,13 +91,14 @@ export async function startPostgres(options: PostgresOptions): Promise<PostgresS
   async function start() {
     if (child && isRunning(child)) return
     await stopStaleServer(paths)
+    const { command, args, ...as } = user.run(binaries.postgres, serverArgs)
     const deadline = performance.now() + START_LIMIT_MS
     // Backends of a killed postmaster hold its shared memory for a moment; until then a new one refuses.
     do {
       expectedExit = false
-      const started = await spawnGuarded(binaries.postgres, args, {
+      const started = await spawnGuarded(command, args, {
         env,
-        ...owner,
+        ...as,
         stdout: log.fd,
         stderr: log.fd,
         stopSignal: 'INT',
@@ -124,7 +120,7 @@ export async function startPostgres(options: PostgresOptions): Promise<PostgresS
   }
 
   try {
-    await createCluster(paths, binaries.initdb, owner, { durable, env, logFd: log.fd })
+    await createCluster(paths, binaries.initdb, user, { durable, env, logFd: log.fd })
     await start()
   } catch (error) {
     await log.close()

@@ -1,4 +1,4 @@
-import { chmod, mkdtemp, rm } from 'node:fs/promises'
+import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { migrateDatabase } from '@tidings/db/migrate'
@@ -28,8 +28,6 @@ export const BULLMQ_SCHEMA = 'bullmq'
 /** Vitest's global setup: one private PostgreSQL and, where there is one to run, one private Redis. */
 export default async function setUp(project: TestProject): Promise<() => Promise<void>> {
   const dataDir = await mkdtemp(join(tmpdir(), 'tidings-test-'))
-  // PostgreSQL may run as another user, who has to get through.
-  await chmod(dataDir, 0o755)
   const postgres = await startPostgres({
     dataDir: join(dataDir, 'postgres'),
     durable: false,

@@ -1,6 +1,7 @@
 import type { QueueBackend } from '@tidings/queue/backend'
 import { type DeadLetterEntry, MAX_BATCH, SCAN_PAGE } from '@tidings/queue/dead-letter-entry'
-import { openDeadLetters, scanDeadLetters } from '@tidings/queue/dead-letter-store'
+import { scanDeadLetters } from '@tidings/queue/dead-letter-store'
+import { openDeadLetters } from '@tidings/queue/open-dead-letters'
 import { throttledWarning } from '@tidings/queue/status-events'
 import { AppError } from '@tidings/shared/errors'
 import type { Logger } from '@tidings/shared/log'
