@@ -91,7 +91,7 @@ describe.skipIf(!hasRedis)(
     it('sees the loss of a worker that completes before the commit', { timeout: 90_000 }, async () => {
       const world = await createWorld(servers, {
         name: 'broken-commit',
-        workerMain: new URL('./sabotaged-worker.ts', import.meta.url),
+        workerMain: 'chaos/src/sabotaged-worker.ts',
         env: { SABOTAGE: 'complete-before-commit' },
       })
       const rows = async () => (await readStores(world)).rows.size
@@ -102,7 +102,7 @@ describe.skipIf(!hasRedis)(
     it('sees the loss of a worker that buries only in a `failed` listener', { timeout: 90_000 }, async () => {
       const world = await createWorld(servers, {
         name: 'broken-listener',
-        workerMain: new URL('./listener-worker.ts', import.meta.url),
+        workerMain: 'chaos/src/listener-worker.ts',
       })
       await raiseForProvider(world, 'unlucky')
       const verdict = await play(world, 'unlucky', async () => (await world.queue.getFailedCount()) > 0)

@@ -14,11 +14,11 @@ import {
 import type { DeadLetterQueue } from '@tidings/queue/dead-letters'
 import { DEAD_LETTER_QUEUE, STATUS_QUEUE } from '@tidings/queue/policy'
 import type { DeadLetter } from '@tidings/shared/dead-letter'
+import { generateSigningKey } from '@tidings/shared/signing-keys'
 import { findFreePort } from '@tidings/stack/free-port'
 import { createDatabase, type PostgresServer, startPostgres } from '@tidings/stack/postgres'
 import { findRedisServer, type RedisServer, startRedis } from '@tidings/stack/redis'
-import { type AppProcess, createAppProcess } from './app-process.ts'
-import { generateKeySet } from './key-set.ts'
+import { createVictim, type Victim } from './victim.ts'
 
 /** The servers of a whole run. Each row gets a database and a queue of its own on them. */
 export interface Servers {
@@ -48,8 +48,8 @@ export async function startServers(dir: string): Promise<Servers> {
 /** One row's system: real processes, and the eyes of the harness on both stores. */
 export interface World {
   servers: Servers
-  apis: AppProcess[]
-  workers: AppProcess[]
+  apis: Victim[]
+  workers: Victim[]
   serviceKey: string
   userIds: string[]
   databaseName: string
@@ -67,12 +67,12 @@ export interface WorldOptions {
   env?: Record<string, string>
   /** Where the queue is; Redis unless said otherwise. */
   queue?: QueueBackend['kind']
-  /** Replaces the worker's main. */
-  workerMain?: URL
+  /** Replaces the worker's main; a path from the root of the repository. */
+  workerMain?: string
 }
 
-const API_MAIN = new URL('../../apps/api/src/main.ts', import.meta.url)
-const WORKER_MAIN = new URL('../../apps/worker/src/main.ts', import.meta.url)
+const API_MAIN = 'apps/api/src/main.ts'
+const WORKER_MAIN = 'apps/worker/src/main.ts'
 const USERS = 20
 
 export async function createWorld(servers: Servers, options: WorldOptions): Promise<World> {
@@ -101,14 +101,14 @@ export async function createWorld(servers: Servers, options: WorldOptions): Prom
     DATABASE_URL: databaseUrl,
     ...(backend.kind === 'redis' && { REDIS_URL: backend.url }),
     QUEUE_PREFIX: databaseName,
-    JWT_KEYS: await generateKeySet(),
+    JWT_KEYS: JSON.stringify({ keys: [generateSigningKey()] }),
     RATE_LIMIT_ENABLED: 'false',
     HOST: '127.0.0.1',
     ...options.env,
   }
-  const create = async (kind: 'api' | 'worker', index: number, main: URL) => {
+  const create = async (kind: 'api' | 'worker', index: number, main: string) => {
     const port = await findFreePort()
-    return createAppProcess({
+    return createVictim({
       name: `${kind} ${index + 1}`,
       main,
       port,
@@ -116,9 +116,9 @@ export async function createWorld(servers: Servers, options: WorldOptions): Prom
       logFile: join(servers.dir, `${name}-${kind}-${index + 1}.log`),
     })
   }
-  const apiProcesses: AppProcess[] = []
+  const apiProcesses: Victim[] = []
   for (let i = 0; i < apis; i++) apiProcesses.push(await create('api', i, API_MAIN))
-  const workerProcesses: AppProcess[] = []
+  const workerProcesses: Victim[] = []
   for (let i = 0; i < workers; i++) {
     workerProcesses.push(await create('worker', i, options.workerMain ?? WORKER_MAIN))
   }

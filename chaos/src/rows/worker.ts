@@ -5,7 +5,7 @@ import { startLoad } from '../load.ts'
 import { check, playUnderLoad, type Row, settleAndJudge } from '../row.ts'
 import { readStores } from '../settle.ts'
 
-const SABOTAGED_WORKER = new URL('../sabotaged-worker.ts', import.meta.url)
+const SABOTAGED_WORKER = 'chaos/src/sabotaged-worker.ts'
 
 export const workerRows: Row[] = [
   {
