@@ -12,6 +12,7 @@ interface Options {
   rounds?: number
   seconds?: number
   quick?: boolean
+  against?: string
   output: string
 }
 
@@ -21,6 +22,7 @@ const command = new Command('bench')
   .option('--rounds <n>', 'interleaved rounds (default: 5)', positiveNumber)
   .option('--seconds <n>', 'length of each load (default: 5)', positiveNumber)
   .option('--quick', 'a look of about two minutes: one short round, little data')
+  .option('--against <checkout>', 'measure the ingest of another checkout of Tidings as well')
   .option('--output <name>', 'name of the files in bench/results', 'latest')
   .addHelpText('after', '\nExamples:\n  npm run bench -- --quick\n  npm run bench -- --only ingest-single')
   .action(run)
@@ -52,7 +54,7 @@ async function run(options: Options): Promise<void> {
   const results: ScenarioResult[] = []
   try {
     for (const scenario of scenarios) {
-      results.push(await scenario.run({ site, effort, progress }))
+      results.push(await scenario.run({ site, effort, against: options.against, progress }))
       // After each, so that an interrupted run leaves what it has.
       await writeResults(RESULTS_DIR, options.output, results, effort)
     }

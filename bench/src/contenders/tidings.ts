@@ -8,7 +8,7 @@ import { startApp } from '../processes.ts'
 import type { Site } from '../site.ts'
 import type { Contender, RunningContender } from './contender.ts'
 
-const APPS_DIR = fileURLToPath(new URL('../../../apps', import.meta.url))
+const CHECKOUT = fileURLToPath(new URL('../../..', import.meta.url))
 const READY_LIMIT_MS = 30_000
 
 export interface TidingsSize {
@@ -17,6 +17,8 @@ export interface TidingsSize {
   shards: number
   /** More of the environment, as documented in .env.example. */
   env?: NodeJS.ProcessEnv
+  /** Another checkout, to compare with; this one when absent. */
+  checkout?: string
 }
 
 export const TIDINGS: Contender = {
@@ -25,6 +27,14 @@ export const TIDINGS: Contender = {
   kind: 'tidings',
   stores: true,
   start: (site) => startTidings(site, { apis: 1, workers: 1, shards: 1 }),
+}
+
+/** Tidings as another checkout has it, if one was named: what did a change do? */
+export function tidingsAgainst({ against }: { against?: string | undefined }): Contender[] {
+  if (against === undefined) return []
+  const size = { apis: 1, workers: 1, shards: 1, checkout: against }
+  const label = `Tidings of ${against}`
+  return [{ ...TIDINGS, name: 'tidings-against', label, start: (site) => startTidings(site, size) }]
 }
 
 /** The real processes with their production settings; only rate limits on logins are off. */
@@ -48,7 +58,7 @@ export async function startTidings(site: Site, size: TidingsSize): Promise<Runni
     const portName = role === 'api' ? 'PORT' : 'WORKER_PORT'
     const app = await startApp(
       role,
-      join(APPS_DIR, role, 'src/main.ts'),
+      join(size.checkout ?? CHECKOUT, 'apps', role, 'src/main.ts'),
       { ...env, [portName]: String(port) },
       log,
     )

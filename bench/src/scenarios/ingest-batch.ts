@@ -1,7 +1,7 @@
 import { fileURLToPath } from 'node:url'
 import type { CeilingReport } from '../../ceilings/report.ts'
 import { PEERS } from '../contenders/peers.ts'
-import { TIDINGS } from '../contenders/tidings.ts'
+import { TIDINGS, tidingsAgainst } from '../contenders/tidings.ts'
 import { measureIngest } from '../measure-ingest.ts'
 import { forkForResult } from '../processes.ts'
 import { usageMetricsOf } from './ingest-single.ts'
@@ -20,7 +20,7 @@ export const INGEST_BATCH: Scenario = {
   title: 'Ingest, batches of 100',
   async run(context) {
     const rows = await runRounds(context, 'ingest-batch', [
-      ...[TIDINGS, ...PEERS].map((contender) => ({
+      ...[TIDINGS, ...tidingsAgainst(context), ...PEERS].map((contender) => ({
         ...contender,
         async measure(round: number) {
           const { site, effort } = context

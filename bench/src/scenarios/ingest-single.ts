@@ -1,6 +1,6 @@
 import type { Contender } from '../contenders/contender.ts'
 import { HTTP_CEILINGS, PEERS } from '../contenders/peers.ts'
-import { TIDINGS } from '../contenders/tidings.ts'
+import { TIDINGS, tidingsAgainst } from '../contenders/tidings.ts'
 import { runLoad } from '../load/run-load.ts'
 import type { IngestResult } from '../measure-ingest.ts'
 import { measureIngest } from '../measure-ingest.ts'
@@ -16,7 +16,7 @@ export const INGEST_SINGLE: Scenario = {
   name: 'ingest-single',
   title: 'Ingest, single events',
   async run(context) {
-    const contenders = [TIDINGS, ...PEERS, ...HTTP_CEILINGS]
+    const contenders = [TIDINGS, ...tidingsAgainst(context), ...PEERS, ...HTTP_CEILINGS]
     const rows = await runRounds(
       context,
       'ingest-single',

@@ -14,6 +14,8 @@ export interface Effort {
 export interface ScenarioContext {
   site: Site
   effort: Effort
+  /** Another checkout of Tidings, to measure beside this one. */
+  against?: string | undefined
   /** Says what is going on, on stderr. */
   progress(text: string): void
 }
