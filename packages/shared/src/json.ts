@@ -20,11 +20,11 @@ export const MAX_JSON_DEPTH = 32
  *
  * @returns the first problem found, or undefined.
  */
-export function findUnsafeJson(value: unknown, pointer = '', depth = 0): UnsafeJson | undefined {
-  if (typeof value === 'string') return unsafeText(value, pointer)
+export function findUnsafeJson(value: unknown, depth = 0): UnsafeJson | undefined {
+  if (typeof value === 'string') return unsafeText(value)
   if (typeof value === 'number') {
     if (Number.isFinite(value)) return undefined
-    return { pointer, code: 'number_out_of_range', message: 'Number is out of range.' }
+    return { pointer: '', code: 'number_out_of_range', message: 'Number is out of range.' }
   }
   if (typeof value !== 'object' || value === null) return undefined
   if (depth >= MAX_JSON_DEPTH) {
@@ -32,30 +32,35 @@ export function findUnsafeJson(value: unknown, pointer = '', depth = 0): UnsafeJ
   }
   if (Array.isArray(value)) {
     for (let i = 0; i < value.length; i++) {
-      const found = findUnsafeJson(value[i], `${pointer}/${i}`, depth + 1)
-      if (found) return found
+      const found = findUnsafeJson(value[i], depth + 1)
+      if (found) return within(String(i), found)
     }
     return undefined
   }
   for (const key of Object.keys(value)) {
     // The key itself is the caller's text, so a bad one is reported at its parent.
     if (FORBIDDEN_KEYS.has(key))
-      return { pointer, code: 'forbidden_key', message: 'This key is not allowed.' }
-    const inKey = unsafeText(key, pointer)
+      return { pointer: '', code: 'forbidden_key', message: 'This key is not allowed.' }
+    const inKey = unsafeText(key)
     if (inKey) return inKey
-    const child = (value as Record<string, unknown>)[key]
-    const found = findUnsafeJson(child, `${pointer}/${escapePointer(key)}`, depth + 1)
-    if (found) return found
+    const found = findUnsafeJson((value as Record<string, unknown>)[key], depth + 1)
+    if (found) return within(key, found)
   }
   return undefined
 }
 
-function unsafeText(text: string, pointer: string): UnsafeJson | undefined {
+/** Pointers are made on the way back only: nearly every value is safe and needs none. */
+function within(segment: string, found: UnsafeJson): UnsafeJson {
+  if (found.code === 'too_deep') return found
+  return { ...found, pointer: `/${escapePointer(segment)}${found.pointer}` }
+}
+
+function unsafeText(text: string): UnsafeJson | undefined {
   if (text.includes('\0')) {
-    return { pointer, code: 'nul_character', message: 'The NUL character is not allowed.' }
+    return { pointer: '', code: 'nul_character', message: 'The NUL character is not allowed.' }
   }
   if (!text.isWellFormed()) {
-    return { pointer, code: 'lone_surrogate', message: 'Text must be valid Unicode.' }
+    return { pointer: '', code: 'lone_surrogate', message: 'Text must be valid Unicode.' }
   }
   return undefined
 }
