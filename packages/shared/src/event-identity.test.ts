@@ -50,4 +50,12 @@ describe('the identity of an event', () => {
     const { id } = identifyEvent(report({ event_id: 'é'.repeat(128) }), reception)
     expect(id).toMatch(/^[0-9a-f]{8}-[0-9a-f]{4}-8[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}$/)
   })
+
+  it('rises from one new event to the next, and never repeats', () => {
+    const ids = Array.from({ length: 10_000 }, () => identifyEvent(report(), reception).id)
+    expect(ids).toEqual(ids.toSorted())
+    expect(new Set(ids).size).toBe(ids.length)
+    for (const id of ids)
+      expect(id).toMatch(/^[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}$/)
+  })
 })

@@ -1,4 +1,4 @@
-import { hash } from 'node:crypto'
+import { hash, randomFillSync } from 'node:crypto'
 import { v7 as uuidv7 } from 'uuid'
 import { canonicalJson } from './json.ts'
 import type { NotificationType, StatusEvent, StatusReport } from './status-event.ts'
@@ -43,7 +43,33 @@ export function identifyEvent(report: StatusReport, reception: Reception): Statu
     return { ...event, id: uuidFrom('content', source, contentOf(report, type)) }
   if (reception.fallbackKey !== undefined)
     return { ...event, id: uuidFrom('job', source, reception.fallbackKey) }
-  return { ...event, id: uuidv7() }
+  return { ...event, id: newEventId() }
+}
+
+const UUID_BYTES = 16
+const pool = new Uint8Array(256 * UUID_BYTES)
+let drawn = pool.length
+let lastMs = 0
+let sequence = 0
+
+/**
+ * A UUID v7 above all earlier ones of this process. As the library's own, but random bytes are drawn for many
+ * at a time: a system call for each event shows at 10,000 a second.
+ */
+function newEventId(): string {
+  if (drawn === pool.length) {
+    randomFillSync(pool)
+    drawn = 0
+  }
+  const random = pool.subarray(drawn, drawn + UUID_BYTES)
+  drawn += UUID_BYTES
+  const now = Date.now()
+  if (now > lastMs) {
+    lastMs = now
+    // The sequence starts at random in its lower half, so it cannot run over within a millisecond.
+    sequence = new DataView(random.buffer, random.byteOffset).getUint32(6) >>> 1
+  } else sequence++
+  return uuidv7({ random, msecs: lastMs, seq: sequence })
 }
 
 function contentOf(report: StatusReport, type: NotificationType): string {
