@@ -39,10 +39,12 @@ export interface EnvelopeJob {
   queueName: string
 }
 
-const failuresSchema = z.record(
-  z.string(),
-  z.object({ code: z.string(), message: z.string(), first_failed_at: z.string() }),
-)
+const failuresSchema = z.object({
+  failures: z.record(
+    z.string(),
+    z.object({ code: z.string(), message: z.string(), first_failed_at: z.string() }),
+  ),
+})
 
 /** What a producer without our library writes: a report that says its type, and may say its source. */
 const bareEventSchema = z.looseObject({
@@ -97,7 +99,7 @@ function describe(error: z.ZodError): string {
 }
 
 function readFailures(data: unknown): Record<string, EventFailure> {
-  const found = z.object({ failures: failuresSchema }).safeParse(data)
+  const found = failuresSchema.safeParse(data)
   return found.success ? found.data.failures : {}
 }
 
