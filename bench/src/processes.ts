@@ -2,6 +2,7 @@ import { type ChildProcess, fork } from 'node:child_process'
 import { once } from 'node:events'
 import { open } from 'node:fs/promises'
 import { endProcess, isRunning, spawnGuarded } from '@tidings/stack/guarded-process'
+import { APP_NODE_ARGS } from '@tidings/stack/processes'
 
 const START_LIMIT_MS = 30_000
 const STOP_LIMIT_MS = 12_000
@@ -42,7 +43,7 @@ export async function startApp(
   logFile: string,
 ): Promise<RunningProcess> {
   const log = await open(logFile, 'a')
-  const child = await spawnGuarded(process.execPath, [script], {
+  const child = await spawnGuarded(process.execPath, [...APP_NODE_ARGS, script], {
     env: { ...process.env, ...env },
     stdout: log.fd,
     stderr: log.fd,
