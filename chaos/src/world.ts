@@ -104,6 +104,8 @@ export async function createWorld(servers: Servers, options: WorldOptions): Prom
     JWT_KEYS: JSON.stringify({ keys: [generateSigningKey()] }),
     RATE_LIMIT_ENABLED: 'false',
     HOST: '127.0.0.1',
+    // Dozens of starts: the first one compiles for all.
+    NODE_COMPILE_CACHE: join(servers.dir, 'compiled'),
     ...options.env,
   }
   const create = async (kind: 'api' | 'worker', index: number, main: string) => {
