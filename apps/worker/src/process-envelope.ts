@@ -1,5 +1,6 @@
 import { buryEvents, type DeadLetterQueue, type Death } from '@tidings/queue/dead-letters'
 import { type EventFailure, openEnvelope } from '@tidings/queue/envelope'
+import { ATTEMPTS } from '@tidings/queue/policy'
 import type { StatusEvent } from '@tidings/shared/status-event'
 import { DelayedError, type Job } from 'bullmq'
 import type { BatchWriter, WriteError, WriteResult } from './batch-writer.ts'
@@ -13,6 +14,8 @@ export interface EnvelopeContext {
   onOutage(error: WriteError): void
   count: EventCounters
   quarantine: Quarantine
+  /** Enqueues an envelope of these under our own job options. */
+  enqueue(events: unknown[]): Promise<void>
 }
 
 /** Room for one job that has taken workers down. */
@@ -55,6 +58,7 @@ export async function processEnvelope(
   token: string | undefined,
   context: EnvelopeContext,
 ): Promise<void> {
+  if (!isKeptAsWeNeed(job)) return adopt(job, context)
   if (job.stalledCounter < SUSPECT_AFTER_STALLS) {
     return settleEnvelope(job, token, context, (events) =>
       Promise.all(events.map((event) => context.writer.write(event))),
@@ -69,6 +73,17 @@ export async function processEnvelope(
   } finally {
     context.quarantine.occupied = false
   }
+}
+
+/** A foreign producer may have asked for fewer tries, or for the job's removal when it fails: a loss. */
+function isKeptAsWeNeed({ opts }: Job): boolean {
+  return opts.attempts === ATTEMPTS && (opts.removeOnFail === undefined || opts.removeOnFail === false)
+}
+
+/** Puts what the job holds into a job of our own, with the ids that it has now for good. */
+async function adopt(job: Job, context: EnvelopeContext): Promise<void> {
+  const { events, invalid } = openEnvelope(job)
+  await context.enqueue([...events, ...invalid.map(({ raw }) => raw)])
 }
 
 /** Puts the job back without counting an attempt. Always throws. */

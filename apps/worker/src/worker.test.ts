@@ -155,6 +155,16 @@ describeBackends('the worker', (kind) => {
     })
   })
 
+  it('keeps its promise for a job whose producer asked for removal on failure', async () => {
+    failing.set('careless', '55P03')
+    const event = makeEvent({ provider: 'careless' })
+    await queue.add('anything', { v: 1, events: [event] }, { attempts: 1, removeOnFail: true })
+    const dead = await untilDead(event.id)
+    expect(dead.data).toMatchObject({ reason: 'retries_exhausted', attempts: 4 })
+    await untilIdle()
+    expect(await queue.getCompletedCount()).toBe(0)
+  })
+
   it('buries an event of an unknown user at once, and stores its neighbours', async () => {
     const orphan = makeEvent({ user_id: randomUUID() })
     const neighbour = makeEvent({ user_id: userId })

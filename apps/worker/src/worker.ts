@@ -24,6 +24,7 @@ import { throttledWarning } from '@tidings/queue/status-events'
 import type { DeadLetter } from '@tidings/shared/dead-letter'
 import type { Lifecycle } from '@tidings/shared/lifecycle'
 import type { Logger } from '@tidings/shared/log'
+import { LIMITS } from '@tidings/shared/status-event'
 import type { Redis } from 'ioredis'
 import { createBatchWriter, type Store } from './batch-writer.ts'
 import { withSweepLock } from './locks.ts'
@@ -83,16 +84,16 @@ export async function startStatusWorker(options: StatusWorkerOptions): Promise<S
     pause: async () => void (await Promise.all(workers.map((worker) => worker.pause(true)))),
     resume: async () => void (await Promise.all(workers.map((worker) => worker.resume()))),
   })
+  const enqueue = async (events: unknown[]) => {
+    await queues[0]?.add(ENVELOPE_JOB, { v: 1, events }, ENVELOPE_JOB_OPTIONS)
+  }
   const sweeper = createSweeper({
     queues,
     deadLetters,
     log,
     findStored: (ids) => findStoredIds(db.pool, ids),
     exclusively: (work) => withSweepLock(db.pool, work),
-    unpark: () =>
-      unparkEvents(db.pool, 500, async (events) => {
-        await queues[0]?.add(ENVELOPE_JOB, { v: 1, events }, ENVELOPE_JOB_OPTIONS)
-      }),
+    unpark: () => unparkEvents(db.pool, LIMITS.envelopeEvents, enqueue),
     onBuried: (reason) => options.count.dead(reason),
   })
   lifecycle.onRelease('sweeper', () => sweeper.close())
@@ -105,6 +106,7 @@ export async function startStatusWorker(options: StatusWorkerOptions): Promise<S
     onOutage: gate.report,
     count: options.count,
     quarantine: { occupied: false },
+    enqueue,
   }
   const concurrency = Math.max(1, Math.ceil(options.concurrency / queues.length))
   for (const queue of queues) {
@@ -117,6 +119,8 @@ export async function startStatusWorker(options: StatusWorkerOptions): Promise<S
         lockDuration: LOCK_DURATION_MS,
         stalledInterval: STALLED_INTERVAL_MS,
         maxStalledCount: MAX_STALLED_COUNT,
+        // For jobs of foreign producers, who may not say so: completed jobs would fill Redis.
+        removeOnComplete: { count: 0 },
         // After a connection error BullMQ would wait 15 s before it looks again.
         runRetryDelay: 1_000,
       },
