@@ -38,6 +38,5 @@ export async function registerUser(
       fields: [{ pointer: '/email', code: 'email_taken', message: 'This address is registered already.' }],
     })
   }
-  await deps.caches.users.invalidate([userId])
   return grantAccess(deps, toUser(created.user), session)
 }
