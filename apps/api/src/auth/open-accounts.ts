@@ -66,6 +66,9 @@ export async function openAccounts(options: OpenAccountsOptions): Promise<Accoun
   lifecycle.onRelease('hashing', () => pool.close())
   countHashing(pool, registry)
 
+  const deadLetters = createDeadLetterEraser({ backend, shards: env.QUEUE_SHARDS, log })
+  lifecycle.onRelease('erasures', () => deadLetters.close())
+
   const tokens = createAccessTokens({
     keys: signingKeys,
     issuer: env.JWT_ISSUER,
@@ -90,7 +93,7 @@ export async function openAccounts(options: OpenAccountsOptions): Promise<Accoun
     refreshTtlSeconds: env.REFRESH_TOKEN_TTL,
     clientAddress: createClientAddress(env.TRUSTED_PROXY_HOPS),
     authenticateUser: createUserAuthenticator({ tokens, caches }),
-    eraseElsewhere: createDeadLetterEraser({ backend, shards: env.QUEUE_SHARDS, log }),
+    eraseElsewhere: deadLetters.erase,
   }
 }
 

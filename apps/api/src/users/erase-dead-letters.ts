@@ -13,6 +13,17 @@ export interface DeadLetterEraserOptions {
   log: Logger
 }
 
+/**
+ * An event that is on its way when its user goes finds nobody and becomes a dead letter after its retries, so
+ * they are looked through once more. In milliseconds.
+ */
+const REPEAT_AFTER_MS = 15_000
+
+export interface DeadLetterEraser {
+  erase: EraseElsewhere
+  close(): Promise<void>
+}
+
 const ERASED = '[erased]'
 /** What says nothing of a person and is worth keeping: the event can still be counted and redriven. */
 const KEPT_FIELDS = [
@@ -33,9 +44,21 @@ const KEPT_FIELDS = [
  * Clears a user out of the dead letters: those reported for the user, and those whose text holds the
  * address. Each stays an entry, so that no acknowledged event goes missing, without what says whose it was.
  */
-export function createDeadLetterEraser(options: DeadLetterEraserOptions): EraseElsewhere {
+export function createDeadLetterEraser(options: DeadLetterEraserOptions): DeadLetterEraser {
   const onError = throttledWarning(options.log, 'dead letter connection')
-  return async ({ id, email }) => {
+  const repeats = new Set<NodeJS.Timeout>()
+  let repeating: Promise<unknown> = Promise.resolve()
+
+  function repeatLater(user: { id: string; email: string }) {
+    const timer = setTimeout(() => {
+      repeats.delete(timer)
+      repeating = clear(user).catch(onError)
+    }, REPEAT_AFTER_MS)
+    timer.unref()
+    repeats.add(timer)
+  }
+
+  async function clear({ id, email }: { id: string; email: string }): Promise<void> {
     const store = await openDeadLetters({ ...options, onError }).catch((error: unknown) => {
       throw unavailable(error)
     })
@@ -56,6 +79,17 @@ export function createDeadLetterEraser(options: DeadLetterEraserOptions): EraseE
     } finally {
       await store.close()
     }
+  }
+
+  return {
+    async erase(user) {
+      await clear(user)
+      repeatLater(user)
+    },
+    async close() {
+      for (const timer of repeats) clearTimeout(timer)
+      await repeating
+    },
   }
 }
 
