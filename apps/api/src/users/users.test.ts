@@ -1,6 +1,6 @@
 import { openQueue } from '@tidings/queue/backend'
-import { openDeadLetters } from '@tidings/queue/dead-letter-store'
 import { buryEvents, type Death } from '@tidings/queue/dead-letters'
+import { openDeadLetters } from '@tidings/queue/open-dead-letters'
 import { DEAD_LETTER_QUEUE } from '@tidings/queue/policy'
 import type { DeadLetter } from '@tidings/shared/dead-letter'
 import { generateSigningKey } from '@tidings/shared/signing-keys'
