@@ -7,7 +7,7 @@ import { openAccounts } from './auth/open-accounts.ts'
 import type { Env } from './env.ts'
 import { createHealthProbes } from './health/probes.ts'
 import { createAuthorize } from './http/authorize.ts'
-import { createRegistry } from './http/metrics.ts'
+import { createBrokenRequestCounter, createRegistry } from './http/metrics.ts'
 import { type HttpServer, serveHttp } from './http/server.ts'
 import { createServiceKeyAuthenticator } from './http/service-keys.ts'
 import { openIngest } from './status/open-ingest.ts'
@@ -52,7 +52,11 @@ export async function startApi(env: Env, log: Logger, lifecycle: Lifecycle): Pro
     }),
     corsOrigins: env.CORS_ORIGINS,
   })
-  const server = await serveHttp(app, { port: env.PORT, host: env.HOST })
+  const server = await serveHttp(app, {
+    port: env.PORT,
+    host: env.HOST,
+    onBrokenRequest: createBrokenRequestCounter(registry),
+  })
   lifecycle.onRelease('http server', () => {
     health.stop()
     return server.close()

@@ -38,11 +38,15 @@ const REFUSALS: Readonly<Record<string, Refusal>> = {
   },
 }
 
-/** Answers what Node could not parse, or what came too slowly, and closes the connection. */
-export function answerBrokenRequest(error: NodeJS.ErrnoException, socket: Duplex): void {
+/**
+ * Answers what Node could not parse, or what came too slowly, and closes the connection.
+ *
+ * @returns the slug of the refusal, or `reset` when there is nobody left to answer.
+ */
+export function answerBrokenRequest(error: NodeJS.ErrnoException, socket: Duplex): string {
   if (!socket.writable || error.code === 'ECONNRESET') {
     socket.destroy()
-    return
+    return 'reset'
   }
   const { status, slug, title, detail } = REFUSALS[error.code ?? ''] ?? BAD_REQUEST
   const requestId = chooseRequestId(undefined)
@@ -58,4 +62,5 @@ export function answerBrokenRequest(error: NodeJS.ErrnoException, socket: Duplex
       body,
     ].join('\r\n'),
   )
+  return slug
 }

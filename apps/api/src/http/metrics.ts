@@ -36,11 +36,13 @@ export function createRequestMetrics(registry: Registry): ObserveRequest {
   }
 }
 
-export function createClientErrorCounter(registry: Registry): Counter<'reason'> {
-  return new Counter({
-    name: 'tidings_http_client_errors_total',
+/** Counts what never becomes a request: the access log and the durations do not see it. */
+export function createBrokenRequestCounter(registry: Registry): (reason: string) => void {
+  const refused = new Counter({
+    name: 'tidings_http_broken_requests_total',
     help: 'Requests that were refused before they could be routed.',
     labelNames: ['reason'],
     registers: [registry],
   })
+  return (reason) => refused.inc({ reason })
 }

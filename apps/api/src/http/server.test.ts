@@ -47,6 +47,8 @@ describe('the server', () => {
   it('answers 431 to headers over 16 KB', async () => {
     const bytes = lines('GET /health HTTP/1.1', 'Host: a', `X: ${'x'.repeat(17_000)}`)
     expect(await sendRaw(api.port, [bytes])).toMatchObject({ status: 431, closed: true })
+    const metrics = await (await fetch(`${api.apiUrl}/metrics`)).text()
+    expect(metrics).toMatch(/tidings_http_broken_requests_total\{.*reason="headers_too_large".*\} 1/)
   })
 
   it('answers 408 to headers that do not end within 10 s, and to a body within 15 s', async () => {

@@ -30,6 +30,8 @@ export interface HttpServer {
 export interface ServeOptions {
   port: number
   host: string
+  /** Told the reason of each request that was refused before it could be routed. */
+  onBrokenRequest?(reason: string): void
 }
 
 /**
@@ -37,7 +39,10 @@ export interface ServeOptions {
  *
  * @throws PortTakenError when something listens there already.
  */
-export async function serveHttp(app: Hono<ApiEnv>, { port, host }: ServeOptions): Promise<HttpServer> {
+export async function serveHttp(
+  app: Hono<ApiEnv>,
+  { port, host, onBrokenRequest }: ServeOptions,
+): Promise<HttpServer> {
   let draining = false
   const listener = getRequestListener(app.fetch, {
     overrideGlobalObjects: true,
@@ -57,7 +62,7 @@ export async function serveHttp(app: Hono<ApiEnv>, { port, host }: ServeOptions)
       void listener(incoming, outgoing)
     },
   )
-  server.on('clientError', answerBrokenRequest)
+  server.on('clientError', (error, socket) => onBrokenRequest?.(answerBrokenRequest(error, socket)))
   await listen(server, port, host)
   return {
     url: urlOf(server),

@@ -80,11 +80,13 @@ function writeCursor({ timestamp, id }: HistoryPosition): string {
   return Buffer.from(`${timestamp.getTime()} ${id}`).toString('base64url')
 }
 
-const CURSOR = /^(-?\d{1,15}) ([0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12})$/
+/** Up to the year 9999. */
+const LAST_TIME = Date.UTC(9999, 11, 31)
+const CURSOR = /^(\d{1,15}) ([0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12})$/
 
 function readCursor(cursor: string): HistoryPosition {
   const [, time, id] = CURSOR.exec(Buffer.from(cursor, 'base64url').toString()) ?? []
-  if (time === undefined || id === undefined) {
+  if (time === undefined || id === undefined || Number(time) > LAST_TIME) {
     throw new AppError('validation_failed', 'Use the next_cursor of a former answer.', {
       fields: [
         { pointer: '/cursor', code: 'invalid_cursor', message: 'Use the next_cursor of a former answer.' },

@@ -23,6 +23,8 @@ interface Event {
   timestamp: string
 }
 
+const forgedCursor = (time: number) => Buffer.from(`${time} ${randomUUID()}`).toString('base64url')
+
 describe('status routes', () => {
   const releaser = useReleaser()
   let api: TestApi
@@ -196,6 +198,8 @@ describe('status routes', () => {
     ['limit=101', 'validation_failed'],
     ['limit=x', 'validation_failed'],
     ['cursor=nonsense', 'validation_failed'],
+    [`cursor=${forgedCursor(-300_000_000_000_000)}`, 'validation_failed'],
+    [`cursor=${forgedCursor(300_000_000_000_000)}`, 'validation_failed'],
     ['type=sms', 'validation_failed'],
     ['from=yesterday', 'validation_failed'],
     ['status=lost', 'invalid_status'],
