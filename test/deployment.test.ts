@@ -73,6 +73,7 @@ test('the image installs what the lockfile says, runs as a user, and copies ever
     'packages/shared',
     'packages/db',
     'packages/queue',
+    'packages/telemetry',
   ])
     expect(dockerfile).toContain(`COPY ${room}/package.json ${room}/`)
 })

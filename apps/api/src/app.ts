@@ -1,4 +1,5 @@
 import type { Logger } from '@tidings/shared/log'
+import type { Tracing } from '@tidings/telemetry/tracing'
 import { Hono } from 'hono'
 import { cors } from 'hono/cors'
 import type { Registry } from 'prom-client'
@@ -13,6 +14,7 @@ import { createErrorHandler } from './http/error-response.ts'
 import { instrument } from './http/instrument.ts'
 import { createRequestMetrics } from './http/metrics.ts'
 import { metricsOperations, metricsRoutes } from './http/metrics-route.ts'
+import { traceRequests } from './http/trace-requests.ts'
 import { createUnmatchedHandler } from './http/unmatched.ts'
 import { statusOperations } from './status/operations.ts'
 import { type StatusReadDeps, statusReadRoutes } from './status/read-routes.ts'
@@ -30,6 +32,8 @@ export interface AppDeps
     ReportDeps,
     StatusReadDeps {
   log: Logger
+  /** Undefined while nothing is traced. */
+  tracing?: Tracing | undefined
   registry: Registry
   authorize: Authorize
   /** Exact origins that browsers may call from; none turns CORS off. */
@@ -44,6 +48,7 @@ export function createApp(deps: AppDeps): Hono<ApiEnv> {
   const app = new Hono<ApiEnv>({ strict: false })
   app.onError(createErrorHandler(deps.log))
   app.notFound(createUnmatchedHandler(app))
+  if (deps.tracing) app.use(traceRequests(deps.tracing))
   app.use(instrument(deps.log, createRequestMetrics(deps.registry)))
   if (deps.corsOrigins.length > 0) {
     app.use(cors({ origin: [...deps.corsOrigins], exposeHeaders: ['X-Request-Id', 'ETag', 'Retry-After'] }))

@@ -1,14 +1,21 @@
+import { throttledWarning } from '@tidings/queue/status-events'
 import { runMain } from '@tidings/shared/env'
 import { createLifecycle, exitOnSignal } from '@tidings/shared/lifecycle'
 import { createLogger } from '@tidings/shared/log'
+import { EXPORT_WARNING_INTERVAL_MS, openTracing } from '@tidings/telemetry/tracing'
 import { readEnv } from './env.ts'
 import { startApi } from './start-api.ts'
 
 await runMain(async () => {
   const env = readEnv(process.env)
-  const log = createLogger('api', env.LOG_LEVEL)
+  const tracing = await openTracing('tidings-api', env)
+  const log = createLogger('api', env.LOG_LEVEL, tracing?.logFields)
   const lifecycle = createLifecycle(log)
   exitOnSignal(lifecycle, log)
-  const server = await startApi(env, log, lifecycle)
+  if (tracing) {
+    tracing.onError(throttledWarning(log, 'trace export', EXPORT_WARNING_INTERVAL_MS))
+    lifecycle.onRelease('tracing', tracing.stop)
+  }
+  const server = await startApi(env, log, lifecycle, tracing)
   log.info({ url: server.url }, 'listening')
 })

@@ -2,6 +2,7 @@ import { openDatabase } from '@tidings/db/database'
 import { errorMessage } from '@tidings/shared/errors'
 import type { Lifecycle } from '@tidings/shared/lifecycle'
 import type { Logger } from '@tidings/shared/log'
+import type { Tracing } from '@tidings/telemetry/tracing'
 import { createApp } from './app.ts'
 import { openAccounts } from './auth/open-accounts.ts'
 import type { Env } from './env.ts'
@@ -20,7 +21,12 @@ const DATABASE_CONNECTIONS = 16
  *
  * @throws StartupError when it cannot listen.
  */
-export async function startApi(env: Env, log: Logger, lifecycle: Lifecycle): Promise<HttpServer> {
+export async function startApi(
+  env: Env,
+  log: Logger,
+  lifecycle: Lifecycle,
+  tracing?: Tracing,
+): Promise<HttpServer> {
   const db = openDatabase({
     url: env.DATABASE_URL,
     applicationName: 'tidings-api',
@@ -33,7 +39,7 @@ export async function startApi(env: Env, log: Logger, lifecycle: Lifecycle): Pro
   lifecycle.onRelease('service keys', serviceKeys.close)
 
   const registry = createRegistry()
-  const { ingest, publisher } = openIngest({ env, registry, lifecycle, log })
+  const { ingest, publisher } = openIngest({ env, registry, lifecycle, log, tracing })
   const health = createHealthProbes({
     pingDatabase: () => db.pool.query('SELECT 1'),
     queueState: () => (publisher.isConnected ? 'up' : 'down'),
@@ -42,6 +48,7 @@ export async function startApi(env: Env, log: Logger, lifecycle: Lifecycle): Pro
   const app = createApp({
     ...accounts,
     log,
+    tracing,
     registry,
     db,
     ingest,

@@ -7,6 +7,7 @@ import { throttledWarning } from '@tidings/queue/status-events'
 import { errorMessage } from '@tidings/shared/errors'
 import { createLifecycle, exitOnSignal } from '@tidings/shared/lifecycle'
 import { createLogger, type Logger } from '@tidings/shared/log'
+import { EXPORT_WARNING_INTERVAL_MS, openTracing } from '@tidings/telemetry/tracing'
 import type { Store } from './batch-writer.ts'
 import type { WorkerEnv } from './env.ts'
 import { serveWorkerHttp } from './http.ts'
@@ -23,9 +24,14 @@ export interface RunWorkerHooks {
 
 /** The whole worker process: connects, serves health, takes jobs, stops on a signal. */
 export async function runWorker(env: WorkerEnv, hooks: RunWorkerHooks = {}): Promise<void> {
-  const log = createLogger('tidings-worker', env.LOG_LEVEL)
+  const tracing = await openTracing('tidings-worker', env)
+  const log = createLogger('tidings-worker', env.LOG_LEVEL, tracing?.logFields)
   const lifecycle = createLifecycle(log)
   exitOnSignal(lifecycle, log)
+  if (tracing) {
+    tracing.onError(throttledWarning(log, 'trace export', EXPORT_WARNING_INTERVAL_MS))
+    lifecycle.onRelease('tracing', tracing.stop)
+  }
   const db = openDatabase({
     url: env.DATABASE_URL,
     applicationName: 'tidings-worker',
@@ -63,6 +69,7 @@ export async function runWorker(env: WorkerEnv, hooks: RunWorkerHooks = {}): Pro
     count,
     lifecycle,
     log,
+    tracing,
     onWedged: () => log.flush(() => process.exit(70)),
   })
   // Housekeeping that may as well happen at the next start.

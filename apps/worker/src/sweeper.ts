@@ -29,6 +29,8 @@ export interface SweeperOptions {
   /** Puts parked events on the queue; resolves to how many. */
   unpark(): Promise<number>
   onBuried(reason: string): void
+  /** Called after a sweep that buried something, with how many events. */
+  onSwept?(buried: number, startedAt: Date): void
   log: Logger
   intervalMs?: number
 }
@@ -43,11 +45,13 @@ export function createSweeper(options: SweeperOptions): Sweeper {
 
   async function sweep(): Promise<number> {
     let buried = 0
+    const startedAt = new Date()
     const failed = await Promise.all(queues.map((queue) => queue.getFailedCount()))
     if (failed.some((jobs) => jobs > 0)) {
       await options.exclusively(async () => {
         for (const queue of queues) buried += await sweepQueue(queue, options)
       })
+      if (buried > 0) options.onSwept?.(buried, startedAt)
     }
     while (!closed && (await options.unpark()) > 0);
     return buried

@@ -25,12 +25,14 @@ import type { DeadLetter } from '@tidings/shared/dead-letter'
 import type { Lifecycle } from '@tidings/shared/lifecycle'
 import type { Logger } from '@tidings/shared/log'
 import { LIMITS } from '@tidings/shared/status-event'
+import type { Tracing } from '@tidings/telemetry/tracing'
 import type { Redis } from 'ioredis'
 import { createBatchWriter, type Store } from './batch-writer.ts'
 import { withSweepLock } from './locks.ts'
 import { createOutageGate } from './outage-gate.ts'
 import { type EventCounters, processEnvelope } from './process-envelope.ts'
 import { createSweeper } from './sweeper.ts'
+import { followWrites, traceStore } from './trace-writes.ts'
 import { startWatchdog } from './watchdog.ts'
 
 export interface StatusWorkerOptions {
@@ -47,6 +49,7 @@ export interface StatusWorkerOptions {
   count: EventCounters
   lifecycle: Lifecycle
   log: Logger
+  tracing?: Tracing | undefined
   /** Called when the queue has work and this worker takes none: only a new process helps. */
   onWedged(): void
 }
@@ -62,19 +65,23 @@ export interface StatusWorker {
  * Starts taking jobs once the queue's store is reachable, and registers the release of everything it opens.
  */
 export async function startStatusWorker(options: StatusWorkerOptions): Promise<StatusWorker> {
-  const { db, backend, lifecycle, log } = options
+  const { db, backend, lifecycle, log, tracing } = options
   const onError = throttledWarning(log, 'queue')
   const redis = backend.kind === 'redis' ? await connectRedis(backend.url, onError) : undefined
   lifecycle.onRelease('redis', () => redis?.disconnect())
 
-  const open = <Data>(name: string) => openQueue<Data>(name, backend, redis, { onError })
-  const queues = shardNames(options.shards).map((name) => open<unknown>(name))
-  const deadLetters = open<DeadLetter>(DEAD_LETTER_QUEUE)
+  const traced = tracing && { telemetry: tracing.queueTelemetry }
+  const queues = shardNames(options.shards).map((name) =>
+    openQueue<unknown>(name, backend, redis, { onError, ...traced }),
+  )
+  const deadLetters = openQueue<DeadLetter>(DEAD_LETTER_QUEUE, backend, redis, { onError })
   lifecycle.onRelease('queues', async () => {
     await Promise.allSettled([...queues, deadLetters].map((queue) => queue.close()))
   })
 
-  const writer = createBatchWriter({ store: options.store, lanes: options.lanes })
+  const store = tracing ? traceStore(options.store, tracing) : options.store
+  const plainWriter = createBatchWriter({ store, lanes: options.lanes })
+  const writer = tracing ? followWrites(plainWriter, tracing) : plainWriter
   lifecycle.onRelease('writer', () => writer.drain())
 
   const workers: JobWorker<unknown>[] = []
@@ -95,6 +102,8 @@ export async function startStatusWorker(options: StatusWorkerOptions): Promise<S
     exclusively: (work) => withSweepLock(db.pool, work),
     unpark: () => unparkEvents(db.pool, LIMITS.envelopeEvents, enqueue),
     onBuried: (reason) => options.count.dead(reason),
+    onSwept: (buried, startedAt) =>
+      tracing?.recordSpan('sweep failed jobs', startedAt, { 'tidings.buried': buried }),
   })
   lifecycle.onRelease('sweeper', () => sweeper.close())
 
@@ -123,6 +132,7 @@ export async function startStatusWorker(options: StatusWorkerOptions): Promise<S
         removeOnComplete: { count: 0 },
         // After a connection error BullMQ would wait 15 s before it looks again.
         runRetryDelay: 1_000,
+        ...traced,
       },
     )
     worker.on('error', onError)

@@ -70,7 +70,7 @@ export function openRedis(url: string, mode: ConnectionMode, onError: (error: Er
   return redis
 }
 
-export interface OpenQueueOptions extends Pick<QueueOptions, 'defaultJobOptions' | 'streams'> {
+export interface OpenQueueOptions extends Pick<QueueOptions, 'defaultJobOptions' | 'streams' | 'telemetry'> {
   onError(error: Error): void
 }
 

@@ -1,6 +1,7 @@
 import { errorMessage } from '@tidings/shared/errors'
 import type { Logger } from '@tidings/shared/log'
 import { type Envelope, LIMITS, type StatusEvent } from '@tidings/shared/status-event'
+import type { Telemetry } from 'bullmq'
 import type { Redis } from 'ioredis'
 import { type JobQueue, openQueue, openRedis, type QueueBackend } from './backend.ts'
 import { ENVELOPE_JOB, ENVELOPE_JOB_OPTIONS, shardNames } from './policy.ts'
@@ -25,6 +26,8 @@ export interface PublisherOptions {
   backend: QueueBackend
   shards: number
   log: Logger
+  /** Gives each job the active trace. */
+  telemetry?: Telemetry | undefined
 }
 
 /** The store has not been reached yet, or is away. */
@@ -38,7 +41,8 @@ export class QueueUnavailableError extends Error {
 /** Pause before a Queue that could not start is built anew, in milliseconds. */
 const REBUILD_DELAY_MS = 250
 
-export function createPublisher({ backend, shards, log }: PublisherOptions): StatusPublisher {
+export function createPublisher(options: PublisherOptions): StatusPublisher {
+  const { backend, shards, log, telemetry } = options
   const onError = throttledWarning(log, 'queue connection')
   const redis = backend.kind === 'redis' ? openRedis(backend.url, 'fail-fast', onError) : undefined
   let queues: JobQueue<Envelope>[] | undefined
@@ -52,7 +56,11 @@ export function createPublisher({ backend, shards, log }: PublisherOptions): Sta
   async function build(): Promise<void> {
     if (queues || closing || (redis && redis.status !== 'ready')) return
     const built = shardNames(shards).map((name) =>
-      openQueue<Envelope>(name, backend, redis, { onError, defaultJobOptions: ENVELOPE_JOB_OPTIONS }),
+      openQueue<Envelope>(name, backend, redis, {
+        onError,
+        defaultJobOptions: ENVELOPE_JOB_OPTIONS,
+        ...(telemetry && { telemetry }),
+      }),
     )
     try {
       await Promise.all(built.map((queue) => queue.waitUntilReady()))

@@ -63,5 +63,8 @@ export const envFields = {
   QUEUE_SHARDS: z.coerce.number().int().min(1).max(64).default(1),
   LOG_LEVEL: z.enum(['fatal', 'error', 'warn', 'info', 'debug', 'trace', 'silent']).default('info'),
   STRICT_DURABILITY: z.stringbool().default(false),
-  OTEL_EXPORTER_OTLP_ENDPOINT: z.url().optional(),
+  /** Base URL of an OTLP/HTTP collector; absent, nothing is traced. */
+  OTEL_EXPORTER_OTLP_ENDPOINT: url(/^https?$/, 'http://localhost:4318').optional(),
+  /** Share of the traces begun here that are kept. */
+  OTEL_TRACES_SAMPLER_ARG: z.coerce.number().min(0).max(1).default(1),
 }

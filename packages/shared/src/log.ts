@@ -11,11 +11,18 @@ const SECRET_FIELDS = ['password', 'token', 'refresh_token', 'authorization', 'k
 /**
  * JSON lines on stdout with `service` in each. Writing is buffered up to 16 KB and flushed every 100 ms and
  * at exit: a line per request must not cost a system call per request.
+ *
+ * @param activeFields added to each line as it is written, such as the active trace's id.
  */
-export function createLogger(service: string, level: LogLevel): Logger {
+export function createLogger(
+  service: string,
+  level: LogLevel,
+  activeFields?: () => Record<string, string>,
+): Logger {
   return pino(
     {
       level,
+      ...(activeFields && { mixin: activeFields }),
       base: { service },
       timestamp: pino.stdTimeFunctions.isoTime,
       redact: {

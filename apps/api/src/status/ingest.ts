@@ -31,7 +31,7 @@ export interface Ingest {
 }
 
 export interface IngestOptions {
-  publisher: StatusPublisher
+  publisher: Pick<StatusPublisher, 'publish'>
   backpressure: Pick<Backpressure, 'pressure'>
   /** A small pool of its own with short timeouts, for the time without a queue. */
   directPool: pg.Pool

@@ -7,15 +7,18 @@ import { createPublisher, type StatusPublisher, throttledWarning } from '@tiding
 import { errorMessage } from '@tidings/shared/errors'
 import type { Lifecycle } from '@tidings/shared/lifecycle'
 import type { Logger } from '@tidings/shared/log'
+import type { Tracing } from '@tidings/telemetry/tracing'
 import { Counter, Gauge, type Registry } from 'prom-client'
 import { keepAccount } from './account-keeper.ts'
 import { createIngest, type Ingest } from './ingest.ts'
+import { followEvents, tracePublish } from './trace-ingest.ts'
 
 export interface OpenIngestOptions {
   env: QueueSettings & { QUEUE_SHARDS: number; QUEUE_MAX_DEPTH: number; STRICT_DURABILITY: boolean }
   registry: Registry
   lifecycle: Lifecycle
   log: Logger
+  tracing?: Tracing | undefined
 }
 
 /** Connections for the time without a queue: few, and each gives up soon. */
@@ -24,7 +27,7 @@ const DIRECT_TIMEOUT_MS = 500
 
 /** Opens the way in with all it needs, and registers the release of each part. */
 export function openIngest(options: OpenIngestOptions): { ingest: Ingest; publisher: StatusPublisher } {
-  const { env, registry, lifecycle, log } = options
+  const { env, registry, lifecycle, log, tracing } = options
   const direct = openDatabase({
     url: env.DATABASE_URL,
     applicationName: 'tidings-api-direct',
@@ -36,7 +39,12 @@ export function openIngest(options: OpenIngestOptions): { ingest: Ingest; publis
   })
   lifecycle.onRelease('direct database', () => direct.close())
 
-  const publisher = createPublisher({ backend: queueBackendOf(env), shards: env.QUEUE_SHARDS, log })
+  const publisher = createPublisher({
+    backend: queueBackendOf(env),
+    shards: env.QUEUE_SHARDS,
+    log,
+    telemetry: tracing?.queueTelemetry,
+  })
   lifecycle.onRelease('queue', () => publisher.close())
   checkDurabilityOnce(publisher, env.STRICT_DURABILITY, log)
 
@@ -59,7 +67,7 @@ export function openIngest(options: OpenIngestOptions): { ingest: Ingest; publis
     },
   })
   const ingest = createIngest({
-    publisher,
+    publisher: tracing ? tracePublish(publisher, tracing) : publisher,
     backpressure,
     directPool: direct.pool,
     account,
@@ -69,7 +77,7 @@ export function openIngest(options: OpenIngestOptions): { ingest: Ingest; publis
   const keeper = keepAccount(direct.pool, account, () => ingest.accepted, log)
   lifecycle.onRelease('account', () => keeper.close())
   lifecycle.onRelease('ingest', () => ingest.drain())
-  return { ingest, publisher }
+  return { ingest: tracing ? followEvents(ingest, tracing) : ingest, publisher }
 }
 
 /** Reads Redis's settings when it is first reached; a strict start ends here if they do not do. */

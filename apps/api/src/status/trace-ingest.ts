@@ -1,0 +1,41 @@
+import type { StatusPublisher } from '@tidings/queue/status-events'
+import type { Tracing } from '@tidings/telemetry/tracing'
+import type { Ingest } from './ingest.ts'
+
+/** The same way in, with each event remembered as its request's. */
+export function followEvents(ingest: Ingest, tracing: Tracing): Ingest {
+  return {
+    accept(event) {
+      tracing.follow(event)
+      return ingest.accept(event)
+    },
+    acceptAll(events) {
+      for (const event of events) tracing.follow(event)
+      return ingest.acceptAll(events)
+    },
+    findConflict: (event) => ingest.findConflict(event),
+    get accepted() {
+      return ingest.accepted
+    },
+    drain: () => ingest.drain(),
+  }
+}
+
+/** Publishes in a span of its own: an envelope holds the events of many requests. */
+export function tracePublish(
+  publisher: Pick<StatusPublisher, 'publish'>,
+  tracing: Tracing,
+): Pick<StatusPublisher, 'publish'> {
+  return {
+    publish: (events) =>
+      tracing.traceBatch(
+        {
+          name: 'publish envelope',
+          kind: 'internal',
+          attributes: { 'messaging.batch.message_count': events.length },
+        },
+        events,
+        () => publisher.publish(events),
+      ),
+  }
+}
