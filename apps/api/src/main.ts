@@ -2,7 +2,7 @@ import { throttledWarning } from '@tidings/queue/status-events'
 import { runMain } from '@tidings/shared/env'
 import { createLifecycle, exitOnSignal } from '@tidings/shared/lifecycle'
 import { createLogger } from '@tidings/shared/log'
-import { EXPORT_WARNING_INTERVAL_MS, openTracing } from '@tidings/telemetry/tracing'
+import { EXPORT_WARNING_INTERVAL_MS, openTracing } from '@tidings/telemetry/open-tracing'
 import { readEnv } from './env.ts'
 import { startApi } from './start-api.ts'
 

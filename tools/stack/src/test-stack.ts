@@ -17,8 +17,14 @@ export interface TestStack extends Stack {
 /**
  * The whole system as npm start brings it up, API and worker in processes of their own, on a database and a
  * queue of its own within the servers that all tests share.
+ *
+ * @param variables environment of both apps beside what the stack itself gives them.
  */
-export async function startTestStack(releaser: Releaser, kind?: BackendKind): Promise<TestStack> {
+export async function startTestStack(
+  releaser: Releaser,
+  kind?: BackendKind,
+  variables: Readonly<Record<string, string>> = {},
+): Promise<TestStack> {
   const queue = kind ?? (inject('servers').redisUrl === undefined ? 'postgres' : 'redis')
   const { url } = await createTestDatabase(releaser)
   const backend = await createTestBackend(queue, releaser, { url })
@@ -36,7 +42,7 @@ export async function startTestStack(releaser: Releaser, kind?: BackendKind): Pr
   })
   const stack = await startStack({
     env,
-    baseEnv: { ...process.env, NODE_ENV: undefined, PASSWORD_ITERATIONS: '1000' },
+    baseEnv: { ...process.env, NODE_ENV: undefined, PASSWORD_ITERATIONS: '1000', ...variables },
     signal: stopping.signal,
     onStep: () => {},
     onNotice: (text) => void notices.push(text),

@@ -1,0 +1,17 @@
+import type { Tracing } from './tracing.ts'
+
+/** A collector that is away is worth a line a minute. */
+export const EXPORT_WARNING_INTERVAL_MS = 60_000
+
+export interface TracingSettings {
+  OTEL_EXPORTER_OTLP_ENDPOINT?: string | undefined
+  OTEL_TRACES_SAMPLER_ARG: number
+}
+
+/** Loads and starts tracing where a collector is configured; undefined, and nothing loaded, where none is. */
+export async function openTracing(service: string, settings: TracingSettings): Promise<Tracing | undefined> {
+  const endpoint = settings.OTEL_EXPORTER_OTLP_ENDPOINT
+  if (endpoint === undefined) return undefined
+  const { startTracing } = await import('./start-tracing.ts')
+  return startTracing({ service, endpoint, sampledShare: settings.OTEL_TRACES_SAMPLER_ARG })
+}
