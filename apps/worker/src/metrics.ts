@@ -1,5 +1,6 @@
-import { Counter, collectDefaultMetrics, Registry } from 'prom-client'
+import { Counter, collectDefaultMetrics, Gauge, Registry } from 'prom-client'
 import type { EventCounters } from './process-envelope.ts'
+import type { StatusWorker } from './worker.ts'
 
 /** What this process did with events since it started. */
 export function createWorkerMetrics(): { registry: Registry; count: EventCounters } {
@@ -26,4 +27,25 @@ export function createWorkerMetrics(): { registry: Registry; count: EventCounter
       dead: (reason) => dead.inc({ reason }),
     },
   }
+}
+
+/** What a scrape finds out about the running worker's queues. */
+export function watchStatusWorker(registry: Registry, worker: StatusWorker): void {
+  new Gauge({
+    name: 'tidings_worker_taking_jobs',
+    help: '1 while jobs are taken, 0 while PostgreSQL is away.',
+    registers: [registry],
+    collect() {
+      this.set(worker.isTakingJobs ? 1 : 0)
+    },
+  })
+  new Gauge({
+    name: 'tidings_dead_letters',
+    help: 'Dead letters that wait for an operator.',
+    registers: [registry],
+    async collect() {
+      const counts = await worker.deadLetters.getJobCounts('prioritized', 'waiting')
+      this.set(Object.values(counts).reduce((sum, entries) => sum + entries, 0))
+    },
+  })
 }

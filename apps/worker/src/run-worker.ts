@@ -11,7 +11,7 @@ import { EXPORT_WARNING_INTERVAL_MS, openTracing } from '@tidings/telemetry/open
 import type { Store } from './batch-writer.ts'
 import type { WorkerEnv } from './env.ts'
 import { serveWorkerHttp } from './http.ts'
-import { createWorkerMetrics } from './metrics.ts'
+import { createWorkerMetrics, watchStatusWorker } from './metrics.ts'
 import { startStatusWorker } from './worker.ts'
 
 /** Statements on their way at once; each has a connection and an account of its own. */
@@ -72,6 +72,7 @@ export async function runWorker(env: WorkerEnv, hooks: RunWorkerHooks = {}): Pro
     tracing,
     onWedged: () => log.flush(() => process.exit(70)),
   })
+  watchStatusWorker(registry, worker)
   // Housekeeping that may as well happen at the next start.
   mergeOldAccounts(db.pool).catch((error: unknown) =>
     log.debug({ error: errorMessage(error) }, 'accounts not merged'),

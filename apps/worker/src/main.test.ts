@@ -1,0 +1,64 @@
+import { prepareQueueBackend } from '@tidings/queue/backend'
+import { findFreePort } from '@tidings/stack/free-port'
+import { spawnApp } from '@tidings/stack/processes'
+import { createTestBackend, createTestDatabase, useReleaser } from '@tidings/stack/test-context'
+import { describe, expect, it } from 'vitest'
+
+const MAIN = 'apps/worker/src/main.ts'
+const baseEnv = { PATH: process.env.PATH }
+
+describe('the worker process', () => {
+  const releaser = useReleaser()
+
+  async function start() {
+    const database = await createTestDatabase(releaser)
+    await prepareQueueBackend(await createTestBackend('postgres', releaser, database))
+    const port = await findFreePort()
+    const worker = await spawnApp({
+      name: 'worker',
+      main: MAIN,
+      baseEnv,
+      env: { DATABASE_URL: database.url, WORKER_PORT: String(port) },
+      readyUrl: `http://127.0.0.1:${port}/health/ready`,
+    })
+    releaser.add(worker, () => worker.stop())
+    await worker.waitUntilReady()
+    return { worker, port }
+  }
+
+  it('lists every problem of its configuration at once, without values, and exits with 1', async () => {
+    const worker = await spawnApp({
+      name: 'worker',
+      main: MAIN,
+      baseEnv,
+      env: { DATABASE_URL: 'secret-nonsense', WORKER_PORT: '99999', LOG_LEVEL: 'loud', QUEUE_SHARDS: '0' },
+    })
+    expect(await worker.exited).toMatchObject({ code: 1 })
+    for (const name of ['DATABASE_URL', 'WORKER_PORT', 'LOG_LEVEL', 'QUEUE_SHARDS']) {
+      expect(worker.output()).toContain(name)
+    }
+    expect(worker.output()).not.toContain('secret-nonsense')
+  })
+
+  it('serves health and metrics, and says in one line that its port is taken', async () => {
+    const { port } = await start()
+    const metrics = await (await fetch(`http://127.0.0.1:${port}/metrics`)).text()
+    expect(metrics).toMatch(/^tidings_worker_taking_jobs 1$/m)
+    expect(metrics).toMatch(/^tidings_dead_letters 0$/m)
+    const second = await spawnApp({
+      name: 'second worker',
+      main: MAIN,
+      baseEnv,
+      env: { DATABASE_URL: 'postgres://nobody@127.0.0.1:1/none', WORKER_PORT: String(port) },
+    })
+    expect(await second.exited).toMatchObject({ code: 1 })
+    expect(second.output().trim().split('\n')).toEqual([
+      expect.stringContaining(`Port ${port} on 127.0.0.1 is already in use`),
+    ])
+  })
+
+  it('stops on SIGTERM with exit code 0', async () => {
+    const { worker } = await start()
+    expect(await worker.stop()).toEqual({ code: 0, signal: null })
+  })
+})
