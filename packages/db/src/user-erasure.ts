@@ -16,14 +16,30 @@ export async function eraseUser(db: Database, userId: string): Promise<boolean> 
   }
   const erased = await db.orm.transaction(async (tx) => {
     // The row lock keeps new events of the user out until the row is gone.
-    await tx.select({ id: users.id }).from(users).where(eq(users.id, userId)).for('update')
+    const [user] = await tx.select().from(users).where(eq(users.id, userId)).for('update')
     await scrubEvents({ orm: tx }, userId)
+    if (user !== undefined) await scrubParkedEvents({ orm: tx }, user)
     return tx.delete(users).where(eq(users.id, userId)).returning({ id: users.id })
   })
   return erased.length > 0
 }
 
-async function scrubEvents(db: { orm: Pick<Database['orm'], 'execute'> }, userId: string): Promise<number> {
+interface Executor {
+  orm: Pick<Database['orm'], 'execute'>
+}
+
+/** Events that wait for the queue to come back, reported for the user or naming the address. Normally none. */
+async function scrubParkedEvents(
+  { orm }: Executor,
+  { id, email }: { id: string; email: string },
+): Promise<void> {
+  await orm.execute(sql`
+    UPDATE parked_events SET event = (event - 'user_id' - 'metadata')
+      || CASE WHEN event ? 'error' THEN '{"error": "[erased]"}'::jsonb ELSE '{}'::jsonb END
+    WHERE event ->> 'user_id' = ${id} OR strpos(lower(event::text), lower(${email})) > 0`)
+}
+
+async function scrubEvents(db: Executor, userId: string): Promise<number> {
   const result = await db.orm.execute(sql`
     UPDATE notification_status SET user_id = NULL, error = CASE WHEN error IS NULL THEN NULL ELSE '[erased]' END,
       metadata = NULL

@@ -14,6 +14,7 @@ const releaser = useReleaser()
 let api: TestApi
 beforeAll(async () => {
   const variables: Record<string, string> = {
+    RATE_LIMIT_ENABLED: 'true',
     TRUSTED_PROXY_HOPS: '1',
     RATE_LIMIT_REGISTER_PER_IP: '20',
     RATE_LIMIT_LOGIN_PER_IP: '100',
