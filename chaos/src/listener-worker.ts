@@ -77,5 +77,4 @@ await runMain(async () => {
     isReady: () => true,
   })
   log.info('taking jobs')
-  process.send?.('started')
 })

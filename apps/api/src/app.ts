@@ -3,6 +3,7 @@ import type { Tracing } from '@tidings/telemetry/tracing'
 import { Hono } from 'hono'
 import { cors } from 'hono/cors'
 import type { Registry } from 'prom-client'
+import { type AdminRouteDeps, adminRoutes } from './admin/routes.ts'
 import { sessionOperations } from './auth/operations.ts'
 import { type SessionRouteDeps, sessionRoutes } from './auth/session-routes.ts'
 import type { Operation } from './docs/operation.ts'
@@ -38,6 +39,8 @@ export interface AppDeps
   authorize: Authorize
   /** Exact origins that browsers may call from; none turns CORS off. */
   corsOrigins: readonly string[]
+  /** Bull Board at /admin/queues; absent while ADMIN_UI_ENABLED is off. */
+  admin?: AdminRouteDeps | undefined
 }
 
 /**
@@ -62,6 +65,7 @@ export function createApp(deps: AppDeps): Hono<ApiEnv> {
   app.route('/', statusReadRoutes(deps))
   app.route('/', metricsRoutes(deps))
   app.route('/', docsRoutes(operations))
+  if (deps.admin) app.route('/', adminRoutes(deps.admin))
   return app
 }
 

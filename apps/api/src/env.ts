@@ -33,6 +33,8 @@ const schema = z.object({
   PASSWORD_ITERATIONS: z.coerce.number().int().min(1).max(10_000_000).default(600_000),
   CORS_ORIGINS: origins.default([]),
   TRUSTED_PROXY_HOPS: z.coerce.number().int().min(0).max(16).default(0),
+  /** Bull Board at /admin/queues, behind an operator key. */
+  ADMIN_UI_ENABLED: z.stringbool().default(false),
   RATE_LIMIT_ENABLED: z.stringbool().default(true),
   /** Failed and successful logins a minute from one address, and for one account from one address. */
   RATE_LIMIT_LOGIN_PER_IP: limit.default(30),

@@ -1,8 +1,10 @@
 import { openDatabase } from '@tidings/db/database'
+import { queueBackendOf } from '@tidings/queue/backend'
 import { errorMessage } from '@tidings/shared/errors'
 import type { Lifecycle } from '@tidings/shared/lifecycle'
 import type { Logger } from '@tidings/shared/log'
 import type { Tracing } from '@tidings/telemetry/tracing'
+import { createBoardQueues } from './admin/board-queues.ts'
 import { createApp } from './app.ts'
 import { openAccounts } from './auth/open-accounts.ts'
 import type { Env } from './env.ts'
@@ -44,6 +46,14 @@ export async function startApi(
     pingDatabase: () => db.pool.query('SELECT 1'),
     queueState: () => (publisher.isConnected ? 'up' : 'down'),
   })
+  const admin = env.ADMIN_UI_ENABLED
+    ? {
+        db,
+        authenticateService: serviceKeys.authenticate,
+        boardQueues: createBoardQueues(queueBackendOf(env), env.QUEUE_SHARDS, log),
+      }
+    : undefined
+  lifecycle.onRelease('admin queues', () => admin?.boardQueues.close())
   const accounts = await openAccounts({ env, db, registry, lifecycle, log })
   const app = createApp({
     ...accounts,
@@ -58,6 +68,7 @@ export async function startApi(
       authenticateUser: accounts.authenticateUser,
     }),
     corsOrigins: env.CORS_ORIGINS,
+    admin,
   })
   const server = await serveHttp(app, {
     port: env.PORT,

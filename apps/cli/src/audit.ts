@@ -1,11 +1,13 @@
 import { randomUUID } from 'node:crypto'
-import { AUDIT_INTENT, AUDIT_STARTED, type AuditRecord, insertAudit } from '@tidings/db/operator-audit'
+import { AUDIT_INTENT, AUDIT_STARTED } from '@tidings/db/audit-actions'
+import type { AuditRecord } from '@tidings/db/operator-audit'
 import type { CliContext } from './context.ts'
 import { describeFailure } from './exit-codes.ts'
 
 /** Writes who did what: for a change that is over in one step. */
 export async function recordAudit(context: CliContext, record: Omit<AuditRecord, 'actor'>): Promise<void> {
-  await insertAudit(context.database(), { ...record, actor: context.actor() })
+  const { insertAudit } = await import('@tidings/db/operator-audit')
+  await insertAudit(await context.database(), { ...record, actor: context.actor() })
 }
 
 /** What a change that takes a while has come to; kept up to date by the command. */

@@ -1,5 +1,5 @@
 import { userInfo } from 'node:os'
-import { type Database, openDatabase } from '@tidings/db/database'
+import type { Database } from '@tidings/db/database'
 import { queueBackendOf } from '@tidings/queue/backend'
 import type { DeadLetterStore } from '@tidings/queue/dead-letter-store'
 import { openDeadLetters } from '@tidings/queue/open-dead-letters'
@@ -21,7 +21,7 @@ export interface CliContext {
   env(): CliEnv
   /** Where the signing keys are. */
   keyEnv(): KeyEnv
-  database(): Database
+  database(): Promise<Database>
   deadLetters(): Promise<DeadLetterStore>
   /** Name for the audit table. */
   actor(): string
@@ -43,11 +43,25 @@ export function createContext(
   const globals: GlobalOptions = { output: undefined, readOnly: false, showSensitive: false }
   const releases: (() => Promise<void>)[] = []
   let env: CliEnv | undefined
-  let database: Database | undefined
+  let database: Promise<Database> | undefined
   let deadLetters: Promise<DeadLetterStore> | undefined
   const readEnv = () => {
     env ??= readCliEnv(source)
     return env
+  }
+
+  async function open(): Promise<Database> {
+    const url = readEnv().DATABASE_URL
+    // Loaded when needed: the query builder takes longer to load than most commands take.
+    const { openDatabase } = await import('@tidings/db/database')
+    const opened = openDatabase({
+      url,
+      applicationName: 'tidings-cli',
+      maxConnections: 4,
+      onError: () => undefined,
+    })
+    releases.push(opened.close)
+    return opened
   }
 
   return {
@@ -56,14 +70,7 @@ export function createContext(
     env: readEnv,
     keyEnv: () => readKeyEnv(source),
     database() {
-      if (database) return database
-      database = openDatabase({
-        url: readEnv().DATABASE_URL,
-        applicationName: 'tidings-cli',
-        maxConnections: 4,
-        onError: () => undefined,
-      })
-      releases.push(database.close)
+      database ??= open()
       return database
     },
     deadLetters() {

@@ -1,4 +1,5 @@
 import { Command, Option } from 'commander'
+import { registerCompletion } from './commands/completion.ts'
 import { registerDlq } from './commands/dlq.ts'
 import { registerDoctor } from './commands/doctor.ts'
 import { registerKeys } from './commands/keys.ts'
@@ -55,5 +56,6 @@ Exit codes: 0 done, 1 failure, 2 declined, 3 not found, 5 done in part, 6 a stor
   registerServiceKeys(program, context)
   registerDoctor(program, context)
   registerKeys(program, context)
+  registerCompletion(program, context)
   return program
 }

@@ -1,5 +1,6 @@
 import { sql } from 'drizzle-orm'
 import { v7 as uuidv7 } from 'uuid'
+import { AUDIT_DELETE, AUDIT_IMPORT, AUDIT_INTENT, AUDIT_STARTED } from './audit-actions.ts'
 import type { Database } from './database.ts'
 import { operatorAudit } from './schema/operator-audit.ts'
 
@@ -25,13 +26,6 @@ export interface DeadLetterChanges {
   /** Announced by commands that were killed before they could say what they did: entry ids. */
   unfinished: { action: string; ids: string[] }[]
 }
-
-/** Result of a row that announces which entries a running command is about to change. */
-export const AUDIT_INTENT = 'batch'
-/** Result of the first row of a command that takes a while. */
-export const AUDIT_STARTED = 'started'
-export const AUDIT_DELETE = 'dlq.delete'
-export const AUDIT_IMPORT = 'dlq.import'
 
 /** Adds up what the audit table says of deleted and imported dead letters. */
 export async function readDeadLetterChanges(db: Database): Promise<DeadLetterChanges> {

@@ -1,6 +1,7 @@
+import { AUDIT_DELETE } from '@tidings/db/audit-actions'
 import type { Database } from '@tidings/db/database'
 import { readIngestTotals } from '@tidings/db/ingest-accounts'
-import { AUDIT_DELETE, readDeadLetterChanges } from '@tidings/db/operator-audit'
+import { readDeadLetterChanges } from '@tidings/db/operator-audit'
 import { countParkedEvents } from '@tidings/db/parked-events'
 import { findStoredContent } from '@tidings/db/status-events'
 import { SCAN_PAGE } from './dead-letter-entry.ts'

@@ -6,6 +6,7 @@ import {
   RedisQueueBackend,
 } from 'bullmq'
 import type { Redis } from 'ioredis'
+import { z } from 'zod'
 import { type JobQueue, openQueue, openRedis, type QueueBackend } from './backend.ts'
 import { countQueuedEvents, readDepth } from './dead-letter-depth.ts'
 import {
@@ -38,6 +39,11 @@ const CONNECT_TIMEOUT_MS = 3_000
 /** Somebody else changed an entry while it was being changed: read again. One of the two always gets through. */
 const MAX_CHANGE_TRIES = 100
 
+// One answer for a page instead of one for each entry: a walk through 200,000 is several times faster.
+const READ_DATA = `local data = {}
+for i, key in ipairs(KEYS) do data[i] = redis.call('HGET', key, 'data') end
+return data`
+
 /** Queues what is to happen to the found entries, and says to which of them something will. */
 type BuildChange = (multi: IRedisTransaction, found: DeadLetterEntry[]) => Promise<DeadLetterEntry[]>
 
@@ -56,18 +62,17 @@ export async function openRedisDeadLetters({
   const dead = open<object>(DEAD_LETTER_QUEUE)
   const mains = shardNames(shards).map((name) => open<object>(name))
   await Promise.all([dead, ...mains].map((queue) => queue.waitUntilReady()))
-  const client: IRedisClient = createIORedisClient(redis)
   const order = dead.toKey('prioritized')
   let nextShard = Math.floor(Math.random() * mains.length)
   let lastChange: Promise<unknown> = Promise.resolve()
 
   async function readAll(ids: readonly string[]): Promise<(DeadLetterEntry | undefined)[]> {
     if (ids.length === 0) return []
-    const pipeline = redis.pipeline()
-    for (const id of ids) pipeline.hget(dead.toKey(id), 'data')
-    return valuesOf(await pipeline.exec()).map((data, index) => {
-      const id = ids[index]
-      return typeof data === 'string' && id !== undefined ? toEntry(id, JSON.parse(data)) : undefined
+    const keys = ids.map((id) => dead.toKey(id))
+    const found: unknown = await redis.eval(READ_DATA, keys.length, ...keys)
+    return ids.map((id, index) => {
+      const data: unknown = Array.isArray(found) ? found[index] : undefined
+      return typeof data === 'string' ? toEntry(id, JSON.parse(data)) : undefined
     })
   }
 
@@ -112,7 +117,7 @@ export async function openRedisDeadLetters({
     for (let tries = 0; tries < MAX_CHANGE_TRIES; tries++) {
       await redis.watch(ids.map((id) => dead.toKey(id)))
       const found = (await readAll(ids)).filter((entry) => entry !== undefined)
-      const multi = client.multi()
+      const multi = beginTransaction(redis)
       const changing = await build(multi, found)
       if (changing.length === 0) {
         await redis.unwatch()
@@ -202,6 +207,30 @@ export async function openRedisDeadLetters({
     },
   }
 }
+
+/**
+ * A transaction that sends each script whole the first time. BullMQ sends its digest only, and a server that
+ * does not know it, after a restart for one, would refuse that command of the transaction and run the others.
+ */
+function beginTransaction(redis: Redis): IRedisTransaction {
+  const client: IRedisClient = createIORedisClient(redis)
+  const multi = client.multi()
+  const runByDigest = multi.runCommand.bind(multi)
+  const sent = new Set<string>()
+  multi.runCommand = (name, args) => {
+    if (sent.has(name)) return runByDigest(name, args)
+    sent.add(name)
+    const { lua, numberOfKeys } = scriptSchema.parse(Reflect.get(redis.scriptsSet, name))
+    const whole: unknown = Reflect.get(multi, 'eval')
+    if (typeof whole !== 'function') throw new Error('This connection cannot send scripts.')
+    whole.call(multi, lua, numberOfKeys, ...args)
+    return multi
+  }
+  return multi
+}
+
+/** What the connection keeps of a script that BullMQ has defined. */
+const scriptSchema = z.object({ lua: z.string(), numberOfKeys: z.int() })
 
 /** @throws when a command of the pipeline or transaction failed. */
 function valuesOf(results: [Error | null, unknown][] | null): unknown[] {

@@ -1,4 +1,4 @@
-import { AUDIT_DELETE } from '@tidings/db/operator-audit'
+import { AUDIT_DELETE } from '@tidings/db/audit-actions'
 import { type DeleteResult, deleteDeadLetters } from '@tidings/queue/dead-letter-delete'
 import type { Selection } from '@tidings/queue/dead-letter-selection'
 import { toLine } from '@tidings/queue/dead-letter-transfer'

@@ -1,7 +1,7 @@
 import { createReadStream } from 'node:fs'
 import { access } from 'node:fs/promises'
 import { createInterface } from 'node:readline'
-import { AUDIT_IMPORT } from '@tidings/db/operator-audit'
+import { AUDIT_IMPORT } from '@tidings/db/audit-actions'
 import { findStoredContent } from '@tidings/db/status-events'
 import { type ImportResult, importDeadLetters } from '@tidings/queue/dead-letter-transfer'
 import type { Command } from 'commander'
@@ -57,7 +57,7 @@ async function readFile(
   path: string,
   audit: RunningAudit | undefined,
 ): Promise<ImportResult> {
-  const { pool } = context.database()
+  const { pool } = await context.database()
   return importDeadLetters(await context.deadLetters(), {
     lines: readLines(path === '-' ? context.terminal.stdin : createReadStream(path)),
     dryRun: audit === undefined,

@@ -134,7 +134,7 @@ async function moveEntries(
   const { canary, rate, max, wait } = options
   const signal = context.interruption()
   const bar = startProgress(terminal, 'Redriving', Math.min(expected, max ?? expected))
-  const { pool } = context.database()
+  const { pool } = await context.database()
   const tracker =
     wait || canary !== undefined
       ? createOutcomeTracker({

@@ -1,10 +1,10 @@
 import { styleText } from 'node:util'
 import { type DeadLetterEntry, entryId } from '@tidings/queue/dead-letter-entry'
+import { maskValue } from '@tidings/shared/mask'
 import type { Command } from 'commander'
 import { formatAge } from '../age.ts'
 import type { CliContext } from '../context.ts'
 import { CliError, EXIT } from '../exit-codes.ts'
-import { maskValue } from '../mask.ts'
 import { printable, writeItem } from '../output.ts'
 
 export function registerShow(dlq: Command, context: CliContext): void {

@@ -1,7 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import { type DeadLetterStats, readDeadLetterStats } from '@tidings/queue/dead-letter-stats'
 import type { Command } from 'commander'
-import { createLogUpdate } from 'log-update'
 import { formatDuration } from '../age.ts'
 import type { CliContext } from '../context.ts'
 import { CliError, EXIT } from '../exit-codes.ts'
@@ -61,6 +60,7 @@ async function watchStats(context: CliContext, options: StatsOptions): Promise<v
   const store = await context.deadLetters()
   const signal = context.interruption()
   const isLive = terminal.width !== undefined && context.globals.output === undefined
+  const { createLogUpdate } = await import('log-update')
   const screen = createLogUpdate(terminal.stdout)
   const depths: number[] = []
   while (!signal.aborted) {

@@ -1,7 +1,6 @@
 import type { Command } from 'commander'
 import type { CliContext } from '../context.ts'
 import type { CheckResult } from '../doctor/check-result.ts'
-import { runChecks } from '../doctor/checks.ts'
 import { CliError, EXIT } from '../exit-codes.ts'
 import { writeList } from '../output.ts'
 
@@ -24,6 +23,7 @@ Exits with 1 when a check fails, with 6 when a store does not answer. A warning 
 }
 
 async function runDoctor(context: CliContext): Promise<void> {
+  const { runChecks } = await import('../doctor/checks.ts')
   const results = await runChecks(context)
   await writeList<CheckResult>(context, results, {
     columns: [

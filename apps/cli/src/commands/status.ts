@@ -1,13 +1,5 @@
-import { listNotificationEvents, type StoredEvent } from '@tidings/db/notifications'
-import { type DeadLetterEntry, SCAN_PAGE } from '@tidings/queue/dead-letter-entry'
-import { createMatcher } from '@tidings/queue/dead-letter-filter'
-import { scanDeadLetters } from '@tidings/queue/dead-letter-store'
-import { foldNotification, type NotificationState } from '@tidings/shared/notification-status'
 import type { Command } from 'commander'
 import type { CliContext } from '../context.ts'
-import { CliError, EXIT } from '../exit-codes.ts'
-import { maskText, maskValue } from '../mask.ts'
-import { printable, toTable, writeItem } from '../output.ts'
 
 export function registerStatus(program: Command, context: CliContext): void {
   program
@@ -15,78 +7,9 @@ export function registerStatus(program: Command, context: CliContext): void {
     .description('Show what became of a notification.')
     .argument('<notification_id>')
     .option('--explain', 'say which rule and event decided, and look for dead letters of this notification')
-    .action((id: string, options: { explain?: true }) => runStatus(context, id, options.explain === true))
+    .action(async (id: string, options: { explain?: true }) => {
+      const { runStatus } = await import('./status-run.ts')
+      await runStatus(context, id, options.explain === true)
+    })
     .addHelpText('after', '\nExamples:\n  tidings status notif-123\n  tidings status notif-123 --explain')
 }
-
-async function runStatus(context: CliContext, id: string, explain: boolean): Promise<void> {
-  const timeline = await listNotificationEvents(context.database(), id)
-  const dead = explain ? await findDeadLetters(context, id) : []
-  const [first] = timeline
-  if (first === undefined) {
-    const hint = dead.length > 0 ? ` It has dead letters: ${dead.map((entry) => entry.id).join(', ')}.` : ''
-    throw new CliError(EXIT.notFound, `No event of notification ${printable(id)} is stored.${hint}`)
-  }
-  const state = foldNotification(timeline)
-  const notification = {
-    notification_id: first.notification_id,
-    notification_type: first.notification_type,
-    user_id: timeline.find((event) => event.user_id !== null)?.user_id ?? null,
-    ...state,
-    timeline,
-    ...(explain && {
-      dead_letters: dead.map((entry) => ({ id: entry.id, reason: entry.reason, error: entry.error })),
-    }),
-  }
-  const text = describe(context, notification.notification_type, id, state, timeline, explain, dead)
-  await writeItem(context, context.globals.showSensitive ? notification : maskValue(notification), text)
-}
-
-async function findDeadLetters(context: CliContext, notificationId: string): Promise<DeadLetterEntry[]> {
-  const matches = createMatcher({ notificationId })
-  const found: DeadLetterEntry[] = []
-  for await (const page of scanDeadLetters(await context.deadLetters(), { pageSize: SCAN_PAGE }))
-    found.push(...page.map(({ entry }) => entry).filter(matches))
-  return found
-}
-
-function describe(
-  context: CliContext,
-  type: string,
-  id: string,
-  state: NotificationState,
-  timeline: readonly StoredEvent[],
-  explain: boolean,
-  dead: readonly DeadLetterEntry[],
-): string {
-  const { terminal, globals } = context
-  const mask = globals.showSensitive ? (text: string) => text : maskText
-  const lines = [`${type} ${printable(id)}: ${state.status ?? 'no delivery status yet'}`]
-  if (explain) lines.push(`Why: ${state.explain}`)
-  for (const name of ['opened_at', 'clicked_at', 'unsubscribed_at'] as const)
-    if (state[name] !== null) lines.push(`${name.replace('_at', '').padEnd(13)} ${state[name]}`)
-  const table = toTable(
-    timeline,
-    [
-      { title: 'TIME', cell: (event: StoredEvent) => event.timestamp, style: 'dim' },
-      { title: 'STATUS', cell: (event) => event.status, style: 'yellow' },
-      { title: 'TRY', cell: (event) => String(event.attempt ?? '-'), align: 'right' },
-      { title: 'SOURCE', cell: (event) => event.source },
-      { title: 'PROVIDER', cell: (event) => event.provider ?? '-' },
-      { title: 'ERROR', cell: (event) => mask(errorText(event)), style: 'red' },
-    ],
-    terminal.width ?? 200,
-    terminal.colors.stdout,
-  )
-  lines.push('', table.trimEnd())
-  for (const entry of dead)
-    lines.push('', `Dead letter: ${entry.id}  ${entry.reason}  ${mask(printable(entry.error.message))}`)
-  return lines.join('\n')
-}
-
-const errorText = ({ error }: StoredEvent) =>
-  error === null
-    ? ''
-    : typeof error === 'string'
-      ? error
-      : [error.code, error.message].filter(Boolean).join(': ')

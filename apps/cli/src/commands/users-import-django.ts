@@ -1,4 +1,5 @@
 import { openUserImport } from '@tidings/db/users-import'
+import { maskText } from '@tidings/shared/mask'
 import type { Command } from 'commander'
 import { withAudit } from '../audit.ts'
 import type { CliContext } from '../context.ts'
@@ -6,7 +7,6 @@ import { openDumpdataSource } from '../django/dumpdata-source.ts'
 import { type ImportReport, importFromDjango } from '../django/import.ts'
 import { openPostgresSource } from '../django/postgres-source.ts'
 import { CliError, EXIT } from '../exit-codes.ts'
-import { maskText } from '../mask.ts'
 import { writeItem } from '../output.ts'
 import { type ProgressBar, startProgress } from '../progress.ts'
 

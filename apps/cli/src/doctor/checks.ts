@@ -35,7 +35,7 @@ async function attempt(check: string, run: () => Promise<CheckResult[]>): Promis
 }
 
 async function checkPostgres(context: CliContext): Promise<CheckResult[]> {
-  const { pool } = context.database()
+  const { pool } = await context.database()
   const { rows } = await pool.query<{ version: string; read_only: string }>(
     "SELECT current_setting('server_version') AS version, current_setting('transaction_read_only') AS read_only",
   )
@@ -112,7 +112,7 @@ async function checkDepth(store: DeadLetterStore): Promise<CheckResult[]> {
 }
 
 async function checkBalance(context: CliContext): Promise<CheckResult[]> {
-  const balance = await readBalance(context.database(), await context.deadLetters())
+  const balance = await readBalance(await context.database(), await context.deadLetters())
   const { accepted, imported, stored, duplicate, dead, deleted, inFlight, missing } = balance
   const n = formatCount
   const found =

@@ -1,0 +1,54 @@
+import { type JobQueue, openQueue, openRedis, type QueueBackend } from '@tidings/queue/backend'
+import { DEAD_LETTER_QUEUE, shardNames } from '@tidings/queue/policy'
+import { throttledWarning } from '@tidings/queue/status-events'
+import { AppError } from '@tidings/shared/errors'
+import type { Logger } from '@tidings/shared/log'
+
+export interface BoardQueues {
+  /** Opens them at the first call, and again after a failure. @throws AppError `unavailable` */
+  open(): Promise<readonly JobQueue<object>[]>
+  close(): Promise<void>
+}
+
+const READY_LIMIT_MS = 3_000
+
+/** The main queue's shards and the dead letters, on a connection of their own: browsing never delays a post. */
+export function createBoardQueues(backend: QueueBackend, shards: number, log: Logger): BoardQueues {
+  const onError = throttledWarning(log, 'board connection')
+  let opened: Promise<{ queues: JobQueue<object>[]; close(): Promise<void> }> | undefined
+
+  async function build() {
+    const redis = backend.kind === 'redis' ? openRedis(backend.url, 'operator', onError) : undefined
+    const queues: JobQueue<object>[] = []
+    const close = async () => {
+      await Promise.allSettled(queues.map((queue) => queue.close()))
+      redis?.disconnect()
+    }
+    const timeout = AbortSignal.timeout(READY_LIMIT_MS)
+    const tooLate = new Promise<never>((_, reject) => {
+      timeout.addEventListener('abort', () => reject(new Error('The queue does not answer.')))
+    })
+    try {
+      await Promise.race([redis?.ping(), tooLate])
+      for (const name of [...shardNames(shards), DEAD_LETTER_QUEUE])
+        queues.push(openQueue<object>(name, backend, redis, { onError }))
+      await Promise.race([Promise.all(queues.map((queue) => queue.waitUntilReady())), tooLate])
+      tooLate.catch(() => undefined)
+      return { queues, close }
+    } catch (error) {
+      void close()
+      opened = undefined
+      throw new AppError('unavailable', 'The queue does not answer. Try again shortly.', { cause: error })
+    }
+  }
+
+  return {
+    async open() {
+      opened ??= build()
+      return (await opened).queues
+    },
+    async close() {
+      await (await opened?.catch(() => undefined))?.close()
+    },
+  }
+}

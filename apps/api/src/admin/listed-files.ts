@@ -1,0 +1,38 @@
+import { readdirSync, readFileSync } from 'node:fs'
+import { extname, join } from 'node:path'
+import type { Handler } from 'hono'
+
+const TYPES: Readonly<Record<string, string>> = {
+  '.js': 'text/javascript; charset=utf-8',
+  '.css': 'text/css; charset=utf-8',
+  '.svg': 'image/svg+xml',
+  '.png': 'image/png',
+  '.ico': 'image/x-icon',
+  '.json': 'application/json',
+  '.woff2': 'font/woff2',
+}
+
+interface ListedFilesOptions {
+  root?: string
+  rewriteRequestPath?(path: string): string
+}
+
+/**
+ * Serves the files that are in `root` now, by exact name, and nothing else: a path from a request is never
+ * made into a path on the disk.
+ */
+export function serveListedFiles({ root = '.', rewriteRequestPath }: ListedFilesOptions): Handler {
+  const names = readdirSync(root, { recursive: true, withFileTypes: true })
+    .filter((entry) => entry.isFile())
+    .map((entry) => join(entry.parentPath, entry.name))
+  const files = new Map(names.map((name) => [`/${name.slice(join(root, '/').length)}`, name]))
+  return async (c, next) => {
+    const path = rewriteRequestPath?.(c.req.path) ?? c.req.path
+    const file = files.get(path)
+    if (file === undefined) return next()
+    return c.body(readFileSync(file), 200, {
+      'content-type': TYPES[extname(file)] ?? 'application/octet-stream',
+      'cache-control': 'private, max-age=3600',
+    })
+  }
+}

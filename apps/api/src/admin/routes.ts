@@ -1,0 +1,100 @@
+import { AUDIT_DELETE } from '@tidings/db/audit-actions'
+import type { Database } from '@tidings/db/database'
+import { insertAudit } from '@tidings/db/operator-audit'
+import { DEAD_LETTER_QUEUE } from '@tidings/queue/policy'
+import { AppError } from '@tidings/shared/errors'
+import { Hono } from 'hono'
+import { auth } from 'hono/utils/basic-auth'
+import { requireScope } from '../http/authorize.ts'
+import type { ApiContext, ApiEnv } from '../http/context.ts'
+import type { Authenticate, ServicePrincipal } from '../http/principal.ts'
+import { BOARD_PATH, createBoard } from './board.ts'
+import type { BoardQueues } from './board-queues.ts'
+
+export interface AdminRouteDeps {
+  db: Database
+  authenticateService: Authenticate<ServicePrincipal>
+  boardQueues: BoardQueues
+}
+
+/** What may be changed in the browser. Everything else loses events or escapes the books: that is the CLI's. */
+const ALLOWED_CHANGES = [
+  /^\/api\/queues\/status-events(-\d+)?\/[\w-]+\/(retry(\/\w+)?|promote)$/,
+  /^\/api\/queues\/status-events(-\d+)?\/(retry\/failed|promote|pause|resume)$/,
+  new RegExp(`^/api/queues/${DEAD_LETTER_QUEUE}/[\\w-]+/clean$`),
+]
+const DELETION = new RegExp(`^/api/queues/${DEAD_LETTER_QUEUE}/([\\w-]+)/clean$`)
+
+/**
+ * Bull Board at /admin/queues. The password is a service key: `dlq:read` looks, `dlq:write` also changes what
+ * ALLOWED_CHANGES lists, each change with a row in the audit table.
+ */
+export function adminRoutes(deps: AdminRouteDeps): Hono<ApiEnv> {
+  const boards: { readOnly?: Hono; writable?: Hono } = {}
+  const app = new Hono<ApiEnv>({ strict: false })
+
+  app.all(`${BOARD_PATH}/*`, async (c) => {
+    const principal = await authenticateOperator(c, deps)
+    if (principal === undefined) {
+      return c.text('This needs an operator key as the password.', 401, {
+        'WWW-Authenticate': 'Basic realm="Tidings queues", charset="UTF-8"',
+      })
+    }
+    requireScope(principal, 'dlq:read')
+    const isChange = c.req.method !== 'GET' && c.req.method !== 'HEAD'
+    const path = c.req.path.slice(BOARD_PATH.length)
+    if (isChange) assertAllowed(c, principal, path)
+
+    const queues = await deps.boardQueues.open()
+    const kind = principal.scopes.has('dlq:write') ? 'writable' : 'readOnly'
+    boards[kind] ??= new Hono({ strict: false }).route(BOARD_PATH, createBoard(queues, kind === 'readOnly'))
+    const response = await boards[kind].fetch(c.req.raw)
+    if (isChange) await recordChange(deps.db, principal, path, response.ok)
+    return response
+  })
+  return app
+}
+
+async function authenticateOperator(
+  c: ApiContext,
+  deps: AdminRouteDeps,
+): Promise<ServicePrincipal | undefined> {
+  const credentials = auth(c.req.raw)
+  if (credentials === undefined) return undefined
+  try {
+    // Found by its SHA-256 digest: how long that takes says nothing about the key.
+    return await deps.authenticateService(credentials.password)
+  } catch (error) {
+    if (error instanceof AppError && error.code === 'unauthorized') return undefined
+    throw error
+  }
+}
+
+/** @throws AppError `forbidden` */
+function assertAllowed(c: ApiContext, principal: ServicePrincipal, path: string): void {
+  requireScope(principal, 'dlq:write')
+  // A browser sends Basic credentials with requests that other sites make: those are not the operator's.
+  const site = c.req.header('sec-fetch-site')
+  if (site !== undefined && site !== 'same-origin' && site !== 'none')
+    throw new AppError('forbidden', 'Changes must come from this page itself.')
+  if (!ALLOWED_CHANGES.some((allowed) => allowed.test(path)))
+    throw new AppError('forbidden', 'This is done with the command line: tidings dlq --help.')
+}
+
+/** A deleted dead letter counts in the books as one deleted by the CLI does. */
+async function recordChange(
+  db: Database,
+  principal: ServicePrincipal,
+  path: string,
+  isDone: boolean,
+): Promise<void> {
+  const deleted = DELETION.exec(path)?.[1]
+  await insertAudit(db, {
+    actor: principal.name,
+    action: deleted === undefined ? 'board' : AUDIT_DELETE,
+    selector: deleted === undefined ? { path } : { ids: [deleted], via: 'board' },
+    matched: 1,
+    changed: isDone ? 1 : 0,
+    result: isDone ? 'done' : 'failed',
+  })
+}

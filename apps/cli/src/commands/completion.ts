@@ -1,0 +1,25 @@
+import { Argument, type Command } from 'commander'
+import type { CliContext } from '../context.ts'
+import { renderManual } from '../manual.ts'
+import { renderCompletion, SHELLS, type Shell } from '../shell-completion.ts'
+
+export function registerCompletion(program: Command, { terminal }: CliContext): void {
+  program
+    .command('completion')
+    .description('Print a completion script for a shell.')
+    .addArgument(new Argument('<shell>').choices(SHELLS))
+    .action((shell: Shell) => terminal.write(renderCompletion(program, shell)))
+    .addHelpText(
+      'after',
+      `
+Examples:
+  source <(tidings completion bash)
+  source <(tidings completion zsh)
+  tidings completion fish | source`,
+    )
+  program
+    .command('manual')
+    .description('Print the manual page: every command with all it takes.')
+    .action(() => terminal.write(renderManual(program)))
+    .addHelpText('after', '\nExample:\n  tidings manual | less')
+}

@@ -1,0 +1,117 @@
+import { mkdtemp, rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { readDeadLetterChanges } from '@tidings/db/operator-audit'
+import { scanDeadLetters } from '@tidings/queue/dead-letter-store'
+import { describeBackends, useReleaser } from '@tidings/stack/test-context'
+import { waitFor } from '@tidings/stack/wait-for'
+import { beforeAll, beforeEach, expect, test } from 'vitest'
+import { type CliLab, createCliLab } from '../testing/cli-lab.ts'
+import type { Cli } from '../testing/cli-process.ts'
+
+const ENTRIES = 600
+
+describeBackends('a dlq command that is cut short', (kind) => {
+  const releaser = useReleaser()
+  let lab: CliLab
+  let cli: Cli
+  let folder: string
+
+  beforeAll(async () => {
+    lab = await createCliLab(kind, releaser)
+    cli = lab.cli
+    folder = await mkdtemp(join(tmpdir(), 'tidings-cli-kill-'))
+    releaser.onRelease(() => rm(folder, { recursive: true }))
+  })
+  beforeEach(() => lab.empty())
+
+  const deadIds = async () => {
+    const ids: string[] = []
+    for await (const page of scanDeadLetters(lab.store, { pageSize: 500 }))
+      ids.push(...page.map(({ entry }) => entry.id))
+    return ids
+  }
+  /** Every entry in exactly one place, none twice. */
+  const assertWhole = async (ids: readonly string[]) => {
+    const places = [...(await deadIds()), ...(await lab.queuedIds())]
+    expect(places.toSorted()).toEqual([...ids].toSorted())
+  }
+  const isUnderway = (left: number) =>
+    waitFor('the command to be in the middle', async () => (await lab.store.count()) <= left, {
+      intervalMs: 1,
+      timeoutMs: 30_000,
+    })
+
+  test('killed while it redrives: each entry is dead or queued, and the next run does the rest', async () => {
+    const ids = await lab.bury(ENTRIES)
+    for (const left of [ENTRIES - 100, ENTRIES - 300]) {
+      const { child, ended } = cli.start('dlq', 'redrive', '--all', '--yes')
+      await isUnderway(left)
+      child.kill('SIGKILL')
+      await ended
+      await assertWhole(ids)
+    }
+    await cli.run('dlq', 'redrive', '--all', '--yes')
+    expect(await lab.store.count()).toBe(0)
+    await assertWhole(ids)
+  }, 120_000)
+
+  test('Ctrl-C while it redrives: the batch is finished, exit code 5, and it says how to go on', async () => {
+    const ids = await lab.bury(ENTRIES)
+    const { child, ended } = cli.start('dlq', 'redrive', '--all', '--yes', '--rate', '100/s')
+    await isUnderway(ENTRIES - 100)
+    child.kill('SIGINT')
+    const run = await ended
+    expect(run).toMatchObject({ exitCode: 5 })
+    expect(run.stderr).toContain('The same command again does the rest')
+    expect(await lab.store.count()).toBeGreaterThan(0)
+    await assertWhole(ids)
+    const { rows } = await lab.db.database.pool.query(
+      "SELECT changed FROM operator_audit WHERE result LIKE 'interrupted%'",
+    )
+    expect(rows).toEqual([{ changed: ENTRIES - (await lab.store.count()) }])
+  }, 120_000)
+
+  test('killed while it deletes: what is gone was exported and is known to the books', async () => {
+    const ids = await lab.bury(ENTRIES)
+    const file = join(folder, 'deleted.ndjson')
+    const { child, ended } = cli.start('dlq', 'delete', '--all', '--yes', '--export-first', file)
+    await isUnderway(ENTRIES - 100)
+    child.kill('SIGKILL')
+    await ended
+    const left = new Set(await deadIds())
+    const gone = ids.filter((id) => !left.has(id))
+    const { deleted, unfinished } = await readDeadLetterChanges(lab.db.database)
+    const announced = unfinished.flatMap((run) => run.ids)
+    // Either it was killed in the middle, or it had just finished.
+    expect(deleted + announced.filter((id) => !left.has(id)).length).toBe(gone.length)
+    await cli.run('dlq', 'import', file)
+    expect((await deadIds()).toSorted()).toEqual(ids.toSorted())
+  }, 120_000)
+
+  test('killed while it imports: the next run brings the rest, none twice', async () => {
+    const ids = await lab.bury(ENTRIES)
+    const file = join(folder, 'all.ndjson')
+    await cli.run('dlq', 'export', file)
+    await cli.run('dlq', 'delete', '--all', '--yes')
+    const { child, ended } = cli.start('dlq', 'import', file)
+    await waitFor('the import to be in the middle', async () => (await lab.store.count()) > 0, {
+      intervalMs: 1,
+      timeoutMs: 30_000,
+    })
+    child.kill('SIGKILL')
+    await ended
+    expect(await cli.run('dlq', 'import', file)).toMatchObject({ exitCode: 0 })
+    expect((await deadIds()).toSorted()).toEqual(ids.toSorted())
+  }, 120_000)
+
+  test('two operators redriving the same at once: each entry queued once, counts add up', async () => {
+    const ids = await lab.bury(ENTRIES)
+    const runs = await Promise.all(
+      [1, 2].map(() => cli.run('dlq', 'redrive', '--all', '--yes', '-o', 'json')),
+    )
+    const redriven = runs.map((run) => JSON.parse(run.stdout).redriven as number)
+    expect(redriven.reduce((sum, n) => sum + n, 0)).toBe(ENTRIES)
+    expect((await lab.queuedIds()).toSorted()).toEqual(ids.toSorted())
+  }, 120_000)
+})
