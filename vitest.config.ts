@@ -6,8 +6,9 @@ export default defineConfig({
     globalSetup: ['tools/stack/src/test-setup.ts'],
     // Test files start processes of their own; more at once would only make each other slow.
     maxWorkers: 2,
-    testTimeout: 20_000,
-    hookTimeout: 60_000,
+    // Only what hangs runs into these: a busy machine must not fail a test that waits for processes.
+    testTimeout: 60_000,
+    hookTimeout: 120_000,
     teardownTimeout: 30_000,
     coverage: {
       provider: 'v8',

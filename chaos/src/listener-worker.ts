@@ -77,4 +77,5 @@ await runMain(async () => {
     isReady: () => true,
   })
   log.info('taking jobs')
+  process.send?.('started')
 })

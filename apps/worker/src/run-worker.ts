@@ -78,6 +78,8 @@ export async function runWorker(env: WorkerEnv, hooks: RunWorkerHooks = {}): Pro
     log.debug({ error: errorMessage(error) }, 'accounts not merged'),
   )
   log.info({ queue: backend.kind, shards: env.QUEUE_SHARDS, port: env.WORKER_PORT }, 'taking jobs')
+  // A parent with a channel, such as npm start, is told that it is this process that listens there.
+  process.send?.('started')
 }
 
 async function checkDurability(backend: QueueBackend, strict: boolean, log: Logger): Promise<void> {

@@ -1,8 +1,8 @@
 import type { ResultRow, ScenarioResult } from '../scenarios/scenario.ts'
 import { formatValue } from './format.ts'
 
-const WIDTH = 860
-const LABEL_WIDTH = 300
+const WIDTH = 920
+const LABEL_WIDTH = 350
 const VALUE_WIDTH = 110
 const BAR_HEIGHT = 20
 const ROW_HEIGHT = 28

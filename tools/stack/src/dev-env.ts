@@ -1,12 +1,9 @@
-import { chmod, readFile, rename, writeFile } from 'node:fs/promises'
-import { parseEnv } from 'node:util'
+import { readFile } from 'node:fs/promises'
 import type { Database } from '@tidings/db/database'
 import { createServiceKey, findServiceKey, listServiceKeys, revokeServiceKey } from '@tidings/db/service-keys'
 import { hashSecret, SCOPES, type Scope } from '@tidings/shared/service-key'
 import { calculateJwkThumbprint, exportJWK, generateKeyPair } from 'jose'
-
-/** Only the owner may read what holds a secret. */
-const SECRET_MODE = 0o600
+import { writeSecretFile } from './env-file.ts'
 
 /** What an e-mail or push service and an API gateway may do. */
 const SERVICE_SCOPES: readonly Scope[] = [
@@ -15,32 +12,6 @@ const SERVICE_SCOPES: readonly Scope[] = [
   'status:read',
   'users:read',
 ]
-
-/** The variables of an env file, or none when there is no such file. */
-export async function readEnvFile(file: string): Promise<Record<string, string | undefined>> {
-  return parseEnv(await readFile(file, 'utf8').catch(() => ''))
-}
-
-/** Writes variables so that a shell can source them and Node can read them. */
-export async function writeEnvFile(
-  file: string,
-  comment: string,
-  variables: Record<string, string | undefined>,
-): Promise<void> {
-  const lines = Object.entries(variables)
-    .filter((entry): entry is [string, string] => entry[1] !== undefined)
-    .map(([name, value]) => `${name}=${quoteForShell(value)}`)
-  await writeSecretFile(file, [`# ${comment}`, ...lines, ''].join('\n'))
-}
-
-const quoteForShell = (value: string) => (/^[\w./:@%+=,-]*$/.test(value) ? value : `'${value}'`)
-
-async function writeSecretFile(file: string, text: string): Promise<void> {
-  const unfinished = `${file}.new`
-  await writeFile(unfinished, text, { mode: SECRET_MODE })
-  await chmod(unfinished, SECRET_MODE)
-  await rename(unfinished, file)
-}
 
 /** Makes the file with a JWK set of one new Ed25519 key, unless it is there. */
 export async function ensureJwtKeys(file: string): Promise<void> {

@@ -11,6 +11,8 @@ export interface GuardedSpawnOptions {
   stderr: 'pipe' | 'ignore' | number
   /** What ends the process in an orderly way. */
   stopSignal: 'TERM' | 'INT'
+  /** With a channel for messages: for programs that run on Node. */
+  ipc?: boolean
 }
 
 // Waits for a word from the parent. When the parent dies instead, even by SIGKILL, the pipe closes without
@@ -33,7 +35,7 @@ export async function spawnGuarded(
     env: options.env,
     ...(options.uid !== undefined && { uid: options.uid }),
     ...(options.gid !== undefined && { gid: options.gid }),
-    stdio: ['ignore', options.stdout, options.stderr],
+    stdio: ['ignore', options.stdout, options.stderr, ...(options.ipc ? (['ipc'] as const) : [])],
     detached: true,
   })
   await once(child, 'spawn')

@@ -1,10 +1,12 @@
 import type { ChildProcess } from 'node:child_process'
 import { once } from 'node:events'
+import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { endProcess, isRunning, spawnGuarded } from './guarded-process.ts'
 import { waitFor } from './wait-for.ts'
 
 const ROOT = fileURLToPath(new URL('../../..', import.meta.url))
+const RUNNER = fileURLToPath(new URL('./run-app.ts', import.meta.url))
 /** An app ends within 10 s of SIGTERM; one that does not is killed. */
 const STOP_LIMIT_MS = 12_000
 const MAX_OUTPUT_CHARS = 1_000_000
@@ -19,15 +21,14 @@ export interface AppOptions {
   name: string
   /** Path of its main file from the root of the repository, e.g. apps/api/src/main.ts. */
   main: string
-  args?: readonly string[]
-  /** Its whole configuration; PATH and the like are passed on from `baseEnv`. */
-  env: Record<string, string | undefined>
-  /** What the app inherits. Default: this process's environment. */
+  /** Path of a module of its to load before it is configured. Loading that must do nothing else. */
+  ahead?: string
+  /** Its whole configuration; without it the app waits for `configure`. */
+  env?: Record<string, string | undefined>
+  /** What the app inherits: PATH and the like. Default: this process's environment. */
   baseEnv?: NodeJS.ProcessEnv
   /** Where it says 200 once it can work. */
   readyUrl?: string
-  /** Default: APP_NODE_ARGS. */
-  nodeArgs?: readonly string[]
   /** Gets each line of stdout and stderr. */
   onLine?(line: string): void
 }
@@ -47,7 +48,14 @@ export interface AppProcess {
   readonly isRunning: boolean
   /** The last megabyte of stdout and stderr. */
   output(): string
-  /** @throws when it ends instead, or is not ready in time; the message has the end of its output. */
+  /** Lets an app start that was spawned without `env`. Once. */
+  configure(env: Record<string, string | undefined>, readyUrl: string): void
+  /**
+   * Waits until this very process has said that it started, and then until its readyUrl says 200: before
+   * that, somebody else could be answering there.
+   *
+   * @throws when it ends instead, or is not ready in time; the message has the end of its output.
+   */
   waitUntilReady(options?: { timeoutMs?: number; signal?: AbortSignal }): Promise<void>
   /** SIGTERM, and SIGKILL when it does not end in time. */
   stop(): Promise<AppExit>
@@ -55,19 +63,24 @@ export interface AppProcess {
   signal(signal: NodeJS.Signals): void
 }
 
-/** Starts one of our apps, api or worker, with the Node that runs this process. It does not outlive us. */
+/**
+ * Starts one of our apps, api or worker, with the Node that runs this process. It does not outlive us.
+ */
 export async function spawnApp(options: AppOptions): Promise<AppProcess> {
-  const child = await spawnGuarded(
-    process.execPath,
-    [...(options.nodeArgs ?? APP_NODE_ARGS), options.main, ...(options.args ?? [])],
-    {
-      cwd: ROOT,
-      env: { ...(options.baseEnv ?? process.env), ...options.env },
-      stdout: 'pipe',
-      stderr: 'pipe',
-      stopSignal: 'TERM',
-    },
-  )
+  const modules = [options.main, options.ahead].filter((path) => path !== undefined)
+  const args = [...APP_NODE_ARGS, RUNNER, ...modules.map((path) => join(ROOT, path))]
+  const child = await spawnGuarded(process.execPath, args, {
+    cwd: ROOT,
+    env: options.baseEnv ?? process.env,
+    stdout: 'pipe',
+    stderr: 'pipe',
+    stopSignal: 'TERM',
+    ipc: true,
+  })
+  let hasStarted = false
+  child.once('message', () => {
+    hasStarted = true
+  })
   const exited: Promise<AppExit> = once(child, 'exit').then(([code, signal]) => ({ code, signal }))
   let output = ''
   for (const stream of [child.stdout, child.stderr])
@@ -75,6 +88,13 @@ export async function spawnApp(options: AppOptions): Promise<AppProcess> {
       output = `${output}${line}\n`.slice(-MAX_OUTPUT_CHARS)
       options.onLine?.(line)
     })
+  let { readyUrl } = options
+  const configure = (env: Record<string, string | undefined>) => {
+    const given = Object.entries(env).filter(([, value]) => value !== undefined)
+    // It may have ended already; waiting for it tells.
+    child.send(Object.fromEntries(given), () => {})
+  }
+  if (options.env !== undefined) configure(options.env)
   const end = async (signal: NodeJS.Signals) => {
     await endProcess(child, signal, STOP_LIMIT_MS)
     return exited
@@ -88,16 +108,19 @@ export async function spawnApp(options: AppOptions): Promise<AppProcess> {
       return isRunning(child)
     },
     output: () => output,
+    configure(env, url) {
+      readyUrl = url
+      configure(env)
+    },
     async waitUntilReady({ timeoutMs = 30_000, signal } = {}) {
-      const { readyUrl } = options
-      if (readyUrl === undefined) throw new Error(`${options.name} has no readyUrl`)
+      const url = readyUrl
+      if (url === undefined) throw new Error(`${options.name} has no readyUrl`)
       const explain = () => `the end of its output:\n${output.trimEnd().split('\n').slice(-8).join('\n')}`
-      const isReady = async () => !isRunning(child) || (await fetch(readyUrl)).ok
-      await waitFor(`${options.name} to be ready`, isReady, {
-        timeoutMs,
-        explain,
-        ...(signal && { signal }),
-      })
+      // A connection kept open would make it wait for us when it stops.
+      const answers = async () => (await fetch(url, { headers: { connection: 'close' } })).ok
+      const isReady = async () => !isRunning(child) || (hasStarted && (await answers()))
+      const how = { timeoutMs, intervalMs: 20, explain, ...(signal && { signal }) }
+      await waitFor(`${options.name} to be ready`, isReady, how)
       if (!isRunning(child)) throw new Error(`${options.name} ended while starting; ${explain()}`)
     },
     stop: () => end('SIGTERM'),

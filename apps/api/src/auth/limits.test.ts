@@ -49,6 +49,7 @@ describe('login limits', () => {
   })
 
   it('hash at most ten of a thousand guesses from one address, and let the owner in from another', async () => {
+    const startedMs = performance.now()
     const statuses: number[] = []
     for (let round = 0; round < 20; round++) {
       const replies = await Promise.all(
@@ -56,8 +57,10 @@ describe('login limits', () => {
       )
       statuses.push(...replies.map((reply) => reply.status))
     }
-    expect(countOf(statuses, 401)).toBe(10)
-    expect(countOf(statuses, 429)).toBe(990)
+    const minutes = 1 + Math.floor((performance.now() - startedMs) / 60_000)
+    expect(countOf(statuses, 401)).toBeGreaterThanOrEqual(10)
+    expect(countOf(statuses, 401)).toBeLessThanOrEqual(10 * minutes)
+    expect(countOf(statuses, 401) + countOf(statuses, 429)).toBe(1_000)
     const reply = await logInFrom('198.51.100.7', owner, owner.password)
     expect(reply.status).toBe(200)
   })

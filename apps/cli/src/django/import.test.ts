@@ -60,6 +60,8 @@ async function createDjangoTables({ database }: TestDatabase) {
       JSON.stringify(row),
     ])
   }
+  // Django's own sequence is past the ids it gave.
+  await database.pool.query("SELECT setval(pg_get_serial_sequence('user_preferences', 'id'), 100)")
 }
 
 function tidings(...args: string[]): Promise<{ code: number; stdout: string; stderr: string }> {
@@ -307,5 +309,69 @@ describe('an import', () => {
       [idOf(6)],
     )
     expect(rows).toEqual([{ email_notifications: true, push_notifications: true }])
+  })
+})
+
+describe('the way back, as docs/migrating-from-django.md writes it', () => {
+  /** The statements of the page's SQL blocks, without the two COPY commands' transport. */
+  async function readPage() {
+    const page = await readFile(
+      fileURLToPath(new URL('../../../../docs/migrating-from-django.md', import.meta.url)),
+      'utf8',
+    )
+    const [select = '', insert = '', logs = ''] = [...page.matchAll(/```sql\n([\s\S]*?)```/g)].map(
+      (m) => m[1] ?? '',
+    )
+    const inner = (copy: string) => /COPY \(([\s\S]*)\) TO STDOUT/.exec(copy)?.[1] ?? ''
+    return {
+      select: inner(select),
+      statements: insert.split(';').map((statement) => statement.trim()),
+      logs: inner(logs),
+    }
+  }
+
+  it('gives Django the users, with new and changed ones, and their preferences', async () => {
+    const back = await createTestDatabase(releaser)
+    await createDjangoTables(back)
+    await tidings(back.url)
+    const { pool } = target.database
+    await pool.query("UPDATE users SET name = 'Ada Changed', push_notifications = false WHERE id = $1", [ADA])
+    await pool.query(
+      "INSERT INTO users (id, email, name, password) VALUES ($1, 'new@example.com', 'New', $2)",
+      [idOf(50), 'pbkdf2_sha256$600000$salt$hash'],
+    )
+
+    const { select, statements, logs } = await readPage()
+    const { rows } = await pool.query(select)
+    const client = await back.database.pool.connect()
+    try {
+      for (const statement of statements.filter((text) => text !== '')) {
+        if (!statement.startsWith('COPY')) await client.query(statement)
+        else {
+          await client.query(
+            'INSERT INTO returned SELECT * FROM json_populate_recordset(NULL::returned, $1)',
+            [
+              JSON.stringify(
+                rows.map(({ last_login_at, ...row }) => ({ ...row, last_login: last_login_at })),
+              ),
+            ],
+          )
+        }
+      }
+    } finally {
+      client.release()
+    }
+
+    const users = await back.database.pool.query(
+      `SELECT u.id, u.name, u.password, u.is_staff, p.email, p.push FROM users u
+       LEFT JOIN user_preferences p ON p.user_id = u.id WHERE u.id IN ($1, $2, $3) ORDER BY u.id`,
+      [ADA, idOf(6), idOf(50)],
+    )
+    expect(users.rows).toMatchObject([
+      { id: ADA, name: 'Ada Changed', email: false, push: false },
+      { id: idOf(6), is_staff: true },
+      { id: idOf(50), name: 'New', password: 'pbkdf2_sha256$600000$salt$hash', email: true, push: true },
+    ])
+    expect((await pool.query(logs)).rows).toEqual([])
   })
 })

@@ -1,0 +1,112 @@
+import { join } from 'node:path'
+import { type Database, openDatabase } from '@tidings/db/database'
+import { migrateDatabase } from '@tidings/db/migrate'
+import { type DevKeys, ensureJwtKeys, ensureServiceKeys } from './dev-env.ts'
+import { findFreePort, isPortFree } from './free-port.ts'
+import { createDatabase, startPostgres } from './postgres.ts'
+import { findRedisServer, startRedis } from './redis.ts'
+import type { Releaser } from './releaser.ts'
+import type { Stack, StackOptions } from './start-stack.ts'
+
+export interface BringUpStoresOptions extends StackOptions {
+  dataDir: string
+  /** What dev.env said after the start before. */
+  earlier: Record<string, string | undefined>
+  /** @throws when the start is to end early. */
+  step(text: string): void
+}
+
+/** Everything that the apps stand on, ready for them. */
+export interface Stores {
+  databaseUrl: string
+  /** Undefined when the queue is in PostgreSQL. */
+  redisUrl: string | undefined
+  queue: Stack['queue']
+  keys: DevKeys
+  /** Undefined when the environment has keys of its own. */
+  jwtKeysFile: string | undefined
+}
+
+const DATABASE = 'tidings'
+
+/** Starts PostgreSQL and Redis side by side, migrates, and makes the keys that are missing. */
+export async function bringUpStores(options: BringUpStoresOptions, releaser: Releaser): Promise<Stores> {
+  const { env, dataDir, earlier, signal, step, onNotice, onGiveUp } = options
+  const [database, queue] = await Promise.allSettled([bringUpPostgres(), bringUpQueue()])
+  // Both have ended by now: what one of them started is released although the other failed.
+  if (database.status === 'rejected') throw database.reason
+  if (queue.status === 'rejected') throw queue.reason
+  const databaseUrl = database.value
+
+  step('bringing the database to the newest schema')
+  await migrateDatabase(databaseUrl)
+  if (queue.value.redisUrl === undefined) {
+    // BullMQ is large, and only this case needs it here.
+    const { prepareQueueBackend, queueBackendOf } = await import('@tidings/queue/backend')
+    const settings = { QUEUE_PREFIX: env.QUEUE_PREFIX, QUEUE_BACKEND: 'postgres' } as const
+    await prepareQueueBackend(queueBackendOf({ ...settings, DATABASE_URL: databaseUrl }))
+  }
+  const jwtKeysFile =
+    env.JWT_KEYS === undefined && env.JWT_KEYS_FILE === undefined ? join(dataDir, 'jwt-keys.json') : undefined
+  if (jwtKeysFile !== undefined) await ensureJwtKeys(jwtKeysFile)
+  const keys = await withDatabase(databaseUrl, (db) => ensureServiceKeys(db, earlier))
+  return { databaseUrl, ...queue.value, keys, jwtKeysFile }
+
+  async function bringUpPostgres(): Promise<string> {
+    if (env.DATABASE_URL !== undefined) return env.DATABASE_URL
+    step('starting PostgreSQL')
+    const postgres = await startPostgres({
+      dataDir: join(dataDir, 'postgres'),
+      port: await portAsBefore(earlier.DATABASE_URL),
+    })
+    releaser.onRelease(() => postgres.stop())
+    bringBack('PostgreSQL', postgres)
+    await createDatabase(postgres.adminUrl, DATABASE)
+    return postgres.url(DATABASE)
+  }
+
+  async function bringUpQueue(): Promise<Pick<Stores, 'queue' | 'redisUrl'>> {
+    if (env.QUEUE_BACKEND === 'postgres') return { queue: 'postgres', redisUrl: undefined }
+    if (env.REDIS_URL !== undefined) return { queue: 'redis-given', redisUrl: env.REDIS_URL }
+    const server = findRedisServer(options.baseEnv.PATH)
+    if (server === undefined) return { queue: 'postgres', redisUrl: undefined }
+    step('starting Redis')
+    const port = await portAsBefore(earlier.REDIS_URL)
+    const redis = await startRedis({ dataDir: join(dataDir, 'redis'), server, port })
+    releaser.onRelease(redis.stop)
+    bringBack('Redis', redis)
+    return { queue: 'redis-private', redisUrl: redis.url }
+  }
+
+  function bringBack(
+    name: string,
+    server: { start(): Promise<void>; onUnexpectedExit(l: () => void): void },
+  ): void {
+    server.onUnexpectedExit(() => {
+      if (signal.aborted) return
+      onNotice(`${name} ended unexpectedly; starting it again`)
+      server.start().catch(() => onGiveUp(name))
+    })
+  }
+}
+
+/** The same port again, so that what was configured by hand goes on working; a free one if that is taken. */
+async function portAsBefore(url: string | undefined): Promise<number> {
+  const port = url !== undefined && URL.canParse(url) ? Number(new URL(url).port) : 0
+  return port > 0 && (await isPortFree(port, '127.0.0.1')) ? port : findFreePort()
+}
+
+async function withDatabase<T>(url: string, use: (db: Database) => Promise<T>): Promise<T> {
+  const db = openDatabase({
+    url,
+    applicationName: 'tidings-start',
+    maxConnections: 1,
+    connectTimeoutMs: 10_000,
+    onError: () => {},
+  })
+  try {
+    return await use(db)
+  } finally {
+    await db.close()
+  }
+}

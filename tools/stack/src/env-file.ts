@@ -1,0 +1,32 @@
+import { chmod, readFile, rename, writeFile } from 'node:fs/promises'
+import { parseEnv } from 'node:util'
+
+/** Only the owner may read what holds a secret. */
+const SECRET_MODE = 0o600
+
+/** The variables of an env file, or none when there is no such file. */
+export async function readEnvFile(file: string): Promise<Record<string, string | undefined>> {
+  return parseEnv(await readFile(file, 'utf8').catch(() => ''))
+}
+
+/** Writes variables so that a shell can source them and Node can read them. */
+export async function writeEnvFile(
+  file: string,
+  comment: string,
+  variables: Record<string, string | undefined>,
+): Promise<void> {
+  const lines = Object.entries(variables)
+    .filter((entry): entry is [string, string] => entry[1] !== undefined)
+    .map(([name, value]) => `${name}=${quoteForShell(value)}`)
+  await writeSecretFile(file, [`# ${comment}`, ...lines, ''].join('\n'))
+}
+
+const quoteForShell = (value: string) => (/^[\w./:@%+=,-]*$/.test(value) ? value : `'${value}'`)
+
+/** Writes a file that only its owner may read: whole or not at all. */
+export async function writeSecretFile(file: string, text: string): Promise<void> {
+  const unfinished = `${file}.new`
+  await writeFile(unfinished, text, { mode: SECRET_MODE })
+  await chmod(unfinished, SECRET_MODE)
+  await rename(unfinished, file)
+}
