@@ -71,4 +71,6 @@ export function wantsColors(source: NodeJS.ProcessEnv, argv: readonly string[]):
 }
 
 /** Every variable that is read; .env.example documents each. */
-export const CLI_VARIABLES: readonly string[] = Object.keys(schema.shape)
+export const CLI_VARIABLES: readonly string[] = [schema, readOnlySchema, keySchema].flatMap(({ shape }) =>
+  Object.keys(shape),
+)

@@ -6,7 +6,7 @@ import { findFreePort, isPortFree } from './free-port.ts'
 import { createDatabase, startPostgres } from './postgres.ts'
 import { findRedisServer, startRedis } from './redis.ts'
 import type { Releaser } from './releaser.ts'
-import type { Stack, StackOptions } from './start-stack.ts'
+import type { Stack, StackOptions } from './stack.ts'
 
 export interface BringUpStoresOptions extends StackOptions {
   dataDir: string

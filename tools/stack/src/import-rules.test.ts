@@ -27,6 +27,7 @@ async function findViolations(files: Record<string, string>): Promise<string[]> 
     ['worker', 'apps/worker'],
     ['db', 'packages/db'],
     ['shared', 'packages/shared'],
+    ['stack', 'tools/stack'],
   ] as const) {
     const manifest = { name: `@tidings/${name}`, type: 'module', exports: { './*': './src/*.ts' } }
     await mkdir(join(folder, room, 'src'), { recursive: true })
@@ -40,7 +41,7 @@ async function findViolations(files: Record<string, string>): Promise<string[]> 
   const config = join(ROOT, '.dependency-cruiser.json')
   const program = join(ROOT, 'node_modules/.bin/depcruise')
   const output = await new Promise<string>((resolve) => {
-    const args = ['--config', config, '--output-type', 'json', 'apps', 'packages']
+    const args = ['--config', config, '--output-type', 'json', 'apps', 'packages', 'tools']
     execFile(program, args, { cwd: folder }, (_, stdout) => resolve(stdout))
   })
   return reportSchema.parse(JSON.parse(output)).summary.violations.map(({ rule }) => rule.name)
@@ -73,6 +74,14 @@ test.for([
     },
   ],
   [
+    'a package that imports a tool, and is no test',
+    ['only-tests-of-packages-know-tools'],
+    {
+      'packages/db/src/a.ts': "import { b } from '@tidings/stack/b'\nexport const a = b",
+      'tools/stack/src/b.ts': 'export const b = 1',
+    },
+  ],
+  [
     'the contract that imports the database',
     ['shared-does-no-io'],
     {
@@ -86,6 +95,8 @@ test.for([
     {
       'apps/api/src/a.ts': "import { b } from '@tidings/db/b'\nexport const a = b",
       'packages/db/src/b.ts': 'export const b = 1',
+      'packages/db/src/b.test.ts': "import { c } from '@tidings/stack/c'\nexport const b = c",
+      'tools/stack/src/c.ts': 'export const c = 1',
     },
   ],
 ] as const)('the import rules see %s', async ([, rules, files]) => {

@@ -6,6 +6,7 @@ import { findFreePort, isPortFree } from './free-port.ts'
 import { lockDataDir } from './instance-lock.ts'
 import { type AppProcess, spawnApp } from './processes.ts'
 import { createReleaser, type Releaser } from './releaser.ts'
+import type { Stack, StackOptions } from './stack.ts'
 import type { StartEnv } from './start-env.ts'
 import { supervise } from './supervisor.ts'
 
@@ -17,33 +18,6 @@ export class PortTakenError extends Error {
     )
     this.name = 'PortTakenError'
   }
-}
-
-export interface StackOptions {
-  env: StartEnv
-  /** Passed on to the apps. */
-  baseEnv: NodeJS.ProcessEnv
-  /** Ends the start early. */
-  signal: AbortSignal
-  /** A step begins. */
-  onStep(text: string): void
-  /** Something a person should know happened while it runs. */
-  onNotice(text: string): void
-  /** A part is down for good. */
-  onGiveUp(part: string): void
-}
-
-export interface Stack {
-  apiUrl: string
-  dataDir: string
-  devEnvFile: string
-  logDir: string
-  database: 'embedded' | 'given'
-  queue: 'redis-given' | 'redis-private' | 'postgres'
-  /** The process that runs this app now. */
-  pid(app: 'api' | 'worker'): number
-  /** API, worker, Redis, PostgreSQL: in this order. */
-  stop(): Promise<void>
 }
 
 /** Each app, and the module that imports nearly all of it. */

@@ -2,8 +2,9 @@ import { relative, sep } from 'node:path'
 import { ConfigError } from '@tidings/shared/env'
 import { errorMessage } from '@tidings/shared/errors'
 import { AlreadyRunningError } from './instance-lock.ts'
+import type { Stack } from './stack.ts'
 import { readStartEnv } from './start-env.ts'
-import { PortTakenError, type Stack, startStack } from './start-stack.ts'
+import { PortTakenError, startStack } from './start-stack.ts'
 
 const QUEUE_TEXTS = {
   'redis-given': 'Redis, the one of REDIS_URL',

@@ -4,8 +4,9 @@ import { join } from 'node:path'
 import { inject } from 'vitest'
 import { findFreePort } from './free-port.ts'
 import type { Releaser } from './releaser.ts'
+import type { Stack } from './stack.ts'
 import { readStartEnv } from './start-env.ts'
-import { type Stack, startStack } from './start-stack.ts'
+import { startStack } from './start-stack.ts'
 import { type BackendKind, createTestBackend, createTestDatabase } from './test-context.ts'
 
 export interface TestStack extends Stack {

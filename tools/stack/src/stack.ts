@@ -1,0 +1,28 @@
+import type { StartEnv } from './start-env.ts'
+
+export interface StackOptions {
+  env: StartEnv
+  /** Passed on to the apps. */
+  baseEnv: NodeJS.ProcessEnv
+  /** Ends the start early. */
+  signal: AbortSignal
+  /** A step begins. */
+  onStep(text: string): void
+  /** Something a person should know happened while it runs. */
+  onNotice(text: string): void
+  /** A part is down for good. */
+  onGiveUp(part: string): void
+}
+
+export interface Stack {
+  apiUrl: string
+  dataDir: string
+  devEnvFile: string
+  logDir: string
+  database: 'embedded' | 'given'
+  queue: 'redis-given' | 'redis-private' | 'postgres'
+  /** The process that runs this app now. */
+  pid(app: 'api' | 'worker'): number
+  /** API, worker, Redis, PostgreSQL: in this order. */
+  stop(): Promise<void>
+}
