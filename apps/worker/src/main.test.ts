@@ -1,7 +1,16 @@
+import { mkdtemp, rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
 import { prepareQueueBackend } from '@tidings/queue/backend'
 import { findFreePort } from '@tidings/stack/free-port'
 import { spawnApp } from '@tidings/stack/processes'
-import { createTestBackend, createTestDatabase, useReleaser } from '@tidings/stack/test-context'
+import { startRedis } from '@tidings/stack/redis'
+import {
+  createTestBackend,
+  createTestDatabase,
+  describeRedis,
+  useReleaser,
+} from '@tidings/stack/test-context'
 import { describe, expect, it } from 'vitest'
 
 const MAIN = 'apps/worker/src/main.ts'
@@ -60,5 +69,34 @@ describe('the worker process', () => {
   it('stops on SIGTERM with exit code 0', async () => {
     const { worker } = await start()
     expect(await worker.stop()).toEqual({ code: 0, signal: null })
+  })
+})
+
+describeRedis('the worker process while Redis is away', () => {
+  const releaser = useReleaser()
+
+  it('still shows its metrics', async () => {
+    const { url } = await createTestDatabase(releaser)
+    const dataDir = releaser.add(await mkdtemp(join(tmpdir(), 'tidings-worker-')), (path) =>
+      rm(path, { recursive: true, force: true }),
+    )
+    const redis = releaser.add(await startRedis({ dataDir }), (server) => server.stop())
+    const port = await findFreePort()
+    const worker = await spawnApp({
+      name: 'worker',
+      main: MAIN,
+      baseEnv,
+      env: { DATABASE_URL: url, REDIS_URL: redis.url, WORKER_PORT: String(port) },
+      readyUrl: `http://127.0.0.1:${port}/health/ready`,
+    })
+    releaser.add(worker, () => worker.stop())
+    await worker.waitUntilReady()
+    redis.freeze()
+    try {
+      const answer = await fetch(`http://127.0.0.1:${port}/metrics`, { signal: AbortSignal.timeout(5_000) })
+      expect(await answer.text()).toMatch(/^tidings_worker_taking_jobs 1$/m)
+    } finally {
+      redis.thaw()
+    }
   })
 })

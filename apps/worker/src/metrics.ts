@@ -1,3 +1,4 @@
+import { setTimeout as sleep } from 'node:timers/promises'
 import { Counter, collectDefaultMetrics, Gauge, Registry } from 'prom-client'
 import type { EventCounters } from './process-envelope.ts'
 import type { StatusWorker } from './worker.ts'
@@ -29,6 +30,9 @@ export function createWorkerMetrics(): { registry: Registry; count: EventCounter
   }
 }
 
+/** A scrape waits no longer for the queue's store than this, in milliseconds. */
+const COUNT_LIMIT_MS = 1_000
+
 /** What a scrape finds out about the running worker's queues. */
 export function watchStatusWorker(registry: Registry, worker: StatusWorker): void {
   new Gauge({
@@ -44,8 +48,13 @@ export function watchStatusWorker(registry: Registry, worker: StatusWorker): voi
     help: 'Dead letters that wait for an operator.',
     registers: [registry],
     async collect() {
-      const counts = await worker.deadLetters.getJobCounts('prioritized', 'waiting')
-      this.set(Object.values(counts).reduce((sum, entries) => sum + entries, 0))
+      // While Redis is away the question waits for it: the last answer stands, and the scrape goes on.
+      const counting = worker.deadLetters.getJobCounts('prioritized', 'waiting').catch(() => undefined)
+      const limit = new AbortController()
+      const late = sleep(COUNT_LIMIT_MS, undefined, { signal: limit.signal }).catch(() => undefined)
+      const counts = await Promise.race([counting, late])
+      limit.abort()
+      if (counts) this.set(Object.values(counts).reduce((sum, entries) => sum + entries, 0))
     },
   })
 }

@@ -18,8 +18,7 @@ export interface RequestOutcome {
 }
 
 /**
- * What the apps ask of tracing. When it is off there is no such object, and nothing of OpenTelemetry is
- * loaded. No attribute holds personal data or the text of an error, which may quote a value.
+ * What the apps ask of tracing. When it is off there is no such object, and no tracer is loaded. No attribute holds personal data or the text of an error, which may quote a value.
  */
 export interface Tracing {
   /** For BullMQ's queues and workers: the trace goes on in whoever takes the job. */

@@ -1,0 +1,127 @@
+import { readFile } from 'node:fs/promises'
+import { parser } from '@prometheus-io/lezer-promql'
+import { startTestApi, type TestApi } from '@tidings/api/testing/test-api'
+import { findFreePort } from '@tidings/stack/free-port'
+import { spawnApp } from '@tidings/stack/processes'
+import { useReleaser } from '@tidings/stack/test-context'
+import { beforeAll, describe, expect, it } from 'vitest'
+import { parse } from 'yaml'
+import { z } from 'zod'
+
+const read = (path: string) => readFile(new URL(`../${path}`, import.meta.url), 'utf8')
+
+const alertSchema = z.strictObject({
+  alert: z.string().regex(/^Tidings[A-Z]\w+$/),
+  expr: z.string(),
+  for: z.string().optional(),
+  labels: z.strictObject({ severity: z.enum(['page', 'ticket']) }),
+  annotations: z.strictObject({ summary: z.string(), description: z.string().optional() }),
+})
+const rulesSchema = z.strictObject({
+  groups: z.array(z.strictObject({ name: z.string(), rules: z.array(alertSchema) })),
+})
+const { groups } = rulesSchema.parse(parse(await read('deploy/alerts.yml')))
+const alerts = groups.flatMap((group) => group.rules)
+
+/** What Prometheus itself records of each scrape. */
+const OF_PROMETHEUS = ['up']
+
+interface Found {
+  errors: number
+  metrics: string[]
+}
+
+function readExpression(expression: string): Found {
+  const found: Found = { errors: 0, metrics: [] }
+  parser.parse(expression).iterate({
+    enter(node) {
+      if (node.type.isError) found.errors++
+      const isMetric = node.name === 'Identifier' && node.node.parent?.name === 'VectorSelector'
+      if (isMetric) found.metrics.push(expression.slice(node.from, node.to))
+    },
+  })
+  return found
+}
+
+describe('monitoring', () => {
+  const releaser = useReleaser()
+  let api: TestApi
+  /** Names of metrics, and of the series of histograms, as a scrape of both apps has them. */
+  let scraped: Set<string>
+  let families: Set<string>
+
+  beforeAll(async () => {
+    api = await startTestApi(releaser)
+    const port = await findFreePort()
+    const worker = await spawnApp({
+      name: 'worker',
+      main: 'apps/worker/src/main.ts',
+      env: {
+        DATABASE_URL: api.url,
+        QUEUE_BACKEND: 'postgres',
+        WORKER_PORT: String(port),
+        LOG_LEVEL: 'silent',
+      },
+      readyUrl: `http://127.0.0.1:${port}/health/ready`,
+    })
+    releaser.onRelease(async () => void (await worker.stop()))
+    await worker.waitUntilReady()
+    await fetch(`${api.apiUrl}/health/`)
+    const texts = await Promise.all(
+      [`${api.apiUrl}/metrics`, `http://127.0.0.1:${port}/metrics`].map(async (url) =>
+        (await fetch(url)).text(),
+      ),
+    )
+    const text = texts.join('\n')
+    families = new Set([...text.matchAll(/^# TYPE (\S+)/gm)].map(([, name = '']) => name))
+    scraped = new Set([...families, ...[...text.matchAll(/^(\w+)[{ ]/gm)].map(([, name = '']) => name)])
+  })
+
+  it.for(alerts)('$alert is PromQL over metrics that the apps have', ({ expr }) => {
+    const { errors, metrics } = readExpression(expr)
+    expect(errors).toBe(0)
+    expect(metrics).not.toEqual([])
+    for (const metric of metrics) if (!OF_PROMETHEUS.includes(metric)) expect(scraped).toContain(metric)
+  })
+
+  it('tells an expression that is wrong from one that is right', () => {
+    expect(readExpression('sum(rate(a_total[5m])) > 0')).toEqual({ errors: 0, metrics: ['a_total'] })
+    expect(readExpression('sum(rate(a_total[5m]) > 0').errors).toBeGreaterThan(0)
+  })
+
+  it('is explained in docs/operations.md: every metric, and no other', async () => {
+    const page = await read('docs/operations.md')
+    const explained = new Set(page.match(/\btidings_\w+/g))
+    const ours = [...families].filter((name) => name.startsWith('tidings_'))
+    expect(ours.length).toBeGreaterThan(8)
+    expect([...explained].sort()).toEqual(ours.sort())
+  })
+
+  it('scrapes where docker-compose.yml has the apps, and reads the alerts', async () => {
+    const prometheus = z
+      .object({
+        rule_files: z.array(z.string()),
+        scrape_configs: z.array(
+          z.object({
+            job_name: z.string(),
+            static_configs: z.array(z.object({ targets: z.array(z.string()) })),
+          }),
+        ),
+      })
+      .parse(parse(await read('deploy/prometheus.yml')))
+    expect(prometheus.rule_files).toEqual(['alerts.yml'])
+    const { services } = z
+      .object({
+        services: z.record(
+          z.string(),
+          z.looseObject({ environment: z.record(z.string(), z.string()).optional() }),
+        ),
+      })
+      .parse(parse(await read('docker-compose.yml'), { merge: true }))
+    const targets = prometheus.scrape_configs.flatMap(({ static_configs: [config] }) => config?.targets ?? [])
+    expect(targets).toEqual([
+      `api:${services.api?.environment?.PORT}`,
+      `worker:${services.worker?.environment?.WORKER_PORT}`,
+    ])
+  })
+})
