@@ -23,6 +23,9 @@ const ALLOWED_CHANGES = [
   /^\/api\/queues\/status-events(-\d+)?\/(retry\/failed|promote|pause|resume)$/,
   new RegExp(`^/api/queues/${DEAD_LETTER_QUEUE}/[\\w-]+/clean$`),
 ]
+/** The page asks for fonts of another site: an operator's browser has no business there, and waits for them. */
+const CONTENT_POLICY =
+  "default-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data:; frame-ancestors 'none'; form-action 'none'"
 const DELETION = new RegExp(`^/api/queues/${DEAD_LETTER_QUEUE}/([\\w-]+)/clean$`)
 
 /**
@@ -48,7 +51,9 @@ export function adminRoutes(deps: AdminRouteDeps): Hono<ApiEnv> {
     const queues = await deps.boardQueues.open()
     const kind = principal.scopes.has('dlq:write') ? 'writable' : 'readOnly'
     boards[kind] ??= new Hono({ strict: false }).route(BOARD_PATH, createBoard(queues, kind === 'readOnly'))
-    const response = await boards[kind].fetch(c.req.raw)
+    const answer = await boards[kind].fetch(c.req.raw)
+    const response = new Response(answer.body, answer)
+    response.headers.set('Content-Security-Policy', CONTENT_POLICY)
     if (isChange) await recordChange(deps.db, principal, path, response.ok)
     return response
   })

@@ -3,6 +3,8 @@ import { once } from 'node:events'
 import { text } from 'node:stream/consumers'
 import { fileURLToPath } from 'node:url'
 
+/** As `pnpm tidings` has them: a small young generation keeps a walk through 200,000 entries under 200 MB. */
+const NODE_FLAGS = ['--max-semi-space-size=4']
 const MAIN = fileURLToPath(new URL('../main.ts', import.meta.url))
 
 export interface CliRun {
@@ -29,7 +31,10 @@ export interface Cli {
 export function createCli(env: Record<string, string>): Cli {
   const whole: NodeJS.ProcessEnv = { PATH: process.env.PATH, HOME: process.env.HOME, TZ: 'UTC', ...env }
   const start = (args: readonly string[], stdin: 'ignore' | 'pipe'): CliProcess => {
-    const child = spawn(process.execPath, [MAIN, ...args], { env: whole, stdio: [stdin, 'pipe', 'pipe'] })
+    const child = spawn(process.execPath, [...NODE_FLAGS, MAIN, ...args], {
+      env: whole,
+      stdio: [stdin, 'pipe', 'pipe'],
+    })
     const ended = Promise.all([
       child.stdout ? text(child.stdout) : '',
       child.stderr ? text(child.stderr) : '',
