@@ -1,0 +1,100 @@
+import { randomBytes } from 'node:crypto'
+import { createServiceKey } from '@tidings/db/service-keys'
+import { generateSigningKey } from '@tidings/shared/signing-keys'
+import { findFreePort } from '@tidings/stack/free-port'
+import { spawnApp } from '@tidings/stack/processes'
+import { createTestBackend, createTestDatabase, useReleaser } from '@tidings/stack/test-context'
+import { expect, it } from 'vitest'
+import { call } from './testing/http.ts'
+import { startTcpProxy } from './testing/tcp-proxy.ts'
+
+interface Grant {
+  user: { id: string }
+  token: string
+  refresh_token: string
+}
+
+const releaser = useReleaser()
+
+it('writes no password, token, key, address or push token to its log, whatever goes wrong', async () => {
+  const database = await createTestDatabase(releaser)
+  await createTestBackend('postgres', releaser, database)
+  const made = await createServiceKey(database.database, 'canary', ['status:write:email', 'users:read'])
+  if (made.outcome !== 'created') throw new Error('No key was made')
+  const proxy = await startTcpProxy(database.url, releaser)
+  const viaProxy = new URL(database.url)
+  viaProxy.port = String(proxy.port)
+  const port = await findFreePort()
+  const signingKey = generateSigningKey()
+  const api = await spawnApp({
+    name: 'api',
+    main: 'apps/api/src/main.ts',
+    baseEnv: { PATH: process.env.PATH },
+    env: {
+      DATABASE_URL: viaProxy.href,
+      QUEUE_BACKEND: 'postgres',
+      PORT: String(port),
+      HOST: '127.0.0.1',
+      LOG_LEVEL: 'trace',
+      PASSWORD_ITERATIONS: '1000',
+      JWT_KEYS: JSON.stringify({ keys: [signingKey] }),
+    },
+    readyUrl: `http://127.0.0.1:${port}/health/ready`,
+  })
+  releaser.add(api, () => api.stop())
+  await api.waitUntilReady()
+
+  const canary = (what: string) => `${what}${randomBytes(9).toString('hex')}`
+  const email = `${canary('mail')}@example.com`
+  const password = canary('Password-')
+  const pushToken = canary('push-token-')
+  const wrongPassword = canary('wrong-')
+  const name = canary('Name ')
+  const url = (path: string) => `http://127.0.0.1:${port}/api/v1${path}`
+  const registration = { name, email, password, push_token: pushToken }
+
+  const registered = await call<Grant>(url('/users/'), { body: registration })
+  expect(registered.status).toBe(201)
+  const { user, token, refresh_token } = registered.body.data
+  const status = { notification_id: canary('n-'), status: 'failed', error: canary('error-') }
+  const misuse = async () => {
+    await call(url('/users/'), { body: registration })
+    await call(url('/users/'), { body: { ...registration, role: 'admin', email: `${email} ` } })
+    await call(url('/users/login/'), { body: { email, password: wrongPassword } })
+    await call(url('/users/login/'), { body: { email, password } })
+    await call(url(`/users/${user.id}/?token=${token}`), { token })
+    await call(url(`/users/${user.id}/`), { token: `${token}x` })
+    await call(url(`/users/${user.id}/`), {
+      token,
+      method: 'PATCH',
+      body: { push_token: canary('push-token-') },
+    })
+    await call(url('/auth/refresh/'), { body: { refresh_token } })
+    await call(url('/auth/refresh/'), { body: { refresh_token: `${refresh_token}x` } })
+    await call(url('/email/status/'), { token: made.key, body: status })
+    await call(url('/push/status/'), { token: made.key, body: status })
+    await call(url('/users/'), { token: made.key })
+  }
+  await misuse()
+  // With the database away everything ends in an error, and errors are what logs quote.
+  await proxy.cut()
+  await misuse()
+  await api.stop()
+
+  const log = api.output()
+  const secrets = {
+    email,
+    password,
+    wrongPassword,
+    pushToken,
+    name,
+    'error text': status.error,
+    'access token': token.split('.')[2] ?? token,
+    'refresh token': refresh_token,
+    'service key': made.key,
+    'signing key': signingKey.d,
+  }
+  expect(log).toContain('"msg":"request"')
+  for (const [what, secret] of Object.entries(secrets))
+    expect(log.includes(secret), `${what} in the log`).toBe(false)
+})
