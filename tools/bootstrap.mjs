@@ -2,7 +2,7 @@
 // a command on the Node that came with them.
 //
 //   node tools/bootstrap.mjs start|test|chaos|bench [arguments]
-import { spawn } from 'node:child_process'
+import { execFile, spawn } from 'node:child_process'
 import { createHash } from 'node:crypto'
 import { existsSync, readdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { constants } from 'node:os'
@@ -67,28 +67,50 @@ async function install() {
   const wanted = fingerprint()
   if (isInstalled(wanted)) return
   say('Installing what Tidings needs; the first time this takes a minute …')
+  const problem = await fetchPnpm()
+  if (problem !== undefined) {
+    say(await explainFailedInstall(`npm could not fetch ${PNPM}: ${problem}`))
+    process.exit(1)
+  }
   const args = ['--yes', PNPM, 'install', '--frozen-lockfile', '--config.confirmModulesPurge=false']
   if (!process.stderr.isTTY) args.push('--reporter=append-only')
   const code = await run('npx', args, innerEnv())
   if (code !== 0) {
-    say(await explainFailedInstall(code))
+    say(await explainFailedInstall('The lines above say why.'))
     process.exit(code)
   }
   writeFileSync(STAMP, wanted)
 }
 
-async function explainFailedInstall(code) {
+/** Brings pnpm into npm's cache. Without a network npm says much and repeats it; this gives the gist of it. */
+function fetchPnpm() {
+  const env = {
+    ...innerEnv(),
+    npm_config_fetch_retry_mintimeout: '500',
+    npm_config_fetch_retry_maxtimeout: '2000',
+  }
+  return new Promise((resolve) => {
+    execFile('npx', ['--yes', PNPM, '--version'], { cwd: ROOT, env }, (error, _, stderr) => {
+      if (error === null) return resolve(undefined)
+      const lines = stderr.split('\n').filter((line) => /^npm (error|ERR!)/.test(line))
+      const gist =
+        lines.find((line) => /Error: |\b(request|fetch)\b/i.test(line)) ?? lines[0] ?? error.message
+      resolve(gist.replace(/^npm (error|ERR!) */, ''))
+    })
+  })
+}
+
+async function explainFailedInstall(reason) {
   const registry = process.env.npm_config_registry || 'https://registry.npmjs.org/'
   try {
     await fetch(registry, { signal: AbortSignal.timeout(5_000) })
   } catch {
     return [
-      '',
-      `Installing failed: the package registry ${new URL(registry).host} cannot be reached from here.`,
+      `Installing failed: the package registry ${new URL(registry).host} cannot be reached from here. ${reason}`,
       'Check the network, or the proxy and registry settings of npm (npm config list), and run this again.',
     ].join('\n')
   }
-  return `\nInstalling failed with code ${code}; the lines above say why. Running the same command again goes on from there.`
+  return `Installing failed. ${reason} Running the same command again goes on from there.`
 }
 
 /** Runs a program with our terminal and passes signals on. Resolves with the exit code. */
