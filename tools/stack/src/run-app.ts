@@ -1,4 +1,5 @@
 import { once } from 'node:events'
+import { flushCompileCache } from 'node:module'
 import { pathToFileURL } from 'node:url'
 
 /*
@@ -18,3 +19,5 @@ const [env] = await configured
 process.off('disconnect', giveUp)
 Object.assign(process.env, env)
 await import(main)
+// Where compiled code is kept, it is written now and not at the end, which should be quick.
+flushCompileCache()
