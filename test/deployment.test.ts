@@ -61,6 +61,12 @@ describe('docker-compose.yml', () => {
   })
 })
 
+test('packages are chosen for the Node that runs them, not for the one that installs them', async () => {
+  const workspaceSchema = z.object({ nodeVersion: z.string(), catalog: z.object({ node: z.string() }) })
+  const { nodeVersion, catalog } = workspaceSchema.parse(parse(await read('pnpm-workspace.yaml')))
+  expect(nodeVersion).toBe(catalog.node)
+})
+
 test('the image installs what the lockfile says, runs as a user, and copies every manifest it needs', async () => {
   const dockerfile = await read('deploy/Dockerfile')
   expect(dockerfile).toContain('install --frozen-lockfile --prod')
