@@ -113,7 +113,7 @@ async function settleEnvelope(
     event: event.raw,
     reason: 'invalid_event',
     error: { code: 'invalid_event', message: event.message },
-    redrives: 0,
+    redrives: event.redrives,
   }))
   const retries: StatusEvent[] = []
   const newFailures: Record<string, EventFailure> = {}
@@ -136,9 +136,13 @@ async function settleEnvelope(
     }
   })
 
-  await buryEvents(context.deadLetters, deaths)
+  const deadBefore = await buryEvents(context.deadLetters, deaths)
   for (const death of deaths) context.count.dead(death.reason)
-  await bookResults(results, job, context)
+  const stored = results.filter((result) => result.outcome === 'stored').length
+  const duplicates = results.filter((result) => result.outcome === 'duplicate').length
+  context.count.stored(stored)
+  context.count.duplicate(duplicates)
+  await bookRepeats(duplicates + deadBefore, job, context)
 
   const [firstRetry] = retries
   if (firstRetry === undefined) return
@@ -168,13 +172,9 @@ function deathOf(job: Job, failure: EventFailure | undefined) {
   }
 }
 
-async function bookResults(results: WriteResult[], job: Job, context: EnvelopeContext): Promise<void> {
-  const stored = results.filter((result) => result.outcome === 'stored').length
-  const repeats = results.filter((result) => result.outcome === 'duplicate').length
-  context.count.stored(stored)
-  context.count.duplicate(repeats)
+/** Events that are a row or a dead letter already: accepted again, or brought back by a job seen before. */
+async function bookRepeats(repeats: number, job: Job, context: EnvelopeContext): Promise<void> {
   if (repeats === 0) return
-  // A job seen before brings its own rows back; those were accepted once, not twice.
   const redelivery = job.attemptsStarted > 1
   await context.bookRepeats(
     redelivery ? { duplicate: 0, redelivered: repeats } : { duplicate: repeats, redelivered: 0 },

@@ -147,7 +147,7 @@ function deathsOf(job: Job): Death[] {
         reason: 'invalid_event',
         error: { code: 'invalid_event', message: event.message },
         firstFailedAt: failedAt,
-        redrives: 0,
+        redrives: event.redrives,
       }),
     ),
   ]

@@ -180,12 +180,28 @@ describeBackends('the worker', (kind) => {
     expect(await findRows(orphan)).toEqual([])
   })
 
+  it('books an event that is dead already, and comes again, as a repeat', async () => {
+    const orphan = makeEvent({ user_id: randomUUID(), event_id: randomUUID() })
+    const before = await readIngestTotals(db.pool)
+    await enqueue(orphan, orphan)
+    await untilDead(orphan.id)
+    await untilIdle()
+    await enqueue(orphan)
+    await untilIdle()
+    const after = await readIngestTotals(db.pool)
+    expect(after.duplicate - before.duplicate).toBe(2)
+  })
+
   it('buries what is not an event, and stores its neighbours', async () => {
     // PostgreSQL's jobs cannot even carry a NUL; Redis's can.
-    const bad = { ...makeEvent(), provider: kind === 'redis' ? 'a\0b' : 'x'.repeat(1_000) }
+    const bad = { ...makeEvent(), redrives: 2, provider: kind === 'redis' ? 'a\0b' : 'x'.repeat(1_000) }
     const neighbour = makeEvent()
     await enqueue(bad, neighbour)
-    expect((await untilDead(bad.id)).data).toMatchObject({ reason: 'invalid_event', attempts: 1 })
+    expect((await untilDead(bad.id)).data).toMatchObject({
+      reason: 'invalid_event',
+      attempts: 1,
+      redrives: 2,
+    })
     await untilStored(neighbour)
   })
 

@@ -21,6 +21,11 @@ export interface Balance {
   inFlight: number | undefined
   /** Accepted and nowhere to be found when positive; found and never booked as accepted when negative. */
   missing: number | undefined
+  /**
+   * Found again in a job that was delivered twice. After a kill a repeat may be booked here instead of under
+   * `duplicate`, so that many may seem to be missing.
+   */
+  redelivered: number
 }
 
 /** Adds everything up. Exact while nothing moves. */
@@ -37,11 +42,11 @@ export async function readBalance(db: Database, store: DeadLetterStore): Promise
     if (action === AUDIT_DELETE) deleted += ids.length - (await countPresent(store, ids))
     else imported += await countImported(db, store, ids)
   }
-  const { accepted, stored, duplicate } = totals
+  const { accepted, stored, duplicate, redelivered } = totals
   const inFlight = queued === undefined ? undefined : queued + parked
   const missing =
     inFlight === undefined ? undefined : accepted + imported - stored - duplicate - dead - deleted - inFlight
-  return { accepted, stored, duplicate, dead, deleted, imported, inFlight, missing }
+  return { accepted, stored, duplicate, dead, deleted, imported, inFlight, missing, redelivered }
 }
 
 async function countPresent(store: DeadLetterStore, ids: readonly string[]): Promise<number> {

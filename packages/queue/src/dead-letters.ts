@@ -23,9 +23,13 @@ export interface Death {
 /**
  * Writes dead letters; resolves when all are durable. Burying the same event again changes nothing, so it is
  * safe to repeat after a crash.
+ *
+ * @returns how many of them were dead letters already.
  */
-export async function buryEvents(queue: DeadLetterQueue, deaths: readonly Death[]): Promise<void> {
-  if (deaths.length === 0) return
+export async function buryEvents(queue: DeadLetterQueue, deaths: readonly Death[]): Promise<number> {
+  if (deaths.length === 0) return 0
+  const ids = new Set(deaths.map(deadLetterId))
+  const found = await Promise.all([...ids].map((id) => queue.getJob(id)))
   const deadAt = new Date().toISOString()
   await queue.addBulk(
     deaths.map((death) => ({
@@ -44,6 +48,7 @@ export async function buryEvents(queue: DeadLetterQueue, deaths: readonly Death[
       opts: { ...DEAD_LETTER_JOB_OPTIONS, jobId: deadLetterId(death) },
     })),
   )
+  return deaths.length - found.filter((entry) => entry === undefined).length
 }
 
 /**

@@ -21,6 +21,8 @@ export interface InvalidEvent {
   id: string
   raw: unknown
   message: string
+  /** How often an operator sent it back, as far as it says so. */
+  redrives: number
 }
 
 /** What went wrong with an event that is to be tried again; travels in the job's data. */
@@ -64,7 +66,13 @@ export function openEnvelope(job: EnvelopeJob): OpenedEnvelope {
     const key = `${job.queueName}/${job.id}/${job.timestamp}/${index}`
     const event = readEvent(raw, key, job.timestamp)
     if (event.success) opened.events.push(event.data)
-    else opened.invalid.push({ id: invalidEventId(raw, key), raw, message: event.message })
+    else
+      opened.invalid.push({
+        id: invalidEventId(raw, key),
+        raw,
+        message: event.message,
+        redrives: redrivesOf(raw),
+      })
   })
   return opened
 }
@@ -102,6 +110,9 @@ function readFailures(data: unknown): Record<string, EventFailure> {
   const found = failuresSchema.safeParse(data)
   return found.success ? found.data.failures : {}
 }
+
+const redrivesOf = (raw: unknown): number =>
+  z.object({ redrives: z.int().min(0) }).safeParse(raw).data?.redrives ?? 0
 
 /** The event's own id where it has a usable one, else one that the same job always gives. */
 function invalidEventId(raw: unknown, key: string): string {

@@ -17,7 +17,7 @@ const CHECK_INTERVAL_MS = 500
 const REQUEST_TIMEOUT_MS = 15_000
 const KEEP_ALIVE_TIMEOUT_MS = 5_000
 /** How long an idle connection is left open for a request that may be on its way. In milliseconds. */
-const DRAIN_IDLE_MS = 2_000
+const DRAIN_IDLE_MS = 4_000
 const DRAIN_LIMIT_MS = 4_500
 
 export interface HttpServer {
