@@ -2,6 +2,7 @@ import type { ChildProcess } from 'node:child_process'
 import { once } from 'node:events'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
+import { COMPILE_CACHE } from './compile-cache.ts'
 import { endProcess, isRunning, spawnGuarded } from './guarded-process.ts'
 import { waitFor } from './wait-for.ts'
 
@@ -71,7 +72,7 @@ export async function spawnApp(options: AppOptions): Promise<AppProcess> {
   const args = [...APP_NODE_ARGS, RUNNER, ...modules.map((path) => join(ROOT, path))]
   const child = await spawnGuarded(process.execPath, args, {
     cwd: ROOT,
-    env: options.baseEnv ?? process.env,
+    env: { ...COMPILE_CACHE, ...(options.baseEnv ?? process.env) },
     stdout: 'pipe',
     stderr: 'pipe',
     stopSignal: 'TERM',

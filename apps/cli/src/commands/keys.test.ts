@@ -4,6 +4,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { parseSigningKeySet } from '@tidings/shared/signing-keys'
+import { COMPILE_CACHE } from '@tidings/stack/compile-cache'
 import { createTestDatabase, type TestDatabase, useReleaser } from '@tidings/stack/test-context'
 import { beforeAll, describe, expect, it } from 'vitest'
 
@@ -25,7 +26,13 @@ beforeAll(async () => {
 })
 
 function tidings(args: string[], variables: Record<string, string> = {}): Promise<Outcome> {
-  const env = { PATH: process.env.PATH, DATA_DIR: directory, DATABASE_URL: database.url, ...variables }
+  const env = {
+    ...COMPILE_CACHE,
+    PATH: process.env.PATH,
+    DATA_DIR: directory,
+    DATABASE_URL: database.url,
+    ...variables,
+  }
   return new Promise((resolve) => {
     execFile(process.execPath, [MAIN, ...args], { env }, (error, stdout, stderr) =>
       resolve({ code: error === null ? 0 : Number(error.code), stdout, stderr }),

@@ -2,6 +2,7 @@ import { execFile } from 'node:child_process'
 import { readFile } from 'node:fs/promises'
 import { fileURLToPath } from 'node:url'
 import { openUserImport } from '@tidings/db/users-import'
+import { COMPILE_CACHE } from '@tidings/stack/compile-cache'
 import { createTestDatabase, type TestDatabase, useReleaser } from '@tidings/stack/test-context'
 import { beforeAll, beforeEach, describe, expect, it } from 'vitest'
 import { openDumpdataSource } from './dumpdata-source.ts'
@@ -65,7 +66,7 @@ async function createDjangoTables({ database }: TestDatabase) {
 }
 
 function tidings(...args: string[]): Promise<{ code: number; stdout: string; stderr: string }> {
-  const env = { PATH: process.env.PATH, DATABASE_URL: target.url }
+  const env = { ...COMPILE_CACHE, PATH: process.env.PATH, DATABASE_URL: target.url }
   return new Promise((resolve) => {
     execFile(process.execPath, [MAIN, 'users', 'import-django', ...args], { env }, (error, stdout, stderr) =>
       resolve({ code: error === null ? 0 : Number(error.code), stdout, stderr }),

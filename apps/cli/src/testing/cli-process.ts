@@ -2,6 +2,7 @@ import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { text } from 'node:stream/consumers'
 import { fileURLToPath } from 'node:url'
+import { COMPILE_CACHE } from '@tidings/stack/compile-cache'
 
 /** As `pnpm tidings` has them: a small young generation keeps a walk through 200,000 entries under 200 MB. */
 const NODE_FLAGS = ['--max-semi-space-size=4']
@@ -29,7 +30,13 @@ export interface Cli {
 }
 
 export function createCli(env: Record<string, string>): Cli {
-  const whole: NodeJS.ProcessEnv = { PATH: process.env.PATH, HOME: process.env.HOME, TZ: 'UTC', ...env }
+  const whole: NodeJS.ProcessEnv = {
+    PATH: process.env.PATH,
+    HOME: process.env.HOME,
+    TZ: 'UTC',
+    ...COMPILE_CACHE,
+    ...env,
+  }
   const start = (args: readonly string[], stdin: 'ignore' | 'pipe'): CliProcess => {
     const child = spawn(process.execPath, [...NODE_FLAGS, MAIN, ...args], {
       env: whole,
