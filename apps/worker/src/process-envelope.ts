@@ -1,6 +1,7 @@
 import { buryEvents, type DeadLetterQueue, type Death } from '@tidings/queue/dead-letters'
-import { type EventFailure, openEnvelope } from '@tidings/queue/envelope'
+import { openEnvelope } from '@tidings/queue/envelope'
 import { ATTEMPTS } from '@tidings/queue/policy'
+import type { FailedAttempt } from '@tidings/shared/dead-letter'
 import type { StatusEvent } from '@tidings/shared/status-event'
 import { DelayedError, type Job } from 'bullmq'
 import type { BatchWriter, WriteError, WriteResult } from './batch-writer.ts'
@@ -108,31 +109,29 @@ async function settleEnvelope(
   }
 
   const deaths: Death[] = invalid.map((event) => ({
-    ...deathOf(job, failures[event.id]),
+    ...deathOf(job, { code: 'invalid_event', message: event.message }),
     eventId: event.id,
     event: event.raw,
     reason: 'invalid_event',
-    error: { code: 'invalid_event', message: event.message },
     redrives: event.redrives,
   }))
   const retries: StatusEvent[] = []
-  const newFailures: Record<string, EventFailure> = {}
-  const first_failed_at = new Date().toISOString()
+  const newFailures: Record<string, FailedAttempt[]> = {}
+  const at = new Date().toISOString()
   events.forEach((event, index) => {
     const result = results[index]
     if (result?.outcome === 'dead') {
       deaths.push({
-        ...deathOf(job, failures[event.id]),
+        ...deathOf(job, result.error, failures[event.id]),
         eventId: event.id,
         event,
         reason: result.reason,
-        error: result.error,
         contentHash: event.content_hash,
         redrives: event.redrives ?? 0,
       })
     } else if (result?.outcome === 'retry') {
       retries.push(event)
-      newFailures[event.id] = { first_failed_at, ...failures[event.id], ...result.error }
+      newFailures[event.id] = [...(failures[event.id] ?? []), { at, ...result.error }]
     }
   })
 
@@ -150,7 +149,8 @@ async function settleEnvelope(
   // work, it loses none.
   await job.updateData({ v: 1, events: retries, failures: newFailures })
   context.count.retried(retries.length)
-  throw new RetryEventsError(retries.length, newFailures[firstRetry.id] ?? { code: 'unknown', message: '' })
+  const firstError = newFailures[firstRetry.id]?.at(-1)
+  throw new RetryEventsError(retries.length, firstError ?? { code: 'unknown', message: '' })
 }
 
 /**
@@ -164,10 +164,13 @@ async function writeOneByOne(events: StatusEvent[], job: Job, writer: BatchWrite
   return backwards ? results.toReversed() : results
 }
 
-function deathOf(job: Job, failure: EventFailure | undefined) {
+function deathOf(job: Job, error: WriteError, before: readonly FailedAttempt[] = []) {
+  const now = new Date()
   return {
+    error,
     attempts: job.attemptsMade + 1,
-    firstFailedAt: failure ? new Date(failure.first_failed_at) : new Date(),
+    history: [...before, { at: now.toISOString(), ...error }],
+    firstFailedAt: before[0] ? new Date(before[0].at) : now,
     sourceJobId: job.id ?? null,
   }
 }

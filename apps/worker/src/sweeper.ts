@@ -127,14 +127,16 @@ function deathsOf(job: Job): Death[] {
   const jobError = { code: stalled ? 'stalled' : 'failed', message: job.failedReason ?? 'The job failed.' }
   return [
     ...events.map((event): Death => {
-      const failure = failures[event.id]
+      const history = failures[event.id] ?? []
+      const last = history.at(-1)
       return {
         ...base,
         eventId: event.id,
         event,
         reason: stalled ? 'stalled' : 'retries_exhausted',
-        error: failure && !stalled ? { code: failure.code, message: failure.message } : jobError,
-        firstFailedAt: failure ? new Date(failure.first_failed_at) : failedAt,
+        error: last && !stalled ? { code: last.code, message: last.message } : jobError,
+        history,
+        firstFailedAt: history[0] ? new Date(history[0].at) : failedAt,
         contentHash: event.content_hash,
         redrives: event.redrives ?? 0,
       }

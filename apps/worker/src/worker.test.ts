@@ -225,6 +225,10 @@ describeBackends('the worker', (kind) => {
     await untilStored(...neighbours)
     const dead = await untilDead(unlucky.id)
     expect(dead.data).toMatchObject({ reason: 'retries_exhausted', attempts: 4, error: { code: '55P03' } })
+    expect(dead.data.history.map((attempt) => attempt.code)).toEqual(['55P03', '55P03', '55P03', '55P03'])
+    expect(dead.data.history.map((attempt) => attempt.at)).toEqual(
+      dead.data.history.map((attempt) => attempt.at).toSorted(),
+    )
     await untilIdle()
   })
 

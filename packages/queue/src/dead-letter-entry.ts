@@ -61,6 +61,7 @@ export function toEntry(id: string, data: unknown): DeadLetterEntry {
     error: { code: 'unreadable_entry', message: 'The queue holds something that is no dead letter.' },
     fingerprint: '000000000000',
     attempts: 0,
+    history: [],
     first_failed_at: new Date(0).toISOString(),
     dead_at: new Date(0).toISOString(),
     source_job_id: null,

@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto'
-import type { DeadLetter, DeadLetterReason } from '@tidings/shared/dead-letter'
+import type { DeadLetter, DeadLetterReason, FailedAttempt } from '@tidings/shared/dead-letter'
 import type { JobQueue } from './backend.ts'
 import { DEAD_LETTER_JOB, DEAD_LETTER_JOB_OPTIONS } from './policy.ts'
 
@@ -13,6 +13,8 @@ export interface Death {
   reason: DeadLetterReason
   error: { code: string; message: string }
   attempts: number
+  /** Errors of former tries, oldest first. */
+  history?: readonly FailedAttempt[]
   firstFailedAt: Date
   sourceJobId: string | null
   redrives: number
@@ -40,6 +42,7 @@ export async function buryEvents(queue: DeadLetterQueue, deaths: readonly Death[
         error: death.error,
         fingerprint: fingerprintOf(death.reason, death.error),
         attempts: death.attempts,
+        history: [...(death.history ?? [])],
         first_failed_at: death.firstFailedAt.toISOString(),
         dead_at: deadAt,
         source_job_id: death.sourceJobId,

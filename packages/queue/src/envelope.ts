@@ -1,4 +1,5 @@
 import { createHash } from 'node:crypto'
+import { type FailedAttempt, failedAttemptSchema } from '@tidings/shared/dead-letter'
 import { identifyEvent } from '@tidings/shared/event-identity'
 import {
   envelopeSchema,
@@ -13,7 +14,8 @@ import { z } from 'zod'
 export interface OpenedEnvelope {
   events: StatusEvent[]
   invalid: InvalidEvent[]
-  failures: Record<string, EventFailure>
+  /** By event id: the tries so far that failed for the event, oldest first. */
+  failures: Record<string, FailedAttempt[]>
 }
 
 /** Something on the queue that is not an event. */
@@ -25,14 +27,6 @@ export interface InvalidEvent {
   redrives: number
 }
 
-/** What went wrong with an event that is to be tried again; travels in the job's data. */
-export interface EventFailure {
-  code: string
-  message: string
-  /** ISO 8601. */
-  first_failed_at: string
-}
-
 /** The part of a job that is read. `timestamp` in milliseconds. */
 export interface EnvelopeJob {
   id?: string | undefined
@@ -41,12 +35,8 @@ export interface EnvelopeJob {
   queueName: string
 }
 
-const failuresSchema = z.object({
-  failures: z.record(
-    z.string(),
-    z.object({ code: z.string(), message: z.string(), first_failed_at: z.string() }),
-  ),
-})
+/** Travels in the job's data beside the events that are left. */
+const failuresSchema = z.object({ failures: z.record(z.string(), z.array(failedAttemptSchema)) })
 
 /** What a producer without our library writes: a report that says its type, and may say its source. */
 const bareEventSchema = z.looseObject({
@@ -106,7 +96,7 @@ function describe(error: z.ZodError): string {
   return error.issues.map((issue) => `${issue.path.join('.') || 'event'}: ${issue.message}`).join('; ')
 }
 
-function readFailures(data: unknown): Record<string, EventFailure> {
+function readFailures(data: unknown): Record<string, FailedAttempt[]> {
   const found = failuresSchema.safeParse(data)
   return found.success ? found.data.failures : {}
 }

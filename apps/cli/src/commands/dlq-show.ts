@@ -46,8 +46,16 @@ function describeEntry(entry: DeadLetterEntry, colors: boolean): string {
     ['Redriven', times(entry.redrives, 'time')],
     ['Source job', entry.source_job_id ?? '-'],
   ]
+  const history = entry.history.map(
+    ({ at, code, message }, index) => `  ${index + 1}  ${at}  ${printable(`${code}: ${message}`)}`,
+  )
   const event = JSON.stringify(entry.event, null, 2)
     .split('\n')
     .map((line) => `  ${printable(line)}`)
-  return [...rows.map(([name, value]) => `${name.padEnd(13)} ${value}`), 'Event', ...event].join('\n')
+  return [
+    ...rows.map(([name, value]) => `${name.padEnd(13)} ${value}`),
+    ...(history.length > 0 ? ['Attempts', ...history] : []),
+    'Event',
+    ...event,
+  ].join('\n')
 }
