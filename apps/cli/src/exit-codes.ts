@@ -1,4 +1,5 @@
 import { classifyFailure } from '@tidings/db/failure'
+import { BadCursorError } from '@tidings/queue/dead-letter-list'
 import { StoreUnreachableError } from '@tidings/queue/store-unreachable'
 import { ConfigError } from '@tidings/shared/env'
 import { CommanderError } from 'commander'
@@ -36,6 +37,7 @@ export function describeFailure(error: unknown): { exitCode: ExitCode; message: 
   if (error instanceof CliError) return { exitCode: error.exitCode, message: error.message }
   if (error instanceof CommanderError)
     return { exitCode: error.exitCode === 0 ? EXIT.ok : EXIT.usage, message: undefined }
+  if (error instanceof BadCursorError) return { exitCode: EXIT.usage, message: error.message }
   if (error instanceof ConfigError) return { exitCode: EXIT.failure, message: error.message }
   if (isUnreachable(error)) {
     return {

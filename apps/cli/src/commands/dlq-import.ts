@@ -1,6 +1,5 @@
 import { createReadStream } from 'node:fs'
 import { access } from 'node:fs/promises'
-import { createInterface } from 'node:readline'
 import { AUDIT_IMPORT } from '@tidings/db/audit-actions'
 import { findStoredContent } from '@tidings/db/status-events'
 import { type ImportResult, importDeadLetters } from '@tidings/queue/dead-letter-transfer'
@@ -70,9 +69,16 @@ async function readFile(
   })
 }
 
-/** Starts reading only when somebody takes the lines: readline drops those that come earlier. */
+/** Splits at newlines only: readline also does at U+2028, which JSON leaves as it is inside a string. */
 async function* readLines(input: NodeJS.ReadableStream): AsyncGenerator<string> {
-  yield* createInterface({ input, crlfDelay: Number.POSITIVE_INFINITY })
+  input.setEncoding('utf8')
+  let rest = ''
+  for await (const chunk of input) {
+    const lines = `${rest}${chunk}`.split('\n')
+    rest = lines.pop() ?? ''
+    yield* lines
+  }
+  if (rest !== '') yield rest
 }
 
 /** @throws CliError when lines were left out because they are wrong. */

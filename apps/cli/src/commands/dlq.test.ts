@@ -152,7 +152,7 @@ describeBackends('tidings dlq', (kind) => {
       expect(masked).not.toMatch(/grace\.hopper|APA91b|short-token-1/)
     }
     const whole = (await cli.run('dlq', 'show', id, '--show-sensitive')).stdout
-    expect(whole).toMatch(/grace\.hopper@example\.com[\s\S]*short-token-1[\s\S]*APA91b/)
+    for (const text of ['grace.hopper@example.com', 'short-token-1', 'APA91b']) expect(whole).toContain(text)
   })
 
   test('redrive by id puts the event back with its count, and says so in the audit table', async () => {
