@@ -73,11 +73,11 @@ describe.skipIf(!hasRedis)(
           ledger,
           random: createRandom(7),
           label: world.databaseName,
-          rate: 200,
+          rate: 60,
           decorate: (n) => (n % 20 === 1 ? { body: { provider }, destiny: 'either' } : undefined),
         })
         await sleep(500)
-        await waitFor('the moment to strike', struck, { timeoutMs: 30_000, intervalMs: 10 })
+        await waitFor('the moment to strike', struck, { timeoutMs: 90_000, intervalMs: 10 })
         await worker?.kill9()
         await load.stop()
         await worker?.start()
@@ -88,7 +88,7 @@ describe.skipIf(!hasRedis)(
       }
     }
 
-    it('sees the loss of a worker that completes before the commit', { timeout: 90_000 }, async () => {
+    it('sees the loss of a worker that completes before the commit', { timeout: 240_000 }, async () => {
       const world = await createWorld(servers, {
         name: 'broken-commit',
         workerMain: 'chaos/src/sabotaged-worker.ts',
@@ -99,7 +99,9 @@ describe.skipIf(!hasRedis)(
       expect(verdict.lost.length).toBeGreaterThan(0)
     })
 
-    it('sees the loss of a worker that buries only in a `failed` listener', { timeout: 90_000 }, async () => {
+    it('sees the loss of a worker that buries only in a `failed` listener', {
+      timeout: 240_000,
+    }, async () => {
       const world = await createWorld(servers, {
         name: 'broken-listener',
         workerMain: 'chaos/src/listener-worker.ts',

@@ -65,6 +65,8 @@ export async function playUnderLoad(
       ledger,
       random: stage.random,
       label: world.databaseName,
+      // The short form shares its machine with other tests, and starts many processes.
+      ...(stage.short && { rate: 120 }),
       ...options.load,
     })
     const checks = (await fault({ world, ledger, load })) ?? []

@@ -10,7 +10,7 @@ const hasRedis = findRedisServer() !== undefined
 
 describe('npm run chaos', () => {
   const form = hasRedis ? 'its short form' : 'its short form (NO REDIS ON THE PATH: only rows without one)'
-  it(`passes ${form}`, { timeout: 400_000 }, async () => {
+  it(`passes ${form}`, { timeout: 900_000 }, async () => {
     const { stdout } = await run(process.execPath, [MAIN, '--short'], { maxBuffer: 10_000_000 })
     expect(stdout).toContain(hasRedis ? '| worker kill -9' : '| PostgreSQL queue: API and worker kill -9')
     expect(stdout).not.toContain('FAIL')

@@ -13,7 +13,7 @@ export const apiRows: Row[] = [
     short: true,
     run: (stage) =>
       playUnderLoad(stage, { apis: 2 }, async ({ world }) => {
-        const kills = stage.short ? 4 : 20
+        const kills = stage.short ? 3 : 20
         for (let i = 0; i < kills; i++) {
           await sleep(300 + 500 * stage.random())
           const api = world.apis[i % world.apis.length]

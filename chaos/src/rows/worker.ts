@@ -14,7 +14,7 @@ export const workerRows: Row[] = [
     short: true,
     run: (stage) =>
       playUnderLoad(stage, { workers: 2 }, async ({ world, ledger }) => {
-        const kills = stage.short ? 4 : 30
+        const kills = stage.short ? 3 : 30
         for (let i = 0; i < kills; i++) {
           await sleep(150 + 400 * stage.random())
           const worker = world.workers[i % world.workers.length]
