@@ -9,6 +9,7 @@ import { type RunningAudit, withAudit } from '../audit.ts'
 import type { CliContext } from '../context.ts'
 import { CliError, EXIT } from '../exit-codes.ts'
 import { printable } from '../output.ts'
+import { readLines } from '../read-lines.ts'
 
 interface ImportOptions {
   dryRun?: true
@@ -67,18 +68,6 @@ async function readFile(
       if (audit) audit.changed = totals.imported
     },
   })
-}
-
-/** Splits at newlines only: readline also does at U+2028, which JSON leaves as it is inside a string. */
-async function* readLines(input: NodeJS.ReadableStream): AsyncGenerator<string> {
-  input.setEncoding('utf8')
-  let rest = ''
-  for await (const chunk of input) {
-    const lines = `${rest}${chunk}`.split('\n')
-    rest = lines.pop() ?? ''
-    yield* lines
-  }
-  if (rest !== '') yield rest
 }
 
 /** @throws CliError when lines were left out because they are wrong. */

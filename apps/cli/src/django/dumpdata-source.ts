@@ -1,12 +1,12 @@
 import { createReadStream } from 'node:fs'
 import { stat } from 'node:fs/promises'
-import { createInterface } from 'node:readline'
 import { pipeline, type Readable } from 'node:stream'
 import { createGunzip } from 'node:zlib'
 import { errorMessage } from '@tidings/shared/errors'
 import streamArray from 'stream-json/streamers/stream-array.js'
 import { z } from 'zod'
 import { CliError, EXIT } from '../exit-codes.ts'
+import { readLines } from '../read-lines.ts'
 import { type DjangoRecord, type DjangoTable, parseDjangoRow } from './records.ts'
 import type { DjangoSource, OnProgress } from './source.ts'
 
@@ -67,7 +67,7 @@ async function* readObjects(path: string, onProgress: OnProgress): AsyncGenerato
   const text: Readable = path.endsWith('.gz') ? pipeline(file, createGunzip(), () => undefined) : file
   const isLines = /\.jsonl(\.gz)?$/.test(path)
   try {
-    yield* isLines ? readLines(text) : readArray(text)
+    yield* isLines ? readObjects(text) : readArray(text)
   } catch (error) {
     if (error instanceof CliError) throw error
     throw new CliError(EXIT.failure, `${path} is not the JSON of dumpdata: ${errorMessage(error)}`)
@@ -81,8 +81,8 @@ async function* readArray(text: Readable): AsyncGenerator<unknown> {
   for await (const item of items as AsyncIterable<{ value: unknown }>) yield item.value
 }
 
-async function* readLines(text: Readable): AsyncGenerator<unknown> {
-  for await (const line of createInterface({ input: text, crlfDelay: Number.POSITIVE_INFINITY })) {
+async function* readObjects(text: Readable): AsyncGenerator<unknown> {
+  for await (const line of readLines(text)) {
     if (line.trim() !== '') yield JSON.parse(line)
   }
 }
