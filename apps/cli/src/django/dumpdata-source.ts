@@ -67,7 +67,7 @@ async function* readObjects(path: string, onProgress: OnProgress): AsyncGenerato
   const text: Readable = path.endsWith('.gz') ? pipeline(file, createGunzip(), () => undefined) : file
   const isLines = /\.jsonl(\.gz)?$/.test(path)
   try {
-    yield* isLines ? readObjects(text) : readArray(text)
+    yield* isLines ? readObjectLines(text) : readArray(text)
   } catch (error) {
     if (error instanceof CliError) throw error
     throw new CliError(EXIT.failure, `${path} is not the JSON of dumpdata: ${errorMessage(error)}`)
@@ -81,7 +81,7 @@ async function* readArray(text: Readable): AsyncGenerator<unknown> {
   for await (const item of items as AsyncIterable<{ value: unknown }>) yield item.value
 }
 
-async function* readObjects(text: Readable): AsyncGenerator<unknown> {
+async function* readObjectLines(text: Readable): AsyncGenerator<unknown> {
   for await (const line of readLines(text)) {
     if (line.trim() !== '') yield JSON.parse(line)
   }
