@@ -2,12 +2,22 @@ import type { Command } from 'commander'
 
 const WIDTH = 100
 
-/** The manual page, as text: every command with all it takes, from the same definitions as --help. */
-export function renderManual(program: Command): string {
-  const sections = listCommands(program).map(
-    (command) => `${pathOf(command).toUpperCase()}\n${indent(helpOf(command).trimEnd())}\n`,
-  )
-  return `${program.name().toUpperCase()}(1)\n\nNAME\n    ${program.name()} - ${program.description()}\n\n${sections.join('\n')}`
+export const MANUAL_FORMATS = ['text', 'markdown'] as const
+export type ManualFormat = (typeof MANUAL_FORMATS)[number]
+
+/** The manual page: every command with all it takes, from the same definitions as --help. */
+export function renderManual(program: Command, format: ManualFormat): string {
+  const sections = listCommands(program).map((command) => ({
+    title: pathOf(command),
+    help: helpOf(command).trimEnd(),
+  }))
+  const summary = `${program.name()} - ${program.description()}`
+  if (format === 'markdown') {
+    const parts = sections.map(({ title, help }) => `## ${title}\n\n\`\`\`text\n${help}\n\`\`\`\n`)
+    return `# ${program.name()}(1)\n\n${summary}\n\n${parts.join('\n')}`
+  }
+  const parts = sections.map(({ title, help }) => `${title.toUpperCase()}\n${indent(help)}\n`)
+  return `${program.name().toUpperCase()}(1)\n\nNAME\n    ${summary}\n\n${parts.join('\n')}`
 }
 
 /** What --help prints, examples included, for a page of fixed width. */

@@ -1,5 +1,5 @@
 import { execFileSync } from 'node:child_process'
-import { mkdtemp, rm, writeFile } from 'node:fs/promises'
+import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { maskText, maskValue } from '@tidings/shared/mask'
@@ -39,6 +39,11 @@ describe('completion and manual', () => {
     expect(manual).toContain('tidings dlq redrive --all --dry-run')
     for (const shell of ['bash', 'zsh', 'fish'])
       expect((await cli.run('completion', shell)).stdout).toContain('abort-on-failure-ratio')
+  })
+
+  test('docs/tidings-manual.md is what the definitions say; if not, run npm run docs:manual', async () => {
+    const page = await readFile(new URL('../../../docs/tidings-manual.md', import.meta.url), 'utf8')
+    expect(page).toBe((await cli.run('manual', '--format', 'markdown')).stdout)
   })
 })
 

@@ -1,6 +1,6 @@
-import { Argument, type Command } from 'commander'
+import { Argument, type Command, Option } from 'commander'
 import type { CliContext } from '../context.ts'
-import { renderManual } from '../manual.ts'
+import { MANUAL_FORMATS, type ManualFormat, renderManual } from '../manual.ts'
 import { renderCompletion, SHELLS, type Shell } from '../shell-completion.ts'
 
 export function registerCompletion(program: Command, { terminal }: CliContext): void {
@@ -20,6 +20,11 @@ Examples:
   program
     .command('manual')
     .description('Print the manual page: every command with all it takes.')
-    .action(() => terminal.write(renderManual(program)))
+    .addOption(
+      new Option('--format <format>', 'plain text, or Markdown as in docs/tidings-manual.md')
+        .choices(MANUAL_FORMATS)
+        .default('text'),
+    )
+    .action(({ format }: { format: ManualFormat }) => terminal.write(renderManual(program, format)))
     .addHelpText('after', '\nExample:\n  tidings manual | less')
 }
