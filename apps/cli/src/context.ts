@@ -35,10 +35,15 @@ export interface CliContext {
   release(): Promise<void>
 }
 
+/** Tells of Ctrl-C. */
+export interface Interruptions {
+  onInterrupt(listener: () => void): void
+}
+
 export function createContext(
   terminal: Terminal,
   source: NodeJS.ProcessEnv,
-  interruptions: { onInterrupt(listener: () => void): void },
+  interruptions: Interruptions,
 ): CliContext {
   const globals: GlobalOptions = { output: undefined, readOnly: false, showSensitive: false }
   const releases: (() => Promise<void>)[] = []

@@ -64,7 +64,7 @@ describe('masking', () => {
 describe('the terminal', () => {
   test('NO_COLOR and pipes have no escape sequences', async () => {
     for (const env of [{}, { NO_COLOR: '1' }, { FORCE_COLOR: '' }]) {
-      const help = await createCli(env).run('dlq', '--help')
+      const help = await createCli(env).start('dlq', '--help').ended
       expect(help.stdout).not.toContain('\u001b')
     }
   })

@@ -1,9 +1,10 @@
 import { text } from 'node:stream/consumers'
 import { entryId } from '@tidings/queue/dead-letter-entry'
 import { usageError } from './exit-codes.ts'
+import type { Input } from './terminal.ts'
 
 /** Ids as given: entry ids or event ids; a `-` stands for those on stdin, one a line. */
-export async function readIds(given: readonly string[], stdin: NodeJS.ReadStream): Promise<string[]> {
+export async function readIds(given: readonly string[], stdin: Input): Promise<string[]> {
   if (!given.includes('-')) return given.map(entryId)
   if (stdin.isTTY)
     throw usageError('A - reads ids from a pipe: tidings dlq list -o id | tidings dlq redrive -')

@@ -1,10 +1,7 @@
-import { createContext } from './context.ts'
 import { wantsColors } from './env.ts'
-import { describeFailure, EXIT, type ExitCode } from './exit-codes.ts'
-import { createProgram } from './program.ts'
+import { EXIT } from './exit-codes.ts'
+import { runProgram } from './run-program.ts'
 import { createTerminal } from './terminal.ts'
-
-const terminal = createTerminal(process, wantsColors(process.env, process.argv))
 
 const interruptListeners: (() => void)[] = []
 let interrupted = false
@@ -20,16 +17,9 @@ process.stdout.on('error', (error: NodeJS.ErrnoException) => {
   if (error.code === 'EPIPE') process.exit(EXIT.ok)
 })
 
-const context = createContext(terminal, process.env, {
+const args = process.argv.slice(2)
+const terminal = createTerminal(process, wantsColors(process.env, args))
+const exitCode = await runProgram(args, terminal, process.env, {
   onInterrupt: (listener) => void interruptListeners.push(listener),
 })
-let exitCode: ExitCode = EXIT.ok
-try {
-  await createProgram(context).parseAsync(process.argv)
-} catch (error) {
-  const failure = describeFailure(error)
-  exitCode = failure.exitCode
-  if (failure.message !== undefined) terminal.say(`tidings: ${failure.message}`)
-}
-await context.release()
 process.exit(exitCode)

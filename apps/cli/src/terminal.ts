@@ -1,11 +1,15 @@
-import type { ReadStream, WriteStream } from 'node:tty'
+import type { Readable, Writable } from 'node:stream'
 import { stripVTControlCharacters } from 'node:util'
+
+/** A terminal, a pipe or a file, as a process has them. */
+export type Input = Readable & { isTTY?: boolean }
+export type Output = Writable & { isTTY?: boolean; columns?: number }
 
 /** Where a command reads and writes. Data goes to stdout, everything said about it to stderr. */
 export interface Terminal {
-  stdin: NodeJS.ReadStream
-  stdout: NodeJS.WriteStream
-  stderr: NodeJS.WriteStream
+  stdin: Input
+  stdout: Output
+  stderr: Output
   /** A person can be asked. */
   isInteractive: boolean
   /** Width of stdout in columns; undefined when it is no terminal. */
@@ -19,12 +23,11 @@ export interface Terminal {
 }
 
 export function createTerminal(
-  streams: { stdin: NodeJS.ReadStream; stdout: NodeJS.WriteStream; stderr: NodeJS.WriteStream },
+  streams: { stdin: Input; stdout: Output; stderr: Output },
   colors: boolean,
 ): Terminal {
   const { stdin, stdout, stderr } = streams
-  const isTty = (stream: ReadStream | WriteStream | NodeJS.ReadStream | NodeJS.WriteStream) =>
-    stream.isTTY === true
+  const isTty = (stream: Input | Output) => stream.isTTY === true
   const colored = { stdout: colors && isTty(stdout), stderr: colors && isTty(stderr) }
   return {
     stdin,

@@ -108,7 +108,7 @@ describeBackends('a dlq command that is cut short', (kind) => {
   test('two operators redriving the same at once: each entry queued once, counts add up', async () => {
     const ids = await lab.bury(ENTRIES)
     const runs = await Promise.all(
-      [1, 2].map(() => cli.run('dlq', 'redrive', '--all', '--yes', '-o', 'json')),
+      [1, 2].map(() => cli.start('dlq', 'redrive', '--all', '--yes', '-o', 'json').ended),
     )
     const redriven = runs.map((run) => JSON.parse(run.stdout).redriven as number)
     expect(redriven.reduce((sum, n) => sum + n, 0)).toBe(ENTRIES)

@@ -2,12 +2,9 @@ import { mkdtemp, readFile, rm, stat } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { describeBackends, useReleaser } from '@tidings/stack/test-context'
-import { beforeAll, beforeEach, expect, test, vi } from 'vitest'
+import { beforeAll, beforeEach, expect, test } from 'vitest'
 import { type CliLab, createCliLab } from '../testing/cli-lab.ts'
 import { type Cli, createCli, linesOf } from '../testing/cli-process.ts'
-
-// Many starts of the program each; on a busy machine one takes seconds.
-vi.setConfig({ testTimeout: 120_000 })
 
 describeBackends('tidings dlq', (kind) => {
   const releaser = useReleaser()
@@ -152,7 +149,7 @@ describeBackends('tidings dlq', (kind) => {
       expect(masked).not.toMatch(/grace\.hopper|APA91b|short-token-1/)
     }
     const whole = (await cli.run('dlq', 'show', id, '--show-sensitive')).stdout
-    for (const text of ['grace.hopper@example.com', 'short-token-1', 'APA91b']) expect(whole).toContain(text)
+    for (const text of ['grace.hopper@example.com', 'short-token-1', token]) expect(whole).toContain(text)
   })
 
   test('redrive by id puts the event back with its count, and says so in the audit table', async () => {

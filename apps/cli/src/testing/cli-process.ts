@@ -1,16 +1,21 @@
 import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
+import { PassThrough, Readable } from 'node:stream'
 import { text } from 'node:stream/consumers'
 import { fileURLToPath } from 'node:url'
 import { COMPILE_CACHE } from '@tidings/stack/compile-cache'
+import { wantsColors } from '../env.ts'
+import { runProgram } from '../run-program.ts'
+import { createTerminal } from '../terminal.ts'
 
 /** As `pnpm tidings` has them: a small young generation keeps a walk through 200,000 entries under 200 MB. */
 const NODE_FLAGS = ['--max-semi-space-size=4']
 const MAIN = fileURLToPath(new URL('../main.ts', import.meta.url))
+/** What a shell would start, for tests that need more than pipes. */
+export const CLI_COMMAND: readonly string[] = [process.execPath, ...NODE_FLAGS, MAIN]
 
 export interface CliRun {
   exitCode: number | null
-  signal: NodeJS.Signals | null
   stdout: string
   stderr: string
 }
@@ -20,11 +25,13 @@ export interface CliProcess {
   ended: Promise<CliRun>
 }
 
-/** Runs commands as a shell would: the real program, in a process of its own, without a terminal. */
+/** Runs commands, never on a terminal. */
 export interface Cli {
+  /** The whole program in this process: starting one of its own takes longer than most commands. */
   run(...args: string[]): Promise<CliRun>
   /** The same with something on stdin. */
   pipe(input: string, ...args: string[]): Promise<CliRun>
+  /** In a process of its own, as a shell would: it can be killed, and its exit code is the shell's. */
   start(...args: string[]): CliProcess
   env: NodeJS.ProcessEnv
 }
@@ -37,33 +44,34 @@ export function createCli(env: Record<string, string>): Cli {
     ...COMPILE_CACHE,
     ...env,
   }
-  const start = (args: readonly string[], stdin: 'ignore' | 'pipe'): CliProcess => {
-    const child = spawn(process.execPath, [...NODE_FLAGS, MAIN, ...args], {
-      env: whole,
-      stdio: [stdin, 'pipe', 'pipe'],
-    })
-    const ended = Promise.all([
-      child.stdout ? text(child.stdout) : '',
-      child.stderr ? text(child.stderr) : '',
-      once(child, 'exit'),
-    ]).then(([stdout, stderr]) => ({
-      stdout,
-      stderr,
-      exitCode: child.exitCode,
-      signal: child.signalCode,
-    }))
-    return { child, ended }
-  }
   return {
     env: whole,
-    run: (...args) => start(args, 'ignore').ended,
-    pipe(input, ...args) {
-      const { child, ended } = start(args, 'pipe')
-      child.stdin?.end(input)
-      return ended
-    },
-    start: (...args) => start(args, 'ignore'),
+    run: (...args) => runHere(whole, args, ''),
+    pipe: (input, ...args) => runHere(whole, args, input),
+    start: (...args) => startProcess(whole, args),
   }
+}
+
+async function runHere(env: NodeJS.ProcessEnv, args: readonly string[], input: string): Promise<CliRun> {
+  const stdin = Readable.from([Buffer.from(input)])
+  const stdout = new PassThrough()
+  const stderr = new PassThrough()
+  const terminal = createTerminal({ stdin, stdout, stderr }, wantsColors(env, args))
+  const ended = runProgram(args, terminal, env, { onInterrupt: () => undefined }).finally(() => {
+    stdout.end()
+    stderr.end()
+  })
+  const [exitCode, out, err] = await Promise.all([ended, text(stdout), text(stderr)])
+  return { exitCode, stdout: out, stderr: err }
+}
+
+function startProcess(env: NodeJS.ProcessEnv, args: readonly string[]): CliProcess {
+  const [node = '', ...flags] = CLI_COMMAND
+  const child = spawn(node, [...flags, ...args], { env, stdio: ['ignore', 'pipe', 'pipe'] })
+  const ended = Promise.all([text(child.stdout), text(child.stderr), once(child, 'exit')]).then(
+    ([stdout, stderr]) => ({ stdout, stderr, exitCode: child.exitCode }),
+  )
+  return { child, ended }
 }
 
 /** Lines of an output, without the last, empty one. */

@@ -1,0 +1,53 @@
+import { useReleaser } from '@tidings/stack/test-context'
+import { CommanderError } from 'commander'
+import { beforeAll, expect, test, vi } from 'vitest'
+import { describeFailure, EXIT } from './exit-codes.ts'
+import { type CliLab, createCliLab } from './testing/cli-lab.ts'
+import { type Cli, createCli } from './testing/cli-process.ts'
+
+// Each starts a process; on a busy machine that takes seconds.
+vi.setConfig({ testTimeout: 120_000 })
+
+const releaser = useReleaser()
+let lab: CliLab
+let id: string
+
+beforeAll(async () => {
+  lab = await createCliLab('postgres', releaser)
+  id = (await lab.bury(2))[0] ?? ''
+})
+
+const away = createCli({ DATABASE_URL: 'postgres://x:x@127.0.0.1:1/x' })
+const lost = createCli({ DATA_DIR: '/nowhere' })
+const here = () => lab.cli
+
+interface Case {
+  name: keyof typeof EXIT
+  cli: () => Cli
+  args: () => string[]
+}
+const cases: Case[] = [
+  { name: 'ok', cli: here, args: () => ['dlq', 'list', '--reason', 'stalled'] },
+  { name: 'failure', cli: () => lost, args: () => ['dlq', 'list'] },
+  { name: 'declined', cli: here, args: () => ['dlq', 'redrive', '--all'] },
+  { name: 'notFound', cli: here, args: () => ['dlq', 'show', 'dead-nope'] },
+  { name: 'partial', cli: here, args: () => ['dlq', 'redrive', id, 'dead-nope', '--yes'] },
+  { name: 'unreachable', cli: () => away, args: () => ['dlq', 'list'] },
+  { name: 'threshold', cli: here, args: () => ['dlq', 'stats', '--fail-if-depth', '0'] },
+  { name: 'usage', cli: here, args: () => ['dlq', 'redrive'] },
+]
+
+test.each(cases)('the shell gets the exit code for $name', async ({ name, cli, args }) => {
+  const run = await cli().start(...args()).ended
+  expect(run).toMatchObject({ exitCode: EXIT[name] })
+  if (name !== 'ok' && name !== 'threshold') expect(run.stderr).not.toBe('')
+})
+
+test('every exit code is tested above', () => {
+  expect(cases.map(({ name }) => name).toSorted()).toEqual(Object.keys(EXIT).toSorted())
+})
+
+test('what commander ends by itself, as help, is 0; what it refuses is wrong usage', () => {
+  expect(describeFailure(new CommanderError(0, 'commander.helpDisplayed', '')).exitCode).toBe(0)
+  expect(describeFailure(new CommanderError(1, 'commander.unknownOption', '')).exitCode).toBe(64)
+})

@@ -1,0 +1,59 @@
+import { execFileSync, spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { waitFor } from '@tidings/stack/wait-for'
+
+export interface TerminalSize {
+  columns: number
+  rows: number
+}
+
+/** A program that runs on a terminal. */
+export interface TerminalSession {
+  /** Everything written to the terminal so far, escape sequences included. */
+  output(): string
+  /** Waits until the terminal shows the text, and then types. */
+  answer(prompt: string, keys: string): Promise<void>
+  /** The program's exit code. */
+  ended: Promise<number | null>
+}
+
+/** Whether this machine has what openTerminal needs: `script` of util-linux; others take other options. */
+export function hasTerminals(): boolean {
+  try {
+    return execFileSync('script', ['--version'], { encoding: 'utf8', stdio: 'pipe' }).includes('util-linux')
+  } catch {
+    return false
+  }
+}
+
+const PROMPT_LIMIT_MS = 60_000
+
+/** Runs a program on a terminal of its own. */
+export function openTerminal(
+  command: readonly string[],
+  env: NodeJS.ProcessEnv,
+  { columns, rows }: TerminalSize = { columns: 110, rows: 40 },
+): TerminalSession {
+  const line = `stty cols ${columns} rows ${rows}; exec ${command.map(quote).join(' ')}`
+  const child = spawn('script', ['-qefc', line, '/dev/null'], {
+    env: { ...env, TERM: 'xterm-256color', SHELL: '/bin/sh' },
+    stdio: ['pipe', 'pipe', 'inherit'],
+  })
+  let output = ''
+  child.stdout.setEncoding('utf8').on('data', (part: string) => {
+    output += part
+  })
+  return {
+    output: () => output,
+    async answer(prompt, keys) {
+      await waitFor(`the terminal to show "${prompt}"`, () => output.includes(prompt), {
+        timeoutMs: PROMPT_LIMIT_MS,
+        explain: () => output.slice(-500),
+      })
+      child.stdin.write(keys)
+    },
+    ended: once(child, 'close').then(() => child.exitCode),
+  }
+}
+
+const quote = (word: string) => `'${word.replaceAll("'", `'\\''`)}'`
