@@ -1,6 +1,6 @@
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http'
 import { Server as NetServer } from 'node:net'
-import { setTimeout as sleep } from 'node:timers/promises'
+import { setImmediate as nextTurn, setTimeout as sleep } from 'node:timers/promises'
 import { getRequestListener } from '@hono/node-server'
 import { StartupError } from '@tidings/shared/env'
 import type { Hono } from 'hono'
@@ -67,6 +67,7 @@ export async function serveHttp(
   return {
     url: urlOf(server),
     async close() {
+      await untilQuietTurn()
       draining = true
       await drain(server)
     },
@@ -95,6 +96,27 @@ function urlOf(server: Server): string {
   if (address === null || typeof address === 'string') throw new Error('The server has no port')
   const host = address.family === 'IPv6' ? `[${address.address}]` : address.address
   return `http://${host}:${address.port}`
+}
+
+/** A turn of the event loop shorter than this leaves hardly a connection untaken. In milliseconds. */
+const QUIET_TURN_MS = 0.5
+const QUIET_TURN_LIMIT_MS = 500
+
+/**
+ * Connections that the kernel has established and Node has not taken yet are reset when the listening socket
+ * closes. Each turn of the event loop takes all of them, so this waits for a turn so short that none is
+ * likely to have come since.
+ */
+async function untilQuietTurn(): Promise<void> {
+  // The first one may still belong to the turn in which the signal came.
+  await nextTurn()
+  const giveUpAt = performance.now() + QUIET_TURN_LIMIT_MS
+  for (let turnedAt = performance.now(); ; ) {
+    await nextTurn()
+    const now = performance.now()
+    if (now - turnedAt < QUIET_TURN_MS || now > giveUpAt) return
+    turnedAt = now
+  }
 }
 
 /**
