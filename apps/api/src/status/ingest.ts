@@ -11,6 +11,7 @@ import { LIMITS, type StatusEvent } from '@tidings/shared/status-event'
 import { BrokenCircuitError, ConsecutiveBreaker, circuitBreaker, handleAll } from 'cockatiel'
 import { LRUCache } from 'lru-cache'
 import type pg from 'pg'
+import { keyConflict } from './key-conflict.ts'
 
 /** The way in: an event that is accepted here ends as exactly one row or one dead letter. */
 export interface Ingest {
@@ -126,9 +127,7 @@ export function createIngest(options: IngestOptions): Ingest {
     findConflict(event) {
       if (event.content_hash === undefined) return undefined
       const seen = recentKeys.get(event.id)
-      return seen === undefined || seen === event.content_hash
-        ? undefined
-        : new AppError('conflict', 'This idempotency key was used before with other content.')
+      return seen === undefined || seen === event.content_hash ? undefined : keyConflict()
     },
     get accepted() {
       return accepted

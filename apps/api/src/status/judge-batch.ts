@@ -1,6 +1,7 @@
 import { AppError } from '@tidings/shared/errors'
 import { type StatusEvent, type StatusReport, statusReportSchema } from '@tidings/shared/status-event'
 import { parseValue } from '../http/parse-value.ts'
+import { keyConflict } from './key-conflict.ts'
 
 /** What becomes of one entry of a batch. */
 export type BatchResult = { accepted: true; event: StatusEvent } | { accepted: false; refusal: AppError }
@@ -19,10 +20,7 @@ export function judgeBatch(
       const { event, refusal } = identify(parseValue(statusReportSchema, entry), index)
       if (refusal) return { accepted: false, refusal }
       if (contents.has(event.id) && contents.get(event.id) !== event.content_hash) {
-        return {
-          accepted: false,
-          refusal: new AppError('conflict', 'This idempotency key was used before with other content.'),
-        }
+        return { accepted: false, refusal: keyConflict() }
       }
       contents.set(event.id, event.content_hash)
       return { accepted: true, event }
