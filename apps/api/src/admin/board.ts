@@ -4,15 +4,18 @@ import { HonoAdapter } from '@bull-board/hono'
 import type { JobQueue } from '@tidings/queue/backend'
 import { maskValue } from '@tidings/shared/mask'
 import type { Queue } from 'bullmq'
-import type { Hono } from 'hono'
+import { Hono } from 'hono'
 import { serveListedFiles } from './listed-files.ts'
 
-export const BOARD_PATH = '/admin/queues'
+export interface BoardOptions {
+  basePath: string
+  readOnly: boolean
+}
 
 /** Bull Board over these queues. What it shows of events is masked; what may be changed is for the caller. */
-export function createBoard(queues: readonly JobQueue<object>[], readOnly: boolean): Hono {
+export function createBoard(queues: readonly JobQueue<object>[], { basePath, readOnly }: BoardOptions): Hono {
   const server = new HonoAdapter(serveListedFiles)
-  server.setBasePath(BOARD_PATH)
+  server.setBasePath(basePath)
   createBullBoard({
     queues: queues.map((queue) => {
       const adapter = new BullMQAdapter(onAnyBackend(queue), {
@@ -25,7 +28,7 @@ export function createBoard(queues: readonly JobQueue<object>[], readOnly: boole
     serverAdapter: server,
     options: { uiConfig: { boardTitle: 'Tidings', pollingInterval: { showSetting: true } } },
   })
-  return server.registerPlugin()
+  return new Hono({ strict: false }).route(basePath, server.registerPlugin())
 }
 
 /** The adapter takes queues of both backends; its types know of one. */

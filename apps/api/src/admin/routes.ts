@@ -8,7 +8,6 @@ import { auth } from 'hono/utils/basic-auth'
 import { requireScope } from '../http/authorize.ts'
 import type { ApiContext, ApiEnv } from '../http/context.ts'
 import type { Authenticate, ServicePrincipal } from '../http/principal.ts'
-import { BOARD_PATH, createBoard } from './board.ts'
 import type { BoardQueues } from './board-queues.ts'
 
 export interface AdminRouteDeps {
@@ -16,6 +15,8 @@ export interface AdminRouteDeps {
   authenticateService: Authenticate<ServicePrincipal>
   boardQueues: BoardQueues
 }
+
+const BOARD_PATH = '/admin/queues'
 
 /** What may be changed in the browser. Everything else loses events or escapes the books: that is the CLI's. */
 const ALLOWED_CHANGES = [
@@ -50,7 +51,9 @@ export function adminRoutes(deps: AdminRouteDeps): Hono<ApiEnv> {
 
     const queues = await deps.boardQueues.open()
     const kind = principal.scopes.has('dlq:write') ? 'writable' : 'readOnly'
-    boards[kind] ??= new Hono({ strict: false }).route(BOARD_PATH, createBoard(queues, kind === 'readOnly'))
+    // Loaded when somebody looks: it takes 57 MB, and most processes are never asked for it.
+    const { createBoard } = await import('./board.ts')
+    boards[kind] ??= createBoard(queues, { basePath: BOARD_PATH, readOnly: kind === 'readOnly' })
     const answer = await boards[kind].fetch(c.req.raw)
     const response = new Response(answer.body, answer)
     response.headers.set('Content-Security-Policy', CONTENT_POLICY)

@@ -1,4 +1,4 @@
-import { createHash } from 'node:crypto'
+import { hash } from 'node:crypto'
 import { AppError } from '@tidings/shared/errors'
 import { decodeProtectedHeader, jwtVerify, SignJWT } from 'jose'
 import { LRUCache } from 'lru-cache'
@@ -111,7 +111,7 @@ export function createAccessTokens(options: AccessTokenOptions): AccessTokens {
     },
 
     verify(token) {
-      const digest = createHash('sha256').update(token).digest('base64url')
+      const digest = hash('sha256', token, 'base64url')
       const known = verified.get(digest)
       // A key that was taken out of the set ends its tokens, verified before or not.
       if (known !== undefined && (known.kid === undefined || keys.verifier(known.kid) !== undefined)) {
