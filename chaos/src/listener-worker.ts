@@ -40,7 +40,7 @@ await runMain(async () => {
     (job, token) =>
       processEnvelope(job, token, {
         writer,
-        deadLetters,
+        bury: (deaths) => buryEvents(deadLetters, deaths),
         bookRepeats: async () => {},
         onOutage: ignore,
         count: { stored: ignore, duplicate: ignore, dead: ignore, retried: ignore },

@@ -1,14 +1,15 @@
-import { buryEvents, type DeadLetterQueue, type Death } from '@tidings/queue/dead-letters'
+import type { Death } from '@tidings/queue/dead-letters'
 import { openEnvelope } from '@tidings/queue/envelope'
 import { ATTEMPTS } from '@tidings/queue/policy'
 import type { FailedAttempt } from '@tidings/shared/dead-letter'
 import type { StatusEvent } from '@tidings/shared/status-event'
 import { DelayedError, type Job } from 'bullmq'
 import type { BatchWriter, WriteError, WriteResult } from './batch-writer.ts'
+import type { Bury } from './bury.ts'
 
 export interface EnvelopeContext {
   writer: BatchWriter
-  deadLetters: DeadLetterQueue
+  bury: Bury
   /** Books events found already stored; resolves when that is durable. */
   bookRepeats(repeats: { duplicate: number; redelivered: number }): Promise<void>
   /** Called when the store was found away. */
@@ -135,7 +136,7 @@ async function settleEnvelope(
     }
   })
 
-  const deadBefore = await buryEvents(context.deadLetters, deaths)
+  const deadBefore = await context.bury(deaths)
   for (const death of deaths) context.count.dead(death.reason)
   const stored = results.filter((result) => result.outcome === 'stored').length
   const duplicates = results.filter((result) => result.outcome === 'duplicate').length

@@ -1,11 +1,12 @@
 import { classifyFailure } from '@tidings/db/failure'
 import type { JobQueue } from '@tidings/queue/backend'
-import { buryEvents, type DeadLetterQueue, type Death } from '@tidings/queue/dead-letters'
+import type { Death } from '@tidings/queue/dead-letters'
 import { openEnvelope } from '@tidings/queue/envelope'
 import { MAX_STALLED_COUNT } from '@tidings/queue/policy'
 import { errorMessage } from '@tidings/shared/errors'
 import type { Logger } from '@tidings/shared/log'
 import type { Job } from 'bullmq'
+import type { Bury } from './bury.ts'
 
 /**
  * Makes dead letters of failed jobs. The failed set is the durable truth: whatever dies between a job's
@@ -21,7 +22,7 @@ export interface Sweeper {
 
 export interface SweeperOptions {
   queues: readonly JobQueue<unknown>[]
-  deadLetters: DeadLetterQueue
+  bury: Bury
   /** Which of these event ids are rows. */
   findStored(ids: readonly string[]): Promise<Set<string>>
   /** Runs the work in one process at a time; false when another one is at it. */
@@ -108,7 +109,7 @@ async function buryJob(job: Job, options: SweeperOptions): Promise<number> {
     deaths.filter((death) => isUuid(death.eventId)).map((death) => death.eventId),
   )
   const dead = deaths.filter((death) => !stored.has(death.eventId))
-  await buryEvents(options.deadLetters, dead)
+  await options.bury(dead)
   await job.remove()
   for (const death of dead) options.onBuried(death.reason)
   options.log.warn({ jobId: job.id, events: dead.length, alreadyStored: stored.size }, 'failed job buried')

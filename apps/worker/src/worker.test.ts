@@ -1,5 +1,6 @@
 import { randomUUID } from 'node:crypto'
 import type { Database } from '@tidings/db/database'
+import { noteErasure } from '@tidings/db/erased-users'
 import { createIngestAccount, readIngestTotals } from '@tidings/db/ingest-accounts'
 import { parkEvents } from '@tidings/db/parked-events'
 import { storeStatusEvents } from '@tidings/db/status-events'
@@ -178,6 +179,41 @@ describeBackends('the worker', (kind) => {
     })
     await untilStored(neighbour)
     expect(await findRows(orphan)).toEqual([])
+  })
+
+  it('buries what was on its way when its user was erased without saying whose it was', async () => {
+    const [erased, other] = [randomUUID(), randomUUID()]
+    await noteErasure(db.pool, erased)
+    const texts = { error: 'no such box: ada@example.com', metadata: { to: 'ada@example.com' } }
+    const theirs = makeEvent({ user_id: erased, ...texts })
+    const unreadable = { ...makeEvent({ user_id: erased, ...texts }), status: 'no such status' }
+    const kept = makeEvent({ user_id: other, ...texts })
+    await enqueue(theirs, unreadable, kept)
+
+    const { notification_id, status } = theirs
+    const letter = (await untilDead(theirs.id)).data
+    expect(letter).toMatchObject({
+      event: { id: theirs.id, notification_id, status, error: '[erased]' },
+      reason: 'unknown_user',
+      error: { message: '[erased]' },
+    })
+    for (const data of [letter, (await untilDead(unreadable.id)).data]) {
+      expect(JSON.stringify(data)).not.toMatch(new RegExp(`${erased}|ada@`))
+    }
+    expect((await untilDead(kept.id)).data).toMatchObject({ event: { user_id: other, ...texts } })
+  })
+
+  it('clears whoever was erased between the tries out of an event that runs out of them', async () => {
+    failing.set('erased-meanwhile', '55P03')
+    const event = makeEvent({ user_id: userId, provider: 'erased-meanwhile', error: 'ada@example.com' })
+    await enqueue(event)
+    await waitFor('a first try', async () => (attempts.get(event.id) ?? 0) > 0)
+    await noteErasure(db.pool, userId)
+    const { data } = await untilDead(event.id)
+    await db.pool.query('DELETE FROM erased_users')
+    expect(data).toMatchObject({ reason: 'retries_exhausted', error: { message: '[erased]' } })
+    expect(data.history.map((attempt) => attempt.message)).toEqual(Array(4).fill('[erased]'))
+    expect(JSON.stringify(data)).not.toMatch(new RegExp(`${userId}|ada@`))
   })
 
   it('books an event that is dead already, and comes again, as a repeat', async () => {

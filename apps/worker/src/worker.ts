@@ -1,4 +1,5 @@
 import type { Database } from '@tidings/db/database'
+import { findErasedUsers } from '@tidings/db/erased-users'
 import { bookRepeats, type IngestAccount } from '@tidings/db/ingest-accounts'
 import { unparkEvents } from '@tidings/db/parked-events'
 import { findStoredIds } from '@tidings/db/status-events'
@@ -28,6 +29,7 @@ import { LIMITS } from '@tidings/shared/status-event'
 import type { Tracing } from '@tidings/telemetry/tracing'
 import type { Redis } from 'ioredis'
 import { createBatchWriter, type Store } from './batch-writer.ts'
+import { createBury } from './bury.ts'
 import { withSweepLock } from './locks.ts'
 import { createOutageGate } from './outage-gate.ts'
 import { type EventCounters, processEnvelope } from './process-envelope.ts'
@@ -94,9 +96,10 @@ export async function startStatusWorker(options: StatusWorkerOptions): Promise<S
   const enqueue = async (events: unknown[]) => {
     await queues[0]?.add(ENVELOPE_JOB, { v: 1, events }, ENVELOPE_JOB_OPTIONS)
   }
+  const bury = createBury(deadLetters, (userIds) => findErasedUsers(db.pool, userIds))
   const sweeper = createSweeper({
     queues,
-    deadLetters,
+    bury,
     log,
     findStored: (ids) => findStoredIds(db.pool, ids),
     exclusively: (work) => withSweepLock(db.pool, work),
@@ -109,7 +112,7 @@ export async function startStatusWorker(options: StatusWorkerOptions): Promise<S
 
   const context = {
     writer,
-    deadLetters,
+    bury,
     bookRepeats: (repeats: { duplicate: number; redelivered: number }) =>
       bookRepeats(db.pool, options.account, repeats),
     onOutage: gate.report,

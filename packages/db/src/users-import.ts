@@ -41,6 +41,8 @@ export interface UserImportCounts {
   alreadyThere: number
   /** Share their address with another of them, whatever its case: none of these is imported. */
   caseDuplicates: number
+  /** Were erased here: they do not come back. */
+  erased: number
   /** Share their address with somebody else who is here. */
   emailTaken: number
   inactive: number
@@ -97,6 +99,8 @@ CREATE INDEX ON django_user (lower(email));
 ANALYZE django_user;
 UPDATE django_user d SET verdict = CASE
   WHEN EXISTS (SELECT 1 FROM users u WHERE u.id = d.id) THEN 'already_there'
+  WHEN EXISTS (SELECT 1 FROM erased_users e WHERE e.user_digest = sha256(convert_to(d.id::text, 'UTF8')))
+    THEN 'erased'
   WHEN EXISTS (SELECT 1 FROM django_user o WHERE lower(o.email) = lower(d.email) AND o.id <> d.id)
     THEN 'case_duplicate'
   WHEN EXISTS (SELECT 1 FROM users u WHERE lower(u.email) = lower(d.email)) THEN 'email_taken'
@@ -109,6 +113,7 @@ SELECT count(*)::int AS "found",
   (count(*) FILTER (WHERE verdict = 'importable'))::int AS "importable",
   (count(*) FILTER (WHERE verdict = 'already_there'))::int AS "alreadyThere",
   (count(*) FILTER (WHERE verdict = 'case_duplicate'))::int AS "caseDuplicates",
+  (count(*) FILTER (WHERE verdict = 'erased'))::int AS "erased",
   (count(*) FILTER (WHERE verdict = 'email_taken'))::int AS "emailTaken",
   (count(*) FILTER (WHERE NOT is_active))::int AS "inactive",
   (count(*) FILTER (WHERE is_staff))::int AS "staff",

@@ -9,7 +9,7 @@ import { call, register } from '../testing/http.ts'
 import { startTestApi, type TestApi } from '../testing/test-api.ts'
 import { createHashPool, type HashPool } from './hash-pool.ts'
 import type { HashTask } from './hash-worker.ts'
-import { parsePasswordHash } from './password-format.ts'
+import { DIGEST_BYTES, formatPasswordHash, parsePasswordHash } from './password-format.ts'
 import { createPasswords } from './passwords.ts'
 
 const releaser = useReleaser()
@@ -142,6 +142,59 @@ describe('the hash pool', () => {
     expect((await outcomes).map((outcome) => outcome.status)).toEqual(['rejected', 'rejected'])
   })
 })
+
+describe('a refused login', () => {
+  const iterations = 40_000
+  const samples = 200
+
+  it('takes the same time whether the address is known or not, and whatever the account is like', async () => {
+    const api = await startTestApi(releaser, {
+      PASSWORD_ITERATIONS: String(iterations),
+      RATE_LIMIT_ENABLED: 'false',
+    })
+    const { pool } = api.database
+    const accountWith = async (column: 'password' | 'is_active', value: string | boolean) => {
+      const account = await register(api.apiUrl)
+      await pool.query(`UPDATE users SET ${column} = $2 WHERE id = $1`, [account.id, value])
+      return account
+    }
+    const digest = Buffer.alloc(DIGEST_BYTES)
+    const inactive = await accountWith('is_active', false)
+    const kinds = {
+      'unknown address': { email: 'nobody@example.com', password: 'wrong password' },
+      'wrong password': { email: (await register(api.apiUrl)).email, password: 'wrong password' },
+      'inactive user, right password': { email: inactive.email, password: inactive.password },
+      'unusable password': { email: (await accountWith('password', '!')).email, password: 'wrong password' },
+      'weaker hash': {
+        email: (
+          await accountWith('password', formatPasswordHash({ iterations: iterations / 4, salt: 's', digest }))
+        ).email,
+        password: 'wrong password',
+      },
+    }
+    const times = new Map(Object.keys(kinds).map((kind) => [kind, [] as number[]]))
+    // In turn, so that what slows the machine down slows all of them.
+    for (let n = 0; n < samples; n++) {
+      for (const [kind, body] of Object.entries(kinds)) {
+        const startedMs = performance.now()
+        const answer = await call(`${api.apiUrl}/api/v1/users/login/`, { body })
+        times.get(kind)?.push(performance.now() - startedMs)
+        expect(answer.status).toBe(401)
+      }
+    }
+    const reference = median(times.get('unknown address') ?? [])
+    for (const [kind, taken] of times) {
+      const ratio = median(taken) / reference
+expect(ratio, kind).toBeGreaterThan(0.95)
+      expect(ratio, kind).toBeLessThan(1.05)
+    }
+  })
+})
+
+function median(values: readonly number[]): number {
+  const sorted = values.toSorted((a, b) => a - b)
+  return sorted[Math.floor(sorted.length / 2)] ?? Number.NaN
+}
 
 describe('logging in after the move from Django', () => {
   let api: TestApi

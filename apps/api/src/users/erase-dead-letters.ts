@@ -1,6 +1,7 @@
 import type { QueueBackend } from '@tidings/queue/backend'
 import { type DeadLetterEntry, MAX_BATCH, SCAN_PAGE } from '@tidings/queue/dead-letter-entry'
 import { scanDeadLetters } from '@tidings/queue/dead-letter-store'
+import { withoutTraces } from '@tidings/queue/erase-traces'
 import { openDeadLetters } from '@tidings/queue/open-dead-letters'
 import { throttledWarning } from '@tidings/queue/status-events'
 import { AppError } from '@tidings/shared/errors'
@@ -14,8 +15,8 @@ export interface DeadLetterEraserOptions {
 }
 
 /**
- * An event that is on its way when its user goes finds nobody and becomes a dead letter after its retries, so
- * they are looked through once more. In milliseconds.
+ * The worker clears the owner out of what dies after an erasure. It does not read the texts of events without
+ * an owner, and may be burying one just now: so all are looked through once more. In milliseconds.
  */
 const REPEAT_AFTER_MS = 15_000
 
@@ -23,22 +24,6 @@ export interface DeadLetterEraser {
   erase: EraseElsewhere
   close(): Promise<void>
 }
-
-const ERASED = '[erased]'
-/** What says nothing of a person and is worth keeping: the event can still be counted and redriven. */
-const KEPT_FIELDS = [
-  'id',
-  'notification_id',
-  'notification_type',
-  'status',
-  'timestamp',
-  'received_at',
-  'source',
-  'event_id',
-  'content_hash',
-  'attempt',
-  'redrives',
-]
 
 /**
  * Clears a user out of the dead letters: those reported for the user, and those whose text holds the
@@ -70,7 +55,7 @@ export function createDeadLetterEraser(options: DeadLetterEraserOptions): DeadLe
           const batch = theirs.slice(from, from + MAX_BATCH)
           await store.rewrite(
             batch.map((entry) => entry.id),
-            scrub,
+            withoutTraces,
           )
         }
       }
@@ -93,20 +78,9 @@ export function createDeadLetterEraser(options: DeadLetterEraserOptions): DeadLe
   }
 }
 
-function concerns({ event, error }: DeadLetterEntry, userId: string, address: string): boolean {
-  const text = JSON.stringify([event, error]).toLowerCase()
+function concerns({ event, error, history }: DeadLetterEntry, userId: string, address: string): boolean {
+  const text = JSON.stringify([event, error, history]).toLowerCase()
   return text.includes(userId) || text.includes(address)
-}
-
-function scrub(entry: DeadLetterEntry): DeadLetterEntry {
-  const event = typeof entry.event === 'object' && entry.event !== null ? entry.event : {}
-  const kept = Object.entries(event).filter(([name]) => KEPT_FIELDS.includes(name))
-  const error = 'error' in event ? { error: ERASED } : {}
-  return {
-    ...entry,
-    event: { ...Object.fromEntries(kept), ...error },
-    error: { code: entry.error.code, message: ERASED },
-  }
 }
 
 const unavailable = (cause: unknown) =>

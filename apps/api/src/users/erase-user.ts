@@ -1,3 +1,4 @@
+import { noteErasure } from '@tidings/db/erased-users'
 import { eraseUser as eraseFromDatabase } from '@tidings/db/user-erasure'
 import { endAllAccess } from '@tidings/db/user-password'
 import { findUser } from '@tidings/db/users'
@@ -19,6 +20,8 @@ export async function eraseUser(
 ): Promise<void> {
   const user = await findUser(db, userId)
   if (user === undefined) throw notFound()
+  // First of all: what dies from now on says nothing of the user, whatever becomes of this process.
+  await noteErasure(db.pool, userId)
   await eraseElsewhere(user)
   const { endedSessionIds } = await endAllAccess(db, userId)
   await eraseFromDatabase(db, userId)

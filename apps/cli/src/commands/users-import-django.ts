@@ -125,6 +125,7 @@ function describeReport(report: ImportReport): string {
     [`  ${done}`, users.imported],
     ['  already here', users.already_there],
     ['  addresses that differ only by case', users.case_duplicates, 'none of these is imported'],
+    ['  erased here', users.erased, 'they do not come back'],
     ['  address taken here by somebody else', users.email_taken],
     ['  not valid', users.invalid],
     ['  inactive', users.inactive, 'they cannot log in'],

@@ -1,6 +1,8 @@
 import { execFile } from 'node:child_process'
 import { readFile } from 'node:fs/promises'
 import { fileURLToPath } from 'node:url'
+import { noteErasure } from '@tidings/db/erased-users'
+import { eraseUser } from '@tidings/db/user-erasure'
 import { openUserImport } from '@tidings/db/users-import'
 import { COMPILE_CACHE } from '@tidings/stack/compile-cache'
 import { createTestDatabase, type TestDatabase, useReleaser } from '@tidings/stack/test-context'
@@ -86,6 +88,7 @@ const EXPECTED_USERS = {
   imported: 4,
   already_there: 0,
   case_duplicates: 2,
+  erased: 0,
   email_taken: 0,
   invalid: 0,
   inactive: 1,
@@ -178,6 +181,15 @@ describe('tidings users import-django', () => {
     const second = JSON.parse((await tidings(django.url, '-o', 'json')).stdout)
     expect(second.users).toMatchObject({ imported: 1, already_there: 3 })
     expect(second.notification_status_logs).toMatchObject({ imported: 3, unknown_user: 1 })
+  })
+
+  it('does not bring back who was erased here', async () => {
+    await tidings(django.url)
+    expect(await eraseUser(target.database, ADA)).toBe(true)
+    await noteErasure(target.database.pool, ADA)
+    const again = await tidings(django.url)
+    expect(again.stdout).toContain('erased here: 1 (they do not come back)')
+    expect((await dumpTarget()).users.map((user) => user.id)).not.toContain(ADA)
   })
 
   it('says what happened in plain text, with addresses masked, and in the audit table', async () => {

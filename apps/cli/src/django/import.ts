@@ -18,6 +18,7 @@ export interface ImportReport {
     imported: number
     already_there: number
     case_duplicates: number
+    erased: number
     email_taken: number
     invalid: number
     inactive: number
@@ -65,6 +66,7 @@ export async function importFromDjango(
     imported: dryRun ? counts.importable : 0,
     already_there: counts.alreadyThere,
     case_duplicates: counts.caseDuplicates,
+    erased: counts.erased,
     email_taken: counts.emailTaken,
     inactive: counts.inactive,
     staff: counts.staff,
@@ -162,6 +164,7 @@ function createReport(dryRun: boolean): ImportReport {
       imported: 0,
       already_there: 0,
       case_duplicates: 0,
+      erased: 0,
       email_taken: 0,
       invalid: 0,
       inactive: 0,

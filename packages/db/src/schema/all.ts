@@ -1,4 +1,5 @@
 // What drizzle-kit reads to generate migrations. Code imports the table it needs.
+export * from './erased-users.ts'
 export * from './ingest-accounts.ts'
 export * from './notification-status.ts'
 export * from './operator-audit.ts'
