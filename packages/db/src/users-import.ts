@@ -37,7 +37,9 @@ export interface UserImportCounts {
   found: number
   /** New here. */
   importable: number
-  /** Here already under the same id: an earlier run, or a repeat. */
+  /** Here already under the same id, and changed in the other system since. */
+  changed: number
+  /** Here already under the same id, and as new or newer. */
   alreadyThere: number
   /** Share their address with another of them, whatever its case: none of these is imported. */
   caseDuplicates: number
@@ -68,6 +70,8 @@ export interface UserImport {
   listConflicts(limit: number): Promise<ImportConflict[]>
   /** Imports up to `limit` users, whole or not at all; 0 when none is left. */
   importUsers(limit: number): Promise<number>
+  /** Brings up to `limit` users up to date who changed since they were imported; 0 when none is left. */
+  updateUsers(limit: number): Promise<number>
   /** Imports a batch; the same again changes nothing. With `dryRun` it only says what would become of it. */
   importStatusLogs(
     logs: readonly ImportedStatusLog[],
@@ -79,8 +83,8 @@ export interface UserImport {
 const STAGE = `
 CREATE TEMP TABLE django_user (
   id uuid PRIMARY KEY, email text, name text, password text, push_token text, email_notifications boolean,
-  push_notifications boolean, is_active boolean, is_staff boolean, last_login_at timestamptz,
-  created_at timestamptz, updated_at timestamptz, verdict text
+  push_notifications boolean, is_active boolean, is_staff boolean, last_login_at timestamptz(3),
+  created_at timestamptz(3), updated_at timestamptz(3), verdict text
 );
 CREATE TEMP TABLE django_preference (user_id uuid PRIMARY KEY, email boolean, push boolean);
 `
@@ -94,16 +98,28 @@ const STAGE_PREFERENCES = `
 INSERT INTO django_preference SELECT * FROM unnest($1::uuid[], $2::boolean[], $3::boolean[])
 ON CONFLICT DO NOTHING`
 
+// Who is here is brought up to date unless the row here is newer. Both services strengthen a hash without
+// touching updated_at, so a hash that differs says nothing by itself. Nor do preferences, which Django keeps in
+// a table without a time, touch it: they differ when they differ.
 const CLASSIFY = `
+UPDATE django_user d SET email_notifications = p.email, push_notifications = p.push
+FROM django_preference p WHERE p.user_id = d.id;
 CREATE INDEX ON django_user (lower(email));
 ANALYZE django_user;
 UPDATE django_user d SET verdict = CASE
-  WHEN EXISTS (SELECT 1 FROM users u WHERE u.id = d.id) THEN 'already_there'
+  WHEN EXISTS (
+    SELECT 1 FROM users u WHERE u.id = d.id AND (
+      u.updated_at > d.updated_at OR (u.updated_at = d.updated_at
+        AND (u.email, u.name, u.push_token, u.email_notifications, u.push_notifications, u.is_active)
+          IS NOT DISTINCT FROM
+          (d.email, d.name, d.push_token, d.email_notifications, d.push_notifications, d.is_active)))
+  ) THEN 'already_there'
   WHEN EXISTS (SELECT 1 FROM erased_users e WHERE e.user_digest = sha256(convert_to(d.id::text, 'UTF8')))
     THEN 'erased'
   WHEN EXISTS (SELECT 1 FROM django_user o WHERE lower(o.email) = lower(d.email) AND o.id <> d.id)
     THEN 'case_duplicate'
-  WHEN EXISTS (SELECT 1 FROM users u WHERE lower(u.email) = lower(d.email)) THEN 'email_taken'
+  WHEN EXISTS (SELECT 1 FROM users u WHERE lower(u.email) = lower(d.email) AND u.id <> d.id) THEN 'email_taken'
+  WHEN EXISTS (SELECT 1 FROM users u WHERE u.id = d.id) THEN 'changed'
   ELSE 'importable' END;
 CREATE INDEX ON django_user (verdict, id);
 `
@@ -111,6 +127,7 @@ CREATE INDEX ON django_user (verdict, id);
 const COUNT = `
 SELECT count(*)::int AS "found",
   (count(*) FILTER (WHERE verdict = 'importable'))::int AS "importable",
+  (count(*) FILTER (WHERE verdict = 'changed'))::int AS "changed",
   (count(*) FILTER (WHERE verdict = 'already_there'))::int AS "alreadyThere",
   (count(*) FILTER (WHERE verdict = 'case_duplicate'))::int AS "caseDuplicates",
   (count(*) FILTER (WHERE verdict = 'erased'))::int AS "erased",
@@ -128,13 +145,26 @@ WITH batch AS (
 ), imported AS (
   INSERT INTO users (id, email, name, password, push_token, email_notifications, push_notifications, is_active,
     last_login_at, created_at, updated_at)
-  SELECT b.id, b.email, b.name, b.password, b.push_token, coalesce(p.email, b.email_notifications),
-    coalesce(p.push, b.push_notifications), b.is_active, b.last_login_at, b.created_at, b.updated_at
-  FROM batch b LEFT JOIN django_preference p ON p.user_id = b.id
+  SELECT id, email, name, password, push_token, email_notifications, push_notifications, is_active,
+    last_login_at, created_at, updated_at FROM batch
   ON CONFLICT DO NOTHING RETURNING id
 )
 UPDATE django_user d SET verdict = CASE WHEN i.id IS NULL THEN 'email_taken' ELSE 'imported' END
 FROM batch b LEFT JOIN imported i ON i.id = b.id WHERE d.id = b.id
+RETURNING d.verdict`
+
+const UPDATE_USERS = `
+WITH batch AS (
+  SELECT * FROM django_user WHERE verdict = 'changed' ORDER BY id LIMIT $1
+), updated AS (
+  UPDATE users u SET email = b.email, name = b.name, push_token = b.push_token,
+    password = CASE WHEN b.updated_at > u.updated_at THEN b.password ELSE u.password END,
+    email_notifications = b.email_notifications, push_notifications = b.push_notifications,
+    is_active = b.is_active, last_login_at = greatest(u.last_login_at, b.last_login_at), updated_at = b.updated_at
+  FROM batch b WHERE u.id = b.id AND u.updated_at <= b.updated_at RETURNING u.id
+)
+UPDATE django_user d SET verdict = CASE WHEN u.id IS NULL THEN 'already_there' ELSE 'updated' END
+FROM batch b LEFT JOIN updated u ON u.id = b.id WHERE d.id = b.id
 RETURNING d.verdict`
 
 const LOGS = `SELECT * FROM unnest($1::uuid[], $2::text[], $3::uuid[], $4::notification_type[],
@@ -214,6 +244,11 @@ export async function openUserImport(databaseUrl: string): Promise<UserImport> {
 
     async importUsers(limit) {
       const { rows } = await client.query<{ verdict: string }>(IMPORT_USERS, [limit])
+      return rows.length
+    },
+
+    async updateUsers(limit) {
+      const { rows } = await client.query<{ verdict: string }>(UPDATE_USERS, [limit])
       return rows.length
     },
 

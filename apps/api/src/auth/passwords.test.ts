@@ -185,7 +185,7 @@ describe('a refused login', () => {
     const reference = median(times.get('unknown address') ?? [])
     for (const [kind, taken] of times) {
       const ratio = median(taken) / reference
-expect(ratio, kind).toBeGreaterThan(0.95)
+      expect(ratio, kind).toBeGreaterThan(0.95)
       expect(ratio, kind).toBeLessThan(1.05)
     }
   })

@@ -123,6 +123,11 @@ function describeReport(report: ImportReport): string {
   const lines: [string, number, string?][] = [
     ['users found', users.found],
     [`  ${done}`, users.imported],
+    [
+      `  ${report.dry_run ? 'would be updated' : 'updated'}`,
+      users.updated,
+      'changed since they were imported',
+    ],
     ['  already here', users.already_there],
     ['  addresses that differ only by case', users.case_duplicates, 'none of these is imported'],
     ['  erased here', users.erased, 'they do not come back'],

@@ -86,6 +86,7 @@ async function dumpTarget() {
 const EXPECTED_USERS = {
   found: 6,
   imported: 4,
+  updated: 0,
   already_there: 0,
   case_duplicates: 2,
   erased: 0,
@@ -181,6 +182,54 @@ describe('tidings users import-django', () => {
     const second = JSON.parse((await tidings(django.url, '-o', 'json')).stdout)
     expect(second.users).toMatchObject({ imported: 1, already_there: 3 })
     expect(second.notification_status_logs).toMatchObject({ imported: 3, unknown_user: 1 })
+  })
+
+  it('brings users up to date who changed in Django, and leaves alone who changed here', async () => {
+    const [BOB, EVE] = [idOf(2), idOf(3)]
+    const source = await createTestDatabase(releaser)
+    await createDjangoTables(source)
+    const from = source.database.pool
+    const to = target.database.pool
+    await tidings(source.url)
+    const before = await dumpTarget()
+
+    // In Django: Ada's name and password with their time, Bob's address, Ada's preferences without one.
+    await from.query("UPDATE users SET name = 'Ada L.', password = 'new', updated_at = now() WHERE id = $1", [
+      ADA,
+    ])
+    await from.query('UPDATE user_preferences SET email = NOT email WHERE user_id = $1', [ADA])
+    await from.query("UPDATE users SET email = 'bob@new.example.com' WHERE id = $1", [BOB])
+    // Here: a login strengthened Bob's hash, which is no change; Eve took another name, which is one.
+    await to.query("UPDATE users SET password = 'stronger' WHERE id = $1", [BOB])
+    await to.query("UPDATE users SET name = 'Eve of here', updated_at = now() WHERE id = $1", [EVE])
+    await from.query("UPDATE users SET name = 'Eve of there' WHERE id = $1", [EVE])
+
+    const seen = JSON.parse((await tidings(source.url, '--dry-run', '-o', 'json')).stdout)
+    expect(seen.users).toMatchObject({ imported: 0, updated: 2, already_there: 2 })
+    const done = JSON.parse((await tidings(source.url, '-o', 'json')).stdout)
+    expect(done.users).toMatchObject({ imported: 0, updated: 2, already_there: 2 })
+    const { users } = await dumpTarget()
+    const [ada, bob, eve] = [ADA, BOB, EVE].map((id) => users.find((user) => user.id === id))
+    expect(ada).toMatchObject({ name: 'Ada L.', password: 'new', email_notifications: true })
+    expect(bob).toMatchObject({ email: 'bob@new.example.com', password: 'stronger' })
+    expect(eve).toMatchObject({ name: 'Eve of here' })
+    expect(users.at(-1)).toEqual(before.users.at(-1))
+
+    const again = JSON.parse((await tidings(source.url, '-o', 'json')).stdout)
+    expect(again.users).toMatchObject({ imported: 0, updated: 0, already_there: 4 })
+  })
+
+  it('does not give a changed user an address that is somebody’s here', async () => {
+    const source = await createTestDatabase(releaser)
+    await createDjangoTables(source)
+    await tidings(source.url)
+    await target.database.pool.query(
+      "INSERT INTO users (id, email, name, password) VALUES (gen_random_uuid(), 'NEW@example.com', 'Other', '!')",
+    )
+    await source.database.pool.query("UPDATE users SET email = 'new@example.com' WHERE id = $1", [ADA])
+    const { users, conflicts } = JSON.parse((await tidings(source.url, '-o', 'json')).stdout)
+    expect(users).toMatchObject({ updated: 0, already_there: 3, email_taken: 1 })
+    expect(conflicts).toContainEqual(expect.objectContaining({ kind: 'email_taken', id: ADA }))
   })
 
   it('does not bring back who was erased here', async () => {

@@ -16,6 +16,7 @@ export interface ImportReport {
   users: {
     found: number
     imported: number
+    updated: number
     already_there: number
     case_duplicates: number
     erased: number
@@ -64,6 +65,7 @@ export async function importFromDjango(
     ...report.users,
     found: counts.found + report.users.invalid,
     imported: dryRun ? counts.importable : 0,
+    updated: dryRun ? counts.changed : 0,
     already_there: counts.alreadyThere,
     case_duplicates: counts.caseDuplicates,
     erased: counts.erased,
@@ -74,7 +76,10 @@ export async function importFromDjango(
     max_iterations: counts.maxIterations,
   }
   report.conflicts = await target.listConflicts(MAX_LISTED)
-  if (!dryRun) await importUsers(counts.importable)
+  if (!dryRun) {
+    await importUsers(counts.importable)
+    await updateUsers(counts.changed)
+  }
   if (!signal.aborted) await importLogs()
   report.complete = !signal.aborted
   return report
@@ -101,6 +106,16 @@ export async function importFromDjango(
       done += imported
       report.users.imported = done
       onProgress('importing users', done, total)
+    }
+  }
+
+  async function updateUsers(total: number) {
+    for (let done = 0; done < total && !signal.aborted; ) {
+      const updated = await target.updateUsers(BATCH_ROWS)
+      if (updated === 0) break
+      done += updated
+      report.users.updated = done
+      onProgress('updating users', done, total)
     }
   }
 
@@ -162,6 +177,7 @@ function createReport(dryRun: boolean): ImportReport {
     users: {
       found: 0,
       imported: 0,
+      updated: 0,
       already_there: 0,
       case_duplicates: 0,
       erased: 0,
