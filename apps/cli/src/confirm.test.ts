@@ -20,7 +20,7 @@ describe.skipIf(!canRun)(canRun ? name : `${name}: NO script OF util-linux ON TH
   beforeEach(() => lab.empty())
 
   async function answer(args: readonly string[], prompt: string, keys: string) {
-    const session = openTerminal([...CLI_COMMAND, ...args], lab.cli.env)
+    const session = openTerminal([CLI_COMMAND, ...args], lab.cli.env)
     await session.answer(prompt, keys)
     const exitCode = await session.ended
     return { exitCode, shown: stripVTControlCharacters(session.output()) }

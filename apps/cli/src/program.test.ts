@@ -1,20 +1,32 @@
-import { execFileSync } from 'node:child_process'
-import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
+import { execFileSync, spawnSync } from 'node:child_process'
+import { copyFile, mkdir, mkdtemp, readFile, realpath, rm, symlink, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
-import { join } from 'node:path'
+import { dirname, join, resolve } from 'node:path'
 import { maskText, maskValue } from '@tidings/shared/mask'
+import { useReleaser } from '@tidings/stack/test-context'
 import { describe, expect, test, vi } from 'vitest'
-import { createCli, linesOf } from './testing/cli-process.ts'
+import { CLI_COMMAND, createCli, linesOf } from './testing/cli-process.ts'
+import { hasTerminals, openTerminal } from './testing/terminal-session.ts'
 
 vi.setConfig({ testTimeout: 120_000 })
 
 const cli = createCli({})
 
+/** Whether the shell finds it. */
+const hasProgram = (name: string) => spawnSync(name, ['--version'], { stdio: 'ignore' }).status === 0
+
 describe('completion and manual', () => {
-  test('bash completes commands, options and fixed values', async () => {
+  const releaser = useReleaser()
+  async function writeScript(shell: string) {
     const folder = await mkdtemp(join(tmpdir(), 'tidings-completion-'))
-    const script = join(folder, 'tidings.bash')
-    await writeFile(script, (await cli.run('completion', 'bash')).stdout)
+    releaser.onRelease(() => rm(folder, { recursive: true }))
+    const script = join(folder, `tidings.${shell}`)
+    await writeFile(script, (await cli.run('completion', shell)).stdout)
+    return { folder, script }
+  }
+
+  test('bash completes commands, options and fixed values', async () => {
+    const { script } = await writeScript('bash')
     const complete = (...words: string[]) =>
       execFileSync('bash', [
         '-c',
@@ -28,7 +40,39 @@ describe('completion and manual', () => {
     expect(linesOf(complete('dlq', 'redrive', '--can'))).toEqual(['--canary'])
     expect(linesOf(complete('dlq', 'list', '--reason', 'st'))).toEqual(['stalled'])
     expect(linesOf(complete('dlq', 'list', '-o', 'n'))).toEqual(['ndjson'])
-    await rm(folder, { recursive: true })
+  })
+
+  const hasZsh = hasProgram('zsh') && hasTerminals()
+  test.skipIf(!hasZsh)(
+    `zsh completes them too${hasZsh ? '' : ': NO zsh OR NO script ON THE PATH'}`,
+    async () => {
+      const { folder, script } = await writeScript('zsh')
+      const session = openTerminal(['zsh', '-f', '-i'], { PATH: process.env.PATH, HOME: folder })
+      // What was typed is shown as it is edited; only a command that gets it can tell what came of it.
+      session.type(`tidings() { print -r -- "GOT" "$*." }; source ${script}; PROMPT='READ''Y> '\n`)
+      await session.answer('READY> ', 'tidings dl\tred\t--can\t\n')
+      await session.shows('GOT dlq redrive --canary.')
+      session.type('tidings dlq list --reason sta\t\n')
+      await session.shows('GOT dlq list --reason stalled.')
+      session.type('exit\n')
+      expect(await session.ended).toBe(0)
+    },
+  )
+
+  const hasFish = hasProgram('fish')
+  test.skipIf(!hasFish)(`fish completes them too${hasFish ? '' : ': NO fish ON THE PATH'}`, async () => {
+    const { folder, script } = await writeScript('fish')
+    const complete = (line: string) =>
+      linesOf(
+        execFileSync('fish', ['--no-config', '-c', 'source $argv[1]; complete -C $argv[2]', script, line], {
+          env: { PATH: process.env.PATH, HOME: folder },
+        }).toString(),
+      ).map((candidate) => candidate.split('\t')[0])
+    expect(complete('tidings dl')).toEqual(['dlq'])
+    expect(complete('tidings dlq re')).toEqual(['redrive'])
+    expect(complete('tidings dlq redrive --can')).toEqual(['--canary'])
+    expect(complete('tidings dlq list --reason st')).toEqual(['stalled'])
+    expect(complete('tidings dlq list -o n')).toEqual(['ndjson'])
   })
 
   test('every command is in the manual with its options and examples, and in each completion script', async () => {
@@ -47,6 +91,42 @@ describe('completion and manual', () => {
   })
 })
 
+describe('bin/tidings', () => {
+  const releaser = useReleaser()
+  const makeFolder = async () => {
+    const folder = await mkdtemp(join(tmpdir(), 'tidings-bin-'))
+    releaser.onRelease(() => rm(folder, { recursive: true }))
+    return folder
+  }
+  const run = (command: string, args: string[], path: string) =>
+    execFileSync(command, args, { cwd: '/', encoding: 'utf8', env: { PATH: path } })
+
+  test('runs from another folder through links on the PATH', async () => {
+    const folder = await makeFolder()
+    await symlink(CLI_COMMAND, join(folder, 'first'))
+    await symlink('first', join(folder, 'tidings'))
+    const help = run('tidings', ['--help'], `${folder}:${process.env.PATH}`)
+    expect(help).toContain('Usage: tidings')
+  })
+
+  test('takes the Node of the project, else the one on the PATH, and passes everything on', async () => {
+    const folder = await makeFolder()
+    for (const part of ['bin', 'src']) await mkdir(join(folder, 'apps/cli', part), { recursive: true })
+    const launcher = join(folder, 'apps/cli/bin/tidings')
+    await copyFile(CLI_COMMAND, launcher)
+    const told = 'JSON.stringify({ node: process.argv0, args: process.argv.slice(2) })'
+    await writeFile(join(folder, 'apps/cli/src/main.ts'), `process.stdout.write(${told})`)
+    const args = ['dlq', 'list', '--error', "it's * two words"]
+    const path = `${dirname(process.execPath)}:${process.env.PATH}`
+    expect(JSON.parse(run(launcher, args, path))).toEqual({ node: 'node', args })
+
+    await mkdir(join(folder, 'node_modules/.bin'), { recursive: true })
+    await symlink(process.execPath, join(folder, 'node_modules/.bin/node'))
+    const { node } = JSON.parse(run(launcher, args, path))
+    expect(resolve(node)).toBe(join(await realpath(folder), 'node_modules/.bin/node'))
+  })
+})
+
 describe('masking', () => {
   test('hides addresses and tokens, keeps ids and ordinary text', () => {
     expect(maskText('to ada.l+x@mail.example.org, id 0199aaaa-bbbb-8ccc-9ddd-eeeeeeeeeeee')).toBe(
@@ -62,7 +142,8 @@ describe('masking', () => {
 })
 
 describe('the terminal', () => {
-  test('NO_COLOR and pipes have no escape sequences', async () => {
+  // With colours: terminal.test.ts.
+  test('pipes have no escape sequences', async () => {
     for (const env of [{}, { NO_COLOR: '1' }, { FORCE_COLOR: '' }]) {
       const help = await createCli(env).start('dlq', '--help').ended
       expect(help.stdout).not.toContain('\u001b')

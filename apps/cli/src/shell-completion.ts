@@ -51,15 +51,16 @@ function listPlaces(command: Command, path: string, inherited: readonly Option[]
 const flagsOf = (option: Option) => [option.short, option.long].filter((flag) => flag !== undefined)
 const quote = (text: string) => `'${text.replaceAll("'", `'\\''`)}'`
 
+// Its variables are named for zsh too, where `path`, `words` and `options` are taken.
 function renderBash(name: string, places: readonly Place[]): string {
   const cases = places.map(({ path, commands, options, values }) => {
     const valueCases = values.map(
-      ({ flags, choices }) => `        ${flags.join('|')}) words=${quote(choices.join(' '))} ;;`,
+      ({ flags, choices }) => `        ${flags.join('|')}) offers=${quote(choices.join(' '))} ;;`,
     )
     const words = [...commands, ...options].map(({ word }) => word).join(' ')
     return [
       `    ${quote(path)})`,
-      `      words=${quote(words)}`,
+      `      offers=${quote(words)}`,
       ...(valueCases.length > 0 ? ['      case "$previous" in', ...valueCases, '      esac'] : []),
       '      ;;',
     ].join('\n')
@@ -67,16 +68,16 @@ function renderBash(name: string, places: readonly Place[]): string {
   const paths = places.map(({ path }) => quote(path)).join('|')
   return `# ${name} completion; load it with: source <(${name} completion bash)
 _${name}_complete() {
-  local current="\${COMP_WORDS[COMP_CWORD]}" previous="\${COMP_WORDS[COMP_CWORD-1]}" path='' words='' word
+  local current="\${COMP_WORDS[COMP_CWORD]}" previous="\${COMP_WORDS[COMP_CWORD-1]}" place='' offers='' word
   for word in "\${COMP_WORDS[@]:1:COMP_CWORD-1}"; do
-    case "\${path:+$path }$word" in
-      ${paths}) path="\${path:+$path }$word" ;;
+    case "\${place:+$place }$word" in
+      ${paths}) place="\${place:+$place }$word" ;;
     esac
   done
-  case "$path" in
+  case "$place" in
 ${cases.join('\n')}
   esac
-  COMPREPLY=($(compgen -W "$words" -- "$current"))
+  COMPREPLY=($(compgen -W "$offers" -- "$current"))
 }
 complete -o default -F _${name}_complete ${name}
 `

@@ -8,11 +8,8 @@ import { wantsColors } from '../env.ts'
 import { runProgram } from '../run-program.ts'
 import { createTerminal } from '../terminal.ts'
 
-/** As `pnpm tidings` has them: where memory is plenty V8 lets garbage pile up, and a long walk would hold 300 MB. */
-const NODE_FLAGS = ['--max-semi-space-size=4', '--max-old-space-size=256']
-const MAIN = fileURLToPath(new URL('../main.ts', import.meta.url))
-/** What a shell would start, for tests that need more than pipes. */
-export const CLI_COMMAND: readonly string[] = [process.execPath, ...NODE_FLAGS, MAIN]
+/** What a shell would start, for tests that need more than pipes. It replaces itself by Node: signals arrive. */
+export const CLI_COMMAND = fileURLToPath(new URL('../../bin/tidings', import.meta.url))
 
 export interface CliRun {
   exitCode: number | null
@@ -66,8 +63,7 @@ async function runHere(env: NodeJS.ProcessEnv, args: readonly string[], input: s
 }
 
 function startProcess(env: NodeJS.ProcessEnv, args: readonly string[]): CliProcess {
-  const [node = '', ...flags] = CLI_COMMAND
-  const child = spawn(node, [...flags, ...args], { env, stdio: ['ignore', 'pipe', 'pipe'] })
+  const child = spawn(CLI_COMMAND, args, { env, stdio: ['ignore', 'pipe', 'pipe'] })
   const ended = Promise.all([text(child.stdout), text(child.stderr), once(child, 'exit')]).then(
     ([stdout, stderr]) => ({ stdout, stderr, exitCode: child.exitCode }),
   )

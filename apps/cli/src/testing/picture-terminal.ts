@@ -64,7 +64,7 @@ try {
   for (const { file, commands } of PICTURES) {
     let shown = ''
     for (const command of commands) {
-      const session = openTerminal([...CLI_COMMAND, ...command.split(' ')], cli.env, SIZE)
+      const session = openTerminal([CLI_COMMAND, ...command.split(' ')], cli.env, SIZE)
       await session.ended
       shown += `\u001b[1;32m$\u001b[0m \u001b[1mtidings ${command}\u001b[0m\r\n${session.output()}\r\n`
     }

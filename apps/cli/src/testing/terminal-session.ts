@@ -11,6 +11,9 @@ export interface TerminalSize {
 export interface TerminalSession {
   /** Everything written to the terminal so far, escape sequences included. */
   output(): string
+  /** Waits until the terminal has shown the text. */
+  shows(text: string): Promise<void>
+  type(keys: string): void
   /** Waits until the terminal shows the text, and then types. */
   answer(prompt: string, keys: string): Promise<void>
   /** The program's exit code. */
@@ -43,14 +46,19 @@ export function openTerminal(
   child.stdout.setEncoding('utf8').on('data', (part: string) => {
     output += part
   })
+  const shows = async (text: string) =>
+    void (await waitFor(`the terminal to show "${text}"`, () => output.includes(text), {
+      timeoutMs: PROMPT_LIMIT_MS,
+      explain: () => output.slice(-500),
+    }))
+  const type = (keys: string) => void child.stdin.write(keys)
   return {
     output: () => output,
+    shows,
+    type,
     async answer(prompt, keys) {
-      await waitFor(`the terminal to show "${prompt}"`, () => output.includes(prompt), {
-        timeoutMs: PROMPT_LIMIT_MS,
-        explain: () => output.slice(-500),
-      })
-      child.stdin.write(keys)
+      await shows(prompt)
+      type(keys)
     },
     ended: once(child, 'close').then(() => child.exitCode),
   }
