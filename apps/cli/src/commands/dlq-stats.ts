@@ -3,7 +3,7 @@ import { type DeadLetterStats, readDeadLetterStats } from '@tidings/queue/dead-l
 import type { Command } from 'commander'
 import { formatDuration } from '../age.ts'
 import type { CliContext } from '../context.ts'
-import { CliError, EXIT } from '../exit-codes.ts'
+import { CliError, EXIT, usageError } from '../exit-codes.ts'
 import { parseCount, parseDuration } from '../parse-option.ts'
 import { drawStats, toStatsLines } from './dlq-stats-view.ts'
 
@@ -34,8 +34,13 @@ Examples:
 }
 
 async function runStats(context: CliContext, options: StatsOptions): Promise<void> {
+  if (options.watch) {
+    // A watch has no end at which it could fail; left unsaid, a script would wait for an alarm that never comes.
+    if (options.failIfDepth !== undefined || options.failIfOlderThan !== undefined)
+      throw usageError('--watch goes on until Ctrl-C: use --fail-if-… without it, as often as you like.')
+    return watchStats(context, options)
+  }
   const store = await context.deadLetters()
-  if (options.watch) return watchStats(context, options)
   const stats = await readDeadLetterStats(store)
   await writeStats(context, stats)
   failIfOver(stats, options)
@@ -63,19 +68,23 @@ async function watchStats(context: CliContext, options: StatsOptions): Promise<v
   const { createLogUpdate } = await import('log-update')
   const screen = createLogUpdate(terminal.stdout)
   const depths: number[] = []
-  while (!signal.aborted) {
-    const startedAt = performance.now()
-    const stats = await readDeadLetterStats(store)
-    depths.push(stats.depth)
-    if (depths.length > 60) depths.shift()
-    if (isLive) {
-      const width = terminal.stdout.columns || 80
-      screen(drawStats(stats, { width, colors: terminal.colors.stdout, depths }))
-    } else await writeStats(context, stats)
-    const pauseMs = Math.max(options.interval, (performance.now() - startedAt) * REST_FACTOR)
-    await sleep(pauseMs, undefined, { signal }).catch(() => undefined)
+  try {
+    while (!signal.aborted) {
+      const startedAt = performance.now()
+      const stats = await readDeadLetterStats(store)
+      depths.push(stats.depth)
+      if (depths.length > 60) depths.shift()
+      if (isLive) {
+        const width = terminal.stdout.columns || 80
+        screen(drawStats(stats, { width, colors: terminal.colors.stdout, depths }))
+      } else await writeStats(context, stats)
+      const pauseMs = Math.max(options.interval, (performance.now() - startedAt) * REST_FACTOR)
+      await sleep(pauseMs, undefined, { signal }).catch(() => undefined)
+    }
+  } finally {
+    // A store that goes away too: what is said next must not be drawn over.
+    if (isLive) screen.done()
   }
-  if (isLive) screen.done()
 }
 
 /** @throws CliError with exit code 7 when a limit is passed. */

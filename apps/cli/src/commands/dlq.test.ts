@@ -287,6 +287,17 @@ describeBackends('tidings dlq', (kind) => {
     expect(await cli.run('dlq', 'stats', '--fail-if-older-than', '1h')).toMatchObject({ exitCode: 0 })
   })
 
+  test('stats --watch has no end to fail at: with a limit it is refused, exit code 64', async () => {
+    for (const limit of [
+      ['--fail-if-depth', '2'],
+      ['--fail-if-older-than', '1h'],
+    ]) {
+      const refused = await cli.run('dlq', 'stats', '--watch', ...limit)
+      expect(refused).toMatchObject({ exitCode: 64, stdout: '' })
+      expect(refused.stderr).toContain('use --fail-if-… without it')
+    }
+  })
+
   test('without a terminal and without --yes, changes to many are refused at once: exit code 2', async () => {
     await lab.bury(2)
     for (const command of ['redrive', 'delete']) {

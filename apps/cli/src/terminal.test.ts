@@ -1,0 +1,62 @@
+import { stripVTControlCharacters } from 'node:util'
+import { useReleaser } from '@tidings/stack/test-context'
+import { beforeAll, beforeEach, describe, expect, test, vi } from 'vitest'
+import { type CliLab, createCliLab } from './testing/cli-lab.ts'
+import { CLI_COMMAND } from './testing/cli-process.ts'
+import { hasTerminals, openTerminal } from './testing/terminal-session.ts'
+
+// Each starts a process; on a busy machine that takes seconds.
+vi.setConfig({ testTimeout: 120_000 })
+
+const name = 'a terminal'
+const canRun = hasTerminals()
+const CTRL_C = '\u0003'
+const SHOW_CURSOR = '\u001b[?25h'
+
+describe.skipIf(!canRun)(canRun ? name : `${name}: NO script OF util-linux ON THE PATH`, () => {
+  const releaser = useReleaser()
+  let lab: CliLab
+  beforeAll(async () => {
+    lab = await createCliLab('postgres', releaser)
+  })
+  beforeEach(() => lab.empty())
+
+  const open = (args: readonly string[]) => openTerminal([CLI_COMMAND, ...args], lab.cli.env)
+
+  test('stats --watch draws depth and inflow, and Ctrl-C ends it in good order', async () => {
+    await lab.bury(1_234)
+    const session = open(['dlq', 'stats', '--watch', '--interval', '1h'])
+    await session.answer('Main queue', CTRL_C)
+    expect(await session.ended).toBe(0)
+    const shown = stripVTControlCharacters(session.output())
+    expect(shown).toMatch(/Dead letters {2}1,234 /)
+    expect(shown).toMatch(/1,234 in the last hour\s+▁*[▂-█]▁* 60 min/)
+    expect(shown.match(/Dead letters/g)).toHaveLength(1)
+    expect(session.output()).toContain(SHOW_CURSOR)
+  })
+
+  test('stats --watch draws the depths it has seen', async () => {
+    await lab.bury(3)
+    const session = open(['dlq', 'stats', '--watch', '--interval', '50ms'])
+    await session.answer('since start', CTRL_C)
+    expect(await session.ended).toBe(0)
+    expect(stripVTControlCharacters(session.output())).toMatch(/Depth\s+█{2} since start/)
+  })
+
+  test('stats --watch gives the cursor back before it says that a store failed', async () => {
+    const { backend, db } = lab
+    if (backend.kind !== 'postgres') throw new Error('This needs the tables of the queue')
+    const { pool } = db.database
+    const session = open(['dlq', 'stats', '--watch', '--interval', '20ms'])
+    await session.shows('Main queue')
+    await pool.query(`ALTER SCHEMA ${backend.schema} RENAME TO elsewhere`)
+    try {
+      expect(await session.ended).toBe(1)
+    } finally {
+      await pool.query(`ALTER SCHEMA elsewhere RENAME TO ${backend.schema}`)
+    }
+    const output = session.output()
+    expect(output).toContain('tidings: ')
+    expect(output.slice(0, output.indexOf('tidings: '))).toContain(SHOW_CURSOR)
+  })
+})
