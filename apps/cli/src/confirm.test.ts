@@ -42,6 +42,15 @@ describe.skipIf(!canRun)(canRun ? name : `${name}: NO script OF util-linux ON TH
     expect(await countAudits()).toBe(0)
   })
 
+  test('with --max it says how many of how many, and does no more', async () => {
+    await lab.bury(5)
+    const run = await answer(['dlq', 'redrive', '--all', '--max', '2'], 'Send them back', 'y')
+    expect(run.exitCode).toBe(0)
+    expect(run.shown).toMatch(/Redrive: the first 2 of 5 entries, back[\s\S]*All 5 by group:/)
+    expect(run.shown).toContain('Redriven 2 entries')
+    expect(await lab.store.count()).toBe(3)
+  })
+
   test('redrive --all does it after y', async () => {
     const ids = await lab.bury(3)
     const run = await answer(['dlq', 'redrive', '--all'], 'Send them back', 'y')

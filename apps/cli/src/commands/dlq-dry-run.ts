@@ -15,7 +15,8 @@ export async function runDryRun(
 ): Promise<void> {
   const store = await context.deadLetters()
   const { terminal, globals } = context
-  sayPreview(context, await previewSelection(context, store, selection), 'Dry run', `back to ${STATUS_QUEUE}`)
+  const preview = await previewSelection(context, store, selection)
+  sayPreview(context, preview, 'Dry run', `back to ${STATUS_QUEUE}`, options.max)
   let left = options.max ?? Number.POSITIVE_INFINITY
   let shown = 0
   for await (const batch of readSelection(store, selection)) {

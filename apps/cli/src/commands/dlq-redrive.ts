@@ -89,7 +89,7 @@ async function runRedrive(context: CliContext, ids: string[], options: RedriveOp
   if (ask && !terminal.isInteractive) await askToGoOn(context, '')
   const preview = ask || terminal.stderr.isTTY ? await previewSelection(context, store, selection) : undefined
   if (preview && !isOne) {
-    sayPreview(context, preview, 'Redrive', `back to ${STATUS_QUEUE}`)
+    sayPreview(context, preview, 'Redrive', `back to ${STATUS_QUEUE}`, options.max)
     if (preview.count === 0) return
   }
   if (ask) await askToGoOn(context, `Send them back to ${STATUS_QUEUE}?`)

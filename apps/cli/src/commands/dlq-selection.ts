@@ -64,16 +64,24 @@ export async function previewSelection(
 
 const SHOWN_GROUPS = 8
 
-/** Says on stderr what is about to happen to which entries. */
+/**
+ * Says on stderr what is about to happen to which entries.
+ *
+ * @param max where no more than so many of them are taken. The groups are those of all.
+ */
 export function sayPreview(
   context: CliContext,
   preview: SelectionPreview,
   what: string,
   target: string,
+  max = Number.POSITIVE_INFINITY,
 ): void {
   const { terminal } = context
   const mask = context.globals.showSensitive ? (text: string) => text : maskText
-  terminal.say(`${what}: ${entries(preview.count)}, ${target}`)
+  const isPart = max < preview.count
+  const which = `${isPart ? `the first ${formatCount(max)} of ` : ''}${entries(preview.count)}`
+  terminal.say(`${what}: ${which}, ${target}`)
+  if (isPart && preview.groups.length > 0) terminal.say(`  All ${formatCount(preview.count)} by group:`)
   for (const group of preview.groups.slice(0, SHOWN_GROUPS)) {
     const error = printable(mask(`${group.error.code}: ${group.error.message}`)).slice(0, 70)
     terminal.say(`  ${formatCount(group.count).padStart(8)}  ${group.fingerprint}  ${group.reason}  ${error}`)

@@ -187,6 +187,9 @@ describeBackends('tidings dlq', (kind) => {
     expect(linesOf(dry.stdout)).toHaveLength(3)
     expect(await lab.store.count()).toBe(7)
     expect(await audit()).toEqual([])
+    const part = await cli.run('dlq', 'redrive', '--all', '--max', '2', '--dry-run', '-o', 'id')
+    expect(linesOf(part.stdout)).toHaveLength(2)
+    expect(part.stderr).toMatch(/^Dry run: the first 2 of 7 entries, [\s\S]*Would redrive 2 entries/)
     const [group = ''] = linesOf((await cli.run('dlq', 'groups', '-o', 'id', '--reason', 'stalled')).stdout)
     expect(await cli.run('dlq', 'redrive', '--group', group, '--max', '2', '--yes')).toMatchObject({
       exitCode: 0,
