@@ -18,7 +18,10 @@ process.stdout.on('error', (error: NodeJS.ErrnoException) => {
 })
 
 const args = process.argv.slice(2)
-const terminal = createTerminal(process, wantsColors(process.env, args))
+const colors = wantsColors(process.env, args)
+// What draws questions and progress bars looks here only.
+if (!colors) process.env.NO_COLOR = '1'
+const terminal = createTerminal(process, colors)
 const exitCode = await runProgram(args, terminal, process.env, {
   onInterrupt: (listener) => void interruptListeners.push(listener),
 })

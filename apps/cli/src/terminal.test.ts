@@ -12,6 +12,12 @@ const name = 'a terminal'
 const canRun = hasTerminals()
 const CTRL_C = '\u0003'
 const SHOW_CURSOR = '\u001b[?25h'
+/** Whether a colour, bold or dim was set; cursor movements are none of these. */
+const isStyled = (output: string) =>
+  output
+    .split('\u001b[')
+    .slice(1)
+    .some((sequence) => /^[0-9;]*m/.test(sequence))
 
 describe.skipIf(!canRun)(canRun ? name : `${name}: NO script OF util-linux ON THE PATH`, () => {
   const releaser = useReleaser()
@@ -21,7 +27,37 @@ describe.skipIf(!canRun)(canRun ? name : `${name}: NO script OF util-linux ON TH
   })
   beforeEach(() => lab.empty())
 
-  const open = (args: readonly string[]) => openTerminal([CLI_COMMAND, ...args], lab.cli.env)
+  const open = (args: readonly string[], env: NodeJS.ProcessEnv = {}) =>
+    openTerminal([CLI_COMMAND, ...args], { ...lab.cli.env, ...env })
+
+  async function show(args: readonly string[], env?: NodeJS.ProcessEnv) {
+    const session = open(args, env)
+    expect(await session.ended).toBe(0)
+    return session.output()
+  }
+
+  test.each(['dlq list', 'dlq groups', 'dlq stats'])(
+    'shows %s in colour, and without any when NO_COLOR or --no-color says so',
+    async (command) => {
+      await lab.bury(3)
+      const args = command.split(' ')
+      expect(isStyled(await show(args))).toBe(true)
+      // An empty value counts as none: https://no-color.org
+      expect(isStyled(await show(args, { NO_COLOR: '' }))).toBe(true)
+      for (const plain of [await show(args, { NO_COLOR: '1' }), await show([...args, '--no-color'])]) {
+        expect(plain).toContain('unknown_user')
+        expect(isStyled(plain)).toBe(false)
+      }
+    },
+  )
+
+  test('asks without colour too when --no-color says so', async () => {
+    await lab.bury(2)
+    const session = open(['dlq', 'redrive', '--all', '--no-color'])
+    await session.answer('Send them back', 'n')
+    expect(await session.ended).toBe(2)
+    expect(isStyled(session.output())).toBe(false)
+  })
 
   test('stats --watch draws depth and inflow, and Ctrl-C ends it in good order', async () => {
     await lab.bury(1_234)
