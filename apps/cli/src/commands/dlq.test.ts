@@ -1,6 +1,7 @@
 import { mkdtemp, readFile, rm, stat } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { LIST_SORTS, type ListSort } from '@tidings/queue/dead-letter-list'
 import { describeBackends, useReleaser } from '@tidings/stack/test-context'
 import { beforeAll, beforeEach, expect, test } from 'vitest'
 import { type CliLab, createCliLab } from '../testing/cli-lab.ts'
@@ -110,6 +111,72 @@ describeBackends('tidings dlq', (kind) => {
     },
   )
 
+  /** Of the four deaths below, from the smallest: a different order for each sort. */
+  const SORTED: { sort: ListSort; ascending: number[] }[] = [
+    { sort: 'dead_at', ascending: [0, 1, 2, 3] },
+    { sort: 'first_failed_at', ascending: [2, 0, 1, 3] },
+    { sort: 'attempts', ascending: [1, 0, 2, 3] },
+    { sort: 'redrives', ascending: [3, 2, 1, 0] },
+    { sort: 'reason', ascending: [0, 3, 2, 1] },
+    { sort: 'type', ascending: [1, 2, 0, 3] },
+    { sort: 'status', ascending: [2, 1, 0, 3] },
+    { sort: 'notification_id', ascending: [3, 0, 2, 1] },
+  ]
+  test('list --sort orders by each field, largest first, and with --reverse smallest first', async () => {
+    expect(SORTED.map(({ sort }) => sort)).toEqual(LIST_SORTS)
+    const deaths: Parameters<typeof lab.bury>[1][] = [
+      {
+        firstFailedAt: new Date('2026-01-01T02:00:00Z'),
+        attempts: 2,
+        redrives: 10,
+        reason: 'conflict',
+        fields: { notification_type: 'push', status: 'failed', notification_id: 'n-b' },
+      },
+      {
+        firstFailedAt: new Date('2026-01-01T03:00:00Z'),
+        attempts: 1,
+        redrives: 2,
+        reason: 'unknown_user',
+        // No type at all, as an unreadable event may have.
+        fields: { notification_type: undefined, status: 'delivered', notification_id: 'n-d' },
+      },
+      {
+        firstFailedAt: new Date('2026-01-01T01:00:00Z'),
+        attempts: 10,
+        redrives: 1,
+        reason: 'stalled',
+        fields: { notification_type: 'email', status: 'bounced', notification_id: 'n-c' },
+      },
+      {
+        firstFailedAt: new Date('2026-01-01T04:00:00Z'),
+        attempts: 11,
+        redrives: 0,
+        reason: 'invalid_event',
+        fields: { notification_type: 'sms', status: 'sent', notification_id: 'n-a' },
+      },
+    ]
+    const ids: string[] = []
+    for (const death of deaths) ids.push(...(await lab.bury(1, death)))
+    for (const { sort, ascending } of SORTED) {
+      const expected = ascending.map((n) => ids[n])
+      const run = await cli.run('dlq', 'list', '-o', 'id', '--sort', sort)
+      expect([sort, linesOf(run.stdout)]).toEqual([sort, expected.toReversed()])
+      const reversed = await cli.run('dlq', 'list', '-o', 'id', '--sort', sort, '--reverse')
+      expect([sort, linesOf(reversed.stdout)]).toEqual([sort, expected])
+    }
+  })
+
+  test('groups say when their first failed and when their last died', async () => {
+    const [first = ''] = await lab.bury(1, { firstFailedAt: new Date('2026-01-01T02:00:00Z') })
+    const [second = ''] = await lab.bury(1, { firstFailedAt: new Date('2026-01-01T01:00:00Z') })
+    const [last = ''] = await lab.bury(1, { firstFailedAt: new Date('2026-01-01T03:00:00Z') })
+    const diedAt = (await lab.store.get([first, second, last])).map((entry) => entry.dead_at)
+    const groups = JSON.parse((await cli.run('dlq', 'groups', '-o', 'json')).stdout)
+    expect(groups).toMatchObject([{ count: 3, first_seen: '2026-01-01T01:00:00.000Z', last_seen: diedAt[2] }])
+    const [line = ''] = linesOf((await cli.run('dlq', 'groups')).stdout)
+    expect(line.split('\t').slice(1, 5)).toEqual(['3', 'unknown_user', '2026-01-01T01:00:00.000Z', diedAt[2]])
+  })
+
   test('groups count errors that differ only in ids and numbers as one', async () => {
     await lab.bury(3)
     await lab.bury(2, { reason: 'stalled', error: { code: 'stalled', message: 'x' } })
@@ -130,6 +197,25 @@ describeBackends('tidings dlq', (kind) => {
       })
     expect((await cli.run('dlq', 'show', id)).stdout).toContain('Reason        unknown_user')
     expect(await cli.run('dlq', 'show', 'dead-nope')).toMatchObject({ exitCode: 3, stdout: '' })
+  })
+
+  test('show lists the attempts whose errors are known, oldest first', async () => {
+    const history = [
+      { at: '2026-01-01T00:00:00.000Z', code: '40001', message: 'could not serialize access' },
+      { at: '2026-01-01T00:00:02.000Z', code: '55P03', message: 'lock timeout\u001b[2J of ada@example.com' },
+    ]
+    const [id = ''] = await lab.bury(1, { reason: 'retries_exhausted', attempts: 4, history })
+    const shown = linesOf((await cli.run('dlq', 'show', id)).stdout)
+    const start = shown.indexOf('Attempts')
+    expect(shown.slice(start, start + 4)).toEqual([
+      'Attempts',
+      '  1  2026-01-01T00:00:00.000Z  40001: could not serialize access',
+      '  2  2026-01-01T00:00:02.000Z  55P03: lock timeout [2J of a***@example.com',
+      'Event',
+    ])
+    expect(shown).toContain('Tried         4 attempts')
+    const json = JSON.parse((await cli.run('dlq', 'show', id, '-o', 'json', '--show-sensitive')).stdout)
+    expect(json).toMatchObject({ attempts: 4, history })
   })
 
   test('masks e-mail addresses and push tokens unless told not to', async () => {
