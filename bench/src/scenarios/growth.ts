@@ -87,7 +87,7 @@ async function fillTable({ pool }: Site, rows: number): Promise<void> {
        (ARRAY['pending', 'sent', 'delivered'])[1 + n % 3]::notification_status_name,
        'old-' || md5((n / 3)::text), 'bench', 'sendgrid'
      FROM (
-       SELECT n, n * interval '-365 days' / ${rows} AS age FROM generate_series(1::bigint, ${rows}) AS n
+       SELECT n, interval '-365 days' * (n::float8 / ${rows}) AS age FROM generate_series(1::bigint, ${rows}) AS n
      ) AS events ORDER BY n DESC`,
   )
   for (const { definition } of indexes.rows) await pool.query(definition)

@@ -1,22 +1,34 @@
-import { hash } from 'node:crypto'
 import type pg from 'pg'
 
-const digestOf = (userId: string) => hash('sha256', userId.toLowerCase(), 'buffer')
+/** SQL for the digest of a user id. @param id an expression of type uuid. */
+export const userDigest = (id: string) => `sha256(convert_to((${id})::text, 'UTF8'))`
 
-/** Remembers, for good, that this user is erased or about to be. Safe to repeat. */
+/** Remembers, for good, that this user is about to be erased. Safe to repeat. */
 export async function noteErasure(pool: pg.Pool, userId: string): Promise<void> {
-  await pool.query('INSERT INTO erased_users (user_digest) VALUES ($1) ON CONFLICT DO NOTHING', [
-    digestOf(userId),
-  ])
+  await pool.query(
+    `INSERT INTO erased_users (user_digest) VALUES (${userDigest('$1::uuid')})
+     ON CONFLICT (user_digest) DO UPDATE SET erased_at = now()`,
+    [userId],
+  )
 }
 
-/** Which of these ids, of any form, are of erased users. */
+const UUID = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/
+/** An erasure that has not ended by then has failed, and may never be asked for again. */
+const LONGEST_ERASURE = '15 minutes'
+
+/**
+ * Which of these ids, of any form in lower case, are of users who are erased or just being erased. A user whose
+ * erasure failed and who lives on is not among them.
+ */
 export async function findErasedUsers(pool: pg.Pool, userIds: readonly string[]): Promise<Set<string>> {
-  if (userIds.length === 0) return new Set()
-  const idByDigest = new Map(userIds.map((id) => [digestOf(id).toString('hex'), id.toLowerCase()]))
-  const { rows } = await pool.query<{ digest: string }>(
-    `SELECT encode(user_digest, 'hex') AS digest FROM erased_users WHERE user_digest = ANY($1::bytea[])`,
-    [[...idByDigest.keys()].map((digest) => `\\x${digest}`)],
+  const ids = userIds.filter((id) => UUID.test(id))
+  if (ids.length === 0) return new Set()
+  const { rows } = await pool.query<{ id: string }>(
+    `SELECT g.id FROM unnest($1::uuid[]) AS g(id)
+     JOIN erased_users e ON e.user_digest = ${userDigest('g.id')}
+     WHERE e.erased_at > now() - interval '${LONGEST_ERASURE}'
+       OR NOT EXISTS (SELECT 1 FROM users u WHERE u.id = g.id)`,
+    [ids],
   )
-  return new Set(rows.map((row) => idByDigest.get(row.digest) ?? ''))
+  return new Set(rows.map((row) => row.id))
 }

@@ -1,5 +1,6 @@
 import { createTestDatabase, type TestDatabase, useReleaser } from '@tidings/stack/test-context'
 import { beforeAll, describe, expect, it } from 'vitest'
+import { findErasedUsers, noteErasure } from './erased-users.ts'
 import { eraseUser } from './user-erasure.ts'
 
 const OWNER = '00000000-0000-4000-8000-000000000001'
@@ -29,7 +30,7 @@ describe('erasing a user from the database', () => {
         event,
       ])
     }
-    expect(await eraseUser(database.database, OWNER)).toBe(true)
+    expect(await eraseUser(database.database, OWNER)).toEqual({ endedSessionIds: [] })
     const { rows } = await pool.query('SELECT event FROM parked_events')
     expect(rows.map((row) => row.event)).toEqual(
       expect.arrayContaining([
@@ -42,8 +43,22 @@ describe('erasing a user from the database', () => {
     expect(rows).toHaveLength(4)
   })
 
+  it('forgets of an erasure that failed, as far as the user lives on', async () => {
+    const { pool } = database.database
+    await noteErasure(pool, OTHER)
+    expect(await findErasedUsers(pool, [OTHER, OWNER, 'no id'])).toEqual(new Set([OTHER]))
+    await pool.query("UPDATE erased_users SET erased_at = now() - interval '16 minutes'")
+    expect(await findErasedUsers(pool, [OTHER])).toEqual(new Set())
+    // Asked for again, and done.
+    await noteErasure(pool, OTHER)
+    expect(await findErasedUsers(pool, [OTHER])).toEqual(new Set([OTHER]))
+    await noteErasure(pool, OWNER)
+    await pool.query("UPDATE erased_users SET erased_at = now() - interval '16 minutes'")
+    expect(await findErasedUsers(pool, [OTHER, OWNER])).toEqual(new Set([OWNER]))
+  })
+
   it('says when there is nobody to erase, and may be repeated', async () => {
-    expect(await eraseUser(database.database, OWNER)).toBe(false)
+    expect(await eraseUser(database.database, OWNER)).toBeUndefined()
     const { rows } = await database.database.pool.query('SELECT id FROM users')
     expect(rows).toEqual([{ id: OTHER }])
   })

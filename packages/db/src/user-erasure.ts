@@ -1,5 +1,6 @@
 import { eq, sql } from 'drizzle-orm'
 import type { Database } from './database.ts'
+import { sessions } from './schema/sessions.ts'
 import { users } from './schema/users.ts'
 
 /** Rows cleared by one statement: short enough that nobody waits for the locks. */
@@ -7,21 +8,26 @@ const SCRUB_BATCH_ROWS = 5_000
 
 /**
  * Erases a user. The events that were reported for the user stay, so that counts and timelines hold, but
- * lose the owner, the error's text and the metadata. Safe to repeat after an interruption. False when there
- * is no such user.
+ * lose the owner, the error's text and the metadata. Safe to repeat after an interruption. Undefined when
+ * there is no such user; else the sessions that went too.
  */
-export async function eraseUser(db: Database, userId: string): Promise<boolean> {
+export async function eraseUser(
+  db: Database,
+  userId: string,
+): Promise<{ endedSessionIds: string[] } | undefined> {
   while ((await scrubEvents(db, userId)) === SCRUB_BATCH_ROWS) {
     // More rows than one statement clears.
   }
-  const erased = await db.orm.transaction(async (tx) => {
-    // The row lock keeps new events of the user out until the row is gone.
+  return db.orm.transaction(async (tx) => {
+    // The row lock keeps new events and sessions of the user out until the row is gone.
     const [user] = await tx.select().from(users).where(eq(users.id, userId)).for('update')
     await scrubEvents({ orm: tx }, userId)
-    if (user !== undefined) await scrubParkedEvents({ orm: tx }, user)
-    return tx.delete(users).where(eq(users.id, userId)).returning({ id: users.id })
+    if (user === undefined) return undefined
+    await scrubParkedEvents({ orm: tx }, user)
+    const ended = await tx.select({ id: sessions.id }).from(sessions).where(eq(sessions.userId, userId))
+    await tx.delete(users).where(eq(users.id, userId))
+    return { endedSessionIds: ended.map((session) => session.id) }
   })
-  return erased.length > 0
 }
 
 interface Executor {

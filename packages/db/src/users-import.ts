@@ -1,4 +1,5 @@
 import pg from 'pg'
+import { userDigest } from './erased-users.ts'
 
 /** A user of the Django service, as it is carried over. Times are ISO 8601. */
 export interface ImportedUser {
@@ -114,8 +115,8 @@ UPDATE django_user d SET verdict = CASE
           IS NOT DISTINCT FROM
           (d.email, d.name, d.push_token, d.email_notifications, d.push_notifications, d.is_active)))
   ) THEN 'already_there'
-  WHEN EXISTS (SELECT 1 FROM erased_users e WHERE e.user_digest = sha256(convert_to(d.id::text, 'UTF8')))
-    THEN 'erased'
+  WHEN EXISTS (SELECT 1 FROM erased_users e WHERE e.user_digest = ${userDigest('d.id')})
+    AND NOT EXISTS (SELECT 1 FROM users u WHERE u.id = d.id) THEN 'erased'
   WHEN EXISTS (SELECT 1 FROM django_user o WHERE lower(o.email) = lower(d.email) AND o.id <> d.id)
     THEN 'case_duplicate'
   WHEN EXISTS (SELECT 1 FROM users u WHERE lower(u.email) = lower(d.email) AND u.id <> d.id) THEN 'email_taken'

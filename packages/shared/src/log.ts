@@ -49,9 +49,7 @@ function gatherLines(destination: ReturnType<typeof pino.destination>): pino.Des
     gathered = ''
     if (lines !== '') destination.write(lines)
   }
-  // Before the destination's own listeners, which end it.
-  process.prependListener('beforeExit', flush)
-  process.prependListener('exit', flush)
+  flushAtExit(flush)
   return {
     write(line) {
       gathered += line
@@ -59,6 +57,20 @@ function gatherLines(destination: ReturnType<typeof pino.destination>): pino.Des
       else timer ??= setTimeout(flush, GATHER_MS).unref()
     },
   }
+}
+
+const flushes: (() => void)[] = []
+
+function flushAtExit(flush: () => void) {
+  if (flushes.length === 0) {
+    const flushAll = () => {
+      for (const each of flushes) each()
+    }
+    // Before the destinations' own listeners, which end them.
+    process.prependListener('beforeExit', flushAll)
+    process.prependListener('exit', flushAll)
+  }
+  flushes.push(flush)
 }
 
 let isoMs = 0

@@ -21,10 +21,23 @@ export const emailSchema = z
 const nameSchema = z.string().trim().min(1).max(NAME_MAX_LENGTH)
 const pushTokenSchema = z.string().min(1).max(PUSH_TOKEN_MAX_LENGTH).nullable()
 
-export const newPasswordSchema = z
+/** As people count them, and JSON Schema and Django: an emoji is one and not two. */
+const countCharacters = (text: string) => Array.from(text).length
+
+const passwordSchema = z
   .string()
-  .min(PASSWORD_LENGTH.min, { error: `Use at least ${PASSWORD_LENGTH.min} characters.` })
-  .max(PASSWORD_LENGTH.max, { error: `Use at most ${PASSWORD_LENGTH.max} characters.` })
+  .refine((password) => countCharacters(password) <= PASSWORD_LENGTH.max, {
+    error: `Use at most ${PASSWORD_LENGTH.max} characters.`,
+    params: { code: 'too_big' },
+  })
+  .meta({ maxLength: PASSWORD_LENGTH.max })
+
+export const newPasswordSchema = passwordSchema
+  .refine((password) => countCharacters(password) >= PASSWORD_LENGTH.min, {
+    error: `Use at least ${PASSWORD_LENGTH.min} characters.`,
+    params: { code: 'too_small' },
+  })
+  .meta({ minLength: PASSWORD_LENGTH.min, maxLength: PASSWORD_LENGTH.max })
 
 export const registrationSchema = z.strictObject({
   name: nameSchema,
@@ -37,7 +50,7 @@ export type Registration = z.infer<typeof registrationSchema>
 
 export const credentialsSchema = z.strictObject({
   email: z.string().max(1024),
-  password: z.string().max(PASSWORD_LENGTH.max),
+  password: passwordSchema,
 })
 export type Credentials = z.infer<typeof credentialsSchema>
 
@@ -53,7 +66,7 @@ export type UserUpdate = z.infer<typeof userUpdateSchema>
 export const pushTokenUpdateSchema = z.strictObject({ push_token: pushTokenSchema })
 
 export const passwordChangeSchema = z.strictObject({
-  current_password: z.string().max(PASSWORD_LENGTH.max),
+  current_password: passwordSchema,
   new_password: newPasswordSchema,
 })
 export type PasswordChange = z.infer<typeof passwordChangeSchema>

@@ -48,6 +48,15 @@ describe('login limits', () => {
     owner = await register(api.apiUrl)
   })
 
+  it('know an account by one name: no other spelling of it finds the user', async () => {
+    const user = await register(api.apiUrl, { email: `ivan.limits@example.com` })
+    const spelt = { email: user.email.replace('i', '\u0130') }
+    expect((await logInFrom('192.0.2.200', spelt, user.password)).status).toBe(401)
+    expect((await logInFrom('192.0.2.200', { email: user.email.toUpperCase() }, user.password)).status).toBe(
+      200,
+    )
+  })
+
   it('hash at most ten of a thousand guesses from one address, and let the owner in from another', async () => {
     const startedMs = performance.now()
     const statuses: number[] = []

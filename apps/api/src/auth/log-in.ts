@@ -15,7 +15,7 @@ export async function logIn(deps: AccountDeps, credentials: Credentials, client:
   const { db, limits, passwords } = deps
   const account = credentials.email.trim().toLowerCase()
   await limits.beforePassword(account, client.address)
-  const user = await findUserByEmail(db, credentials.email.trim())
+  const user = await findUserByEmail(db, account)
   const matches = await passwords.verify(credentials.password, user?.password)
   if (user === undefined || !matches || !user.isActive) {
     await limits.noteWrongPassword(account)

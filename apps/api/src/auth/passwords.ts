@@ -25,8 +25,11 @@ const generateSalt = () =>
 
 /** PBKDF2-HMAC-SHA256 with a cost of `iterations` for new hashes. */
 export function createPasswords(pool: HashPool, iterations: number): Passwords {
-  const derive = (password: string, salt: string, rounds: number) =>
-    pool.derive({ password, salt, iterations: rounds, bytes: DIGEST_BYTES })
+  const derive = (password: string, salt: string, rounds: number) => {
+    const missing = Math.max(0, iterations - rounds)
+    // One task, so that it waits its turn once, as every other does.
+    return pool.derive({ password, salt, iterations: rounds, bytes: DIGEST_BYTES, extraIterations: missing })
+  }
 
   return {
     async hash(password) {
@@ -41,7 +44,6 @@ export function createPasswords(pool: HashPool, iterations: number): Passwords {
         return false
       }
       const digest = await derive(password, stored.salt, stored.iterations)
-      if (stored.iterations < iterations) await derive(password, stored.salt, iterations - stored.iterations)
       return timingSafeEqual(digest, stored.digest)
     },
 

@@ -91,13 +91,14 @@ describe('registration', () => {
   it.each([
     ['of 8 characters', 'zq8!kd0x'],
     ['of 1,024 characters', 'p'.repeat(1024)],
+    ['of 1,024 emoji', '🐧'.repeat(1024)],
     ['of emoji and accents', '🐧🐧🐧🐧 naïveté'],
     ['with spaces around it', '  leading and trailing  '],
   ])('takes a password %s and logs in with it, and with no other', async (_what, password) => {
     const user = await register(api.apiUrl, { password })
     await logIn(api.apiUrl, user.email.toUpperCase(), password)
     const wrong = await call(`${usersUrl}/login/`, {
-      body: { email: user.email, password: `${password.slice(0, -1)}?` },
+      body: { email: user.email, password: `${[...password].slice(0, -1).join('')}?` },
     })
     expect(wrong.status).toBe(401)
   })

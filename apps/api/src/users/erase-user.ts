@@ -1,6 +1,5 @@
 import { noteErasure } from '@tidings/db/erased-users'
 import { eraseUser as eraseFromDatabase } from '@tidings/db/user-erasure'
-import { endAllAccess } from '@tidings/db/user-password'
 import { findUser } from '@tidings/db/users'
 import type { AccountDeps } from '../auth/grant.ts'
 import { notFound } from '../http/read-query.ts'
@@ -9,8 +8,8 @@ import { notFound } from '../http/read-query.ts'
 export type EraseElsewhere = (user: { id: string; email: string }) => Promise<void>
 
 /**
- * Erases a user for good. The traces outside the database go first, so that an erasure that was interrupted
- * can be asked for again: the user still exists.
+ * Erases a user for good. The traces outside the database go first, and the sessions with the user: an erasure
+ * that was interrupted can be asked for again with the same token.
  *
  * @throws AppError `not_found` when there is no such user, `unavailable` when a trace cannot be reached.
  */
@@ -23,7 +22,9 @@ export async function eraseUser(
   // First of all: what dies from now on says nothing of the user, whatever becomes of this process.
   await noteErasure(db.pool, userId)
   await eraseElsewhere(user)
-  const { endedSessionIds } = await endAllAccess(db, userId)
-  await eraseFromDatabase(db, userId)
-  await Promise.all([caches.sessions.invalidate(endedSessionIds), caches.users.invalidate([userId])])
+  const erased = await eraseFromDatabase(db, userId)
+  await Promise.all([
+    caches.sessions.invalidate(erased?.endedSessionIds ?? []),
+    caches.users.invalidate([userId]),
+  ])
 }

@@ -40,11 +40,11 @@ export function createRedisBus(
   const listener = openRedis(url, 'patient', (error) =>
     log.debug({ error: errorMessage(error) }, 'cache listener lost its connection'),
   )
-  const listen = () => listener.subscribe(channel).catch(() => undefined)
-  // Also after a reconnect, when whatever was said meanwhile is lost.
-  listener.on('ready', () => {
+  // Also after a reconnect, when whatever was said meanwhile is lost. Not before it listens again: what is read
+  // in between may change without a word.
+  listener.on('ready', async () => {
+    await listener.subscribe(channel).catch(() => undefined)
     for (const { onGap } of subscribers) onGap()
-    void listen()
   })
   listener.on('message', (_channel: string, text: string) => deliver(subscribers, text))
   return {

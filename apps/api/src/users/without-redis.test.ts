@@ -61,6 +61,19 @@ describeRedis('users while Redis is away', () => {
     expect((await me(fresh.token)).status).toBe(401)
   })
 
+  it('are not erased in part: the answer is 503, and the same token may ask again', async () => {
+    const user = await register(api.apiUrl)
+    const erase = () => call(`${api.apiUrl}/api/v1/users/me/`, { method: 'DELETE', token: user.token })
+    await redis.kill9()
+    expect((await erase()).status).toBe(503)
+    expect((await me(user.token)).body.data).toMatchObject({ email: user.email })
+
+    await redis.start()
+    await waitFor('the API to be ready', async () => (await fetch(`${api.apiUrl}/health/ready`)).ok)
+    expect((await erase()).status).toBe(200)
+    expect((await me(user.token)).status).toBe(401)
+  })
+
   it('are answered while Redis is frozen', async () => {
     const users = [await register(api.apiUrl), await register(api.apiUrl), await register(api.apiUrl)]
     redis.freeze()

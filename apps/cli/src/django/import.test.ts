@@ -234,8 +234,8 @@ describe('tidings users import-django', () => {
 
   it('does not bring back who was erased here', async () => {
     await tidings(django.url)
-    expect(await eraseUser(target.database, ADA)).toBe(true)
     await noteErasure(target.database.pool, ADA)
+    await eraseUser(target.database, ADA)
     const again = await tidings(django.url)
     expect(again.stdout).toContain('erased here: 1 (they do not come back)')
     expect((await dumpTarget()).users.map((user) => user.id)).not.toContain(ADA)
