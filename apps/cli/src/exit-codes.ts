@@ -1,4 +1,4 @@
-import { classifyFailure } from '@tidings/db/failure'
+import { classifyFailure, unwrapQueryError } from '@tidings/db/failure'
 import { BadCursorError } from '@tidings/queue/dead-letter-list'
 import { StoreUnreachableError } from '@tidings/queue/store-unreachable'
 import { ConfigError } from '@tidings/shared/env'
@@ -33,7 +33,8 @@ export class CliError extends Error {
 export const usageError = (message: string) => new CliError(EXIT.usage, message)
 
 /** What a failure means to the shell, and what to say of it; commander has printed its own already. */
-export function describeFailure(error: unknown): { exitCode: ExitCode; message: string | undefined } {
+export function describeFailure(thrown: unknown): { exitCode: ExitCode; message: string | undefined } {
+  const error = unwrapQueryError(thrown)
   if (error instanceof CliError) return { exitCode: error.exitCode, message: error.message }
   if (error instanceof CommanderError)
     return { exitCode: error.exitCode === 0 ? EXIT.ok : EXIT.usage, message: undefined }
@@ -51,7 +52,8 @@ export function describeFailure(error: unknown): { exitCode: ExitCode; message: 
 /** ioredis raises these without a code. */
 const REDIS_CONNECTION_ERRORS = new Set(['MaxRetriesPerRequestError', 'AbortError'])
 
-function isUnreachable(error: unknown): boolean {
+/** Whether a store did not answer, as opposed to what it answered. */
+export function isUnreachable(error: unknown): boolean {
   if (error instanceof StoreUnreachableError || classifyFailure(error) === 'outage') return true
   return (
     error instanceof Error &&
@@ -59,7 +61,9 @@ function isUnreachable(error: unknown): boolean {
   )
 }
 
-function storeError(error: unknown): string {
+/** What a store or its driver says, without the query and its parameters. */
+export function storeError(thrown: unknown): string {
+  const error = unwrapQueryError(thrown)
   if (error instanceof AggregateError)
     return error.errors.map((e) => (e instanceof Error ? e.message : String(e))).join(', ')
   return error instanceof Error ? error.message : String(error)

@@ -35,7 +35,7 @@ const OUTAGE_ERRNOS = new Set([
 /** Classifies by SQLSTATE or error number, never by the SQL error's text. Anything unknown is transient. */
 export function classifyFailure(error: unknown): FailureClass {
   const code = sqlState(error)
-  if (unwrap(error) instanceof pg.DatabaseError && code !== undefined) {
+  if (unwrapQueryError(error) instanceof pg.DatabaseError && code !== undefined) {
     if (OUTAGE_STATES.has(code) || OUTAGE_CLASSES.has(code.slice(0, 2))) return 'outage'
     if (PERMANENT_CLASSES.has(code.slice(0, 2))) return 'permanent'
     return 'transient'
@@ -43,12 +43,12 @@ export function classifyFailure(error: unknown): FailureClass {
   if (code !== undefined && OUTAGE_ERRNOS.has(code)) return 'outage'
   if (error instanceof AggregateError)
     return error.errors.some((e) => classifyFailure(e) === 'outage') ? 'outage' : 'transient'
-  return isDriverConnectionError(unwrap(error)) ? 'outage' : 'transient'
+  return isDriverConnectionError(unwrapQueryError(error)) ? 'outage' : 'transient'
 }
 
 /** SQLSTATE or errno of an error, looking through drizzle's wrapper. */
 export function sqlState(error: unknown): string | undefined {
-  const found = unwrap(error)
+  const found = unwrapQueryError(error)
   return typeof found === 'object' && found !== null && 'code' in found && typeof found.code === 'string'
     ? found.code
     : undefined
@@ -57,7 +57,8 @@ export function sqlState(error: unknown): string | undefined {
 /** True for the query builder's wrapper, whose message holds every parameter. */
 export const isQueryError = (error: unknown): boolean => error instanceof DrizzleQueryError
 
-function unwrap(error: unknown): unknown {
+/** What PostgreSQL or the driver raised: the query builder's own message is the query with every parameter. */
+export function unwrapQueryError(error: unknown): unknown {
   return error instanceof DrizzleQueryError && error.cause ? error.cause : error
 }
 

@@ -15,7 +15,11 @@ export interface AuditRecord {
   result: string
 }
 
-export async function insertAudit(db: Database, record: AuditRecord): Promise<void> {
+/** @param db the database, or a transaction of it: the row then stands or falls with the change. */
+export async function insertAudit(
+  db: { orm: Pick<Database['orm'], 'insert'> },
+  record: AuditRecord,
+): Promise<void> {
   await db.orm.insert(operatorAudit).values({ id: uuidv7(), ...record })
 }
 

@@ -3,6 +3,7 @@ import { displayPrefix, generateServiceKey, hashSecret } from '@tidings/shared/s
 import { and, asc, count, eq, inArray, isNull, sql } from 'drizzle-orm'
 import { v7 as uuidv7 } from 'uuid'
 import type { Database } from './database.ts'
+import { type AuditRecord, insertAudit } from './operator-audit.ts'
 import { serviceKeys } from './schema/service-keys.ts'
 
 /** One to rotate from, one to rotate to. */
@@ -23,11 +24,17 @@ export type CreateServiceKeyResult =
   /** The name has MAX_LIVE_KEYS_PER_NAME live keys; revoke one first. */
   | { outcome: 'too_many_live_keys' }
 
-/** Makes a key. The returned text is the only copy: the database keeps a digest. */
+/**
+ * Makes a key. The returned text is the only copy: the database keeps a digest.
+ *
+ * @param audit the row to write with the key of this id, both or neither: nobody has the text of a key whose
+ * maker failed afterwards.
+ */
 export async function createServiceKey(
   db: Database,
   name: string,
   scopes: readonly Scope[],
+  audit?: (id: string) => AuditRecord,
 ): Promise<CreateServiceKeyResult> {
   return db.orm.transaction(async (tx) => {
     // Two creators of the same name take turns, or both would count before either inserts.
@@ -42,6 +49,7 @@ export async function createServiceKey(
     await tx
       .insert(serviceKeys)
       .values({ id, name, keyHash: hashSecret(key), prefix: displayPrefix(key), scopes: [...scopes] })
+    if (audit) await insertAudit({ orm: tx }, audit(id))
     return { outcome: 'created', id, key }
   })
 }
@@ -61,14 +69,22 @@ export async function listServiceKeys(db: Database): Promise<ServiceKey[]> {
   return rows.map(toServiceKey)
 }
 
-/** Ends a key. False when there is no live key with this id. */
-export async function revokeServiceKey(db: Database, id: string): Promise<boolean> {
-  const revoked = await db.orm
-    .update(serviceKeys)
-    .set({ revokedAt: new Date() })
-    .where(and(eq(serviceKeys.id, id), isNull(serviceKeys.revokedAt)))
-    .returning({ id: serviceKeys.id })
-  return revoked.length > 0
+/**
+ * Ends a key. False when there is no live key with this id.
+ *
+ * @param audit the row to write with it, both or neither.
+ */
+export async function revokeServiceKey(db: Database, id: string, audit?: AuditRecord): Promise<boolean> {
+  return db.orm.transaction(async (tx) => {
+    const revoked = await tx
+      .update(serviceKeys)
+      .set({ revokedAt: new Date() })
+      .where(and(eq(serviceKeys.id, id), isNull(serviceKeys.revokedAt)))
+      .returning({ id: serviceKeys.id })
+    if (revoked.length === 0) return false
+    if (audit) await insertAudit({ orm: tx }, audit)
+    return true
+  })
 }
 
 /** Notes that these keys were used just now. */

@@ -6,7 +6,6 @@ import {
 } from '@tidings/db/service-keys'
 import type { Scope } from '@tidings/shared/service-key'
 import { z } from 'zod'
-import { recordAudit } from '../audit.ts'
 import type { CliContext } from '../context.ts'
 import { CliError, EXIT, usageError } from '../exit-codes.ts'
 import { writeItem, writeList } from '../output.ts'
@@ -17,7 +16,14 @@ export async function createKey(context: CliContext, name: string, scopes: reado
     throw usageError('A name has 1 to 64 letters, digits, dots, dashes or underscores.')
   const unique = [...new Set(scopes)]
   const db = await context.database()
-  const result = await createServiceKey(db, name, unique)
+  const result = await createServiceKey(db, name, unique, (id) => ({
+    actor: context.actor(),
+    action: 'service-keys.create',
+    selector: { name, scopes: unique },
+    matched: 1,
+    changed: 1,
+    result: `created ${id}`,
+  }))
   if (result.outcome === 'too_many_live_keys') {
     throw new CliError(
       EXIT.failure,
@@ -25,13 +31,6 @@ export async function createKey(context: CliContext, name: string, scopes: reado
     )
   }
   const { id, key } = result
-  await recordAudit(context, {
-    action: 'service-keys.create',
-    selector: { name, scopes: unique },
-    matched: 1,
-    changed: 1,
-    result: `created ${id}`,
-  })
   await writeItem(context, { id, name, key, scopes: unique }, context.globals.output === 'id' ? id : key)
   context.terminal.say('This is the only time the key is shown.')
 }
@@ -64,14 +63,14 @@ export async function listKeys(context: CliContext): Promise<void> {
 export async function revokeKey(context: CliContext, id: string): Promise<void> {
   context.assertWritable()
   if (!z.guid().safeParse(id).success) throw usageError('A key is named by its id, a UUID.')
-  const revoked = await revokeServiceKey(await context.database(), id)
-  if (!revoked) throw new CliError(EXIT.notFound, `There is no live key ${id}.`)
-  await recordAudit(context, {
+  const revoked = await revokeServiceKey(await context.database(), id, {
+    actor: context.actor(),
     action: 'service-keys.revoke',
     selector: { id },
     matched: 1,
     changed: 1,
     result: 'revoked',
   })
+  if (!revoked) throw new CliError(EXIT.notFound, `There is no live key ${id}.`)
   context.terminal.say(`Revoked ${id}.`)
 }

@@ -33,7 +33,7 @@ Examples:
     .addHelpText('after', '\nExamples:\n  tidings service-keys list\n  tidings service-keys list -o json')
   keys
     .command('revoke')
-    .description('End a key. Running APIs refuse it within a minute.')
+    .description('End a key. Running APIs refuse it within 30 seconds.')
     .argument('<id>', 'as shown by service-keys list')
     .action(async (id: string) => (await run()).revokeKey(context, id))
     .addHelpText('after', '\nExample:\n  tidings service-keys revoke 0199aaaa-bbbb-7ccc-8ddd-eeeeeeeeeeee')
