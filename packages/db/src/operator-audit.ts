@@ -27,7 +27,10 @@ export async function insertAudit(
 export interface DeadLetterChanges {
   deleted: number
   imported: number
-  /** Announced by commands that were killed before they could say what they did: entry ids. */
+  /**
+   * Entries announced by commands that were killed before they could say what they did, and by none since:
+   * where they are now tells what was done to them.
+   */
   unfinished: { action: string; ids: string[] }[]
 }
 
@@ -41,14 +44,52 @@ export async function readDeadLetterChanges(db: Database): Promise<DeadLetterCha
       sql`${a.action} IN (${AUDIT_DELETE}, ${AUDIT_IMPORT}) AND ${a.result} NOT IN (${AUDIT_STARTED}, ${AUDIT_INTENT})`,
     )
     .groupBy(a.action)
-  const unfinished = await db.orm
-    .select({ action: a.action, ids: sql<string[]>`${a.selector} -> 'ids'` })
-    .from(a)
-    .where(
-      sql`${a.result} = ${AUDIT_INTENT} AND NOT EXISTS (SELECT 1 FROM operator_audit o
-        WHERE o.selector ->> 'run' = ${a.selector} ->> 'run' AND o.action = ${a.action}
-          AND o.result NOT IN (${AUDIT_STARTED}, ${AUDIT_INTENT}))`,
+  const intents = await readOpenIntents(db)
+  const changesOf = (action: string) => {
+    const said = Number(totals.find((total) => total.action === action)?.changed ?? 0)
+    // A deletion announces what it found there, an import what it did not find: the next one saw the change.
+    const seen = intents.filter(
+      (intent) => intent.action === action && intent.next !== null && intent.next !== action,
     )
-  const changed = (action: string) => Number(totals.find((total) => total.action === action)?.changed ?? 0)
-  return { deleted: changed(AUDIT_DELETE), imported: changed(AUDIT_IMPORT), unfinished }
+    return said + seen.length
+  }
+  return {
+    deleted: changesOf(AUDIT_DELETE),
+    imported: changesOf(AUDIT_IMPORT),
+    unfinished: [AUDIT_DELETE, AUDIT_IMPORT].map((action) => ({
+      action,
+      ids: intents
+        .filter((intent) => intent.action === action && intent.next === null)
+        .map((intent) => intent.entry),
+    })),
+  }
+}
+
+interface OpenIntent {
+  action: string
+  entry: string
+  /** What was announced for the same entry next. */
+  next: string | null
+}
+
+/** What was announced by commands without an end, entry by entry. */
+async function readOpenIntents(db: Database): Promise<OpenIntent[]> {
+  const { rows } = await db.pool.query<OpenIntent>(
+    `WITH open AS MATERIALIZED (
+       SELECT id, action, selector FROM operator_audit a
+       WHERE result = $1 AND NOT EXISTS (
+         SELECT FROM operator_audit o
+         WHERE o.selector ->> 'run' = a.selector ->> 'run' AND o.action = a.action AND o.result NOT IN ($1, $2))
+     ), announced AS MATERIALIZED (
+       SELECT a.id, a.action, entry
+       FROM operator_audit a CROSS JOIN LATERAL jsonb_array_elements_text(a.selector -> 'ids') AS entry
+       WHERE a.result = $1 AND EXISTS (SELECT FROM open WHERE open.id < a.id)
+     )
+     SELECT DISTINCT ON (open.id, mine.entry) open.action, mine.entry, later.action AS next
+     FROM open CROSS JOIN LATERAL jsonb_array_elements_text(open.selector -> 'ids') AS mine(entry)
+       LEFT JOIN announced later ON later.entry = mine.entry AND later.id > open.id
+     ORDER BY open.id, mine.entry, later.id`,
+    [AUDIT_INTENT, AUDIT_STARTED],
+  )
+  return rows
 }

@@ -6,6 +6,7 @@ import { countParkedEvents } from '@tidings/db/parked-events'
 import { findStoredContent } from '@tidings/db/status-events'
 import { SCAN_PAGE } from './dead-letter-entry.ts'
 import type { DeadLetterStore } from './dead-letter-store.ts'
+import { splitDeadLetterId } from './dead-letters.ts'
 
 /** Where every accepted event is. At rest: accepted + imported = stored + duplicate + dead + deleted + in flight. */
 export interface Balance {
@@ -39,8 +40,9 @@ export async function readBalance(db: Database, store: DeadLetterStore): Promise
   ])
   let { deleted, imported } = changes
   for (const { action, ids } of changes.unfinished) {
-    if (action === AUDIT_DELETE) deleted += ids.length - (await countPresent(store, ids))
-    else imported += await countImported(db, store, ids)
+    const found = await countFound(db, store, ids)
+    if (action === AUDIT_DELETE) deleted += ids.length - found
+    else imported += found
   }
   const { accepted, stored, duplicate, redelivered } = totals
   const inFlight = queued === undefined ? undefined : queued + parked
@@ -49,18 +51,21 @@ export async function readBalance(db: Database, store: DeadLetterStore): Promise
   return { accepted, stored, duplicate, dead, deleted, imported, inFlight, missing, redelivered }
 }
 
-async function countPresent(store: DeadLetterStore, ids: readonly string[]): Promise<number> {
-  let present = 0
-  for (let start = 0; start < ids.length; start += SCAN_PAGE)
-    present += (await store.get(ids.slice(start, start + SCAN_PAGE))).length
-  return present
-}
-
-/** An import that was killed: what it announced was added if it is here now, or stored since. */
-async function countImported(db: Database, store: DeadLetterStore, ids: readonly string[]): Promise<number> {
-  const present = new Set((await store.get(ids)).map((entry) => entry.id))
-  const absent = ids
-    .filter((id) => !present.has(id))
-    .map((id) => id.slice('dead-'.length, 'dead-'.length + 36))
-  return present.size + (await findStoredContent(db.pool, absent)).size
+/** Of these entries, those that are dead letters now, or redriven and stored since. */
+async function countFound(db: Database, store: DeadLetterStore, ids: readonly string[]): Promise<number> {
+  let found = 0
+  for (let start = 0; start < ids.length; start += SCAN_PAGE) {
+    const page = ids.slice(start, start + SCAN_PAGE)
+    const dead = new Set((await store.get(page)).map((entry) => entry.id))
+    const others = page.filter((id) => !dead.has(id)).map(splitDeadLetterId)
+    const rows = await findStoredContent(
+      db.pool,
+      others.map(({ eventId }) => eventId),
+    )
+    const stored = others.filter(
+      ({ eventId, content }) => rows.has(eventId) && (rows.get(eventId) ?? '').startsWith(content),
+    )
+    found += dead.size + stored.length
+  }
+  return found
 }

@@ -63,6 +63,12 @@ export function deadLetterId(death: Pick<Death, 'eventId' | 'reason' | 'contentH
   return `dead-${death.eventId}${suffix}`
 }
 
+/** The event behind an entry's id, and the start of its content's digest where the id has one. */
+export function splitDeadLetterId(id: string): { eventId: string; content: string } {
+  const [, eventId = id, content = ''] = /^dead-(.{36})(?:-(.*))?$/s.exec(id) ?? []
+  return { eventId, content }
+}
+
 /** Twelve hex digits, equal for errors that differ only in ids, numbers and quoted values. */
 export function fingerprintOf(reason: DeadLetterReason, error: { code: string; message: string }): string {
   const normal = `${reason} ${error.code} ${normalizeMessage(error.message)}`

@@ -1,36 +1,41 @@
-import { classifyFailure } from '@tidings/db/failure'
 import { countParkedEvents } from '@tidings/db/parked-events'
 import { readSchemaVersion } from '@tidings/db/schema-version'
 import { openRedis, queueBackendOf } from '@tidings/queue/backend'
 import { readBalance } from '@tidings/queue/dead-letter-accounting'
 import type { DeadLetterStore } from '@tidings/queue/dead-letter-store'
 import { checkRedisDurability } from '@tidings/queue/durability'
-import { errorMessage } from '@tidings/shared/errors'
 import { formatAge, formatCount } from '../age.ts'
 import type { CliContext } from '../context.ts'
+import { isUnreachable, storeError } from '../exit-codes.ts'
 import { type CheckResult, failure, ok, warning } from './check-result.ts'
 
 /** A waiting job older than this says that no worker takes jobs. In milliseconds. */
 const OLD_JOB_MS = 60_000
 
-/** Every check, also when an earlier one fails. */
+const SCHEMA = 'Schema'
+
+/** Every check, also when an earlier one fails, as far as the tables it reads are there. */
 export async function runChecks(context: CliContext): Promise<CheckResult[]> {
   const results: CheckResult[] = [
     ...(await attempt('PostgreSQL', () => checkPostgres(context))),
     ...(await attempt('Queue', () => checkQueue(context))),
   ]
-  if (results.some((check) => check.isUnreachable)) return results
+  if (results.some((check) => check.isUnreachable || isSchemaBehind(check))) return results
   return [...results, ...(await attempt('Accounting', () => checkBalance(context)))]
 }
+
+const isSchemaBehind = ({ check, result }: CheckResult) => check === SCHEMA && result === 'failure'
 
 async function attempt(check: string, run: () => Promise<CheckResult[]>): Promise<CheckResult[]> {
   try {
     return await run()
   } catch (error) {
-    const isUnreachable =
-      classifyFailure(error) === 'outage' ||
-      (error instanceof Error && error.name === 'StoreUnreachableError')
-    return [{ ...failure(check, errorMessage(error), 'Is it running? Is its URL right?'), isUnreachable }]
+    return [
+      {
+        ...failure(check, storeError(error), 'Is it running? Is its URL right?'),
+        isUnreachable: isUnreachable(error),
+      },
+    ]
   }
 }
 
@@ -41,24 +46,24 @@ async function checkPostgres(context: CliContext): Promise<CheckResult[]> {
   )
   const server = rows[0]
   const { applied, known } = await readSchemaVersion(pool)
-  const parked = await countParkedEvents(pool)
+  const isBehind = applied < known
   return [
     server?.read_only === 'on'
       ? failure('PostgreSQL', `${server.version}, read-only`, 'Point DATABASE_URL at the primary.')
       : ok('PostgreSQL', server?.version ?? 'unknown'),
-    applied < known
-      ? failure('Schema', `${applied} of ${known} migrations`, 'Run pnpm db:migrate.')
+    isBehind
+      ? failure(SCHEMA, `${applied} of ${known} migrations`, 'Run pnpm db:migrate.')
       : applied > known
-        ? warning('Schema', `${applied} migrations, this version knows ${known}`, 'Update this installation.')
-        : ok('Schema', `${applied} migrations, up to date`),
-    parked > 0
-      ? warning(
-          'Parked events',
-          formatCount(parked),
-          'The worker takes them when Redis is back: is it running?',
-        )
-      : ok('Parked events', '0'),
+        ? warning(SCHEMA, `${applied} migrations, this version knows ${known}`, 'Update this installation.')
+        : ok(SCHEMA, `${applied} migrations, up to date`),
+    ...(isBehind ? [] : [checkParked(await countParkedEvents(pool))]),
   ]
+}
+
+function checkParked(parked: number): CheckResult {
+  if (parked === 0) return ok('Parked events', '0')
+  const advice = 'The worker takes them when Redis is back: is it running?'
+  return warning('Parked events', formatCount(parked), advice)
 }
 
 async function checkQueue(context: CliContext): Promise<CheckResult[]> {
