@@ -1,6 +1,8 @@
-import { openQueue, openRedis } from '@tidings/queue/backend'
+import { openQueue, openRedis, type QueueBackend } from '@tidings/queue/backend'
+import { readBalance } from '@tidings/queue/dead-letter-accounting'
 import { makeDeath } from '@tidings/queue/dead-letter-fixtures'
 import { buryEvents } from '@tidings/queue/dead-letters'
+import { openDeadLetters } from '@tidings/queue/open-dead-letters'
 import { DEAD_LETTER_QUEUE } from '@tidings/queue/policy'
 import type { DeadLetter } from '@tidings/shared/dead-letter'
 import { createReleaser } from '@tidings/stack/releaser'
@@ -16,6 +18,8 @@ describeBackends('/admin/queues', (kind) => {
   let reader: string
   let writer: string
   let stranger: string
+  let otherId: string
+  let backend: QueueBackend
 
   beforeAll(async () => {
     const redisBackend = kind === 'redis' ? await createTestBackend('redis', releaser) : undefined
@@ -25,14 +29,16 @@ describeBackends('/admin/queues', (kind) => {
         : {}
     api = await startTestApi(releaser, { ADMIN_UI_ENABLED: 'true', ...variables })
     const onError = () => undefined
-    const backend = redisBackend ?? api.backend
+    backend = redisBackend ?? api.backend
     const redis = backend.kind === 'redis' ? openRedis(backend.url, 'patient', onError) : undefined
     releaser.onRelease(() => redis?.disconnect())
     const dead = openQueue<DeadLetter>(DEAD_LETTER_QUEUE, backend, redis, { onError })
     releaser.onRelease(() => dead.close())
+    const other = makeDeath()
+    otherId = `dead-${other.eventId}`
     await buryEvents(dead, [
       makeDeath({ eventId: ENTRY_ID.slice(5), fields: { metadata: { to: 'grace@example.com' } } }),
-      makeDeath(),
+      other,
     ])
     reader = await api.createKey('dlq:read')
     writer = await api.createKey('dlq:read', 'dlq:write')
@@ -44,8 +50,31 @@ describeBackends('/admin/queues', (kind) => {
       ...init,
       headers: { ...init.headers, ...(key && { authorization: `Basic ${btoa(`ops:${key}`)}` }) },
     })
-  const remove = (key: string, headers: Record<string, string> = {}) =>
-    request(`/api/queues/${DEAD_LETTER_QUEUE}/${ENTRY_ID}/clean`, key, { method: 'PUT', headers })
+  const change = (path: string, key: string, headers: Record<string, string> = {}) =>
+    request(`/api/queues/${path}`, key, { method: 'PUT', headers })
+  const remove = (key: string, headers: Record<string, string> = {}, id = ENTRY_ID) =>
+    change(`${DEAD_LETTER_QUEUE}/${id}/clean`, key, headers)
+  const query = async (sql: string) => (await api.database.pool.query(sql)).rows
+  const audit = () =>
+    query(
+      `SELECT action, changed, result, selector - 'run' AS selector,
+         count(*) OVER (PARTITION BY selector -> 'run')::int AS rows_of_run FROM operator_audit ORDER BY id`,
+    )
+  /** Runs with an audit table that takes no row with this result. */
+  async function withoutRows(result: string, run: () => Promise<void>) {
+    await query(`ALTER TABLE operator_audit ADD CONSTRAINT closed CHECK (result <> '${result}') NOT VALID`)
+    try {
+      await run()
+    } finally {
+      await query('ALTER TABLE operator_audit DROP CONSTRAINT closed')
+    }
+  }
+  async function readBooks() {
+    const store = await openDeadLetters({ backend, shards: 1, onError: () => undefined })
+    const { dead, deleted } = await readBalance(api.database, store)
+    await store.close()
+    return { dead, deleted }
+  }
 
   test('asks for a password, and takes no other than a key with dlq:read', async () => {
     for (const path of ['/', '/api/queues', '/static/favicon-32x32.png']) {
@@ -78,18 +107,52 @@ describeBackends('/admin/queues', (kind) => {
       expect((await request(path, reader)).headers.get('content-type')).not.toMatch(/json|javascript/)
   })
 
-  test('dlq:read changes nothing; dlq:write changes only what the books can follow', async () => {
+  test('dlq:read changes nothing; dlq:write no more than the books can follow', async () => {
     expect((await remove(reader)).status).toBe(403)
     expect((await remove(writer, { 'sec-fetch-site': 'cross-site' })).status).toBe(403)
     for (const path of [
-      `/${DEAD_LETTER_QUEUE}/empty`,
-      '/status-events/obliterate',
-      '/status-events/clean/failed',
+      `${DEAD_LETTER_QUEUE}/empty`,
+      'status-events/obliterate',
+      'status-events/clean/failed',
     ])
-      expect((await request(`/api/queues${path}`, writer, { method: 'PUT' })).status).toBe(403)
+      expect((await change(path, writer)).status).toBe(403)
+    expect(await audit()).toEqual([])
+  })
+
+  test('each change is in the audit table before it starts and when it ends', async () => {
+    expect((await change('status-events/pause', writer)).ok).toBe(true)
+    expect((await change('status-events/resume', writer)).ok).toBe(true)
+    expect((await remove(writer, {}, 'dead-nope')).status).toBe(404)
+    const rows = (row: object, ...ends: object[]) =>
+      ends.map((end) => expect.objectContaining({ ...row, rows_of_run: ends.length, ...end }))
+    const done = [
+      { changed: 0, result: 'started' },
+      { changed: 1, result: 'done' },
+    ]
+    expect(await audit()).toEqual([
+      ...rows({ action: 'board', selector: { path: '/api/queues/status-events/pause' } }, ...done),
+      ...rows({ action: 'board', selector: { path: '/api/queues/status-events/resume' } }, ...done),
+      ...rows(
+        { action: 'dlq.delete', selector: { ids: ['dead-nope'], via: 'board' }, changed: 0 },
+        { result: 'batch' },
+        { result: 'failed' },
+      ),
+    ])
+    expect(await readBooks()).toEqual({ dead: 2, deleted: 0 })
+  })
+
+  test('a deletion that cannot be announced is not made', async () => {
+    await withoutRows('batch', async () => expect((await remove(writer)).status).toBe(500))
+    expect(await readBooks()).toEqual({ dead: 2, deleted: 0 })
+  })
+
+  test('a deleted dead letter is known to the books, also when the process ends before it could say so', async () => {
     expect((await remove(writer, { 'sec-fetch-site': 'same-origin' })).ok).toBe(true)
-    const { rows } = await api.database.pool.query('SELECT action, changed, selector FROM operator_audit')
-    expect(rows).toEqual([{ action: 'dlq.delete', changed: 1, selector: { ids: [ENTRY_ID], via: 'board' } }])
+    expect(await readBooks()).toEqual({ dead: 1, deleted: 1 })
+    await withoutRows('done', async () => {
+      await remove(writer, {}, otherId)
+    })
+    expect(await readBooks()).toEqual({ dead: 0, deleted: 2 })
   })
 })
 

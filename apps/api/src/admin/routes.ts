@@ -1,4 +1,5 @@
-import { AUDIT_DELETE } from '@tidings/db/audit-actions'
+import { randomUUID } from 'node:crypto'
+import { AUDIT_DELETE, AUDIT_INTENT, AUDIT_STARTED } from '@tidings/db/audit-actions'
 import type { Database } from '@tidings/db/database'
 import { insertAudit } from '@tidings/db/operator-audit'
 import { DEAD_LETTER_QUEUE } from '@tidings/queue/policy'
@@ -31,7 +32,7 @@ const DELETION = new RegExp(`^/api/queues/${DEAD_LETTER_QUEUE}/([\\w-]+)/clean$`
 
 /**
  * Bull Board at /admin/queues. The password is a service key: `dlq:read` looks, `dlq:write` also changes what
- * ALLOWED_CHANGES lists, each change with a row in the audit table.
+ * ALLOWED_CHANGES lists, each change between two rows in the audit table.
  */
 export function adminRoutes(deps: AdminRouteDeps): Hono<ApiEnv> {
   const boards: { readOnly?: Hono; writable?: Hono } = {}
@@ -54,10 +55,12 @@ export function adminRoutes(deps: AdminRouteDeps): Hono<ApiEnv> {
     // Loaded when somebody looks: it takes 57 MB, and most processes are never asked for it.
     const { createBoard } = await import('./board.ts')
     boards[kind] ??= createBoard(queues, { basePath: BOARD_PATH, readOnly: kind === 'readOnly' })
-    const answer = await boards[kind].fetch(c.req.raw)
+    const board = boards[kind]
+    const answer = isChange
+      ? await auditChange(deps.db, principal, path, () => board.fetch(c.req.raw))
+      : await board.fetch(c.req.raw)
     const response = new Response(answer.body, answer)
     response.headers.set('Content-Security-Policy', CONTENT_POLICY)
-    if (isChange) await recordChange(deps.db, principal, path, response.ok)
     return response
   })
   return app
@@ -89,20 +92,31 @@ function assertAllowed(c: ApiContext, principal: ServicePrincipal, path: string)
     throw new AppError('forbidden', 'This is done with the command line: tidings dlq --help.')
 }
 
-/** A deleted dead letter counts in the books as one deleted by the CLI does. */
-async function recordChange(
+/**
+ * Makes a change between two rows: what is about to be changed, and how it ended. A deleted dead letter counts
+ * in the books as one deleted by the CLI does, also when the process is killed before the second row. Without
+ * an audit table that takes the first row, nothing is changed at all.
+ */
+async function auditChange(
   db: Database,
   principal: ServicePrincipal,
   path: string,
-  isDone: boolean,
-): Promise<void> {
+  change: () => Response | Promise<Response>,
+): Promise<Response> {
+  const run = randomUUID()
   const deleted = DELETION.exec(path)?.[1]
-  await insertAudit(db, {
-    actor: principal.name,
-    action: deleted === undefined ? 'board' : AUDIT_DELETE,
-    selector: deleted === undefined ? { path } : { ids: [deleted], via: 'board' },
-    matched: 1,
-    changed: isDone ? 1 : 0,
-    result: isDone ? 'done' : 'failed',
-  })
+  const write = (changed: number, result: string) =>
+    insertAudit(db, {
+      actor: principal.name,
+      action: deleted === undefined ? 'board' : AUDIT_DELETE,
+      selector: deleted === undefined ? { run, path } : { run, ids: [deleted], via: 'board' },
+      matched: 1,
+      changed,
+      result,
+    })
+  await write(0, deleted === undefined ? AUDIT_STARTED : AUDIT_INTENT)
+  const answer = await change()
+  // Nobody knows what a change came to that broke: the books then look whether the entry is there.
+  if (answer.status < 500) await write(answer.ok ? 1 : 0, answer.ok ? 'done' : 'failed')
+  return answer
 }
