@@ -9,6 +9,8 @@ import pg from 'pg'
  */
 export type FailureClass = 'outage' | 'transient' | 'permanent'
 
+export const UNIQUE_VIOLATION = '23505'
+
 const OUTAGE_STATES = new Set([
   '57P01', // admin_shutdown
   '57P02', // crash_shutdown

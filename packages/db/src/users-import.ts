@@ -1,5 +1,6 @@
 import pg from 'pg'
 import { userDigest } from './erased-users.ts'
+import { sqlState, UNIQUE_VIOLATION } from './failure.ts'
 
 /** A user of the Django service, as it is carried over. Times are ISO 8601. */
 export interface ImportedUser {
@@ -55,6 +56,18 @@ export interface UserImportCounts {
   maxIterations: number
 }
 
+/** What became of the users of one batch. */
+export interface UserBatch {
+  /** How many there were; 0 when none is left. */
+  taken: number
+  imported: number
+  updated: number
+  // Since they were classified somebody else took their address, or their id, or erased them here.
+  emailTaken: number
+  alreadyThere: number
+  erased: number
+}
+
 export interface ImportConflict {
   kind: 'case_duplicate' | 'email_taken'
   id: string
@@ -69,10 +82,10 @@ export interface UserImport {
   classify(): Promise<UserImportCounts>
   /** Those that are not imported since their address is not theirs alone. */
   listConflicts(limit: number): Promise<ImportConflict[]>
-  /** Imports up to `limit` users, whole or not at all; 0 when none is left. */
-  importUsers(limit: number): Promise<number>
-  /** Brings up to `limit` users up to date who changed since they were imported; 0 when none is left. */
-  updateUsers(limit: number): Promise<number>
+  /** Imports up to `limit` users, whole or not at all. */
+  importUsers(limit: number): Promise<UserBatch>
+  /** Brings up to `limit` users up to date who changed since they were imported, whole or not at all. */
+  updateUsers(limit: number): Promise<UserBatch>
   /** Imports a batch; the same again changes nothing. With `dryRun` it only says what would become of it. */
   importStatusLogs(
     logs: readonly ImportedStatusLog[],
@@ -102,12 +115,7 @@ ON CONFLICT DO NOTHING`
 // Who is here is brought up to date unless the row here is newer. Both services strengthen a hash without
 // touching updated_at, so a hash that differs says nothing by itself. Nor do preferences, which Django keeps in
 // a table without a time, touch it: they differ when they differ.
-const CLASSIFY = `
-UPDATE django_user d SET email_notifications = p.email, push_notifications = p.push
-FROM django_preference p WHERE p.user_id = d.id;
-CREATE INDEX ON django_user (lower(email));
-ANALYZE django_user;
-UPDATE django_user d SET verdict = CASE
+const VERDICT = `CASE
   WHEN EXISTS (
     SELECT 1 FROM users u WHERE u.id = d.id AND (
       u.updated_at > d.updated_at OR (u.updated_at = d.updated_at
@@ -121,7 +129,14 @@ UPDATE django_user d SET verdict = CASE
     THEN 'case_duplicate'
   WHEN EXISTS (SELECT 1 FROM users u WHERE lower(u.email) = lower(d.email) AND u.id <> d.id) THEN 'email_taken'
   WHEN EXISTS (SELECT 1 FROM users u WHERE u.id = d.id) THEN 'changed'
-  ELSE 'importable' END;
+  ELSE 'importable' END`
+
+const CLASSIFY = `
+UPDATE django_user d SET email_notifications = p.email, push_notifications = p.push
+FROM django_preference p WHERE p.user_id = d.id;
+CREATE INDEX ON django_user (lower(email));
+ANALYZE django_user;
+UPDATE django_user d SET verdict = ${VERDICT};
 CREATE INDEX ON django_user (verdict, id);
 `
 
@@ -139,7 +154,8 @@ SELECT count(*)::int AS "found",
   coalesce(max(substring(password FROM '^pbkdf2_sha256[$]([0-9]{1,9})[$]')::int), 0) AS "maxIterations"
 FROM django_user`
 
-// A row that was registered here in the meantime is left as it is.
+// A row that was registered here in the meantime is left as it is, and judged anew by JUDGE_RACED: the
+// statement that met it cannot see it.
 const IMPORT_USERS = `
 WITH batch AS (
   SELECT * FROM django_user WHERE verdict = 'importable' ORDER BY id LIMIT $1
@@ -150,7 +166,7 @@ WITH batch AS (
     last_login_at, created_at, updated_at FROM batch
   ON CONFLICT DO NOTHING RETURNING id
 )
-UPDATE django_user d SET verdict = CASE WHEN i.id IS NULL THEN 'email_taken' ELSE 'imported' END
+UPDATE django_user d SET verdict = CASE WHEN i.id IS NULL THEN 'raced' ELSE 'imported' END
 FROM batch b LEFT JOIN imported i ON i.id = b.id WHERE d.id = b.id
 RETURNING d.verdict`
 
@@ -164,8 +180,16 @@ WITH batch AS (
     is_active = b.is_active, last_login_at = greatest(u.last_login_at, b.last_login_at), updated_at = b.updated_at
   FROM batch b WHERE u.id = b.id AND u.updated_at <= b.updated_at RETURNING u.id
 )
-UPDATE django_user d SET verdict = CASE WHEN u.id IS NULL THEN 'already_there' ELSE 'updated' END
+UPDATE django_user d SET verdict = CASE WHEN u.id IS NULL THEN 'raced' ELSE 'updated' END
 FROM batch b LEFT JOIN updated u ON u.id = b.id WHERE d.id = b.id
+RETURNING d.verdict`
+
+const JUDGE_RACED = `UPDATE django_user d SET verdict = ${VERDICT} WHERE verdict = 'raced' RETURNING d.verdict`
+
+// Of those that are still to be updated: an address went to somebody else since they were classified.
+const JUDGE_TAKEN = `
+UPDATE django_user d SET verdict = 'email_taken' WHERE verdict = 'changed'
+  AND EXISTS (SELECT 1 FROM users u WHERE lower(u.email) = lower(d.email) AND u.id <> d.id)
 RETURNING d.verdict`
 
 const LOGS = `SELECT * FROM unnest($1::uuid[], $2::text[], $3::uuid[], $4::notification_type[],
@@ -200,6 +224,14 @@ export async function openUserImport(databaseUrl: string): Promise<UserImport> {
     await client.end()
     throw error
   }
+
+  async function judgeBatch(rows: Judged[]): Promise<UserBatch> {
+    const settled = rows.filter(({ verdict }) => verdict !== 'raced')
+    if (settled.length === rows.length) return countVerdicts(rows)
+    const raced = await client.query<Judged>(JUDGE_RACED)
+    return { ...countVerdicts([...settled, ...raced.rows]), taken: rows.length }
+  }
+
   return {
     async stageUsers(users) {
       await client.query(STAGE_USERS, [
@@ -244,13 +276,19 @@ export async function openUserImport(databaseUrl: string): Promise<UserImport> {
     },
 
     async importUsers(limit) {
-      const { rows } = await client.query<{ verdict: string }>(IMPORT_USERS, [limit])
-      return rows.length
+      return judgeBatch((await client.query<Judged>(IMPORT_USERS, [limit])).rows)
     },
 
     async updateUsers(limit) {
-      const { rows } = await client.query<{ verdict: string }>(UPDATE_USERS, [limit])
-      return rows.length
+      try {
+        return await judgeBatch((await client.query<Judged>(UPDATE_USERS, [limit])).rows)
+      } catch (error) {
+        if (sqlState(error) !== UNIQUE_VIOLATION) throw error
+        const { rows } = await client.query<Judged>(JUDGE_TAKEN)
+        // Nobody to leave out would mean the same violation for ever.
+        if (rows.length === 0) throw error
+        return countVerdicts(rows)
+      }
     },
 
     async importStatusLogs(logs, { dryRun }) {
@@ -272,5 +310,21 @@ export async function openUserImport(databaseUrl: string): Promise<UserImport> {
 
     // The temporary tables end with the connection.
     close: () => client.end(),
+  }
+}
+
+interface Judged {
+  verdict: string
+}
+
+function countVerdicts(rows: readonly Judged[]): UserBatch {
+  const count = (wanted: string) => rows.filter(({ verdict }) => verdict === wanted).length
+  return {
+    taken: rows.length,
+    imported: count('imported'),
+    updated: count('updated'),
+    emailTaken: count('email_taken'),
+    alreadyThere: count('already_there'),
+    erased: count('erased'),
   }
 }

@@ -1,7 +1,7 @@
 import type { UserUpdate } from '@tidings/shared/user'
 import { and, desc, eq, inArray, lt, or, sql } from 'drizzle-orm'
 import type { Database } from './database.ts'
-import { sqlState } from './failure.ts'
+import { sqlState, UNIQUE_VIOLATION } from './failure.ts'
 import { users } from './schema/users.ts'
 import { insertSession, type NewSession } from './sessions.ts'
 
@@ -19,8 +19,6 @@ export interface NewUser {
 }
 
 export type CreateUserResult = { outcome: 'created'; user: UserRow } | { outcome: 'email_taken' }
-
-const UNIQUE_VIOLATION = '23505'
 
 /** Stores a user and the first session in one transaction: nobody is registered without being logged in. */
 export async function createUser(

@@ -27,8 +27,9 @@ export function registerUsers(program: Command, context: CliContext): void {
     .addHelpText(
       'after',
       `
-Ids, password hashes, preferences, times and the status log are kept. Nothing that is here already is changed,
-so it can be run again: after an interruption, after conflicts were settled, and for what came meanwhile.
+Ids, password hashes, preferences, times and the status log are kept. It can be run again: after an
+interruption, after conflicts were settled, and for what came meanwhile. Nothing is imported twice. Users who
+changed in Django since are brought up to date; those whose row here is newer are left alone.
 Users whose address differs from another's only by case are reported, and none of them is imported.
 
 Exit code 5: some rows were left out; the report says which. docs/migrating-from-django.md walks through it.
@@ -67,7 +68,7 @@ async function importDjango(context: CliContext, from: string, dryRun: boolean):
         async (audit) => {
           const { users, notification_status_logs: logs, complete } = await run()
           audit.matched = users.found + logs.found
-          audit.changed = users.imported + logs.imported
+          audit.changed = users.imported + users.updated + logs.imported
           audit.result = complete ? 'done' : 'interrupted'
         },
       )
@@ -104,7 +105,12 @@ async function finish(context: CliContext, report: ImportReport, from: string): 
   await writeItem(context, shown, describeReport(shown))
   if (!report.complete) {
     const again = `tidings users import-django ${/^postgres/.test(from) ? '<the same database>' : from}`
-    throw new CliError(EXIT.partial, `Interrupted. What was imported stays; the rest follows with: ${again}`)
+    throw new CliError(
+      EXIT.partial,
+      report.dry_run
+        ? `Interrupted. Nothing was changed; it looks at everything with: ${again} --dry-run`
+        : `Interrupted. What was imported stays; the rest follows with: ${again}`,
+    )
   }
   const { users, preferences, notification_status_logs: logs } = report
   const leftOut =

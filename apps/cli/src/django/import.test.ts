@@ -3,7 +3,7 @@ import { readFile } from 'node:fs/promises'
 import { fileURLToPath } from 'node:url'
 import { noteErasure } from '@tidings/db/erased-users'
 import { eraseUser } from '@tidings/db/user-erasure'
-import { openUserImport } from '@tidings/db/users-import'
+import { openUserImport, type UserImport } from '@tidings/db/users-import'
 import { COMPILE_CACHE } from '@tidings/stack/compile-cache'
 import { createTestDatabase, type TestDatabase, useReleaser } from '@tidings/stack/test-context'
 import { beforeAll, beforeEach, describe, expect, it } from 'vitest'
@@ -215,6 +215,9 @@ describe('tidings users import-django', () => {
     expect(eve).toMatchObject({ name: 'Eve of here' })
     expect(users.at(-1)).toEqual(before.users.at(-1))
 
+    const audit = await to.query('SELECT matched, changed FROM operator_audit ORDER BY at DESC LIMIT 1')
+    expect(audit.rows).toEqual([{ matched: 12, changed: 2 }])
+
     const again = JSON.parse((await tidings(source.url, '-o', 'json')).stdout)
     expect(again.users).toMatchObject({ imported: 0, updated: 0, already_there: 4 })
   })
@@ -346,8 +349,103 @@ describe('an import', () => {
     },
   )
 
+  it('that is interrupted while users are read has imported nothing, and is finished by the next', async () => {
+    const source = createLargeSource(5_000, 5_000)
+    source.readAccounts = withProgress(source.readAccounts.bind(source))
+    const interruption = new AbortController()
+    const phases: string[] = []
+    const once = await openUserImport(target.url)
+    const first = await importFromDjango(source, once, {
+      dryRun: false,
+      signal: interruption.signal,
+      onProgress: (phase) => {
+        phases.push(phase)
+        interruption.abort()
+      },
+    })
+    await once.close()
+    expect(phases).toEqual(['reading users'])
+    expect(first).toMatchObject({ complete: false, users: { found: 2_500, imported: 0 } })
+    expect(first.notification_status_logs.found).toBe(0)
+    expect(await dumpTarget()).toEqual({ users: [], logs: [] })
+
+    const again = await openUserImport(target.url)
+    const second = await importFromDjango(source, again, {
+      dryRun: false,
+      signal: new AbortController().signal,
+      onProgress: () => {},
+    })
+    await again.close()
+    expect(second).toMatchObject({ complete: true, users: { found: 5_000, imported: 5_000 } })
+  })
+
+  describe('while people register here', () => {
+    /** Newer than anything in the source. */
+    const NEWER = new Date('2035-01-01T00:00:00Z')
+    const register = (id: string, email: string, updatedAt = NEWER) =>
+      target.database.pool.query(
+        "INSERT INTO users (id, email, name, password, updated_at) VALUES ($1, $2, 'Other', '!', $3)",
+        [id, email, updatedAt],
+      )
+
+    /** Imports, with something done between the moment the users were judged and the first that is written. */
+    async function importWhile(source: DjangoSource, happens: () => Promise<unknown>) {
+      const staged = await openUserImport(target.url)
+      const raced: UserImport = {
+        ...staged,
+        async classify() {
+          const counts = await staged.classify()
+          await happens()
+          return counts
+        },
+      }
+      try {
+        return await importFromDjango(source, raced, {
+          dryRun: false,
+          signal: new AbortController().signal,
+          onProgress: () => {},
+        })
+      } finally {
+        await staged.close()
+      }
+    }
+
+    it('counts who lost the address meanwhile as left out, and names them', async () => {
+      const report = await importWhile(createLargeSource(5, 0), async () => {
+        await register(idOf(90), 'USER-1@example.com')
+        await register(idOf(2), 'user-2@example.com')
+        await noteErasure(target.database.pool, idOf(3))
+        await register(idOf(91), 'user-3@example.com')
+      })
+      expect(report.users).toMatchObject({
+        found: 5,
+        imported: 2,
+        email_taken: 1,
+        already_there: 1,
+        erased: 1,
+      })
+      expect(report.conflicts).toEqual([{ kind: 'email_taken', id: idOf(1), email: 'user-1@example.com' }])
+    })
+
+    it('does so for users who are only brought up to date, too', async () => {
+      const old = new Date('2020-01-01T00:00:00Z')
+      for (const n of [0, 1, 2]) await register(idOf(n), `old-${n}@example.com`, old)
+      const report = await importWhile(createLargeSource(3, 0), async () => {
+        await register(idOf(90), 'user-0@example.com')
+        await target.database.pool.query('UPDATE users SET updated_at = $2 WHERE id = $1', [idOf(1), NEWER])
+      })
+      expect(report).toMatchObject({
+        complete: true,
+        users: { found: 3, imported: 0, updated: 1, email_taken: 1, already_there: 1 },
+        conflicts: [{ kind: 'email_taken', id: idOf(0), email: 'user-0@example.com' }],
+      })
+    })
+  })
+
   /** Says after 2,500 records that it has come so far. */
-  function withProgress(read: DjangoSource['readLogs']): DjangoSource['readLogs'] {
+  function withProgress<Item>(
+    read: (onProgress: (done: number) => void) => AsyncIterable<Item>,
+  ): (onProgress: (done: number) => void) => AsyncIterable<Item> {
     return async function* (onProgress) {
       let n = 0
       for await (const record of read(onProgress)) {

@@ -3,6 +3,7 @@ import type {
   ImportedPreferences,
   ImportedStatusLog,
   ImportedUser,
+  UserBatch,
   UserImport,
 } from '@tidings/db/users-import'
 import type { DjangoRecord, DjangoTable } from './records.ts'
@@ -60,9 +61,11 @@ export async function importFromDjango(
   const report = createReport(dryRun)
 
   await stageAccounts()
+  if (signal.aborted) return report
   const counts = await target.classify()
   report.users = {
     ...report.users,
+    // A user who came twice counts once.
     found: counts.found + report.users.invalid,
     imported: dryRun ? counts.importable : 0,
     updated: dryRun ? counts.changed : 0,
@@ -75,11 +78,12 @@ export async function importFromDjango(
     unusable_passwords: counts.unusablePasswords,
     max_iterations: counts.maxIterations,
   }
-  report.conflicts = await target.listConflicts(MAX_LISTED)
   if (!dryRun) {
-    await importUsers(counts.importable)
-    await updateUsers(counts.changed)
+    await writeUsers('importing users', counts.importable, () => target.importUsers(BATCH_ROWS))
+    await writeUsers('updating users', counts.changed, () => target.updateUsers(BATCH_ROWS))
   }
+  // Only now: while users were written, somebody may have registered here with the address of one.
+  report.conflicts = await target.listConflicts(MAX_LISTED)
   if (!signal.aborted) await importLogs()
   report.complete = !signal.aborted
   return report
@@ -89,8 +93,11 @@ export async function importFromDjango(
     const preferences = batchOf<ImportedPreferences>((rows) => target.stagePreferences(rows))
     const records = source.readAccounts((done) => onProgress('reading users', done, source.accountsTotal))
     for await (const record of records) {
-      if (record.kind === 'user') await users.add(record.row)
-      else if (record.kind === 'preferences') {
+      if (signal.aborted) return
+      if (record.kind === 'user') {
+        report.users.found++
+        await users.add(record.row)
+      } else if (record.kind === 'preferences') {
         report.preferences.found++
         await preferences.add(record.row)
       } else noteInvalid(record)
@@ -99,23 +106,18 @@ export async function importFromDjango(
     await preferences.flush()
   }
 
-  async function importUsers(total: number) {
-    for (let done = 0; done < total && !signal.aborted; ) {
-      const imported = await target.importUsers(BATCH_ROWS)
-      if (imported === 0) break
-      done += imported
-      report.users.imported = done
-      onProgress('importing users', done, total)
-    }
-  }
-
-  async function updateUsers(total: number) {
-    for (let done = 0; done < total && !signal.aborted; ) {
-      const updated = await target.updateUsers(BATCH_ROWS)
-      if (updated === 0) break
-      done += updated
-      report.users.updated = done
-      onProgress('updating users', done, total)
+  /** Batch by batch until none is left. */
+  async function writeUsers(phase: string, total: number, writeBatch: () => Promise<UserBatch>) {
+    for (let done = 0; !signal.aborted; ) {
+      const batch = await writeBatch()
+      if (batch.taken === 0) break
+      report.users.imported += batch.imported
+      report.users.updated += batch.updated
+      report.users.email_taken += batch.emailTaken
+      report.users.already_there += batch.alreadyThere
+      report.users.erased += batch.erased
+      done += batch.taken
+      onProgress(phase, done, Math.max(done, total))
     }
   }
 
@@ -140,8 +142,10 @@ export async function importFromDjango(
   function noteInvalid(record: DjangoRecord) {
     if (record.kind !== 'invalid') return
     const { table, id, why } = record
-    if (table === 'users') report.users.invalid++
-    else if (table === 'user_preferences') {
+    if (table === 'users') {
+      report.users.invalid++
+      report.users.found++
+    } else if (table === 'user_preferences') {
       report.preferences.invalid++
       report.preferences.found++
     } else {
