@@ -51,7 +51,7 @@ function listPlaces(command: Command, path: string, inherited: readonly Option[]
 const flagsOf = (option: Option) => [option.short, option.long].filter((flag) => flag !== undefined)
 const quote = (text: string) => `'${text.replaceAll("'", `'\\''`)}'`
 
-// Its variables are named for zsh too, where `path`, `words` and `options` are taken.
+// Written for zsh too: there `path`, `words` and `options` are taken, and a bare name behind `:` is a modifier.
 function renderBash(name: string, places: readonly Place[]): string {
   const cases = places.map(({ path, commands, options, values }) => {
     const valueCases = values.map(
@@ -69,7 +69,7 @@ function renderBash(name: string, places: readonly Place[]): string {
   return `# ${name} completion; load it with: source <(${name} completion bash)
 _${name}_complete() {
   local current="\${COMP_WORDS[COMP_CWORD]}" previous="\${COMP_WORDS[COMP_CWORD-1]}" place='' offers='' word
-  for word in "\${COMP_WORDS[@]:1:COMP_CWORD-1}"; do
+  for word in "\${COMP_WORDS[@]:1:$((COMP_CWORD-1))}"; do
     case "\${place:+$place }$word" in
       ${paths}) place="\${place:+$place }$word" ;;
     esac
