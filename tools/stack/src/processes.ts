@@ -15,7 +15,7 @@ const MAX_OUTPUT_CHARS = 1_000_000
  * As the Dockerfile and the packages' start scripts have it: on a machine with much memory V8 lets garbage
  * pile up over more than 100 MB before it looks, which buys nothing here.
  */
-export const APP_NODE_ARGS: readonly string[] = ['--max-semi-space-size=8']
+export const APP_NODE_ARGS: readonly string[] = ['--max-semi-space-size=8', '--max-old-space-size=1024']
 
 export interface AppOptions {
   /** For messages. */
