@@ -1,16 +1,22 @@
+import { randomInt } from 'node:crypto'
 import { once } from 'node:events'
 import { createServer } from 'node:net'
 
-/** A TCP port on 127.0.0.1 that nobody listens on at this moment. */
+/**
+ * Below the ports that systems give to connections, and to servers that name none: one of those could be given
+ * away between the look and its use.
+ */
+const FIRST_PORT = 20_000
+const LAST_PORT = 32_767
+const MAX_LOOKS = 100
+
+/** A TCP port on 127.0.0.1 that nobody listens on at this moment, by chance: who looks beside us gets another. */
 export async function findFreePort(): Promise<number> {
-  const server = createServer()
-  server.listen(0, '127.0.0.1')
-  await once(server, 'listening')
-  const address = server.address()
-  if (address === null || typeof address === 'string') throw new Error('No port was given')
-  server.close()
-  await once(server, 'close')
-  return address.port
+  for (let looks = 0; looks < MAX_LOOKS; looks++) {
+    const port = randomInt(FIRST_PORT, LAST_PORT + 1)
+    if (await isPortFree(port, '127.0.0.1')) return port
+  }
+  throw new Error(`None of ${MAX_LOOKS} ports between ${FIRST_PORT} and ${LAST_PORT} is free`)
 }
 
 /** Whether this port can be listened on at this moment. */
