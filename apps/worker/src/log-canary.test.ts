@@ -1,0 +1,86 @@
+import { randomBytes, randomUUID } from 'node:crypto'
+import { openQueue, openRedis } from '@tidings/queue/backend'
+import { DEAD_LETTER_QUEUE, ENVELOPE_JOB, ENVELOPE_JOB_OPTIONS, STATUS_QUEUE } from '@tidings/queue/policy'
+import type { DeadLetter } from '@tidings/shared/dead-letter'
+import { identifyEvent } from '@tidings/shared/event-identity'
+import { findFreePort } from '@tidings/stack/free-port'
+import { spawnApp } from '@tidings/stack/processes'
+import {
+  createTestBackend,
+  createTestDatabase,
+  describeBackends,
+  useReleaser,
+} from '@tidings/stack/test-context'
+import { waitFor } from '@tidings/stack/wait-for'
+import { expect, it } from 'vitest'
+
+describeBackends('the log of the worker', (kind) => {
+  const releaser = useReleaser()
+
+  it('holds nothing of events or people, whatever goes wrong with them', async () => {
+    const database = await createTestDatabase(releaser)
+    const backend = await createTestBackend(kind, releaser, database)
+    const { pool } = database.database
+    // PostgreSQL's own errors quote what they are about.
+    await pool.query(`
+      CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
+        RAISE EXCEPTION 'cannot lock the row of %', NEW.error USING ERRCODE = NEW.provider, DETAIL = NEW.metadata::text;
+      END $$;
+      CREATE TRIGGER refuse BEFORE INSERT ON notification_status FOR EACH ROW
+        WHEN (NEW.provider ~ '^[0-9A-Z]{5}$') EXECUTE FUNCTION refuse()`)
+    const port = await findFreePort()
+    const worker = await spawnApp({
+      name: 'worker',
+      main: 'apps/worker/src/main.ts',
+      baseEnv: { PATH: process.env.PATH },
+      env: {
+        DATABASE_URL: database.url,
+        WORKER_PORT: String(port),
+        LOG_LEVEL: 'trace',
+        ...(backend.kind === 'redis'
+          ? { QUEUE_BACKEND: 'redis', REDIS_URL: backend.url, QUEUE_PREFIX: backend.prefix }
+          : { QUEUE_BACKEND: 'postgres' }),
+      },
+      readyUrl: `http://127.0.0.1:${port}/health/ready`,
+    })
+    releaser.add(worker, () => worker.stop())
+    await worker.waitUntilReady()
+
+    const canary = randomBytes(9).toString('hex')
+    const texts = { error: `no box ${canary}@example.com`, metadata: { to: `${canary}@example.com` } }
+    const makeEvent = (more: object) =>
+      identifyEvent(
+        { notification_id: `n-${canary}-${randomUUID()}`, status: 'failed', ...texts, ...more },
+        { type: 'email', source: 'test', receivedAt: new Date() },
+      )
+    const events: unknown[] = [
+      makeEvent({ user_id: randomUUID() }),
+      makeEvent({ provider: '55P03' }),
+      makeEvent({ provider: '23514' }),
+      { ...makeEvent({}), status: `no-status-${canary}` },
+      { ...makeEvent({}), [`field-${canary}`]: 1 },
+      `${canary}@example.com`,
+    ]
+    const redis =
+      backend.kind === 'redis'
+        ? releaser.add(
+            openRedis(backend.url, 'patient', () => {}),
+            (connection) => connection.disconnect(),
+          )
+        : undefined
+    const queue = openQueue(STATUS_QUEUE, backend, redis, { onError: () => {} })
+    const dead = openQueue<DeadLetter>(DEAD_LETTER_QUEUE, backend, redis, { onError: () => {} })
+    releaser.onRelease(async () => void (await Promise.all([queue.close(), dead.close()])))
+    await queue.add(ENVELOPE_JOB, { v: 1, events }, ENVELOPE_JOB_OPTIONS)
+    await queue.add(`job-${canary}`, { anything: canary }, { attempts: 1 })
+    await waitFor(
+      'all of them to be dead',
+      async () => (await dead.getJobCountByTypes('prioritized', 'waiting')) >= events.length,
+      { timeoutMs: 30_000 },
+    )
+    await worker.stop()
+
+    expect(worker.output()).toContain('failed job buried')
+    expect(worker.output()).not.toContain(canary)
+  })
+})
