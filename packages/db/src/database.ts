@@ -36,6 +36,16 @@ export function openDatabase(options: DatabaseOptions): Database {
     query_timeout: options.queryTimeoutMs ?? statementTimeoutMs + 1_000,
     keepAlive: true,
   })
-  pool.on('error', options.onError)
+  handlePoolErrors(pool, options.onError)
   return { pool, orm: drizzle({ client: pool }), close: () => pool.end() }
+}
+
+/**
+ * Has broken connections reported instead of thrown at the process: the idle ones by the pool, and one that is
+ * in use while no query runs (between the statements of a transaction, or while a lock is held) by the next
+ * query on it.
+ */
+export function handlePoolErrors(pool: pg.Pool, onError: (error: Error) => void): void {
+  pool.on('error', onError)
+  pool.on('connect', (client) => client.on('error', () => {}))
 }

@@ -217,6 +217,8 @@ ON CONFLICT (id) DO NOTHING`
  */
 export async function openUserImport(databaseUrl: string): Promise<UserImport> {
   const client = new pg.Client({ connectionString: databaseUrl, application_name: 'tidings-import' })
+  // A broken connection is told by the next query.
+  client.on('error', () => {})
   await client.connect()
   try {
     await client.query(STAGE)

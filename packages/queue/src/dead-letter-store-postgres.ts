@@ -1,3 +1,4 @@
+import { handlePoolErrors } from '@tidings/db/database'
 import pg from 'pg'
 import { type JobQueue, openQueue, type QueueBackend } from './backend.ts'
 import { countQueuedEvents, readDepth } from './dead-letter-depth.ts'
@@ -66,7 +67,7 @@ export async function openPostgresDeadLetters({
     connectionTimeoutMillis: 3_000,
     keepAlive: true,
   })
-  pool.on('error', onError)
+  handlePoolErrors(pool, onError)
   const dead = openQueue<object>(DEAD_LETTER_QUEUE, backend, undefined, { onError })
   const mains = shardNames(shards).map((name) => openQueue<object>(name, backend, undefined, { onError }))
   let nextShard = Math.floor(Math.random() * mains.length)

@@ -17,6 +17,8 @@ const PAGE_ROWS = 2_000
  */
 export async function openPostgresSource(dsn: string): Promise<DjangoSource> {
   const client = new pg.Client({ connectionString: dsn, application_name: 'tidings-import' })
+  // A broken connection is told by the next query.
+  client.on('error', () => {})
   await client.connect()
   await client.query('BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY')
 

@@ -1,0 +1,35 @@
+import { createTestDatabase, useReleaser } from '@tidings/stack/test-context'
+import { waitFor } from '@tidings/stack/wait-for'
+import { describe, expect, it } from 'vitest'
+import { openDatabase } from './database.ts'
+
+describe('a connection that PostgreSQL ends', () => {
+  const releaser = useReleaser()
+
+  it('while it is held and no query runs, fails the next query and not the process', async () => {
+    const { url, database } = await createTestDatabase(releaser)
+    const { pool } = releaser.add(
+      openDatabase({ url, applicationName: 'held', maxConnections: 1, onError: () => {} }),
+      (opened) => opened.close(),
+    )
+    const thrown: unknown[] = []
+    const note = (error: unknown) => void thrown.push(error)
+    process.prependListener('uncaughtException', note)
+    releaser.onRelease(() => void process.off('uncaughtException', note))
+
+    const client = await pool.connect()
+    await client.query('BEGIN')
+    let ended = false
+    client.once('end', () => {
+      ended = true
+    })
+    await database.pool.query(
+      "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'held'",
+    )
+    await waitFor('the end of the connection', async () => ended)
+    await expect(client.query('SELECT 1')).rejects.toThrow()
+    client.release(true)
+    expect((await pool.query('SELECT 1 AS one')).rows).toEqual([{ one: 1 }])
+    expect(thrown).toEqual([])
+  })
+})
