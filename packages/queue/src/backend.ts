@@ -137,6 +137,8 @@ function postgresConnection(backend: { url: string; schema: string }) {
     max: 8,
     connectionTimeoutMillis: 2_000,
     keepAlive: true,
+    // A connection that breaks while BullMQ holds it between two statements would else end the process.
+    onConnect: (client: pg.ClientBase) => void client.on('error', () => {}),
   }
 }
 
