@@ -1,15 +1,7 @@
 import { stripVTControlCharacters } from 'node:util'
-import { useReleaser } from '@tidings/stack/test-context'
-import { beforeAll, beforeEach, describe, expect, test, vi } from 'vitest'
-import { type CliLab, createCliLab } from './testing/cli-lab.ts'
-import { CLI_COMMAND } from './testing/cli-process.ts'
-import { hasTerminals, openTerminal } from './testing/terminal-session.ts'
+import { expect, test } from 'vitest'
+import { describeOnTerminal } from './testing/describe-terminal.ts'
 
-// Each starts a process; on a busy machine that takes seconds.
-vi.setConfig({ testTimeout: 120_000 })
-
-const name = 'a terminal'
-const canRun = hasTerminals()
 const CTRL_C = '\u0003'
 const SHOW_CURSOR = '\u001b[?25h'
 /** Whether a colour, bold or dim was set; cursor movements are none of these. */
@@ -19,19 +11,9 @@ const isStyled = (output: string) =>
     .slice(1)
     .some((sequence) => /^[0-9;]*m/.test(sequence))
 
-describe.skipIf(!canRun)(canRun ? name : `${name}: NO script OF util-linux ON THE PATH`, () => {
-  const releaser = useReleaser()
-  let lab: CliLab
-  beforeAll(async () => {
-    lab = await createCliLab('postgres', releaser)
-  })
-  beforeEach(() => lab.empty())
-
-  const open = (args: readonly string[], env: NodeJS.ProcessEnv = {}) =>
-    openTerminal([CLI_COMMAND, ...args], { ...lab.cli.env, ...env })
-
+describeOnTerminal('a terminal', (terminal) => {
   async function show(args: readonly string[], env?: NodeJS.ProcessEnv) {
-    const session = open(args, env)
+    const session = terminal.open(args, env)
     expect(await session.ended).toBe(0)
     return session.output()
   }
@@ -39,7 +21,7 @@ describe.skipIf(!canRun)(canRun ? name : `${name}: NO script OF util-linux ON TH
   test.each(['dlq list', 'dlq groups', 'dlq stats'])(
     'shows %s in colour, and without any when NO_COLOR or --no-color says so',
     async (command) => {
-      await lab.bury(3)
+      await terminal.lab.bury(3)
       const args = command.split(' ')
       expect(isStyled(await show(args))).toBe(true)
       // An empty value counts as none: https://no-color.org
@@ -52,16 +34,16 @@ describe.skipIf(!canRun)(canRun ? name : `${name}: NO script OF util-linux ON TH
   )
 
   test('asks without colour too when --no-color says so', async () => {
-    await lab.bury(2)
-    const session = open(['dlq', 'redrive', '--all', '--no-color'])
+    await terminal.lab.bury(2)
+    const session = terminal.open(['dlq', 'redrive', '--all', '--no-color'])
     await session.answer('Send them back', 'n')
     expect(await session.ended).toBe(2)
     expect(isStyled(session.output())).toBe(false)
   })
 
   test('stats --watch draws depth and inflow, and Ctrl-C ends it in good order', async () => {
-    await lab.bury(1_234)
-    const session = open(['dlq', 'stats', '--watch', '--interval', '1h'])
+    await terminal.lab.bury(1_234)
+    const session = terminal.open(['dlq', 'stats', '--watch', '--interval', '1h'])
     await session.answer('Main queue', CTRL_C)
     expect(await session.ended).toBe(0)
     const shown = stripVTControlCharacters(session.output())
@@ -72,18 +54,18 @@ describe.skipIf(!canRun)(canRun ? name : `${name}: NO script OF util-linux ON TH
   })
 
   test('stats --watch draws the depths it has seen', async () => {
-    await lab.bury(3)
-    const session = open(['dlq', 'stats', '--watch', '--interval', '50ms'])
+    await terminal.lab.bury(3)
+    const session = terminal.open(['dlq', 'stats', '--watch', '--interval', '50ms'])
     await session.answer('since start', CTRL_C)
     expect(await session.ended).toBe(0)
     expect(stripVTControlCharacters(session.output())).toMatch(/Depth\s+█{2} since start/)
   })
 
   test('stats --watch gives the cursor back before it says that a store failed', async () => {
-    const { backend, db } = lab
+    const { backend, db } = terminal.lab
     if (backend.kind !== 'postgres') throw new Error('This needs the tables of the queue')
     const { pool } = db.database
-    const session = open(['dlq', 'stats', '--watch', '--interval', '20ms'])
+    const session = terminal.open(['dlq', 'stats', '--watch', '--interval', '20ms'])
     await session.shows('Main queue')
     await pool.query(`ALTER SCHEMA ${backend.schema} RENAME TO elsewhere`)
     try {
