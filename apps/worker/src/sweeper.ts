@@ -5,6 +5,7 @@ import { openEnvelope } from '@tidings/queue/envelope'
 import { MAX_STALLED_COUNT } from '@tidings/queue/policy'
 import { errorMessage } from '@tidings/shared/errors'
 import type { Logger } from '@tidings/shared/log'
+import { isUuid } from '@tidings/shared/uuid'
 import type { Job } from 'bullmq'
 import type { Bury } from './bury.ts'
 
@@ -155,5 +156,3 @@ function deathsOf(job: Job): Death[] {
     ),
   ]
 }
-
-const isUuid = (id: string) => id.length === 36

@@ -1,3 +1,4 @@
+import { isUuid } from '@tidings/shared/uuid'
 import type pg from 'pg'
 
 /** SQL for the digest of a user id. @param id an expression of type uuid. */
@@ -12,7 +13,6 @@ export async function noteErasure(pool: pg.Pool, userId: string): Promise<void> 
   )
 }
 
-const UUID = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/
 /** An erasure that has not ended by then has failed, and may never be asked for again. */
 const LONGEST_ERASURE = '15 minutes'
 
@@ -21,7 +21,7 @@ const LONGEST_ERASURE = '15 minutes'
  * erasure failed and who lives on is not among them.
  */
 export async function findErasedUsers(pool: pg.Pool, userIds: readonly string[]): Promise<Set<string>> {
-  const ids = userIds.filter((id) => UUID.test(id))
+  const ids = userIds.filter(isUuid)
   if (ids.length === 0) return new Set()
   const { rows } = await pool.query<{ id: string }>(
     `SELECT g.id FROM unnest($1::uuid[]) AS g(id)

@@ -1,4 +1,5 @@
 import type { DeliveryError, StatusEvent } from '@tidings/shared/status-event'
+import { isUuid } from '@tidings/shared/uuid'
 import type pg from 'pg'
 import type { IngestAccount } from './ingest-accounts.ts'
 
@@ -129,8 +130,6 @@ export async function findStoredIds(pool: pg.Pool, ids: readonly string[]): Prom
   return new Set(found.rows.map((row) => row.id))
 }
 
-const UUID = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/i
-
 /**
  * Which of these ids are rows, each with the hex digest of its content where it came with an idempotency key.
  * Ids of any form: what is no UUID is no row.
@@ -139,8 +138,6 @@ export async function findStoredContent(
   pool: pg.Pool,
   ids: readonly string[],
 ): Promise<Map<string, string | undefined>> {
-  const found = await pool.query<{ id: string; content_hash: Buffer | null }>(FIND, [
-    ids.filter((id) => UUID.test(id)),
-  ])
+  const found = await pool.query<{ id: string; content_hash: Buffer | null }>(FIND, [ids.filter(isUuid)])
   return new Map(found.rows.map((row) => [row.id, row.content_hash?.toString('hex')]))
 }

@@ -1,4 +1,5 @@
 import { AppError } from '@tidings/shared/errors'
+import { isUuid } from '@tidings/shared/uuid'
 import type { z } from 'zod'
 import type { ApiContext } from './context.ts'
 import { parseValue } from './parse-value.ts'
@@ -8,8 +9,6 @@ export function readQuery<Schema extends z.ZodType>(c: ApiContext, schema: Schem
   return parseValue(schema, c.req.query())
 }
 
-const UUID = /^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$/i
-
 /**
  * A UUID in the path, in lower case.
  *
@@ -17,7 +16,7 @@ const UUID = /^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$/i
  */
 export function readPathUuid(c: ApiContext, name: string): string {
   const value = c.req.param(name)
-  if (value === undefined || !UUID.test(value)) throw notFound()
+  if (value === undefined || !isUuid(value)) throw notFound()
   return value.toLowerCase()
 }
 
