@@ -53,8 +53,10 @@ export function adminRoutes(deps: AdminRouteDeps): Hono<ApiEnv> {
     const queues = await deps.boardQueues.open()
     const kind = principal.scopes.has('dlq:write') ? 'writable' : 'readOnly'
     // Loaded when somebody looks: it takes 57 MB, and most processes are never asked for it.
-    const { createBoard } = await import('./board.ts')
-    boards[kind] ??= createBoard(queues, { basePath: BOARD_PATH, readOnly: kind === 'readOnly' })
+    boards[kind] ??= (await import('./board.ts')).createBoard(queues, {
+      basePath: BOARD_PATH,
+      readOnly: kind === 'readOnly',
+    })
     const board = boards[kind]
     const answer = isChange
       ? await auditChange(deps.db, principal, path, () => board.fetch(c.req.raw))
