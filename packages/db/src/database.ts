@@ -40,12 +40,16 @@ export function openDatabase(options: DatabaseOptions): Database {
   return { pool, orm: drizzle({ client: pool }), close: () => pool.end() }
 }
 
-/**
- * Has broken connections reported instead of thrown at the process: the idle ones by the pool, and one that is
- * in use while no query runs (between the statements of a transaction, or while a lock is held) by the next
- * query on it.
- */
+/** Has broken connections reported instead of thrown at the process: the idle ones by the pool. */
 export function handlePoolErrors(pool: pg.Pool, onError: (error: Error) => void): void {
   pool.on('error', onError)
-  pool.on('connect', (client) => client.on('error', () => {}))
+  pool.on('connect', leaveErrorsToQueries)
+}
+
+/**
+ * For a connection that is held: one that breaks while no query runs (between the statements of a transaction,
+ * or while a lock is held) would else end the process. The next query on it tells.
+ */
+export function leaveErrorsToQueries(client: pg.ClientBase): void {
+  client.on('error', () => {})
 }

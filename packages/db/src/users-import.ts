@@ -1,4 +1,5 @@
 import pg from 'pg'
+import { leaveErrorsToQueries } from './database.ts'
 import { userDigest } from './erased-users.ts'
 import { sqlState, UNIQUE_VIOLATION } from './failure.ts'
 
@@ -112,6 +113,8 @@ const STAGE_PREFERENCES = `
 INSERT INTO django_preference SELECT * FROM unnest($1::uuid[], $2::boolean[], $3::boolean[])
 ON CONFLICT DO NOTHING`
 
+const EMAIL_TAKEN = 'EXISTS (SELECT 1 FROM users u WHERE lower(u.email) = lower(d.email) AND u.id <> d.id)'
+
 // Who is here is brought up to date unless the row here is newer. Both services strengthen a hash without
 // touching updated_at, so a hash that differs says nothing by itself. Nor do preferences, which Django keeps in
 // a table without a time, touch it: they differ when they differ.
@@ -127,7 +130,7 @@ const VERDICT = `CASE
     AND NOT EXISTS (SELECT 1 FROM users u WHERE u.id = d.id) THEN 'erased'
   WHEN EXISTS (SELECT 1 FROM django_user o WHERE lower(o.email) = lower(d.email) AND o.id <> d.id)
     THEN 'case_duplicate'
-  WHEN EXISTS (SELECT 1 FROM users u WHERE lower(u.email) = lower(d.email) AND u.id <> d.id) THEN 'email_taken'
+  WHEN ${EMAIL_TAKEN} THEN 'email_taken'
   WHEN EXISTS (SELECT 1 FROM users u WHERE u.id = d.id) THEN 'changed'
   ELSE 'importable' END`
 
@@ -189,7 +192,7 @@ const JUDGE_RACED = `UPDATE django_user d SET verdict = ${VERDICT} WHERE verdict
 // Of those that are still to be updated: an address went to somebody else since they were classified.
 const JUDGE_TAKEN = `
 UPDATE django_user d SET verdict = 'email_taken' WHERE verdict = 'changed'
-  AND EXISTS (SELECT 1 FROM users u WHERE lower(u.email) = lower(d.email) AND u.id <> d.id)
+  AND ${EMAIL_TAKEN}
 RETURNING d.verdict`
 
 const LOGS = `SELECT * FROM unnest($1::uuid[], $2::text[], $3::uuid[], $4::notification_type[],
@@ -217,8 +220,7 @@ ON CONFLICT (id) DO NOTHING`
  */
 export async function openUserImport(databaseUrl: string): Promise<UserImport> {
   const client = new pg.Client({ connectionString: databaseUrl, application_name: 'tidings-import' })
-  // A broken connection is told by the next query.
-  client.on('error', () => {})
+  leaveErrorsToQueries(client)
   await client.connect()
   try {
     await client.query(STAGE)

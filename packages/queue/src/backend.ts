@@ -1,3 +1,4 @@
+import { leaveErrorsToQueries } from '@tidings/db/database'
 import { ConfigError } from '@tidings/shared/env'
 import type { IQueueBackend, Processor, QueueOptions, WorkerOptions } from 'bullmq'
 import { createPostgresBackend, Queue, runMigrations, Worker } from 'bullmq'
@@ -122,6 +123,7 @@ export function openWorker<Data>(
 export async function prepareQueueBackend(backend: QueueBackend): Promise<void> {
   if (backend.kind === 'redis') return
   const client = new pg.Client({ connectionString: backend.url })
+  leaveErrorsToQueries(client)
   await client.connect()
   try {
     await runMigrations(client, backend.schema)
@@ -137,8 +139,8 @@ function postgresConnection(backend: { url: string; schema: string }) {
     max: 8,
     connectionTimeoutMillis: 2_000,
     keepAlive: true,
-    // A connection that breaks while BullMQ holds it between two statements would else end the process.
-    onConnect: (client: pg.ClientBase) => void client.on('error', () => {}),
+    // BullMQ opens a pool of its own and does not listen on the connections it holds.
+    onConnect: leaveErrorsToQueries,
   }
 }
 

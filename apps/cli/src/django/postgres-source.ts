@@ -1,3 +1,4 @@
+import { leaveErrorsToQueries } from '@tidings/db/database'
 import pg from 'pg'
 import { type DjangoRecord, type DjangoTable, parseDjangoRow } from './records.ts'
 import type { DjangoSource, OnProgress } from './source.ts'
@@ -17,8 +18,7 @@ const PAGE_ROWS = 2_000
  */
 export async function openPostgresSource(dsn: string): Promise<DjangoSource> {
   const client = new pg.Client({ connectionString: dsn, application_name: 'tidings-import' })
-  // A broken connection is told by the next query.
-  client.on('error', () => {})
+  leaveErrorsToQueries(client)
   await client.connect()
   await client.query('BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY')
 
