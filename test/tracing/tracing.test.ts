@@ -66,13 +66,13 @@ describeBackends('tracing', (kind) => {
       findSpan(`${name} in the trace`, (span) => span.traceId === caller.traceId && name.test(span.name))
     const request = await inTrace(/^POST /)
     expect(request).toMatchObject({
-      name: 'POST /api/v1/:type/status',
+      name: 'POST /api/v1/email/status',
       kind: SERVER,
       parentSpanId: caller.spanId,
       service: 'tidings-api',
       attributes: {
         'http.request.method': 'POST',
-        'http.route': '/api/v1/:type/status',
+        'http.route': '/api/v1/email/status',
         'http.response.status_code': 202,
         'tidings.request_id': requestId,
       },
@@ -176,7 +176,7 @@ describeBackends('tracing', (kind) => {
     await postStatus(stack, { notification_id: 'last' }, { traceparent: caller.traceparent })
     await stack.stop()
     const names = collector.spans.filter((span) => span.traceId === caller.traceId).map(({ name }) => name)
-    expect(names).toContain('POST /api/v1/:type/status')
+    expect(names).toContain('POST /api/v1/email/status')
   })
 })
 

@@ -12,14 +12,14 @@ import { type HealthDeps, healthOperations, healthRoutes } from './health/routes
 import type { Authorize } from './http/authorize.ts'
 import type { ApiEnv } from './http/context.ts'
 import { createErrorHandler } from './http/error-response.ts'
-import { instrument } from './http/instrument.ts'
+import { createInstrument, type RouteHandler } from './http/instrument.ts'
 import { createRequestMetrics } from './http/metrics.ts'
 import { metricsOperations, metricsRoutes } from './http/metrics-route.ts'
 import { traceRequests } from './http/trace-requests.ts'
 import { createUnmatchedHandler } from './http/unmatched.ts'
 import { statusOperations } from './status/operations.ts'
 import { type StatusReadDeps, statusReadRoutes } from './status/read-routes.ts'
-import { type ReportDeps, reportRoutes } from './status/report-routes.ts'
+import { type ReportDeps, reportRoutes, unknownTypeRoutes } from './status/report-routes.ts'
 import { type AccountRouteDeps, accountRoutes } from './users/account-routes.ts'
 import { userOperations } from './users/operations.ts'
 import { type UserRouteDeps, userRoutes } from './users/user-routes.ts'
@@ -49,27 +49,52 @@ export interface AppDeps
  */
 export function createApp(deps: AppDeps): Hono<ApiEnv> {
   const app = new Hono<ApiEnv>({ strict: false })
-  app.onError(createErrorHandler(deps.log))
-  app.notFound(createUnmatchedHandler(app))
-  if (deps.tracing) app.use(traceRequests(deps.tracing))
-  app.use(instrument(deps.log, createRequestMetrics(deps.registry)))
-  if (deps.corsOrigins.length > 0) {
-    app.use(cors({ origin: [...deps.corsOrigins], exposeHeaders: ['X-Request-Id', 'ETag', 'Retry-After'] }))
+  const answerError = createErrorHandler(deps.log)
+  const instrument = createInstrument(deps.log, createRequestMetrics(deps.registry), answerError)
+  // Hono's fast router takes no parameter beside a fixed name, and POST has both: those routes are asked last.
+  const last = new Hono<ApiEnv>({ strict: false })
+  function mount(routes: Hono<ApiEnv>) {
+    for (const { method, path, handler } of routes.routes) {
+      const target = method === 'POST' && path.includes('/:') ? last : app
+      target.on(method, path, instrument(path, handler as RouteHandler))
+    }
   }
 
-  app.route('/', healthRoutes(deps))
-  app.route('/', accountRoutes(deps))
-  app.route('/', userRoutes(deps))
-  app.route('/', sessionRoutes(deps))
-  app.route('/', reportRoutes(deps))
-  app.route('/', statusReadRoutes(deps))
-  app.route('/', metricsRoutes(deps))
-  app.route('/', docsRoutes(operations))
-  if (deps.admin) app.route('/', adminRoutes(deps.admin))
+  app.onError(answerError)
+  app.notFound(instrument('/*', createUnmatchedHandler(app, last)))
+  if (deps.tracing) app.use(traceRequests(deps.tracing))
+  if (deps.corsOrigins.length > 0) {
+    const allowOrigins = cors({
+      origin: [...deps.corsOrigins],
+      exposeHeaders: ['X-Request-Id', 'ETag', 'Retry-After'],
+    })
+    app.options(
+      '*',
+      instrument('/*', (c) => allowOrigins(c, async () => {}) as Promise<Response>),
+    )
+    app.use(allowOrigins)
+  }
+  for (const routes of createRoutes(deps)) mount(routes)
+  mount(unknownTypeRoutes(deps))
   return app
 }
 
-/** What the mounted routes promise; /openapi.json is made of it, and a test compares it with the routes. */
+/** What each feature answers. */
+export function createRoutes(deps: AppDeps): Hono<ApiEnv>[] {
+  return [
+    healthRoutes(deps),
+    accountRoutes(deps),
+    userRoutes(deps),
+    sessionRoutes(deps),
+    reportRoutes(deps),
+    statusReadRoutes(deps),
+    metricsRoutes(deps),
+    docsRoutes(operations),
+    ...(deps.admin ? [adminRoutes(deps.admin)] : []),
+  ]
+}
+
+/** What the routes promise; /openapi.json is made of it, and a test compares it with the routes. */
 const operations: readonly Operation[] = [
   ...healthOperations,
   ...userOperations,

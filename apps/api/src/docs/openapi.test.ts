@@ -2,7 +2,7 @@ import { Validator } from '@seriousme/openapi-schema-validator'
 import { createLogger } from '@tidings/shared/log'
 import { useReleaser } from '@tidings/stack/test-context'
 import { beforeAll, describe, expect, it } from 'vitest'
-import { type AppDeps, createApp } from '../app.ts'
+import { type AppDeps, createApp, createRoutes } from '../app.ts'
 import { createRegistry } from '../http/metrics.ts'
 import { startTestApi, type TestApi } from '../testing/test-api.ts'
 import { documentedPath, type OpenApiDocument } from './openapi.ts'
@@ -20,16 +20,27 @@ describe('the OpenAPI document', () => {
     expect(await new Validator().validate(structuredClone({ ...document }))).toEqual({ valid: true })
   })
 
+  // Mounting reads none of the parts that the handlers use.
+  const deps = {
+    log: createLogger('api-test', 'silent'),
+    registry: createRegistry(),
+    corsOrigins: [],
+  } as unknown as AppDeps
+
   it('describes every mounted route, and nothing else', () => {
-    // Mounting reads none of the parts that the handlers use.
-    const deps = { log: createLogger('api-test', 'silent'), registry: createRegistry(), corsOrigins: [] }
-    const mounted = createApp(deps as unknown as AppDeps)
-      .routes.filter(({ method }) => method !== 'ALL')
+    const mounted = createRoutes(deps)
+      .flatMap(({ routes }) => routes)
       .map(({ method, path }) => `${method} ${documentedPath(path)}`)
     const described = Object.entries(document.paths).flatMap(([path, operations]) =>
       Object.keys(operations).map((method) => `${method.toUpperCase()} ${path}`),
     )
     expect(described.sort()).toEqual(mounted.sort())
+  })
+
+  it('has routes that suit the fast router of Hono', () => {
+    const { router } = createApp(deps)
+    router.match('GET', '/')
+    expect(router.name).toBe('SmartRouter + RegExpRouter')
   })
 
   it('names each operation once', () => {

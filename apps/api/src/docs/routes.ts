@@ -2,7 +2,7 @@ import { readFile } from 'node:fs/promises'
 import { createRequire } from 'node:module'
 import { Hono } from 'hono'
 import { z } from 'zod'
-import type { ApiContext, ApiEnv } from '../http/context.ts'
+import type { ApiEnv } from '../http/context.ts'
 import { createOpenApiDocument } from './openapi.ts'
 import type { Operation } from './operation.ts'
 
@@ -44,26 +44,23 @@ export function docsRoutes(operations: readonly Operation[]): Hono<ApiEnv> {
   const openApi = JSON.stringify(createOpenApiDocument([...operations, ...docsOperations]))
 
   app.get('/openapi.json', () => respond(openApi, 'application/json; charset=utf-8'))
-  app.get('/docs', (c) => {
-    c.env.outgoing.setHeader('content-security-policy', PAGE_POLICY)
-    return respond(PAGE, 'text/html; charset=utf-8')
-  })
-  app.get('/docs/start.js', (c) => respondCached(c, START, 'text/javascript; charset=utf-8'))
+  app.get('/docs', () =>
+    respond(PAGE, 'text/html; charset=utf-8', { 'content-security-policy': PAGE_POLICY }),
+  )
+  app.get('/docs/start.js', () => respondCached(START, 'text/javascript; charset=utf-8'))
   for (const [name, type] of Object.entries(ASSETS)) {
-    app.get(`/docs/${name}`, async (c) =>
-      respondCached(c, await readFile(require.resolve(`swagger-ui-dist/${name}`)), type),
+    app.get(`/docs/${name}`, async () =>
+      respondCached(await readFile(require.resolve(`swagger-ui-dist/${name}`)), type),
     )
   }
   return app
 }
 
-const respond = (body: string | Uint8Array<ArrayBuffer>, type: string) =>
-  new Response(body, { headers: { 'content-type': type } })
+const respond = (body: string | Uint8Array<ArrayBuffer>, type: string, headers?: Record<string, string>) =>
+  new Response(body, { headers: { 'content-type': type, ...headers } })
 
-function respondCached(c: ApiContext, body: string | Uint8Array<ArrayBuffer>, type: string): Response {
-  c.env.outgoing.setHeader('cache-control', 'public, max-age=3600')
-  return respond(body, type)
-}
+const respondCached = (body: string | Uint8Array<ArrayBuffer>, type: string) =>
+  respond(body, type, { 'cache-control': 'public, max-age=3600' })
 
 const page = (path: string, summary: string, type: string): Operation => ({
   method: 'get',

@@ -1,5 +1,6 @@
 import { AppError } from '@tidings/shared/errors'
 import { type Scope, SERVICE_KEY_PREFIX } from '@tidings/shared/service-key'
+import { andThen, type MaybePromise } from './and-then.ts'
 import type { ApiContext } from './context.ts'
 import type { Authenticate, Principal, ServicePrincipal, UserPrincipal } from './principal.ts'
 
@@ -9,11 +10,11 @@ import type { Authenticate, Principal, ServicePrincipal, UserPrincipal } from '.
  */
 export interface Authorize {
   /** A service key that holds `scope`. */
-  service(c: ApiContext, scope: Scope): Promise<ServicePrincipal>
+  service(c: ApiContext, scope: Scope): MaybePromise<ServicePrincipal>
   /** A person. */
-  user(c: ApiContext): Promise<UserPrincipal>
+  user(c: ApiContext): MaybePromise<UserPrincipal>
   /** A person, or a service key that holds `scope`. What a person may see is the route's to decide. */
-  userOrService(c: ApiContext, scope: Scope): Promise<Principal>
+  userOrService(c: ApiContext, scope: Scope): MaybePromise<Principal>
 }
 
 export interface Authenticators {
@@ -23,29 +24,24 @@ export interface Authenticators {
 
 export function createAuthorize({ authenticateService, authenticateUser }: Authenticators): Authorize {
   return {
-    async service(c, scope) {
+    service(c, scope) {
       const token = bearerToken(c)
-      if (!token.startsWith(SERVICE_KEY_PREFIX)) {
-        // Whether it is a good token decides between 401 and 403.
-        await authenticateUser(token)
-        throw forbidden()
-      }
-      return requireScope(await authenticateService(token), scope)
+      // Whether it is a good token decides between 401 and 403.
+      if (!token.startsWith(SERVICE_KEY_PREFIX)) return andThen(authenticateUser(token), refuse)
+      return andThen(authenticateService(token), (service) => requireScope(service, scope))
     },
 
-    async user(c) {
-      const token = bearerToken(c)
-      if (token.startsWith(SERVICE_KEY_PREFIX)) {
-        await authenticateService(token)
-        throw forbidden()
-      }
-      return authenticateUser(token)
-    },
-
-    async userOrService(c, scope) {
+    user(c) {
       const token = bearerToken(c)
       return token.startsWith(SERVICE_KEY_PREFIX)
-        ? requireScope(await authenticateService(token), scope)
+        ? andThen(authenticateService(token), refuse)
+        : authenticateUser(token)
+    },
+
+    userOrService(c, scope) {
+      const token = bearerToken(c)
+      return token.startsWith(SERVICE_KEY_PREFIX)
+        ? andThen(authenticateService(token), (service) => requireScope(service, scope))
         : authenticateUser(token)
     },
   }
@@ -57,7 +53,9 @@ export function requireScope(principal: ServicePrincipal, scope: Scope): Service
   throw new AppError('forbidden', `This needs a service key with the scope ${scope}.`)
 }
 
-const forbidden = () => new AppError('forbidden', 'This credential is not meant for this resource.')
+function refuse(): never {
+  throw new AppError('forbidden', 'This credential is not meant for this resource.')
+}
 
 const BEARER = /^Bearer +([\w\-.~+/]+=*)$/i
 const MAX_TOKEN_LENGTH = 8192

@@ -1,6 +1,6 @@
 import type { Duplex } from 'node:stream'
-import { chooseRequestId } from './instrument.ts'
 import { createProblem, PROBLEM_CONTENT_TYPE } from './problem.ts'
+import { chooseRequestId } from './secure-response.ts'
 
 interface Refusal {
   status: number

@@ -1,12 +1,10 @@
-import type { HttpBindings } from '@hono/node-server'
+import type { IncomingMessage } from 'node:http'
 import type { Context } from 'hono'
+import type { SecureResponse } from './secure-response.ts'
 
-/** What every handler finds in `c.env`: Node's own request and response, and the request's id. */
+/** What every handler finds in `c.env`: Node's own request, and the response with the request's id. */
 export interface ApiEnv {
-  Bindings: HttpBindings & {
-    /** Set before any handler runs; also returned as X-Request-Id and logged. */
-    requestId: string
-  }
+  Bindings: { incoming: IncomingMessage; outgoing: SecureResponse }
 }
 
 export type ApiContext = Context<ApiEnv>

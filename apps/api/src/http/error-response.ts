@@ -13,7 +13,7 @@ const DEFAULT_RETRY_AFTER_SECONDS = 1
 export function createErrorHandler(log: Logger) {
   return (thrown: unknown, c: ApiContext): Response => {
     const error = toAppError(thrown)
-    const { requestId } = c.env
+    const { requestId } = c.env.outgoing
     if (error.code === 'internal_error') {
       log.error({ requestId, route: routePath(c, -1), error: describeError(thrown) }, 'request failed')
     } else if (error.code === 'unavailable' || error.internal !== undefined) {

@@ -1,7 +1,7 @@
 import { Counter, collectDefaultMetrics, Histogram, Registry } from 'prom-client'
 
-/** Records one finished request. `route` is the pattern, never the path. */
-export type ObserveRequest = (method: string, route: string, status: number, seconds: number) => void
+/** Gives what records the finished requests of a method and route. `route` is the pattern, never the path. */
+export type RequestMetrics = (method: string, route: string) => (status: number, seconds: number) => void
 
 /** A registry with the process's own metrics. */
 export function createRegistry(): Registry {
@@ -14,7 +14,7 @@ export function createRegistry(): Registry {
 /** From a cached read to a hashed password. In seconds. */
 const BUCKETS_SECONDS = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5]
 
-export function createRequestMetrics(registry: Registry): ObserveRequest {
+export function createRequestMetrics(registry: Registry): RequestMetrics {
   const durations = new Histogram({
     name: 'tidings_http_request_duration_seconds',
     help: 'Time from the request headers to the answer, by route pattern and status class.',
@@ -22,17 +22,14 @@ export function createRequestMetrics(registry: Registry): ObserveRequest {
     buckets: BUCKETS_SECONDS,
     registers: [registry],
   })
-  // A child is looked up by hashing its labels; doing that once per combination is half the cost.
-  const children = new Map<string, Histogram.Internal<'method' | 'route' | 'status'>>()
-  return (method, route, status, seconds) => {
-    const statusClass = Math.floor(status / 100)
-    const key = `${method} ${route} ${statusClass}`
-    let child = children.get(key)
-    if (child === undefined) {
-      child = durations.labels({ method, route, status: `${statusClass}xx` })
-      children.set(key, child)
+  return (method, route) => {
+    // A child is looked up by hashing its labels: once for each status class is enough.
+    const children: Histogram.Internal<'method' | 'route' | 'status'>[] = []
+    return (status, seconds) => {
+      const statusClass = Math.floor(status / 100)
+      children[statusClass] ??= durations.labels({ method, route, status: `${statusClass}xx` })
+      children[statusClass].observe(seconds)
     }
-    child.observe(seconds)
   }
 }
 

@@ -1,4 +1,5 @@
 import type { Scope } from '@tidings/shared/service-key'
+import type { MaybePromise } from './and-then.ts'
 
 /** A service or operator that showed a service key. */
 export interface ServicePrincipal {
@@ -25,4 +26,4 @@ export type Principal = ServicePrincipal | UserPrincipal
  *
  * @throws AppError `unauthorized` when the token is not valid, `unavailable` when that cannot be told now.
  */
-export type Authenticate<Who extends Principal> = (token: string) => Who | Promise<Who>
+export type Authenticate<Who extends Principal> = (token: string) => MaybePromise<Who>

@@ -1,4 +1,4 @@
-import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http'
+import { createServer, type IncomingMessage, type Server } from 'node:http'
 import { Server as NetServer } from 'node:net'
 import { setImmediate as nextTurn, setTimeout as sleep } from 'node:timers/promises'
 import { getRequestListener } from '@hono/node-server'
@@ -7,8 +7,8 @@ import type { Hono } from 'hono'
 import { answerBrokenRequest } from './broken-request.ts'
 import type { ApiEnv } from './context.ts'
 import { respondWithProblem } from './error-response.ts'
-import { chooseRequestId } from './instrument.ts'
 import { createProblem } from './problem.ts'
+import { chooseRequestId, SecureResponse } from './secure-response.ts'
 
 const MAX_HEADER_BYTES = 16 * 1024
 /** Together with the check's interval: a slow one is told within 10 s. In milliseconds. */
@@ -56,8 +56,9 @@ export async function serveHttp(
       keepAliveTimeout: KEEP_ALIVE_TIMEOUT_MS,
       connectionsCheckingInterval: CHECK_INTERVAL_MS,
       noDelay: true,
+      ServerResponse: SecureResponse,
     },
-    (incoming: IncomingMessage, outgoing: ServerResponse) => {
+    (incoming: IncomingMessage, outgoing: SecureResponse) => {
       if (draining) outgoing.shouldKeepAlive = false
       void listener(incoming, outgoing)
     },

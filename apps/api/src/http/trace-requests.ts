@@ -8,6 +8,6 @@ export function traceRequests(tracing: Tracing): MiddlewareHandler<ApiEnv> {
   return (c, next) =>
     tracing.traceRequest(c.req.method, c.env.incoming.headers, async () => {
       await next()
-      return { route: routePath(c, -1), status: c.res.status, requestId: c.env.requestId }
+      return { route: routePath(c, -1), status: c.res.status, requestId: c.env.outgoing.requestId }
     })
 }

@@ -2,6 +2,7 @@ import {
   DELIVERY_STATUSES,
   deliveryErrorSchema,
   NOTIFICATION_TYPES,
+  type NotificationType,
   STATUSES,
   statusReportSchema,
 } from '@tidings/shared/status-event'
@@ -56,33 +57,38 @@ const notificationSchema = z.strictObject({
   timeline: z.array(storedEventSchema),
 })
 
-const report = {
-  method: 'post',
-  tag: 'status',
-  access: ['status:write:email', 'status:write:push'],
-  params: { type: z.enum(NOTIFICATION_TYPES) },
-  headers: { 'Idempotency-Key': '1 to 128 visible ASCII characters: a repeat with it stores nothing.' },
-} as const
+function reportOperations(type: NotificationType): Operation[] {
+  const report = {
+    method: 'post',
+    tag: 'status',
+    access: [`status:write:${type}`],
+    headers: { 'Idempotency-Key': '1 to 128 visible ASCII characters: a repeat with it stores nothing.' },
+  } as const
+  const noun = `${type} notification`
+  return [
+    {
+      ...report,
+      path: `/api/v1/${type}/status`,
+      summary: `Report what became of one ${noun}`,
+      description: 'Fields that are not known are ignored.',
+      body: statusReportSchema,
+      answers: { 202: { description: 'The event is durable.', data: z.strictObject(acceptedSchema) } },
+      errors: ['invalid_status', 'missing_error', 'conflict', 'overloaded'],
+    },
+    {
+      ...report,
+      path: `/api/v1/${type}/status/batch`,
+      summary: `Report up to 500 ${noun}s at once`,
+      description: 'Each event is judged by itself; the results are in their order.',
+      body: statusBatchSchema,
+      answers: { 202: { description: 'One result per event.', data: z.array(batchResultSchema) } },
+      errors: ['overloaded'],
+    },
+  ]
+}
 
 export const statusOperations: readonly Operation[] = [
-  {
-    ...report,
-    path: '/api/v1/:type/status',
-    summary: 'Report what became of a notification',
-    description: 'Fields that are not known are ignored.',
-    body: statusReportSchema,
-    answers: { 202: { description: 'The event is durable.', data: z.strictObject(acceptedSchema) } },
-    errors: ['invalid_status', 'missing_error', 'invalid_notification_type', 'conflict', 'overloaded'],
-  },
-  {
-    ...report,
-    path: '/api/v1/:type/status/batch',
-    summary: 'Report up to 500 at once',
-    description: 'Each event is judged by itself; the results are in their order.',
-    body: statusBatchSchema,
-    answers: { 202: { description: 'One result per event.', data: z.array(batchResultSchema) } },
-    errors: ['invalid_notification_type', 'overloaded'],
-  },
+  ...NOTIFICATION_TYPES.flatMap(reportOperations),
   {
     method: 'get',
     path: '/api/v1/status/history',

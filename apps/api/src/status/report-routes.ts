@@ -11,7 +11,6 @@ import { Hono } from 'hono'
 import { z } from 'zod'
 import type { Authorize } from '../http/authorize.ts'
 import type { ApiContext, ApiEnv } from '../http/context.ts'
-import type { ServicePrincipal } from '../http/principal.ts'
 import { MAX_BATCH_BODY_BYTES, readJson } from '../http/read-json.ts'
 import { success } from '../http/respond.ts'
 import type { Ingest } from './ingest.ts'
@@ -26,11 +25,15 @@ export interface ReportDeps {
 export const statusBatchSchema = z.object({ events: z.array(z.unknown()).min(1).max(LIMITS.envelopeEvents) })
 
 /** POST /api/v1/{email|push}/status and …/batch: where a status event comes in. */
-export function reportRoutes({ authorize, ingest }: ReportDeps): Hono<ApiEnv> {
+export function reportRoutes(deps: ReportDeps): Hono<ApiEnv> {
   const app = new Hono<ApiEnv>({ strict: false })
+  for (const type of NOTIFICATION_TYPES) addRoutesOfType(app, type, deps)
+  return app
+}
 
-  app.post('/api/v1/:type/status', async (c) => {
-    const { type, service } = await authorizeReport(c, authorize)
+function addRoutesOfType(app: Hono<ApiEnv>, type: NotificationType, { authorize, ingest }: ReportDeps): void {
+  app.post(`/api/v1/${type}/status`, async (c) => {
+    const service = await authorize.service(c, `status:write:${type}`)
     const report = await readJson(c, statusReportSchema)
     const event = identifyEvent(report, {
       type,
@@ -42,8 +45,8 @@ export function reportRoutes({ authorize, ingest }: ReportDeps): Hono<ApiEnv> {
     return success(202, 'Status accepted.', showAccepted(event))
   })
 
-  app.post('/api/v1/:type/status/batch', async (c) => {
-    const { type, service } = await authorizeReport(c, authorize)
+  app.post(`/api/v1/${type}/status/batch`, async (c) => {
+    const service = await authorize.service(c, `status:write:${type}`)
     const { events } = await readJson(c, statusBatchSchema, { maxBytes: MAX_BATCH_BODY_BYTES })
     const key = readIdempotencyKey(c)
     const receivedAt = new Date()
@@ -56,19 +59,19 @@ export function reportRoutes({ authorize, ingest }: ReportDeps): Hono<ApiEnv> {
     if (accepted.length > 0) await ingest.acceptAll(accepted)
     return success(202, `${accepted.length} of ${results.length} events accepted.`, results.map(showResult))
   })
-
-  return app
 }
 
-async function authorizeReport(
-  c: ApiContext,
-  authorize: Authorize,
-): Promise<{ type: NotificationType; service: ServicePrincipal }> {
-  const type = NOTIFICATION_TYPES.find((known) => known === c.req.param('type'))
-  // A caller without a key learns nothing, not even which types there are.
-  const service = await authorize.service(c, `status:write:${type ?? 'email'}`)
-  if (type !== undefined) return { type, service }
-  throw new AppError('invalid_notification_type', `Must be one of: ${NOTIFICATION_TYPES.join(', ')}.`)
+/** The same paths with a type that there is not. */
+export function unknownTypeRoutes({ authorize }: Pick<ReportDeps, 'authorize'>): Hono<ApiEnv> {
+  return new Hono<ApiEnv>({ strict: false }).on(
+    'POST',
+    ['/api/v1/:type/status', '/api/v1/:type/status/batch'],
+    async (c) => {
+      // A caller without a key learns nothing, not even which types there are.
+      await authorize.service(c, 'status:write:email')
+      throw new AppError('invalid_notification_type', `Must be one of: ${NOTIFICATION_TYPES.join(', ')}.`)
+    },
+  )
 }
 
 const IDEMPOTENCY_KEY = /^[\x21-\x7e]{1,128}$/

@@ -11,6 +11,7 @@ import {
 } from '@tidings/shared/user'
 import { Hono } from 'hono'
 import { z } from 'zod'
+import { andThen } from '../http/and-then.ts'
 import type { Authorize } from '../http/authorize.ts'
 import type { ApiContext, ApiEnv } from '../http/context.ts'
 import { readJson } from '../http/read-json.ts'
@@ -19,7 +20,7 @@ import { success } from '../http/respond.ts'
 import type { Caches } from './caches.ts'
 import { judgeDeliverability } from './deliverability.ts'
 import { requireSelf, requireVisible } from './path-user.ts'
-import { renderUser, toUser } from './user-record.ts'
+import { renderUser, toUser, type UserRecord } from './user-record.ts'
 
 export interface UserRouteDeps {
   authorize: Authorize
@@ -66,16 +67,12 @@ export function userRoutes({ authorize, db, caches }: UserRouteDeps): Hono<ApiEn
     return success(200, 'Preferences.', answers)
   })
 
-  app.get('/api/v1/users/:id', async (c) => {
-    const who = await authorize.userOrService(c, 'users:read')
-    const record = await caches.users.get(requireVisible(c, who))
-    if (record === undefined) throw notFound()
-    const { body, etag } = renderUser(record)
-    // Revalidate each time: a cached copy may be shown only after we said that it still holds.
-    const headers = { etag, 'cache-control': 'private, no-cache' }
-    if (isCurrent(c, etag)) return new Response(null, { status: 304, headers })
-    return new Response(body, { headers: { ...headers, 'content-type': 'application/json; charset=utf-8' } })
-  })
+  // Without an await: when the session and the user are cached, the answer is there at once.
+  app.get('/api/v1/users/:id', (c) =>
+    andThen(authorize.userOrService(c, 'users:read'), (who) =>
+      andThen(caches.users.get(requireVisible(c, who)), (record) => showUser(c, record)),
+    ),
+  )
 
   app.get('/api/v1/users/:id/preferences', async (c) => {
     await authorize.service(c, 'users:read')
@@ -103,6 +100,15 @@ export function userRoutes({ authorize, db, caches }: UserRouteDeps): Hono<ApiEn
   })
 
   return app
+}
+
+function showUser(c: ApiContext, record: UserRecord | undefined): Response {
+  if (record === undefined) throw notFound()
+  const { body, etag } = renderUser(record)
+  // Revalidate each time: a cached copy may be shown only after we said that it still holds.
+  const headers = { etag, 'cache-control': 'private, no-cache' }
+  if (isCurrent(c, etag)) return new Response(null, { status: 304, headers })
+  return new Response(body, { headers: { ...headers, 'content-type': 'application/json; charset=utf-8' } })
 }
 
 /** If-None-Match, compared weakly as RFC 9110 has it for reads. */
