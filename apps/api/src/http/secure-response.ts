@@ -20,20 +20,19 @@ export class SecureResponse<
 
   override writeHead(status: number, ...rest: unknown[]): this {
     const own = rest.at(-1) as OutgoingHttpHeaders | string[] | undefined
+    const common = commonHeaders(this.requestId)
     // Node's own refusals come as a list: name, value, name, value.
-    if (Array.isArray(own)) return super.writeHead(status, [...Object.entries(this.#common()).flat(), ...own])
-    return super.writeHead(status, { ...this.#common(), ...own })
-  }
-
-  #common() {
-    return {
-      'x-content-type-options': 'nosniff',
-      'cache-control': 'no-store',
-      // An API needs no more than this; /docs relaxes the policy for its own page.
-      'content-security-policy': "default-src 'none'; frame-ancestors 'none'",
-      'referrer-policy': 'no-referrer',
-      'strict-transport-security': 'max-age=31536000',
-      'x-request-id': this.requestId,
-    }
+    if (Array.isArray(own)) return super.writeHead(status, [...Object.entries(common).flat(), ...own])
+    return super.writeHead(status, { ...common, ...own })
   }
 }
+
+const commonHeaders = (requestId: string) => ({
+  'x-content-type-options': 'nosniff',
+  'cache-control': 'no-store',
+  // An API needs no more than this; /docs relaxes the policy for its own page.
+  'content-security-policy': "default-src 'none'; frame-ancestors 'none'",
+  'referrer-policy': 'no-referrer',
+  'strict-transport-security': 'max-age=31536000',
+  'x-request-id': requestId,
+})
