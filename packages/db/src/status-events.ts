@@ -7,7 +7,8 @@ import type { IngestAccount } from './ingest-accounts.ts'
 export type StoreOutcome = 'stored' | 'duplicate' | 'conflict' | 'unknown_user'
 
 // One statement for any batch size: a prepared plan, one parse, one round trip. An event of a user who does
-// not exist is left out here instead of failing its neighbours; the foreign key still guards the race.
+// not exist is left out here instead of failing its neighbours; the foreign key still guards the race. It gives
+// the ids that did not become rows: nearly always none, and so nothing to send and read for each row.
 const INSERT = `
 WITH event AS (
   SELECT * FROM unnest(
@@ -27,7 +28,7 @@ WITH event AS (
   INSERT INTO ingest_accounts (process_id, role, stored) SELECT $18, $19, count(*) FROM stored
   ON CONFLICT (process_id) DO UPDATE SET stored = ingest_accounts.stored + excluded.stored, updated_at = now()
 )
-SELECT id FROM stored`
+SELECT id FROM event WHERE NOT EXISTS (SELECT 1 FROM stored s WHERE s.id = event.id)`
 
 const FIND = `SELECT id, content_hash FROM notification_status WHERE id = ANY($1::uuid[])`
 const FIND_USERS = `SELECT id FROM users WHERE id = ANY($1::uuid[])`
@@ -46,15 +47,15 @@ export async function storeStatusEvents(
 ): Promise<StoreOutcome[]> {
   // The same event may come twice in one batch; only the first is written.
   const unique = [...new Map(events.map((event) => [event.id, event])).values()]
-  const inserted = await pool.query<{ id: string }>({
+  const left = await pool.query<{ id: string }>({
     name: 'store-status-events',
     text: INSERT,
     values: [...columnsOf(unique), account.id, account.role],
   })
-  const storedIds = new Set(inserted.rows.map((row) => row.id))
-  if (storedIds.size === events.length) return events.map(() => 'stored')
+  if (left.rows.length === 0 && unique.length === events.length) return events.map(() => 'stored')
 
-  const rest = events.filter((event) => !storedIds.has(event.id) || event !== firstOf(events, event.id))
+  const leftIds = new Set(left.rows.map((row) => row.id))
+  const rest = events.filter((event) => leftIds.has(event.id) || event !== firstOf(events, event.id))
   const explained = await explainNotStored(pool, rest)
   return events.map((event) => explained.get(event) ?? 'stored')
 }
@@ -92,33 +93,35 @@ export class StoreRaceError extends Error {
   }
 }
 
-function columnsOf(events: readonly StatusEvent[]): unknown[][] {
+/** A column of values in the order of the statement's parameters, or null for one that no event has. */
+function columnsOf(events: readonly StatusEvent[]): (unknown[] | null)[] {
   const errors = events.map((event) => errorParts(event.error))
   return [
     events.map((event) => event.id),
-    events.map((event) => event.user_id ?? null),
+    optional(events.map((event) => event.user_id)),
     events.map((event) => event.timestamp),
     events.map((event) => event.received_at),
     events.map((event) => event.notification_type),
     events.map((event) => event.status),
-    events.map((event) => event.attempt ?? null),
+    optional(events.map((event) => event.attempt)),
     events.map((event) => event.notification_id),
     events.map((event) => event.source),
-    errors.map((error) => error.message),
-    errors.map((error) => error.code),
-    errors.map((error) => error.class),
-    events.map((event) => event.event_id ?? null),
-    events.map((event) => (event.content_hash === undefined ? null : `\\x${event.content_hash}`)),
-    events.map((event) => event.provider ?? null),
-    events.map((event) => event.provider_message_id ?? null),
-    events.map((event) => (event.metadata === undefined ? null : JSON.stringify(event.metadata))),
+    optional(errors.map((error) => error?.message)),
+    optional(errors.map((error) => error?.code)),
+    optional(errors.map((error) => error?.class)),
+    optional(events.map((event) => event.event_id)),
+    optional(events.map((event) => event.content_hash && `\\x${event.content_hash}`)),
+    optional(events.map((event) => event.provider)),
+    optional(events.map((event) => event.provider_message_id)),
+    optional(events.map((event) => event.metadata && JSON.stringify(event.metadata))),
   ]
 }
 
+/** `unnest` fills up with NULLs beside a NULL, and most batches leave half of the columns empty. */
+const optional = (values: unknown[]) => (values.every((value) => value === undefined) ? null : values)
+
 function errorParts(error: DeliveryError | undefined) {
-  if (error === undefined) return { message: null, code: null, class: null }
-  if (typeof error === 'string') return { message: error, code: null, class: null }
-  return { message: error.message, code: error.code ?? null, class: error.class ?? null }
+  return typeof error === 'string' ? { message: error, code: undefined, class: undefined } : error
 }
 
 /** Which of these events are rows already. Ids, any number. */
