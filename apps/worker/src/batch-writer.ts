@@ -38,6 +38,12 @@ export interface BatchWriter {
   drain(): Promise<void>
 }
 
+/**
+ * How long the first event of a batch waits for others, in milliseconds. A statement costs as much as some ten
+ * rows, its jobs are finished together, and nobody waits for a row that soon.
+ */
+const GATHER_WINDOW_MS = 5
+
 const DEAD_LETTER_ERRORS = {
   unknown_user: { code: 'unknown_user', message: 'No user has this user_id.' },
   conflict: { code: 'conflict', message: 'The idempotency key was used before with other content.' },
@@ -52,8 +58,7 @@ export function createBatchWriter({ store, lanes, maxRows = 1_000 }: BatchWriter
 
   const batcher = createBatcher<StatusEvent, WriteResult>({
     maxItems: maxRows,
-    // No waiting: while the lanes are busy the next batch grows by itself.
-    windowMs: 0,
+    windowMs: GATHER_WINDOW_MS,
     maxInFlight: lanes,
     async flush(events) {
       // There are as many lanes as flushes, so one is free.
