@@ -21,7 +21,11 @@ export async function runClosedLoop(plan: LoadPlan): Promise<LoadReport> {
   const count = traffic.kind === 'events' && traffic.batch > 1 ? BATCH_REQUESTS : SINGLE_REQUESTS
   const headers = headersOf(plan)
   const lanes = Array.from({ length: connections }, (_, connection) => ({
-    client: new Client(plan.url, { pipelining: 1, headersTimeout: ANSWER_LIMIT_MS, bodyTimeout: ANSWER_LIMIT_MS }),
+    client: new Client(plan.url, {
+      pipelining: 1,
+      headersTimeout: ANSWER_LIMIT_MS,
+      bodyTimeout: ANSWER_LIMIT_MS,
+    }),
     requests: requestsOf(plan, connection, connections, count).map(
       ({ path, method, body = null }): Dispatcher.DispatchOptions => ({ path, method, headers, body }),
     ),

@@ -45,8 +45,8 @@ export interface IngestOptions {
 
 /** How long the first of concurrent requests waits for others to share its job, in milliseconds. */
 const GATHER_WINDOW_MS = 2
-/** Envelopes on their way to the store at once. */
-const MAX_ENVELOPES_IN_FLIGHT = 8
+/** Envelopes on their way to the store at once. While two are, the next one grows: fewer and larger ones cost less. */
+const MAX_ENVELOPES_IN_FLIGHT = 2
 /** The store is asked again this long after it failed, in milliseconds. */
 const HALF_OPEN_AFTER_MS = 500
 /** Failures in a row after which the store is not asked any more. */
