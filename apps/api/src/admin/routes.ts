@@ -75,7 +75,7 @@ async function authenticateOperator(
   const credentials = auth(c.req.raw)
   if (credentials === undefined) return undefined
   try {
-    // Found by its SHA-256 digest: how long that takes says nothing about the key.
+    // How long finding it takes says nothing about the key: see service-keys.ts.
     return await deps.authenticateService(credentials.password)
   } catch (error) {
     if (error instanceof AppError && error.code === 'unauthorized') return undefined

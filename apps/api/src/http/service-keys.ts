@@ -50,12 +50,12 @@ export function createServiceKeyAuthenticator({
   const loading = new Map<string, Promise<ServicePrincipal>>()
   const usedIds = new Set<string>()
 
-  async function load(key: string): Promise<ServicePrincipal> {
+  async function load(key: string, digest: string): Promise<ServicePrincipal> {
     try {
-      const found = await findServiceKey(db, hashSecret(key))
+      const found = await findServiceKey(db, Buffer.from(digest, 'base64url'))
       if (found === undefined) {
         known.delete(key)
-        absentUntilMs.set(key, now() + ABSENT_MS)
+        absentUntilMs.set(digest, now() + ABSENT_MS)
         throw refused()
       }
       const principal: ServicePrincipal = {
@@ -81,11 +81,11 @@ export function createServiceKeyAuthenticator({
     }
   }
 
-  function loadOnce(key: string): Promise<ServicePrincipal> {
-    let promise = loading.get(key)
+  function loadOnce(key: string, digest: string): Promise<ServicePrincipal> {
+    let promise = loading.get(digest)
     if (promise === undefined) {
-      promise = load(key).finally(() => loading.delete(key))
-      loading.set(key, promise)
+      promise = load(key, digest).finally(() => loading.delete(digest))
+      loading.set(digest, promise)
     }
     return promise
   }
@@ -108,8 +108,10 @@ export function createServiceKeyAuthenticator({
         usedIds.add(entry.principal.id)
         return entry.principal
       }
-      if ((absentUntilMs.get(key) ?? 0) > now()) throw refused()
-      return loadOnce(key).then((principal) => {
+      // What is not known to be a key may be anything, and of any length: that is kept as a digest.
+      const digest = hashSecret(key).toString('base64url')
+      if ((absentUntilMs.get(digest) ?? 0) > now()) throw refused()
+      return loadOnce(key, digest).then((principal) => {
         usedIds.add(principal.id)
         return principal
       })

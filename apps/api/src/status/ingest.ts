@@ -44,7 +44,7 @@ export interface IngestOptions {
 }
 
 /** How long the first of concurrent requests waits for others to share its job, in milliseconds. */
-const GATHER_WINDOW_MS = 2
+const GATHER_WINDOW_MS = 1
 /** Envelopes on their way to the store at once. While two are, the next one grows: fewer and larger ones cost less. */
 const MAX_ENVELOPES_IN_FLIGHT = 2
 /** The store is asked again this long after it failed, in milliseconds. */
