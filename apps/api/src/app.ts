@@ -61,7 +61,8 @@ export function createApp(deps: AppDeps): Hono<ApiEnv> {
   }
 
   app.onError(answerError)
-  app.notFound(instrument('/*', createUnmatchedHandler(app, last)))
+  app.notFound((c) => last.fetch(c.req.raw, c.env))
+  last.notFound(instrument('/*', createUnmatchedHandler([app, last])))
   if (deps.tracing) app.use(traceRequests(deps.tracing))
   if (deps.corsOrigins.length > 0) {
     const allowOrigins = cors({

@@ -45,6 +45,7 @@ export function createInstrument(
 
     return (c) => {
       const startedMs = performance.now()
+      c.env.route = route
       try {
         refuseBadEncoding(c.env.incoming.url ?? '')
         const answer = handler(c)

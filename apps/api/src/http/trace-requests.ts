@@ -1,6 +1,5 @@
 import type { Tracing } from '@tidings/telemetry/tracing'
 import type { MiddlewareHandler } from 'hono'
-import { routePath } from 'hono/route'
 import type { ApiEnv } from './context.ts'
 
 /** A server span around each request, named by its method and route pattern. Outermost: the log line is in it. */
@@ -8,6 +7,7 @@ export function traceRequests(tracing: Tracing): MiddlewareHandler<ApiEnv> {
   return (c, next) =>
     tracing.traceRequest(c.req.method, c.env.incoming.headers, async () => {
       await next()
-      return { route: routePath(c, -1), status: c.res.status, requestId: c.env.outgoing.requestId }
+      const { route = '/*', outgoing } = c.env
+      return { route, status: c.res.status, requestId: outgoing.requestId }
     })
 }

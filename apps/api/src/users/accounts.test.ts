@@ -14,6 +14,16 @@ beforeAll(async () => {
 /** The body without the request's id, the only thing in which two equal refusals differ. */
 const withoutInstance = (text: string) => text.replace(/"instance":"[^"]*"/, '"instance":""')
 
+describe('a route that is asked last', () => {
+  it('is measured once, as itself', async () => {
+    await call(`${usersUrl}/me/password/`, { body: {} })
+    const metrics = await (await fetch(`${api.apiUrl}/metrics`)).text()
+    const counted = metrics.split('\n').filter((line) => /_count\{.*method="POST"/.test(line))
+    expect(counted).toHaveLength(1)
+    expect(counted[0]).toMatch(/route="\/api\/v1\/users\/:id\/password",status="4xx".* 1$/)
+  })
+})
+
 describe('registration', () => {
   it("takes the seed's own example and logs the user in", async () => {
     const reply = await call(`${usersUrl}/`, {
