@@ -40,6 +40,7 @@ await runMain(async () => {
     (job, token) =>
       processEnvelope(job, token, {
         writer,
+        onOpened: ignore,
         bury: (deaths) => buryEvents(deadLetters, deaths),
         bookRepeats: async () => {},
         onOutage: ignore,

@@ -3,7 +3,7 @@ import { type StatusEvent, statusReportSchema } from '@tidings/shared/status-eve
 import fc from 'fast-check'
 import pg from 'pg'
 import { describe, expect, it } from 'vitest'
-import { createBatchWriter, type Store } from './batch-writer.ts'
+import { type BatchWriter, createBatchWriter, type Store } from './batch-writer.ts'
 
 /** What PostgreSQL does to an event in this test; the event carries it as its provider. */
 const FATES = ['fine', '22001', '23503', '55P03', 'XX000'] as const
@@ -36,16 +36,24 @@ function createStore() {
   return { store, stored }
 }
 
+/** Writes the events as jobs of that many each, all at once; the results in the order of the events. */
+async function writeAsJobs(writer: BatchWriter, events: readonly StatusEvent[], jobSize: number) {
+  const jobs: StatusEvent[][] = []
+  for (let from = 0; from < events.length; from += jobSize) jobs.push(events.slice(from, from + jobSize))
+  return (await Promise.all(jobs.map((job) => writer.write(job)))).flat()
+}
+
 describe('the batch writer', () => {
   it('lets no event fail its neighbours, whatever stands where in a batch', async () => {
     await fc.assert(
       fc.asyncProperty(
         fc.array(fc.constantFrom(...FATES), { minLength: 1, maxLength: 64 }),
-        async (fates) => {
+        fc.integer({ min: 1, max: 20 }),
+        async (fates, jobSize) => {
           const { store, stored } = createStore()
           const writer = createBatchWriter({ store, lanes: 2, maxRows: 16 })
           const events = fates.map(makeEvent)
-          const results = await Promise.all(events.map((event) => writer.write(event)))
+          const results = await writeAsJobs(writer, events, jobSize)
           const expected = fates.map((fate) => {
             if (fate === 'fine') return { outcome: 'stored' }
             if (fate === '22001') return { outcome: 'dead', reason: 'invalid_event', error: { code: fate } }
@@ -71,7 +79,7 @@ describe('the batch writer', () => {
       lanes: 1,
     })
     const events = Array.from({ length: 512 }, (_, i) => makeEvent(i === 300 ? '22001' : 'fine'))
-    await Promise.all(events.map((event) => writer.write(event)))
+    await writeAsJobs(writer, events, 8)
     // The whole, then two halves at each of nine levels.
     expect(statements).toBe(1 + 2 * 9)
   })
@@ -85,9 +93,7 @@ describe('the batch writer', () => {
       },
       lanes: 1,
     })
-    const results = await Promise.all(
-      [makeEvent('fine'), makeEvent('fine')].map((event) => writer.write(event)),
-    )
+    const results = await writeAsJobs(writer, [makeEvent('fine'), makeEvent('fine')], 1)
     expect(results).toMatchObject([{ outcome: 'retry' }, { outcome: 'retry' }])
     expect(statements).toBe(1)
   })
@@ -96,7 +102,7 @@ describe('the batch writer', () => {
     let calls = 0
     const writer = createBatchWriter({ store: () => fail(calls++ === 0 ? '55P03' : '57P01'), lanes: 1 })
     const events = Array.from({ length: 8 }, () => makeEvent('fine'))
-    const results = await Promise.all(events.map((event) => writer.write(event)))
+    const results = await writeAsJobs(writer, events, 3)
     expect(new Set(results.map((result) => result.outcome))).toEqual(new Set(['outage']))
     expect(calls).toBe(2)
   })
@@ -115,6 +121,25 @@ describe('the batch writer', () => {
         return events.map(() => 'stored' as const)
       },
     })
-    await Promise.all(Array.from({ length: 100 }, () => writer.write(makeEvent('fine'))))
+    await Promise.all(Array.from({ length: 100 }, () => writer.write([makeEvent('fine')])))
+  })
+
+  it('writes at once what is enough, and nothing for a job without events', async () => {
+    const statements: number[] = []
+    const writer = createBatchWriter({
+      lanes: 1,
+      isEnough: (jobs) => jobs >= 3,
+      store: (events) => {
+        statements.push(events.length)
+        return Promise.resolve(events.map(() => 'stored' as const))
+      },
+    })
+    const job = [makeEvent('fine'), makeEvent('fine')]
+    const three = Promise.all([writer.write(job), writer.write(job), writer.write(job)])
+    // Before any timer: a job that is alone would wait for company.
+    expect(statements).toEqual([6])
+    await three
+    expect(await writer.write([])).toEqual([])
+    expect(statements).toEqual([6])
   })
 })

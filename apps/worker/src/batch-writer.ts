@@ -28,11 +28,13 @@ export interface BatchWriterOptions {
   /** Batches written at once, each on a connection of its own. */
   lanes: number
   maxRows?: number
+  /** Whether so many jobs, whose events wait for a lane, need not wait for more. */
+  isEnough?(jobs: number): boolean
 }
 
 export interface BatchWriter {
-  /** Writes the event together with whatever else is waiting. Never rejects. */
-  write(event: StatusEvent): Promise<WriteResult>
+  /** Writes a job's events together with whatever else is waiting; a result for each. Never rejects. */
+  write(events: readonly StatusEvent[]): Promise<WriteResult[]>
   /** Writes the event by itself: for one that may take the process down with it. Never rejects. */
   writeAlone(event: StatusEvent): Promise<WriteResult>
   drain(): Promise<void>
@@ -53,18 +55,26 @@ const DEAD_LETTER_ERRORS = {
  * Writes events of many jobs in few statements. A batch that fails for its content is halved until the
  * events that fail stand alone: one bad event never fails its neighbours.
  */
-export function createBatchWriter({ store, lanes, maxRows = 1_000 }: BatchWriterOptions): BatchWriter {
+export function createBatchWriter(options: BatchWriterOptions): BatchWriter {
+  const { store, lanes, maxRows = 1_000, isEnough = () => false } = options
   const freeLanes = Array.from({ length: lanes }, (_, lane) => lane)
 
-  const batcher = createBatcher<StatusEvent, WriteResult>({
-    maxItems: maxRows,
+  const batcher = createBatcher<readonly StatusEvent[], WriteResult[]>({
+    maxSize: maxRows,
+    sizeOf: (events) => events.length,
+    isEnough,
     windowMs: GATHER_WINDOW_MS,
     maxInFlight: lanes,
-    async flush(events) {
+    async flush(jobs) {
       // There are as many lanes as flushes, so one is free.
       const lane = freeLanes.pop() ?? 0
       try {
-        return await writeOrHalve(store, events, lane)
+        const results = await writeOrHalve(store, jobs.flat(), lane)
+        let end = 0
+        return jobs.map(({ length }) => {
+          end += length
+          return results.slice(end - length, end)
+        })
       } finally {
         freeLanes.push(lane)
       }
@@ -72,7 +82,7 @@ export function createBatchWriter({ store, lanes, maxRows = 1_000 }: BatchWriter
   })
 
   return {
-    write: (event) => batcher.add(event),
+    write: (events) => (events.length === 0 ? Promise.resolve([]) : batcher.add(events)),
     async writeAlone(event) {
       const [result] = await writeOrHalve(store, [event], 0)
       return result ?? { outcome: 'retry', error: { code: 'internal', message: 'The store gave no answer.' } }

@@ -5,7 +5,7 @@ const workerEnvSchema = z.object({
   ...envFields,
   WORKER_PORT: z.coerce.number().int().min(0).max(65_535).default(8002),
   HOST: z.string().default('127.0.0.1'),
-  WORKER_CONCURRENCY: z.coerce.number().int().min(1).max(256).default(32),
+  WORKER_CONCURRENCY: z.coerce.number().int().min(1).max(256).default(100),
 })
 
 export type WorkerEnv = z.infer<typeof workerEnvSchema>

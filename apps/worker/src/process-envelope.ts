@@ -9,6 +9,8 @@ import type { Bury } from './bury.ts'
 
 export interface EnvelopeContext {
   writer: BatchWriter
+  /** Told how many events a job held. */
+  onOpened(events: number): void
   bury: Bury
   /** Books events found already stored; resolves when that is durable. */
   bookRepeats(repeats: { duplicate: number; redelivered: number }): Promise<void>
@@ -62,9 +64,7 @@ export async function processEnvelope(
 ): Promise<void> {
   if (!isKeptAsWeNeed(job)) return adopt(job, context)
   if (job.stalledCounter < SUSPECT_AFTER_STALLS) {
-    return settleEnvelope(job, token, context, (events) =>
-      Promise.all(events.map((event) => context.writer.write(event))),
-    )
+    return settleEnvelope(job, token, context, (events) => context.writer.write(events))
   }
   // Several workers' deaths on record: this job may hold an event that kills. Suspects run one at a time, so
   // that a death adds to the record of the killer alone; the others wait in the queue, where none is added.
@@ -101,6 +101,7 @@ async function settleEnvelope(
   write: (events: StatusEvent[]) => Promise<WriteResult[]>,
 ): Promise<void> {
   const { events, invalid, failures } = openEnvelope(job)
+  context.onOpened(events.length)
   const results = await write(events)
 
   const away = results.find((result) => result.outcome === 'outage')

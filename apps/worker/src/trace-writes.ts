@@ -4,9 +4,9 @@ import type { BatchWriter, Store } from './batch-writer.ts'
 /** The same writer, with each event remembered as its job's. */
 export function followWrites(writer: BatchWriter, tracing: Tracing): BatchWriter {
   return {
-    write(event) {
-      tracing.follow(event)
-      return writer.write(event)
+    write(events) {
+      for (const event of events) tracing.follow(event)
+      return writer.write(events)
     },
     writeAlone(event) {
       tracing.follow(event)

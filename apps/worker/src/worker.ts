@@ -30,6 +30,7 @@ import type { Tracing } from '@tidings/telemetry/tracing'
 import type { Redis } from 'ioredis'
 import { createBatchWriter, type Store } from './batch-writer.ts'
 import { createBury } from './bury.ts'
+import { createJobSlots } from './job-slots.ts'
 import { withSweepLock } from './locks.ts'
 import { createOutageGate } from './outage-gate.ts'
 import { type EventCounters, processEnvelope } from './process-envelope.ts'
@@ -41,7 +42,7 @@ export interface StatusWorkerOptions {
   db: Database
   backend: QueueBackend
   shards: number
-  /** Jobs run at once, over all shards. */
+  /** Most jobs run at once, over all shards. */
   concurrency: number
   /** Writes a batch; a parameter so that fault tests can break it. */
   store: Store
@@ -82,11 +83,23 @@ export async function startStatusWorker(options: StatusWorkerOptions): Promise<S
   })
 
   const store = tracing ? traceStore(options.store, tracing) : options.store
-  const plainWriter = createBatchWriter({ store, lanes: options.lanes })
+  const workers: JobWorker<unknown>[] = []
+  const slots = createJobSlots({
+    lanes: options.lanes,
+    max: options.concurrency,
+    onChange() {
+      for (const worker of workers) worker.concurrency = slotsPerQueue()
+    },
+  })
+  const slotsPerQueue = () => Math.ceil(slots.count / queues.length)
+  const plainWriter = createBatchWriter({
+    store,
+    lanes: options.lanes,
+    isEnough: (jobs) => jobs >= slots.perLane,
+  })
   const writer = tracing ? followWrites(plainWriter, tracing) : plainWriter
   lifecycle.onRelease('writer', () => writer.drain())
 
-  const workers: JobWorker<unknown>[] = []
   const gate = createOutageGate({
     log,
     probe: () => probeWritable(db),
@@ -112,6 +125,7 @@ export async function startStatusWorker(options: StatusWorkerOptions): Promise<S
 
   const context = {
     writer,
+    onOpened: slots.note,
     bury,
     bookRepeats: (repeats: { duplicate: number; redelivered: number }) =>
       bookRepeats(db.pool, options.account, repeats),
@@ -120,14 +134,13 @@ export async function startStatusWorker(options: StatusWorkerOptions): Promise<S
     quarantine: { occupied: false },
     enqueue,
   }
-  const concurrency = Math.max(1, Math.ceil(options.concurrency / queues.length))
   for (const queue of queues) {
     const worker = openWorker<unknown>(
       queue.name,
       backend,
       (job, token) => processEnvelope(job, token, context),
       {
-        concurrency,
+        concurrency: slotsPerQueue(),
         lockDuration: LOCK_DURATION_MS,
         stalledInterval: STALLED_INTERVAL_MS,
         maxStalledCount: MAX_STALLED_COUNT,

@@ -15,7 +15,7 @@ describe('a batcher', () => {
           const sizes: number[] = []
           let inFlight = 0
           const batcher = createBatcher<number, number>({
-            maxItems,
+            maxSize: maxItems,
             windowMs: 0,
             maxInFlight,
             async flush(batch) {
@@ -39,7 +39,7 @@ describe('a batcher', () => {
   it('gathers what comes together into one batch', async () => {
     const sizes: number[] = []
     const batcher = createBatcher<number, number>({
-      maxItems: 500,
+      maxSize: 500,
       windowMs: 2,
       maxInFlight: 1,
       flush: (batch) => {
@@ -54,7 +54,7 @@ describe('a batcher', () => {
   it('rejects each caller of a failed batch and goes on', async () => {
     let fail = true
     const batcher = createBatcher<number, number>({
-      maxItems: 10,
+      maxSize: 10,
       windowMs: 0,
       maxInFlight: 1,
       flush: (batch) => (fail ? Promise.reject(new Error('down')) : double(batch)),
@@ -67,10 +67,57 @@ describe('a batcher', () => {
 
   it('drains: what was added is decided', async () => {
     const decided: number[] = []
-    const batcher = createBatcher<number, number>({ maxItems: 1, windowMs: 0, maxInFlight: 1, flush: double })
+    const batcher = createBatcher<number, number>({ maxSize: 1, windowMs: 0, maxInFlight: 1, flush: double })
     for (const item of [1, 2, 3]) void batcher.add(item).then((result) => decided.push(result))
     await batcher.drain()
     await Promise.resolve()
     expect(decided).toEqual([2, 4, 6])
+  })
+
+  it('counts what an item weighs: no batch is heavier than allowed unless by a single item', async () => {
+    await fc.assert(
+      fc.asyncProperty(
+        fc.array(fc.integer({ min: 1, max: 20 }), { maxLength: 40 }),
+        fc.integer({ min: 1, max: 30 }),
+        async (weights, maxSize) => {
+          const batches: number[][] = []
+          const batcher = createBatcher<number, number>({
+            maxSize,
+            sizeOf: (weight) => weight,
+            windowMs: 0,
+            maxInFlight: 2,
+            flush(batch) {
+              batches.push(batch)
+              return double(batch)
+            },
+          })
+          expect(await Promise.all(weights.map((weight) => batcher.add(weight)))).toEqual(
+            await double(weights),
+          )
+          expect(batches.flat()).toEqual(weights)
+          for (const batch of batches) {
+            const weight = batch.reduce((sum, each) => sum + each, 0)
+            expect(batch.length === 1 || weight <= maxSize).toBe(true)
+          }
+        },
+      ),
+      { numRuns: 100 },
+    )
+  })
+
+  it('does not wait when it is told that there is enough', async () => {
+    const sizes: number[] = []
+    const batcher = createBatcher<number, number>({
+      maxSize: 500,
+      isEnough: (items) => items >= 3,
+      windowMs: 60_000,
+      maxInFlight: 1,
+      flush: (batch) => {
+        sizes.push(batch.length)
+        return double(batch)
+      },
+    })
+    expect(await Promise.all([1, 2, 3].map((item) => batcher.add(item)))).toEqual([2, 4, 6])
+    expect(sizes).toEqual([3])
   })
 })

@@ -9,7 +9,12 @@ export interface Batcher<Item, Result> {
 }
 
 export interface BatcherOptions<Item, Result> {
-  maxItems: number
+  /** Largest batch, in items, or in what `sizeOf` counts. An item that is larger makes a batch by itself. */
+  maxSize: number
+  /** Size of an item; 1 when absent. */
+  sizeOf?(item: Item): number
+  /** Whether these many items need not wait for more. Asked at each one that comes. */
+  isEnough?(items: number): boolean
   /** How long the first item of a batch waits for company, in milliseconds; 0 is the end of this turn. */
   windowMs: number
   /** Batches on their way at once; more items wait and make the next batch larger. */
@@ -28,21 +33,37 @@ export function createBatcher<Item, Result>(options: BatcherOptions<Item, Result
   let queue: Waiting<Item, Result>[] = []
   let inFlight = 0
   let flushing = 0
+  let size = 0
   let timer: NodeJS.Timeout | undefined
   let idle: (() => void)[] = []
+  const sizeOf = options.sizeOf ?? (() => 1)
 
   function schedule() {
     if (queue.length === 0 || inFlight >= options.maxInFlight) return
-    if (queue.length >= options.maxItems) flushNow()
+    if (size >= options.maxSize || options.isEnough?.(queue.length)) flushNow()
     else timer ??= setTimeout(flushNow, options.windowMs)
+  }
+
+  /** The items of the next batch, from the front of the queue: at least one. */
+  function takeBatch(): Waiting<Item, Result>[] {
+    let taken = 0
+    let batchSize = 0
+    for (const { item } of queue) {
+      batchSize += sizeOf(item)
+      if (batchSize > options.maxSize && taken > 0) break
+      taken++
+      size -= sizeOf(item)
+    }
+    const batch = queue.slice(0, taken)
+    queue = queue.slice(taken)
+    return batch
   }
 
   function flushNow() {
     clearTimeout(timer)
     timer = undefined
     if (queue.length === 0 || inFlight >= options.maxInFlight) return
-    const batch = queue.slice(0, options.maxItems)
-    queue = queue.slice(options.maxItems)
+    const batch = takeBatch()
     inFlight++
     flushing += batch.length
     void settle(batch).finally(() => {
@@ -73,6 +94,7 @@ export function createBatcher<Item, Result>(options: BatcherOptions<Item, Result
     add(item) {
       return new Promise<Result>((resolve, reject) => {
         queue.push({ item, resolve, reject })
+        size += sizeOf(item)
         schedule()
       })
     },

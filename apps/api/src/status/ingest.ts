@@ -108,7 +108,7 @@ export function createIngest(options: IngestOptions): Ingest {
   }
 
   const batcher = createBatcher<StatusEvent, void>({
-    maxItems: LIMITS.envelopeEvents,
+    maxSize: LIMITS.envelopeEvents,
     windowMs: GATHER_WINDOW_MS,
     maxInFlight: MAX_ENVELOPES_IN_FLIGHT,
     async flush(events) {

@@ -61,7 +61,7 @@ export function createTieredCache<Value>(options: TieredCacheOptions<Value>): Ti
   const storeReads = options.reads.labels({ cache: name, tier: 'store' })
 
   const batcher = createBatcher<string, Value | undefined>({
-    maxItems: MAX_BATCH,
+    maxSize: MAX_BATCH,
     windowMs: 0,
     maxInFlight: MAX_BATCHES_IN_FLIGHT,
     flush: readThrough,
