@@ -11,6 +11,7 @@ interface Options {
   only?: string[]
   rounds?: number
   seconds?: number
+  connections?: number
   quick?: boolean
   against?: string
   output: string
@@ -21,6 +22,7 @@ const command = new Command('bench')
   .option('--only <scenario...>', `of: ${SCENARIOS.map((scenario) => scenario.name).join(', ')}`)
   .option('--rounds <n>', 'interleaved rounds (default: 5)', positiveNumber)
   .option('--seconds <n>', 'length of each load (default: 5)', positiveNumber)
+  .option('--connections <n>', 'of ingest-single (default: 128)', positiveNumber)
   .option('--quick', 'a look of about two minutes: one short round, little data')
   .option('--against <checkout>', 'measure the ingest of another checkout of Tidings as well')
   .option('--output <name>', 'name of the files in bench/results', 'latest')
@@ -36,6 +38,7 @@ async function run(options: Options): Promise<void> {
     rounds: options.rounds ?? (quick ? 1 : 5),
     seconds: options.seconds ?? (quick ? 2 : 5),
     warmUpSeconds: quick ? 1 : 3,
+    connections: options.connections ?? 128,
     quick,
   }
   const startedMs = performance.now()

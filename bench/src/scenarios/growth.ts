@@ -9,7 +9,7 @@ import type { Site } from '../site.ts'
 import { ratioOf, runRounds } from './rounds.ts'
 import type { Scenario, ScenarioContext } from './scenario.ts'
 
-const CONNECTIONS = 64
+const CONNECTIONS = 128
 /** Queries per second while their latency is measured: well below what the API can do. */
 const QUERY_RATE = 100
 const SAMPLED_NOTIFICATIONS = 5_000

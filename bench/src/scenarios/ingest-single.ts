@@ -7,7 +7,6 @@ import { measureIngest } from '../measure-ingest.ts'
 import { medianOf, ratioOf, runRounds } from './rounds.ts'
 import type { Column, Goal, ResultRow, Scenario, ScenarioContext } from './scenario.ts'
 
-const CONNECTIONS = 64
 const PACED_SHARE = 0.7
 const MEGABYTE = 1_048_576
 
@@ -33,7 +32,7 @@ export const INGEST_SINGLE: Scenario = {
       rows,
       goals: judge(rows),
       notes: [
-        `${CONNECTIONS} connections, one event per POST. Rate: rows divided by the time from the first request to the commit of the last row; for a ceiling, answers per second.`,
+        `${context.effort.connections} connections, one event per POST. Rate: rows divided by the time from the first request to the commit of the last row; for a ceiling, answers per second.`,
         `The latencies marked 70 % are at an even rate of ${PACED_SHARE * 100} % of the round's own rate. "To row" runs from the server taking the request to the commit of its row, so it holds the POST as well.`,
         'CPU is processor time per event of that process, load generator not counted.',
       ],
@@ -61,7 +60,7 @@ async function measureStoring({ site, effort }: ScenarioContext, contender: Cont
   await site.clear()
   const running = await contender.start(site)
   try {
-    const plan = { connections: CONNECTIONS, batch: 1 }
+    const plan = { connections: effort.connections, batch: 1 }
     await measureIngest(site, running, { ...plan, seconds: effort.warmUpSeconds, label: `warm-${round}` })
     await site.pool.query('TRUNCATE notification_status')
     const full = await measureIngest(site, running, {
@@ -123,7 +122,7 @@ async function measureAnswering({ site, effort }: ScenarioContext, contender: Co
     const plan = {
       url: running.urls[0] ?? '',
       bearer: running.bearer,
-      connections: CONNECTIONS,
+      connections: effort.connections,
       traffic: { kind: 'events', batch: 1, label: 'ceiling' } as const,
     }
     await runLoad({ ...plan, seconds: effort.warmUpSeconds })

@@ -7,6 +7,8 @@ export interface Effort {
   /** Of each load, in seconds. */
   seconds: number
   warmUpSeconds: number
+  /** Clients at once that send single events. */
+  connections: number
   /** Smaller amounts of data, for a short look. */
   quick: boolean
 }
