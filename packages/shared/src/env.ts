@@ -38,10 +38,9 @@ export function parseEnv<Schema extends z.ZodType>(
 }
 
 /**
- * V8 places what a piece of code makes straight among the old objects once most of it was seen to outlive a
- * collection, as requests that wait for the queue do. From there, dead, it keeps all that it refers to from being
- * collected until the next full collection: under 128 connections a collection then kept four times as much,
- * and the API needed 1.3 to 1.6 times the processor time. See docs/performance.md.
+ * V8 makes what most often outlives a collection straight among the old objects, as what a request leaves while it
+ * waits for the queue. From there, dead, it keeps all that it refers to from being collected. With 128 connections
+ * a collection then kept three times as much, and the API needed 1.4 times the processor time: decision 7.
  */
 const KEEP_NEW_OBJECTS_YOUNG = '--no-allocation-site-pretenuring'
 
