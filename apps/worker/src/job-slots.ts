@@ -31,28 +31,23 @@ const WEIGHT = 0.02
 export function createJobSlots({ lanes, max, onChange }: JobSlotsOptions): JobSlots {
   // Careful at first: the jobs that wait may be full ones.
   let average = EVENTS_PER_BATCH
-  let perLane = 0
-  let count = 0
-
-  function update() {
-    const wanted = Math.max(MIN_JOBS_PER_LANE, Math.ceil(EVENTS_PER_BATCH / average))
-    count = Math.min(wanted * lanes, max)
-    perLane = Math.ceil(count / lanes)
-  }
-  update()
+  const countFor = (events: number) =>
+    Math.min(Math.max(MIN_JOBS_PER_LANE, Math.ceil(EVENTS_PER_BATCH / events)) * lanes, max)
+  let count = countFor(average)
 
   return {
     note(events) {
       average += (Math.max(1, events) - average) * WEIGHT
-      const before = count
-      update()
-      if (count !== before) onChange(count)
+      const next = countFor(average)
+      if (next === count) return
+      count = next
+      onChange(count)
     },
     get count() {
       return count
     },
     get perLane() {
-      return perLane
+      return Math.ceil(count / lanes)
     },
   }
 }

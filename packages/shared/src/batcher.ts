@@ -13,7 +13,7 @@ export interface BatcherOptions<Item, Result> {
   maxSize: number
   /** Size of an item; 1 when absent. */
   sizeOf?(item: Item): number
-  /** Whether these many items need not wait for more. Asked at each one that comes. */
+  /** Whether so many items need not wait for more. Asked whenever one comes or a batch ends. */
   isEnough?(items: number): boolean
   /** How long the first item of a batch waits for company, in milliseconds; 0 is the end of this turn. */
   windowMs: number
