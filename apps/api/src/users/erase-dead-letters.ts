@@ -4,6 +4,7 @@ import { scanDeadLetters } from '@tidings/queue/dead-letter-store'
 import { withoutTraces } from '@tidings/queue/erase-traces'
 import { openDeadLetters } from '@tidings/queue/open-dead-letters'
 import { throttledWarning } from '@tidings/queue/status-events'
+import { createBatcher } from '@tidings/shared/batcher'
 import { AppError } from '@tidings/shared/errors'
 import type { Logger } from '@tidings/shared/log'
 import type { EraseElsewhere } from './erase-user.ts'
@@ -19,6 +20,13 @@ export interface DeadLetterEraserOptions {
  * an owner, and may be burying one just now: so all are looked through once more. In milliseconds.
  */
 const REPEAT_AFTER_MS = 15_000
+/** Users looked for in one walk; each makes it a little slower. */
+const USERS_PER_WALK = 20
+
+interface Erased {
+  id: string
+  email: string
+}
 
 export interface DeadLetterEraser {
   erase: EraseElsewhere
@@ -28,29 +36,40 @@ export interface DeadLetterEraser {
 /**
  * Clears a user out of the dead letters: those reported for the user, and those whose text holds the
  * address. Each stays an entry, so that no acknowledged event goes missing, without what says whose it was.
+ *
+ * All dead letters are read for that, 200,000 of them in some seconds. So there is one walk at a time, and who is
+ * erased during it shares the next: a hundred erasures at once must not be a hundred walks.
  */
 export function createDeadLetterEraser(options: DeadLetterEraserOptions): DeadLetterEraser {
   const onError = throttledWarning(options.log, 'dead letter connection')
   const repeats = new Set<NodeJS.Timeout>()
-  let repeating: Promise<unknown> = Promise.resolve()
+  const walks = createBatcher<Erased, void>({
+    maxSize: USERS_PER_WALK,
+    windowMs: 0,
+    maxInFlight: 1,
+    async flush(users) {
+      await clear(users)
+      return users.map(() => undefined)
+    },
+  })
 
-  function repeatLater(user: { id: string; email: string }) {
+  function repeatLater(user: Erased) {
     const timer = setTimeout(() => {
       repeats.delete(timer)
-      repeating = clear(user).catch(onError)
+      walks.add(user).catch(onError)
     }, REPEAT_AFTER_MS)
     timer.unref()
     repeats.add(timer)
   }
 
-  async function clear({ id, email }: { id: string; email: string }): Promise<void> {
+  async function clear(users: readonly Erased[]): Promise<void> {
     const store = await openDeadLetters({ ...options, onError }).catch((error: unknown) => {
       throw unavailable(error)
     })
+    const traces = users.flatMap(({ id, email }) => [id, email.toLowerCase()])
     try {
-      const address = email.toLowerCase()
       for await (const page of scanDeadLetters(store, { pageSize: SCAN_PAGE })) {
-        const theirs = page.map(({ entry }) => entry).filter((entry) => concerns(entry, id, address))
+        const theirs = page.map(({ entry }) => entry).filter((entry) => holdsAny(entry, traces))
         for (let from = 0; from < theirs.length; from += MAX_BATCH) {
           const batch = theirs.slice(from, from + MAX_BATCH)
           await store.rewrite(
@@ -68,19 +87,20 @@ export function createDeadLetterEraser(options: DeadLetterEraserOptions): DeadLe
 
   return {
     async erase(user) {
-      await clear(user)
+      await walks.add(user)
       repeatLater(user)
     },
     async close() {
       for (const timer of repeats) clearTimeout(timer)
-      await repeating
+      await walks.drain()
     },
   }
 }
 
-function concerns({ event, error, history }: DeadLetterEntry, userId: string, address: string): boolean {
+/** Traces in lower case. */
+function holdsAny({ event, error, history }: DeadLetterEntry, traces: readonly string[]): boolean {
   const text = JSON.stringify([event, error, history]).toLowerCase()
-  return text.includes(userId) || text.includes(address)
+  return traces.some((trace) => text.includes(trace))
 }
 
 const unavailable = (cause: unknown) =>
