@@ -1,7 +1,9 @@
+import { classifyFailure, sqlState } from '@tidings/db/failure'
 import type { Death } from '@tidings/queue/dead-letters'
-import { openEnvelope } from '@tidings/queue/envelope'
+import { type InvalidEvent, openEnvelope } from '@tidings/queue/envelope'
 import { ATTEMPTS } from '@tidings/queue/policy'
 import type { FailedAttempt } from '@tidings/shared/dead-letter'
+import { errorMessage } from '@tidings/shared/errors'
 import type { StatusEvent } from '@tidings/shared/status-event'
 import { DelayedError, type Job } from 'bullmq'
 import type { BatchWriter, WriteError, WriteResult } from './batch-writer.ts'
@@ -62,7 +64,7 @@ export async function processEnvelope(
   token: string | undefined,
   context: EnvelopeContext,
 ): Promise<void> {
-  if (!isKeptAsWeNeed(job)) return adopt(job, context)
+  if (!isKeptAsWeNeed(job)) return adopt(job, token, context)
   if (job.stalledCounter < SUSPECT_AFTER_STALLS) {
     return settleEnvelope(job, token, context, (events) => context.writer.write(events))
   }
@@ -82,10 +84,34 @@ function isKeptAsWeNeed({ opts }: Job): boolean {
   return opts.attempts === ATTEMPTS && (opts.removeOnFail === undefined || opts.removeOnFail === false)
 }
 
-/** Puts what the job holds into a job of our own, with the ids that it has now for good. */
-async function adopt(job: Job, context: EnvelopeContext): Promise<void> {
+/**
+ * Puts what the job holds into a job of our own, with the ids that it has now for good. What is no event has its id
+ * from this job alone, so it is buried here.
+ */
+async function adopt(job: Job, token: string | undefined, context: EnvelopeContext): Promise<void> {
   const { events, invalid } = openEnvelope(job)
-  await context.enqueue([...events, ...invalid.map(({ raw }) => raw)])
+  const deaths = invalid.map((event) => deathOfInvalid(job, event))
+  await waitOutOutage(job, token, context, async () => {
+    await bookRepeats(await context.bury(deaths), job, context)
+  })
+  for (const death of deaths) context.count.dead(death.reason)
+  if (events.length > 0) await context.enqueue(events)
+}
+
+/** Does what needs PostgreSQL too, after the rows: an outage there counts no attempt either. */
+async function waitOutOutage(
+  job: Job,
+  token: string | undefined,
+  context: EnvelopeContext,
+  work: () => Promise<void>,
+): Promise<void> {
+  try {
+    await work()
+  } catch (cause) {
+    if (classifyFailure(cause) !== 'outage') throw cause
+    context.onOutage({ code: sqlState(cause) ?? 'unknown', message: errorMessage(cause) })
+    await postpone(job, token, OUTAGE_DELAY_MS)
+  }
 }
 
 /** Puts the job back without counting an attempt. Always throws. */
@@ -110,13 +136,7 @@ async function settleEnvelope(
     return postpone(job, token, OUTAGE_DELAY_MS)
   }
 
-  const deaths: Death[] = invalid.map((event) => ({
-    ...deathOf(job, { code: 'invalid_event', message: event.message }),
-    eventId: event.id,
-    event: event.raw,
-    reason: 'invalid_event',
-    redrives: event.redrives,
-  }))
+  const deaths: Death[] = invalid.map((event) => deathOfInvalid(job, event))
   const retries: StatusEvent[] = []
   const newFailures: Record<string, FailedAttempt[]> = {}
   const at = new Date().toISOString()
@@ -137,13 +157,15 @@ async function settleEnvelope(
     }
   })
 
-  const deadBefore = await context.bury(deaths)
-  for (const death of deaths) context.count.dead(death.reason)
   const stored = results.filter((result) => result.outcome === 'stored').length
   const duplicates = results.filter((result) => result.outcome === 'duplicate').length
   context.count.stored(stored)
   context.count.duplicate(duplicates)
-  await bookRepeats(duplicates + deadBefore, job, context)
+  await waitOutOutage(job, token, context, async () => {
+    const deadBefore = await context.bury(deaths)
+    await bookRepeats(duplicates + deadBefore, job, context)
+  })
+  for (const death of deaths) context.count.dead(death.reason)
 
   const [firstRetry] = retries
   if (firstRetry === undefined) return
@@ -162,8 +184,22 @@ async function settleEnvelope(
 async function writeOneByOne(events: StatusEvent[], job: Job, writer: BatchWriter): Promise<WriteResult[]> {
   const backwards = job.stalledCounter % 2 === 1
   const results: WriteResult[] = []
-  for (const event of backwards ? events.toReversed() : events) results.push(await writer.writeAlone(event))
+  for (const event of backwards ? events.toReversed() : events) {
+    const last = results.at(-1)
+    // The store is away: the rest would only find out again, each after a wait of its own.
+    results.push(last?.outcome === 'outage' ? last : await writer.writeAlone(event))
+  }
   return backwards ? results.toReversed() : results
+}
+
+function deathOfInvalid(job: Job, event: InvalidEvent): Death {
+  return {
+    ...deathOf(job, { code: 'invalid_event', message: event.message }),
+    eventId: event.id,
+    event: event.raw,
+    reason: 'invalid_event',
+    redrives: event.redrives,
+  }
 }
 
 function deathOf(job: Job, error: WriteError, before: readonly FailedAttempt[] = []) {

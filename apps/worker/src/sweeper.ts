@@ -24,8 +24,10 @@ export interface Sweeper {
 export interface SweeperOptions {
   queues: readonly JobQueue<unknown>[]
   bury: Bury
-  /** Which of these event ids are rows. */
-  findStored(ids: readonly string[]): Promise<Set<string>>
+  /** Of these event ids, those that are rows, each with the digest of its content if it has one. */
+  findStored(ids: readonly string[]): Promise<ReadonlyMap<string, string | undefined>>
+  /** Books events found already stored or dead; resolves when that is durable. */
+  bookRepeats(repeats: { duplicate: number; redelivered: number }): Promise<void>
   /** Runs the work in one process at a time; false when another one is at it. */
   exclusively(work: () => Promise<void>): Promise<boolean>
   /** Puts parked events on the queue; resolves to how many. */
@@ -95,11 +97,30 @@ export function createSweeper(options: SweeperOptions): Sweeper {
 
 async function sweepQueue(queue: JobQueue<unknown>, options: SweeperOptions): Promise<number> {
   let buried = 0
+  let left = 0
   for (;;) {
-    const jobs = await queue.getFailed(0, PAGE - 1)
-    const found = jobs.filter((job) => job !== undefined)
-    if (found.length === 0) return buried
-    for (const job of found) buried += await buryJob(job, options)
+    const jobs = await queue.getFailed(left, left + PAGE - 1)
+    if (jobs.length === 0) return buried
+    for (const job of jobs) {
+      const result = job === undefined ? 'left' : await buryOrLeave(job, options)
+      if (result === 'left') left++
+      else buried += result
+    }
+  }
+}
+
+/**
+ * A job that cannot be buried stays where it is, and keeps no other from its burial.
+ *
+ * @throws when PostgreSQL is away: then none can be.
+ */
+async function buryOrLeave(job: Job, options: SweeperOptions): Promise<number | 'left'> {
+  try {
+    return await buryJob(job, options)
+  } catch (error) {
+    if (classifyFailure(error) === 'outage') throw error
+    options.log.error({ jobId: job.id, error: errorMessage(error) }, 'failed job not buried, stays failed')
+    return 'left'
   }
 }
 
@@ -109,11 +130,21 @@ async function buryJob(job: Job, options: SweeperOptions): Promise<number> {
   const stored = await options.findStored(
     deaths.filter((death) => isUuid(death.eventId)).map((death) => death.eventId),
   )
-  const dead = deaths.filter((death) => !stored.has(death.eventId))
-  await options.bury(dead)
+  // A row with other content is not this event's: it is a conflict that nobody came to judge.
+  const dead = deaths.filter(
+    ({ eventId, reason, contentHash }) =>
+      reason === 'invalid_event' || !stored.has(eventId) || stored.get(eventId) !== contentHash,
+  )
+  const deadBefore = await options.bury(dead)
+  const repeats = deaths.length - dead.length + deadBefore
+  // It was tried before: whether the rows are of this job or of another, nobody knows any more.
+  if (repeats > 0) await options.bookRepeats({ duplicate: 0, redelivered: repeats })
   await job.remove()
   for (const death of dead) options.onBuried(death.reason)
-  options.log.warn({ jobId: job.id, events: dead.length, alreadyStored: stored.size }, 'failed job buried')
+  options.log.warn(
+    { jobId: job.id, events: dead.length, alreadyStored: deaths.length - dead.length },
+    'failed job buried',
+  )
   return dead.length
 }
 

@@ -248,9 +248,58 @@ describeBackends('the worker', (kind) => {
     await enqueue(first)
     await untilStored(first)
     await enqueue(second)
-    const id = `${second.id}-${second.content_hash?.slice(0, 8)}`
-    expect((await untilDead(id)).data).toMatchObject({ reason: 'conflict', event: { status: 'sent' } })
+    expect((await untilDead(contentId(second))).data).toMatchObject({
+      reason: 'conflict',
+      event: { status: 'sent' },
+    })
     expect(await findRows(first)).toMatchObject([{ status: 'delivered' }])
+  })
+
+  it('buries each of two contents under one key that both die, in one job or in two', async () => {
+    const user_id = randomUUID()
+    const [first, second, third] = ['delivered', 'sent', 'pending'].map((status) =>
+      makeEvent({ event_id: 'both-die', notification_id: 'n', user_id, status }),
+    ) as [StatusEvent, StatusEvent, StatusEvent]
+    const before = await readIngestTotals(db.pool)
+    await enqueue(first, second)
+    expect((await untilDead(first.id)).data.event).toMatchObject({ status: 'delivered' })
+    expect((await untilDead(contentId(second))).data.event).toMatchObject({ status: 'sent' })
+    await enqueue(third, second)
+    expect((await untilDead(contentId(third))).data.event).toMatchObject({ status: 'pending' })
+    await untilIdle()
+    const after = await readIngestTotals(db.pool)
+    // Only the second one came twice.
+    expect(after.duplicate - before.duplicate).toBe(1)
+  })
+
+  it('buries what runs out of tries under a key whose row has other content', async () => {
+    const report = { event_id: randomUUID(), notification_id: 'n' }
+    const stored = makeEvent(report)
+    await enqueue(stored)
+    await untilStored(stored)
+    failing.set('never-judged', '55P03')
+    const other = makeEvent({ ...report, provider: 'never-judged' })
+    expect(other.id).toBe(stored.id)
+    await enqueue(other)
+    expect((await untilDead(other.id)).data).toMatchObject({
+      reason: 'retries_exhausted',
+      event: { provider: 'never-judged' },
+    })
+    await untilIdle()
+  })
+
+  it('books a repeat that runs out of tries, and makes no dead letter of it', async () => {
+    const event = makeEvent({ event_id: randomUUID(), provider: 'later-unlucky' })
+    await enqueue(event)
+    await untilStored(event)
+    const before = await readIngestTotals(db.pool)
+    failing.set('later-unlucky', '55P03')
+    await enqueue(event)
+    await waitFor('the tries', () => (attempts.get(event.id) ?? 0) === 5, { timeoutMs: 30_000 })
+    await untilIdle()
+    const after = await readIngestTotals(db.pool)
+    expect(after.redelivered - before.redelivered).toBe(1)
+    expect(await worker.deadLetters.getJob(`dead-${event.id}`)).toBeUndefined()
   })
 
   it('tries a transient failure exactly four times, then buries it; neighbours are stored at once', async () => {
@@ -294,6 +343,9 @@ describeBackends('the worker', (kind) => {
     expect(rows).toEqual([])
   })
 })
+
+/** Of a dead letter whose event shares its id with another content. */
+const contentId = (event: StatusEvent) => `${event.id}-${event.content_hash?.slice(0, 8)}`
 
 function databaseError(code: string): Error {
   const error = new pg.DatabaseError('as the test says', 0, 'error')

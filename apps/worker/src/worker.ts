@@ -2,7 +2,7 @@ import type { Database } from '@tidings/db/database'
 import { findErasedUsers } from '@tidings/db/erased-users'
 import { bookRepeats, type IngestAccount } from '@tidings/db/ingest-accounts'
 import { unparkEvents } from '@tidings/db/parked-events'
-import { findStoredIds } from '@tidings/db/status-events'
+import { findStoredContent } from '@tidings/db/status-events'
 import {
   type JobQueue,
   type JobWorker,
@@ -109,12 +109,15 @@ export async function startStatusWorker(options: StatusWorkerOptions): Promise<S
   const enqueue = async (events: unknown[]) => {
     await queues[0]?.add(ENVELOPE_JOB, { v: 1, events }, ENVELOPE_JOB_OPTIONS)
   }
+  const book = (repeats: { duplicate: number; redelivered: number }) =>
+    bookRepeats(db.pool, options.account, repeats)
   const bury = createBury(deadLetters, (userIds) => findErasedUsers(db.pool, userIds))
   const sweeper = createSweeper({
     queues,
     bury,
     log,
-    findStored: (ids) => findStoredIds(db.pool, ids),
+    findStored: (ids) => findStoredContent(db.pool, ids),
+    bookRepeats: book,
     exclusively: (work) => withSweepLock(db.pool, work),
     unpark: () => unparkEvents(db.pool, LIMITS.envelopeEvents, enqueue),
     onBuried: (reason) => options.count.dead(reason),
@@ -127,8 +130,7 @@ export async function startStatusWorker(options: StatusWorkerOptions): Promise<S
     writer,
     onOpened: slots.note,
     bury,
-    bookRepeats: (repeats: { duplicate: number; redelivered: number }) =>
-      bookRepeats(db.pool, options.account, repeats),
+    bookRepeats: book,
     onOutage: gate.report,
     count: options.count,
     quarantine: { occupied: false },

@@ -1,12 +1,15 @@
 import type { StatusEvent } from '@tidings/shared/status-event'
 import type pg from 'pg'
 
-/** Keeps events for the worker to put on the queue; parking one twice is parking it once. */
+/**
+ * Keeps events for the worker to put on the queue. One that is parked twice is put there twice, and booked as a
+ * repeat like any other; two contents under one key are both kept.
+ */
 export async function parkEvents(pool: pg.Pool, events: readonly StatusEvent[], why: string): Promise<void> {
   await pool.query(
     `INSERT INTO parked_events (id, event, why)
-     SELECT e.id, e.event, $3 FROM unnest($1::uuid[], $2::jsonb[]) AS e(id, event) ON CONFLICT (id) DO NOTHING`,
-    [events.map((event) => event.id), events.map((event) => JSON.stringify(event)), why],
+     SELECT gen_random_uuid(), event, $2 FROM unnest($1::jsonb[]) AS event`,
+    [events.map((event) => JSON.stringify(event)), why],
   )
 }
 

@@ -38,59 +38,60 @@ const FIND_USERS = `SELECT id FROM users WHERE id = ANY($1::uuid[])`
  * Storing an event again changes nothing: the same content is a `duplicate`, other content under the same
  * idempotency key a `conflict`. The rows are booked on the account in the same transaction.
  *
- * @throws whatever PostgreSQL says; classifyFailure tells what it means. Then nothing was stored.
+ * @throws whatever PostgreSQL says; classifyFailure tells what it means. Nothing was stored, or nothing is known
+ *   of why some of it was not: storing it again is harmless.
  */
 export async function storeStatusEvents(
   pool: pg.Pool,
   events: readonly StatusEvent[],
   account: IngestAccount,
 ): Promise<StoreOutcome[]> {
-  // The same event may come twice in one batch; only the first is written.
-  const unique = [...new Map(events.map((event) => [event.id, event])).values()]
+  // The same event may come twice in one batch, and so may two contents under one key: the first is written.
+  const firstOf = new Map<string, number>()
+  events.forEach(({ id }, index) => {
+    if (!firstOf.has(id)) firstOf.set(id, index)
+  })
+  const unique =
+    firstOf.size === events.length ? events : [...firstOf.values()].flatMap((n) => events[n] ?? [])
   const left = await pool.query<{ id: string }>({
     name: 'store-status-events',
     text: INSERT,
     values: [...columnsOf(unique), account.id, account.role],
   })
-  if (left.rows.length === 0 && unique.length === events.length) return events.map(() => 'stored')
+  if (left.rows.length === 0 && unique === events) return events.map(() => 'stored')
 
   const leftIds = new Set(left.rows.map((row) => row.id))
-  const rest = events.filter((event) => leftIds.has(event.id) || event !== firstOf(events, event.id))
-  const explained = await explainNotStored(pool, rest)
-  return events.map((event) => explained.get(event) ?? 'stored')
+  const isStored = (event: StatusEvent, index: number) =>
+    firstOf.get(event.id) === index && !leftIds.has(event.id)
+  const reasons = await explainNotStored(
+    pool,
+    events.filter((event, index) => !isStored(event, index)),
+  )
+  const outcomes = events.map((event, index) => (isStored(event, index) ? 'stored' : reasons.shift()))
+  // What has no reason to be left out is so by what changed between the statements: its turn is now.
+  const raced = events.filter((_, index) => outcomes[index] === undefined)
+  const later = raced.length === 0 ? [] : await storeStatusEvents(pool, raced, account)
+  return outcomes.map((outcome) => outcome ?? later.shift() ?? 'stored')
 }
 
-const firstOf = (events: readonly StatusEvent[], id: string) => events.find((event) => event.id === id)
-
+/** Why each is no row of its own, in order; undefined for an event that could be one now. */
 async function explainNotStored(
   pool: pg.Pool,
   events: readonly StatusEvent[],
-): Promise<Map<StatusEvent, StoreOutcome>> {
+): Promise<(StoreOutcome | undefined)[]> {
   const found = await pool.query<{ id: string; content_hash: Buffer | null }>(FIND, [events.map((e) => e.id)])
   const hashes = new Map(found.rows.map((row) => [row.id, row.content_hash?.toString('hex')]))
-  const outcomes = new Map<StatusEvent, StoreOutcome>()
-  const absent: StatusEvent[] = []
-  for (const event of events) {
-    if (!hashes.has(event.id)) absent.push(event)
-    else outcomes.set(event, hashes.get(event.id) === event.content_hash ? 'duplicate' : 'conflict')
-  }
-  if (absent.length === 0) return outcomes
-  const users = await pool.query<{ id: string }>(FIND_USERS, [absent.map((event) => event.user_id)])
-  const known = new Set(users.rows.map((row) => row.id))
-  for (const event of absent) {
-    // The user came between the two statements: the next attempt stores it.
-    if (event.user_id === undefined || known.has(event.user_id)) throw new StoreRaceError()
-    outcomes.set(event, 'unknown_user')
-  }
-  return outcomes
+  const absent = events.filter((event) => !hashes.has(event.id))
+  const known = absent.length === 0 ? new Set() : await findUsers(pool, absent)
+  return events.map((event) => {
+    if (hashes.has(event.id)) return hashes.get(event.id) === event.content_hash ? 'duplicate' : 'conflict'
+    return event.user_id === undefined || known.has(event.user_id) ? undefined : 'unknown_user'
+  })
 }
 
-/** The data changed between two statements; trying again settles it. */
-export class StoreRaceError extends Error {
-  constructor() {
-    super('The data changed while a batch was stored.')
-    this.name = 'StoreRaceError'
-  }
+async function findUsers(pool: pg.Pool, events: readonly StatusEvent[]): Promise<Set<string>> {
+  const users = await pool.query<{ id: string }>(FIND_USERS, [events.map((event) => event.user_id)])
+  return new Set(users.rows.map((row) => row.id))
 }
 
 /** A column of values in the order of the statement's parameters, or null for one that no event has. */
@@ -122,15 +123,6 @@ const optional = (values: unknown[]) => (values.every((value) => value === undef
 
 function errorParts(error: DeliveryError | undefined) {
   return typeof error === 'string' ? { message: error, code: undefined, class: undefined } : error
-}
-
-/** Which of these events are rows already. Ids, any number. */
-export async function findStoredIds(pool: pg.Pool, ids: readonly string[]): Promise<Set<string>> {
-  const found = await pool.query<{ id: string }>(
-    'SELECT id FROM notification_status WHERE id = ANY($1::uuid[])',
-    [ids],
-  )
-  return new Set(found.rows.map((row) => row.id))
 }
 
 /**

@@ -2,6 +2,8 @@ import type { StatusPublisher } from './status-events.ts'
 
 export type Pressure = { shed: false } | { shed: true; why: 'depth' | 'memory' }
 
+const NONE: Pressure = { shed: false }
+
 export interface BackpressureOptions {
   publisher: Pick<StatusPublisher, 'queues' | 'redis' | 'isConnected'>
   /** Jobs in the queue, in whatever state, from which on new ones are refused. */
@@ -12,7 +14,7 @@ export interface BackpressureOptions {
 }
 
 export interface Backpressure {
-  /** The latest reading; costs nothing. */
+  /** The latest reading; costs nothing. None while the store is away: what is stored elsewhere does not fill it. */
   readonly pressure: Pressure
   /** Jobs at the latest reading. */
   readonly depth: number
@@ -23,12 +25,12 @@ export interface Backpressure {
 /** Watches how full the queue is, by polling: never a question per request. */
 export function watchBackpressure(options: BackpressureOptions): Backpressure {
   const { publisher, maxDepth, maxMemoryShare = 0.7, pollIntervalMs = 500 } = options
-  let pressure: Pressure = { shed: false }
+  let pressure = NONE
   let depth = 0
   let polling = false
 
   async function poll() {
-    // While the store is away the last reading stands: what was full is full still.
+    // The last reading stands until the store is back: what was full is full still.
     if (polling || !publisher.isConnected) return
     polling = true
     try {
@@ -47,7 +49,7 @@ export function watchBackpressure(options: BackpressureOptions): Backpressure {
   timer.unref()
   return {
     get pressure() {
-      return pressure
+      return publisher.isConnected ? pressure : NONE
     },
     get depth() {
       return depth

@@ -1,6 +1,7 @@
 import { createHash } from 'node:crypto'
 import type { DeadLetter, DeadLetterReason, FailedAttempt } from '@tidings/shared/dead-letter'
 import type { JobQueue } from './backend.ts'
+import { eventFields } from './dead-letter-entry.ts'
 import { DEAD_LETTER_JOB, DEAD_LETTER_JOB_OPTIONS } from './policy.ts'
 
 export type DeadLetterQueue = JobQueue<DeadLetter>
@@ -30,11 +31,39 @@ export interface Death {
  */
 export async function buryEvents(queue: DeadLetterQueue, deaths: readonly Death[]): Promise<number> {
   if (deaths.length === 0) return 0
-  const ids = new Set(deaths.map(deadLetterId))
-  const found = await Promise.all([...ids].map((id) => queue.getJob(id)))
+  const ids = new Map(deaths.map((death) => [death, deadLetterId(death)]))
+  const before = await findEntries(queue, ids.values())
+  await addEntries(queue, ids)
+
+  // Two contents under one key may both die before either is a row. Whose the entry is now is settled: the first
+  // one added is there. The other gets an entry of its own.
+  const keyed = deaths.filter(({ contentHash, reason }) => contentHash && reason !== 'conflict')
+  if (keyed.length > 0) {
+    const now = await findEntries(queue, keyed.map(deadLetterId))
+    const displaced = keyed.filter((death) => {
+      const holder = now.get(deadLetterId(death))
+      return holder !== undefined && eventFields(holder.event).contentHash !== death.contentHash
+    })
+    const own = new Map(displaced.map((death) => [death, idWithContent(death)]))
+    for (const [id, entry] of await findEntries(queue, own.values())) before.set(id, entry)
+    await addEntries(queue, own)
+    for (const [death, id] of own) ids.set(death, id)
+  }
+  const created = new Set([...ids.values()].filter((id) => !before.has(id)))
+  return deaths.length - created.size
+}
+
+async function findEntries(queue: DeadLetterQueue, ids: Iterable<string>): Promise<Map<string, DeadLetter>> {
+  const jobs = await Promise.all([...new Set(ids)].map(async (id) => [id, await queue.getJob(id)] as const))
+  return new Map(jobs.flatMap(([id, job]) => (job === undefined ? [] : [[id, job.data]])))
+}
+
+/** An id that is taken keeps its entry. */
+async function addEntries(queue: DeadLetterQueue, ids: ReadonlyMap<Death, string>): Promise<void> {
+  if (ids.size === 0) return
   const deadAt = new Date().toISOString()
   await queue.addBulk(
-    deaths.map((death) => ({
+    [...ids].map(([death, jobId]) => ({
       name: DEAD_LETTER_JOB,
       data: {
         event: death.event,
@@ -48,19 +77,21 @@ export async function buryEvents(queue: DeadLetterQueue, deaths: readonly Death[
         source_job_id: death.sourceJobId,
         redrives: death.redrives,
       },
-      opts: { ...DEAD_LETTER_JOB_OPTIONS, jobId: deadLetterId(death) },
+      opts: { ...DEAD_LETTER_JOB_OPTIONS, jobId },
     })),
   )
-  return deaths.length - found.filter((entry) => entry === undefined).length
 }
 
 /**
  * `dead-<event id>`. A conflict shares its id with a stored event, and may share it with other conflicts:
  * its content's digest keeps them apart.
  */
-export function deadLetterId(death: Pick<Death, 'eventId' | 'reason' | 'contentHash'>): string {
-  const suffix = death.reason === 'conflict' && death.contentHash ? `-${death.contentHash.slice(0, 8)}` : ''
-  return `dead-${death.eventId}${suffix}`
+function deadLetterId(death: Death): string {
+  return death.reason === 'conflict' ? idWithContent(death) : `dead-${death.eventId}`
+}
+
+function idWithContent({ eventId, contentHash }: Death): string {
+  return contentHash ? `dead-${eventId}-${contentHash.slice(0, 8)}` : `dead-${eventId}`
 }
 
 /** The event behind an entry's id, and the start of its content's digest where the id has one. */

@@ -39,11 +39,22 @@ describe('opening a job', () => {
   })
 
   it('never throws and loses nothing, whatever is on the queue', () => {
+    const bare = { notification_id: 'n', notification_type: 'push', status: 'sent' }
+    const data = fc.oneof(fc.jsonValue(), fc.constant(bare), fc.constant({ v: 1, events: [bare] }))
+    // As a producer that writes to Redis itself may have it: nanoseconds, nothing, nonsense.
+    const timestamp = fc.oneof(fc.constant(Number.NaN), fc.constant(1.7e18), fc.double())
     fc.assert(
-      fc.property(fc.jsonValue(), (data) => {
-        const opened = openEnvelope(job(data))
+      fc.property(data, timestamp, (given, time) => {
+        const opened = openEnvelope({ ...job(given), timestamp: time })
         expect(opened.events.length + opened.invalid.length).toBeGreaterThan(0)
+        const again = openEnvelope({ ...job(given), timestamp: time })
+        expect(again.events.map(({ id }) => id)).toEqual(opened.events.map(({ id }) => id))
       }),
     )
+  })
+
+  it('believes no failure whose time cannot be read', () => {
+    const failures = { [event.id]: [{ at: 'yesterday', code: '55P03', message: 'locked' }] }
+    expect(openEnvelope(job({ v: 1, events: [event], failures })).failures).toEqual({})
   })
 })

@@ -83,12 +83,18 @@ function readBareEvent(raw: object, key: string, jobTimestamp: number): ReadEven
   const event = identifyEvent(report.data, {
     type: head.data.notification_type,
     source: head.data.source,
-    receivedAt: new Date(jobTimestamp),
+    receivedAt: readTime(jobTimestamp),
     fallbackKey: key,
   })
   // Once more through the strict schema: it also refuses what PostgreSQL cannot hold.
   const checked = statusEventSchema.safeParse(event)
   return checked.success ? checked : { success: false, message: describe(checked.error) }
+}
+
+/** A producer that writes jobs to Redis itself may count in nanoseconds, or not at all: then it came now. */
+function readTime(ms: number): Date {
+  const time = new Date(ms)
+  return Number.isNaN(time.getTime()) ? new Date() : time
 }
 
 /** Where and what, without the values. */

@@ -11,7 +11,7 @@ export const deadLetterReasonSchema = z.enum(DEAD_LETTER_REASONS)
 export type DeadLetterReason = z.infer<typeof deadLetterReasonSchema>
 
 /** One try that did not store the event. `at` is ISO 8601. */
-export const failedAttemptSchema = z.object({ at: z.string(), code: z.string(), message: z.string() })
+export const failedAttemptSchema = z.object({ at: z.iso.datetime(), code: z.string(), message: z.string() })
 export type FailedAttempt = z.infer<typeof failedAttemptSchema>
 
 /** One event that will not be stored until somebody acts. Times are ISO 8601. */

@@ -3,7 +3,7 @@ import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { type Database, openDatabase } from '@tidings/db/database'
-import { createIngestAccount } from '@tidings/db/ingest-accounts'
+import { createIngestAccount, readIngestTotals } from '@tidings/db/ingest-accounts'
 import { type Pressure, watchBackpressure } from '@tidings/queue/backpressure'
 import { createPublisher, type StatusPublisher } from '@tidings/queue/status-events'
 import { identifyEvent } from '@tidings/shared/event-identity'
@@ -85,7 +85,9 @@ describeRedis('accepting events', () => {
   const isStored = async (event: StatusEvent) =>
     (await db.pool.query('SELECT 1 FROM notification_status WHERE id = $1', [event.id])).rows.length === 1
   const parkedIds = async () =>
-    (await db.pool.query<{ id: string }>('SELECT id FROM parked_events')).rows.map((row) => row.id)
+    (await db.pool.query<{ id: string }>(`SELECT event ->> 'id' AS id FROM parked_events`)).rows.map(
+      (row) => row.id,
+    )
 
   it('gathers concurrent events into few jobs', async () => {
     const before = await countJobs()
@@ -117,6 +119,49 @@ describeRedis('accepting events', () => {
     await Promise.all([ingest.accept(orphan), ingest.accept(makeEvent())])
     expect(await isStored(orphan)).toBe(false)
     expect(await parkedIds()).toContain(orphan.id)
+  })
+
+  it('books a repeat that is stored directly, and keeps each that is parked', async () => {
+    await redis.stop()
+    const before = await readIngestTotals(db.pool)
+    const key = randomUUID()
+    const report = { notification_id: 'n', event_id: key }
+    await ingest.accept(makeEvent(report))
+    await ingest.accept(makeEvent(report))
+    expect((await readIngestTotals(db.pool)).duplicate - before.duplicate).toBe(1)
+
+    const orphan = { notification_id: 'n', event_id: randomUUID(), user_id: randomUUID() }
+    await ingest.accept(makeEvent(orphan))
+    await ingest.accept(makeEvent(orphan))
+    const { id } = makeEvent(orphan)
+    expect((await parkedIds()).filter((parked) => parked === id)).toHaveLength(2)
+  })
+
+  it('answers within a second what waits behind a store that hangs', async () => {
+    let publishing = 0
+    const hung = createIngest({
+      publisher: {
+        publish() {
+          publishing++
+          return new Promise(() => {})
+        },
+      },
+      backpressure: { pressure: { shed: false } },
+      directPool: db.pool,
+      account: createIngestAccount('api'),
+      log,
+    })
+    const outcome = async (event: StatusEvent) => {
+      const startedAt = performance.now()
+      await expect(hung.accept(event)).rejects.toMatchObject({ code: 'unavailable' })
+      return performance.now() - startedAt
+    }
+    const first = outcome(makeEvent())
+    await waitFor('the first envelope', () => publishing === 1)
+    const second = outcome(makeEvent())
+    await waitFor('the second envelope', () => publishing === 2)
+    // No envelope more may be on its way: this one waits until one of them has failed.
+    for (const ms of await Promise.all([first, second, outcome(makeEvent())])) expect(ms).toBeLessThan(1_000)
   })
 
   it('refuses with a time to come back when both stores are away', async () => {
@@ -160,6 +205,18 @@ describeRedis('accepting events', () => {
     await expect(ingest.accept(other)).rejects.toMatchObject({ code: 'conflict' })
   })
 
+  it('refuses the second of two contents that come under one key at the same time', async () => {
+    const report = { notification_id: 'n', event_id: randomUUID() }
+    const outcomes = await Promise.allSettled([
+      ingest.accept(makeEvent(report)),
+      ingest.accept(makeEvent({ ...report, status: 'sent' })),
+    ])
+    expect(outcomes).toMatchObject([
+      { status: 'fulfilled' },
+      { status: 'rejected', reason: { code: 'conflict' } },
+    ])
+  })
+
   it('watches depth and memory by polling', async () => {
     const watch = (maxDepth: number) => {
       const watched = watchBackpressure({ publisher, maxDepth, pollIntervalMs: 60_000 })
@@ -177,5 +234,19 @@ describeRedis('accepting events', () => {
     await deep.poll()
     expect(deep.pressure).toEqual({ shed: true, why: 'memory' })
     await publisher.redis?.config('SET', 'maxmemory', '0')
+  })
+
+  it('takes what is stored directly while a full queue is away', async () => {
+    const watched = watchBackpressure({ publisher, maxDepth: 1, pollIntervalMs: 60_000 })
+    releaser.onRelease(() => watched.close())
+    await ingest.accept(makeEvent())
+    await watched.poll()
+    expect(watched.pressure).toEqual({ shed: true, why: 'depth' })
+    await redis.stop()
+    await waitFor('the publisher to notice', () => !publisher.isConnected)
+    expect(watched.pressure).toEqual({ shed: false })
+    await redis.start()
+    await waitFor('the publisher', () => publisher.isConnected)
+    expect(watched.pressure).toEqual({ shed: true, why: 'depth' })
   })
 })

@@ -1,5 +1,5 @@
 import { classifyFailure } from '@tidings/db/failure'
-import type { IngestAccount } from '@tidings/db/ingest-accounts'
+import { bookRepeats, type IngestAccount } from '@tidings/db/ingest-accounts'
 import { parkEvents } from '@tidings/db/parked-events'
 import { storeStatusEvents } from '@tidings/db/status-events'
 import type { Backpressure } from '@tidings/queue/backpressure'
@@ -78,7 +78,11 @@ export function createIngest(options: IngestOptions): Ingest {
       await storeDirectly(events)
     }
     accepted += events.length
-    for (const event of events) if (event.content_hash) recentKeys.set(event.id, event.content_hash)
+  }
+
+  /** Before anything is awaited: two contents under one key may come at the same time. */
+  function rememberKey(event: StatusEvent) {
+    if (event.content_hash !== undefined) recentKeys.set(event.id, event.content_hash)
   }
 
   /** The same idempotent insert that the worker does. What it refuses is parked for the worker to judge. */
@@ -100,6 +104,8 @@ export function createIngest(options: IngestOptions): Ingest {
   async function storeOrRefuse(events: readonly StatusEvent[]): Promise<readonly StatusEvent[]> {
     try {
       const outcomes = await storeStatusEvents(directPool, events, account)
+      const duplicate = outcomes.filter((outcome) => outcome === 'duplicate').length
+      if (duplicate > 0) await bookRepeats(directPool, account, { duplicate, redelivered: 0 })
       return events.filter((_, index) => outcomes[index] === 'unknown_user' || outcomes[index] === 'conflict')
     } catch (error) {
       if (classifyFailure(error) === 'outage') throw error
@@ -107,13 +113,14 @@ export function createIngest(options: IngestOptions): Ingest {
     }
   }
 
-  const batcher = createBatcher<StatusEvent, void>({
+  const batcher = createBatcher<{ event: StatusEvent; sinceMs: number }, void>({
     maxSize: LIMITS.envelopeEvents,
     windowMs: GATHER_WINDOW_MS,
     maxInFlight: MAX_ENVELOPES_IN_FLIGHT,
-    async flush(events) {
-      await withinDeadline(enqueue(events))
-      return events.map(() => undefined)
+    async flush(items) {
+      const oldestMs = items[0]?.sinceMs ?? performance.now()
+      await withinDeadline(enqueue(items.map(({ event }) => event)), oldestMs)
+      return items.map(() => undefined)
     },
   })
 
@@ -121,9 +128,14 @@ export function createIngest(options: IngestOptions): Ingest {
     accept(event) {
       if (backpressure.pressure.shed) return Promise.reject(overloaded(backpressure.pressure.why))
       const conflict = this.findConflict(event)
-      return conflict ? Promise.reject(conflict) : batcher.add(event)
+      if (conflict) return Promise.reject(conflict)
+      rememberKey(event)
+      return batcher.add({ event, sinceMs: performance.now() })
     },
-    acceptAll: (events) => withinDeadline(enqueue(events)),
+    acceptAll(events) {
+      for (const event of events) rememberKey(event)
+      return withinDeadline(enqueue(events), performance.now())
+    },
     findConflict(event) {
       if (event.content_hash === undefined) return undefined
       const seen = recentKeys.get(event.id)
@@ -143,8 +155,11 @@ function overloaded(why: 'depth' | 'memory'): AppError {
   })
 }
 
-/** The work goes on after the deadline; its events are in doubt, and storing them again is harmless. */
-async function withinDeadline(work: Promise<void>): Promise<void> {
+/**
+ * Counts from when the request came, which may have waited for its turn. The work goes on after the deadline; its
+ * events are in doubt, and storing them again is harmless.
+ */
+async function withinDeadline(work: Promise<void>, sinceMs: number): Promise<void> {
   let timer: NodeJS.Timeout | undefined
   const deadline = new Promise<never>((_, reject) => {
     timer = setTimeout(
@@ -155,7 +170,7 @@ async function withinDeadline(work: Promise<void>): Promise<void> {
             internal: `no store answered within ${ANSWER_WITHIN_MS} ms`,
           }),
         ),
-      ANSWER_WITHIN_MS,
+      sinceMs + ANSWER_WITHIN_MS - performance.now(),
     )
   })
   try {

@@ -48,7 +48,7 @@ function addRoutesOfType(app: Hono<ApiEnv>, type: NotificationType, { authorize,
   app.post(`/api/v1/${type}/status/batch`, async (c) => {
     const service = await authorize.service(c, `status:write:${type}`)
     const { events } = await readJson(c, statusBatchSchema, { maxBytes: MAX_BATCH_BODY_BYTES })
-    const key = readIdempotencyKey(c)
+    const key = readIdempotencyKey(c, MAX_BATCH_KEY_LENGTH)
     const receivedAt = new Date()
     const results = judgeBatch(events, (report, index) => {
       const idempotencyKey = key === undefined ? undefined : `${key}#${index}`
@@ -74,13 +74,19 @@ export function unknownTypeRoutes({ authorize }: Pick<ReportDeps, 'authorize'>):
   )
 }
 
-const IDEMPOTENCY_KEY = /^[\x21-\x7e]{1,128}$/
+/** Each event's key is the batch's with `#` and its place behind it, and is kept as its event_id. */
+export const MAX_BATCH_KEY_LENGTH = LIMITS.eventIdLength - `#${LIMITS.envelopeEvents - 1}`.length
 
-function readIdempotencyKey(c: ApiContext): string | undefined {
+const VISIBLE_ASCII = /^[\x21-\x7e]+$/
+
+function readIdempotencyKey(c: ApiContext, maxLength: number = LIMITS.eventIdLength): string | undefined {
   const key = c.env.incoming.headers['idempotency-key']
   if (key === undefined) return undefined
-  if (typeof key === 'string' && IDEMPOTENCY_KEY.test(key)) return key
-  throw new AppError('validation_failed', 'Idempotency-Key must be 1 to 128 visible ASCII characters.')
+  if (typeof key === 'string' && key.length <= maxLength && VISIBLE_ASCII.test(key)) return key
+  throw new AppError(
+    'validation_failed',
+    `Idempotency-Key must be 1 to ${maxLength} visible ASCII characters here.`,
+  )
 }
 
 function showAccepted(event: StatusEvent) {

@@ -1,5 +1,5 @@
 import { randomUUID } from 'node:crypto'
-import { findStoredIds } from '@tidings/db/status-events'
+import { findStoredContent } from '@tidings/db/status-events'
 import { findFreePort } from '@tidings/stack/free-port'
 import { type AppProcess, spawnApp } from '@tidings/stack/processes'
 import { describeBackends, useReleaser } from '@tidings/stack/test-context'
@@ -41,7 +41,7 @@ describeBackends('tidings dlq redrive with a worker', (kind) => {
     (await lab.store.get(ids)).map((entry) => entry.redrives).toSorted()
   const countStored = async (ids: readonly string[]) =>
     (
-      await findStoredIds(
+      await findStoredContent(
         lab.db.database.pool,
         ids.map((id) => id.slice('dead-'.length)),
       )
