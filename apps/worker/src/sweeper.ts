@@ -139,7 +139,8 @@ async function buryJob(job: Job, options: SweeperOptions): Promise<number> {
   const repeats = deaths.length - dead.length + deadBefore
   // It was tried before: whether the rows are of this job or of another, nobody knows any more.
   if (repeats > 0) await options.bookRepeats({ duplicate: 0, redelivered: repeats })
-  await job.remove()
+  // Of a job with children only itself: they are jobs of their own.
+  await job.remove({ removeChildren: false })
   for (const death of dead) options.onBuried(death.reason)
   options.log.warn(
     { jobId: job.id, events: dead.length, alreadyStored: deaths.length - dead.length },

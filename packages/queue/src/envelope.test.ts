@@ -53,6 +53,23 @@ describe('opening a job', () => {
     )
   })
 
+  it('takes for no event what nobody could read again', () => {
+    const at = (time: object) => openEnvelope(job({ v: 1, events: [{ ...event, ...time }] })).invalid.length
+    expect(at({ timestamp: '0001-01-01T00:00:00+00:01' })).toBe(1)
+    expect(at({ received_at: '9999-12-31T23:59:59-12:00' })).toBe(1)
+    expect(at({ timestamp: '9999-12-31T23:59:59Z' })).toBe(0)
+  })
+
+  it('keeps of what is nested thousandfold as much as can be written again', () => {
+    const deep = JSON.parse(`${'{"a":'.repeat(20_000)}1${'}'.repeat(20_000)}`)
+    const bare = { notification_id: 'n', notification_type: 'push', status: 'sent', metadata: deep }
+    for (const data of [bare, { v: 1, events: [{ ...event, metadata: deep }] }, { v: 1, events: [deep] }]) {
+      const { events, invalid } = openEnvelope(job(data))
+      expect(events).toEqual([])
+      expect(JSON.stringify(invalid[0]?.raw).length).toBeLessThan(1_000)
+    }
+  })
+
   it('believes no failure whose time cannot be read', () => {
     const failures = { [event.id]: [{ at: 'yesterday', code: '55P03', message: 'locked' }] }
     expect(openEnvelope(job({ v: 1, events: [event], failures })).failures).toEqual({})

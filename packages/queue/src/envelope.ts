@@ -1,8 +1,10 @@
 import { createHash } from 'node:crypto'
 import { type FailedAttempt, failedAttemptSchema } from '@tidings/shared/dead-letter'
 import { identifyEvent } from '@tidings/shared/event-identity'
+import { cutDeepJson, isTooDeep } from '@tidings/shared/json'
 import {
   envelopeSchema,
+  isUsableTime,
   NOTIFICATION_TYPES,
   type StatusEvent,
   statusEventSchema,
@@ -59,7 +61,7 @@ export function openEnvelope(job: EnvelopeJob): OpenedEnvelope {
     else
       opened.invalid.push({
         id: invalidEventId(raw, key),
-        raw,
+        raw: isTooDeep(raw) ? cutDeepJson(raw) : raw,
         message: event.message,
         redrives: redrivesOf(raw),
       })
@@ -69,7 +71,17 @@ export function openEnvelope(job: EnvelopeJob): OpenedEnvelope {
 
 type ReadEvent = { success: true; data: StatusEvent } | { success: false; message: string }
 
+/** Never throws: a job that cannot be read could be neither stored nor buried. */
 function readEvent(raw: unknown, key: string, jobTimestamp: number): ReadEvent {
+  try {
+    return parseEvent(raw, key, jobTimestamp)
+  } catch {
+    // Nested so deeply that looking at it overflows the stack.
+    return { success: false, message: 'event: cannot be read' }
+  }
+}
+
+function parseEvent(raw: unknown, key: string, jobTimestamp: number): ReadEvent {
   if (typeof raw === 'object' && raw !== null && !('id' in raw)) return readBareEvent(raw, key, jobTimestamp)
   const event = statusEventSchema.safeParse(raw)
   return event.success ? event : { success: false, message: describe(event.error) }
@@ -94,7 +106,7 @@ function readBareEvent(raw: object, key: string, jobTimestamp: number): ReadEven
 /** A producer that writes jobs to Redis itself may count in nanoseconds, or not at all: then it came now. */
 function readTime(ms: number): Date {
   const time = new Date(ms)
-  return Number.isNaN(time.getTime()) ? new Date() : time
+  return isUsableTime(time.getTime()) ? time : new Date()
 }
 
 /** Where and what, without the values. */

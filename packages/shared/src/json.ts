@@ -49,6 +49,22 @@ export function findUnsafeJson(value: unknown, depth = 0): UnsafeJson | undefine
   return undefined
 }
 
+/** Whether objects and arrays are nested deeper than MAX_JSON_DEPTH. */
+export function isTooDeep(value: unknown, levels = MAX_JSON_DEPTH): boolean {
+  if (typeof value !== 'object' || value === null) return false
+  return levels === 0 || Object.values(value).some((member) => isTooDeep(member, levels - 1))
+}
+
+/** The value without what lies deeper than MAX_JSON_DEPTH: what is nested thousandfold cannot be written again. */
+export function cutDeepJson(value: unknown, levels = MAX_JSON_DEPTH): unknown {
+  if (typeof value !== 'object' || value === null) return value
+  if (levels === 0) return '…'
+  if (Array.isArray(value)) return value.map((item) => cutDeepJson(item, levels - 1))
+  return Object.fromEntries(
+    Object.entries(value).map(([key, member]) => [key, cutDeepJson(member, levels - 1)]),
+  )
+}
+
 /** Pointers are made on the way back only: nearly every value is safe and needs none. */
 function within(segment: string, found: UnsafeJson): UnsafeJson {
   if (found.code === 'too_deep') return found

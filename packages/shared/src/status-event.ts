@@ -58,7 +58,14 @@ export const deliveryErrorSchema = z.union([
 ])
 export type DeliveryError = z.infer<typeof deliveryErrorSchema>
 
-const OLDEST_TIMESTAMP = Date.UTC(1970, 0, 1)
+const EARLIEST_TIME = Date.UTC(1970, 0, 1)
+const LATEST_TIME = Date.UTC(9999, 11, 31, 23, 59, 59, 999)
+
+/**
+ * Whether every part of the system can write, store and read this time, in milliseconds since 1970: years with four
+ * digits, none before the first.
+ */
+export const isUsableTime = (ms: number): boolean => ms >= EARLIEST_TIME && ms <= LATEST_TIME
 
 /** ISO 8601 with an offset, from 1970 to a day ahead of now; kept in UTC with milliseconds. */
 export const timestampSchema = z.iso
@@ -66,11 +73,23 @@ export const timestampSchema = z.iso
   .refine(
     (value) => {
       const time = Date.parse(value)
-      return time >= OLDEST_TIMESTAMP && time <= Date.now() + LIMITS.timestampAheadMs
+      return isUsableTime(time) && time <= Date.now() + LIMITS.timestampAheadMs
     },
     { error: 'The timestamp must be after 1970 and at most 24 hours ahead.' },
   )
   .transform((value) => new Date(value).toISOString())
+
+/** An accepted time stays accepted, however far it is from now. */
+const storedTimeSchema = z.iso
+  .datetime({ offset: true })
+  .refine((value) => isUsableTime(Date.parse(value)), { error: 'The time must be from 1970 to 9999.' })
+
+/** A path cannot name these: clients and proxies resolve them before they are sent. */
+const PATH_SEGMENTS: readonly string[] = ['.', '..']
+const notificationIdSchema = text(LIMITS.notificationIdLength).refine(
+  (value) => !PATH_SEGMENTS.includes(value),
+  { error: 'Must not be a dot or two.' },
+)
 
 export const userIdSchema = z.guid({ error: 'Use a UUID.' }).transform((value) => value.toLowerCase())
 
@@ -81,7 +100,7 @@ export const metadataSchema = z
   })
 
 const reportFields = {
-  notification_id: text(LIMITS.notificationIdLength),
+  notification_id: notificationIdSchema,
   status: z.enum(STATUSES),
   user_id: userIdSchema.optional(),
   error: deliveryErrorSchema
@@ -122,9 +141,9 @@ export const statusEventSchema = z
     notification_type: z.enum(NOTIFICATION_TYPES),
     /** Name of the service key that reported it. */
     source: text(LIMITS.notificationIdLength),
-    received_at: z.iso.datetime({ offset: true }),
-    /** When it happened: the producer's time, or received_at. An accepted time stays accepted. */
-    timestamp: z.iso.datetime({ offset: true }),
+    received_at: storedTimeSchema,
+    /** When it happened: the producer's time, or received_at. */
+    timestamp: storedTimeSchema,
     /** Digest of the content behind an idempotency key: tells a repeat from a conflict. */
     content_hash: z
       .string()

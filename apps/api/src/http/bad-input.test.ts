@@ -155,6 +155,50 @@ const statusFields: BadInput[] = [
     body: event({}),
     ...invalid,
   },
+  {
+    name: 'an Idempotency-Key that leaves no room for the place in the batch',
+    path: BATCH,
+    headers: { 'idempotency-key': 'k'.repeat(125) },
+    body: { events: [event({})] },
+    ...invalid,
+  },
+  ...['.', '..'].map(
+    (notification_id): BadInput => ({
+      name: `notification id ${notification_id}`,
+      body: { notification_id, status: 'sent' },
+      ...invalid,
+      pointer: '/notification_id',
+    }),
+  ),
+  { name: 'NUL beside the events', path: BATCH, body: { events: [event({})], note: '\0' }, ...invalid },
+]
+
+const forgedCursor = (ms: number) => Buffer.from(`${ms} ${ABSENT_ID}`).toString('base64url')
+const queries: BadInput[] = [
+  ...[253_402_300_800_000, -1, -62_135_596_800_001, 999_999_999_999_999].map(
+    (ms): BadInput => ({
+      name: `a list cursor at ${ms}`,
+      method: 'GET',
+      path: `${USERS}?cursor=${forgedCursor(ms)}`,
+      credential: 'key',
+      ...invalid,
+      pointer: '/cursor',
+    }),
+  ),
+  ...[
+    'from=0000-01-01T00:00:00Z',
+    'from=0001-01-01T00:00:00%2B14:00',
+    'to=9999-12-31T23:59:59-12:00',
+    'to=yesterday',
+  ].map(
+    (query): BadInput => ({
+      name: `history ${query}`,
+      method: 'GET',
+      path: `/api/v1/status/history/?${query}`,
+      credential: 'user',
+      ...invalid,
+    }),
+  ),
 ]
 
 const register = { path: USERS, credential: 'none' } as const
@@ -307,7 +351,7 @@ describe('bad input', () => {
   beforeAll(async () => {
     api = await startTestApi(releaser)
     const { token } = await api.registerUser('owner@example.com')
-    bearer = { key: await api.createKey(), user: token, none: undefined }
+    bearer = { key: await api.createKey('status:write:email', 'users:read'), user: token, none: undefined }
     usersBefore = await countUsers()
   })
 
@@ -328,24 +372,29 @@ describe('bad input', () => {
     })
   }
 
-  it.each([...malformed, ...sizeAndType, ...statusFields, ...userFields, ...pathIds, ...credentials])(
-    'is refused: $name',
-    async (input) => {
-      const response = await send(input)
-      const text = await response.text()
-      expect(response.headers.get('content-type')).toBe('application/problem+json')
-      const problem = problemSchema.parse(JSON.parse(text))
-      expect({ status: response.status, error: problem.error }).toEqual({
-        status: input.status,
-        error: input.error,
-      })
-      expect(problem.instance).toBe(response.headers.get('x-request-id'))
-      expect(text).not.toContain(CANARY)
-      if (input.pointer !== undefined) expect(problem.errors.map((e) => e.pointer)).toContain(input.pointer)
-      if (input.status === 401) expect(response.headers.get('www-authenticate')).toMatch(/^Bearer/)
-      if (input.status === 405) expect(response.headers.get('allow')).toBe('POST')
-    },
-  )
+  it.each([
+    ...malformed,
+    ...sizeAndType,
+    ...statusFields,
+    ...queries,
+    ...userFields,
+    ...pathIds,
+    ...credentials,
+  ])('is refused: $name', async (input) => {
+    const response = await send(input)
+    const text = await response.text()
+    expect(response.headers.get('content-type')).toBe('application/problem+json')
+    const problem = problemSchema.parse(JSON.parse(text))
+    expect({ status: response.status, error: problem.error }).toEqual({
+      status: input.status,
+      error: input.error,
+    })
+    expect(problem.instance).toBe(response.headers.get('x-request-id'))
+    expect(text).not.toContain(CANARY)
+    if (input.pointer !== undefined) expect(problem.errors.map((e) => e.pointer)).toContain(input.pointer)
+    if (input.status === 401) expect(response.headers.get('www-authenticate')).toMatch(/^Bearer/)
+    if (input.status === 405) expect(response.headers.get('allow')).toBe('POST')
+  })
 
   it('stores nothing of it', async () => {
     expect(await api.listQueued()).toEqual([])

@@ -16,8 +16,17 @@ const BAD_REQUEST: Refusal = {
   detail: 'The request is not valid HTTP.',
 }
 
+/** Our own code beside Node's: an `Expect` header that nobody knows. */
+export const UNKNOWN_EXPECTATION = 'UNKNOWN_EXPECTATION'
+
 /** By the codes of Node's HTTP parser and timeouts. */
 const REFUSALS: Readonly<Record<string, Refusal>> = {
+  [UNKNOWN_EXPECTATION]: {
+    status: 417,
+    slug: 'expectation_failed',
+    title: 'Expectation Failed',
+    detail: 'The Expect header asks for what is not offered.',
+  },
   HPE_HEADER_OVERFLOW: {
     status: 431,
     slug: 'headers_too_large',

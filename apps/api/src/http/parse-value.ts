@@ -5,10 +5,15 @@ import type { z } from 'zod'
 /**
  * Checks a parsed JSON value: first for what no field may hold, then against `schema`.
  *
+ * @param judgedLater a member of the value that is left to the schema alone.
  * @throws AppError with a JSON pointer for each problem; its texts hold nothing of the value.
  */
-export function parseValue<Schema extends z.ZodType>(schema: Schema, value: unknown): z.output<Schema> {
-  const unsafe = findUnsafeJson(value)
+export function parseValue<Schema extends z.ZodType>(
+  schema: Schema,
+  value: unknown,
+  judgedLater?: string,
+): z.output<Schema> {
+  const unsafe = findUnsafeJson(judgedLater === undefined ? value : without(judgedLater, value))
   if (unsafe !== undefined) {
     const field = { pointer: knownPart(unsafe.pointer), code: unsafe.code, message: unsafe.message }
     throw new AppError('validation_failed', unsafe.message, { fields: [field] })
@@ -16,6 +21,12 @@ export function parseValue<Schema extends z.ZodType>(schema: Schema, value: unkn
   const parsed = schema.safeParse(value, PARSE_OPTIONS)
   if (parsed.success) return parsed.data
   throw refuse(parsed.error.issues)
+}
+
+function without(member: string, value: unknown): unknown {
+  return typeof value === 'object' && value !== null && member in value
+    ? { ...value, [member]: undefined }
+    : value
 }
 
 /** Our own texts: zod's can quote the caller. A text written in a schema goes before these. */

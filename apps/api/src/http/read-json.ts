@@ -10,6 +10,12 @@ export const MAX_BODY_BYTES = 64 * 1024
 /** Largest body of a batch, in bytes. */
 export const MAX_BATCH_BODY_BYTES = 1024 * 1024
 
+export interface ReadJsonOptions {
+  maxBytes?: number
+  /** A member whose items the caller checks one by one: a bad one must not refuse the others. */
+  judgedLater?: string
+}
+
 /**
  * Reads, checks and parses the body: content type, encoding, size, UTF-8, JSON, schema, in this order. It
  * reads Node's stream itself, because a Fetch body costs several objects and copies per request.
@@ -20,12 +26,12 @@ export const MAX_BATCH_BODY_BYTES = 1024 * 1024
 export async function readJson<Schema extends z.ZodType>(
   c: ApiContext,
   schema: Schema,
-  { maxBytes = MAX_BODY_BYTES }: { maxBytes?: number } = {},
+  { maxBytes = MAX_BODY_BYTES, judgedLater }: ReadJsonOptions = {},
 ): Promise<z.output<Schema>> {
   const { incoming } = c.env
   checkMediaType(incoming)
   const body = await readBody(incoming, maxBytes)
-  return parseValue(schema, parseJson(body))
+  return parseValue(schema, parseJson(body), judgedLater)
 }
 
 // JSON with any parameters; and curl's default, which the seed's own examples send.

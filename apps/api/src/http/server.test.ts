@@ -27,6 +27,12 @@ describe('the server', () => {
       'Content-Length with Transfer-Encoding',
       `${lines('POST / HTTP/1.1', 'Host: a', 'Content-Length: 2', 'Transfer-Encoding: chunked')}{}`,
     ],
+    [
+      'a body coded in more ways than chunks',
+      `${lines('POST / HTTP/1.1', 'Host: a', 'Transfer-Encoding: gzip, chunked')}0${CRLF}${CRLF}`,
+    ],
+    ['two Host lines', lines('GET /health HTTP/1.1', 'Host: a', 'HOST: b')],
+    ['CONNECT', lines('CONNECT a:443 HTTP/1.1', 'Host: a:443')],
     ['no Host', lines('GET /health HTTP/1.1')],
     ['an empty Host', lines('GET /health HTTP/1.1', 'Host:')],
     ['a Host that is none', lines('GET /health HTTP/1.1', 'Host: a b')],
@@ -42,6 +48,12 @@ describe('the server', () => {
     const answer = await sendRaw(api.port, [bytes])
     expect(answer).toMatchObject({ status: 400, closed: true })
     expect(answer.text).not.toMatch(/node:|at .*\.ts/)
+  })
+
+  it('answers 417 to an expectation that nobody knows', async () => {
+    const answer = await sendRaw(api.port, [lines('GET /health HTTP/1.1', 'Host: a', 'Expect: foo')])
+    expect(answer).toMatchObject({ status: 417, closed: true })
+    expect(answer.text).toContain('"error":"expectation_failed"')
   })
 
   it('answers 431 to headers over 16 KB', async () => {

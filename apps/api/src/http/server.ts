@@ -1,10 +1,11 @@
 import { createServer, type IncomingMessage, type Server } from 'node:http'
 import { Server as NetServer } from 'node:net'
+import type { Duplex } from 'node:stream'
 import { setImmediate as nextTurn, setTimeout as sleep } from 'node:timers/promises'
 import { getRequestListener } from '@hono/node-server'
 import { StartupError } from '@tidings/shared/env'
 import type { Hono } from 'hono'
-import { answerBrokenRequest } from './broken-request.ts'
+import { answerBrokenRequest, UNKNOWN_EXPECTATION } from './broken-request.ts'
 import type { ApiEnv } from './context.ts'
 import { respondWithProblem } from './error-response.ts'
 import { createProblem } from './problem.ts'
@@ -44,6 +45,7 @@ export async function serveHttp(
   { port, host, onBrokenRequest }: ServeOptions,
 ): Promise<HttpServer> {
   let draining = false
+  const refuse = (error: Error, socket: Duplex) => void onBrokenRequest?.(answerBrokenRequest(error, socket))
   const listener = getRequestListener(app.fetch, {
     overrideGlobalObjects: true,
     errorHandler: () => refuseTarget(),
@@ -59,11 +61,16 @@ export async function serveHttp(
       ServerResponse: SecureResponse,
     },
     (incoming: IncomingMessage, outgoing: SecureResponse) => {
+      if (isAmbiguous(incoming)) return refuse(new Error('ambiguous'), incoming.socket)
       if (draining) outgoing.shouldKeepAlive = false
       void listener(incoming, outgoing)
     },
   )
-  server.on('clientError', (error, socket) => onBrokenRequest?.(answerBrokenRequest(error, socket)))
+  server.on('clientError', refuse)
+  server.on('connect', (_, socket) => refuse(new Error('CONNECT'), socket))
+  server.on('checkExpectation', ({ socket }) =>
+    refuse(Object.assign(new Error('expectation'), { code: UNKNOWN_EXPECTATION }), socket),
+  )
   await listen(server, port, host)
   return {
     url: urlOf(server),
@@ -139,6 +146,19 @@ async function drain(server: Server): Promise<void> {
   timer.abort()
   await closed
 }
+
+/**
+ * What another server on the way may have read otherwise: two Host lines, of which Node takes the first, or a body
+ * coded in more ways than chunks.
+ */
+function isAmbiguous({ rawHeaders, headers }: IncomingMessage): boolean {
+  let hosts = 0
+  for (let i = 0; i < rawHeaders.length; i += 2) if (isHost(rawHeaders[i])) hosts++
+  const coding = headers['transfer-encoding']
+  return hosts > 1 || (coding !== undefined && coding.toLowerCase() !== 'chunked')
+}
+
+const isHost = (name = '') => name.length === 4 && name.toLowerCase() === 'host'
 
 /** The request line or Host cannot be made into a URL. */
 function refuseTarget(): Response {

@@ -1,6 +1,7 @@
 import {
   DELIVERY_STATUSES,
   deliveryErrorSchema,
+  LIMITS,
   NOTIFICATION_TYPES,
   type NotificationType,
   STATUSES,
@@ -9,7 +10,7 @@ import {
 import { z } from 'zod'
 import type { Operation } from '../docs/operation.ts'
 import { historyQuerySchema } from './read-routes.ts'
-import { statusBatchSchema } from './report-routes.ts'
+import { MAX_BATCH_KEY_LENGTH, statusBatchSchema } from './report-routes.ts'
 
 const errorSchema = deliveryErrorSchema.nullable()
 const instantSchema = z.iso.datetime()
@@ -62,13 +63,16 @@ function reportOperations(type: NotificationType): Operation[] {
     method: 'post',
     tag: 'status',
     access: [`status:write:${type}`],
-    headers: { 'Idempotency-Key': '1 to 128 visible ASCII characters: a repeat with it stores nothing.' },
   } as const
+  const keyOf = (max: number) => ({
+    'Idempotency-Key': `1 to ${max} visible ASCII characters: a repeat with it stores nothing.`,
+  })
   const noun = `${type} notification`
   return [
     {
       ...report,
       path: `/api/v1/${type}/status`,
+      headers: keyOf(LIMITS.eventIdLength),
       summary: `Report what became of one ${noun}`,
       description: 'Fields that are not known are ignored.',
       body: statusReportSchema,
@@ -78,6 +82,7 @@ function reportOperations(type: NotificationType): Operation[] {
     {
       ...report,
       path: `/api/v1/${type}/status/batch`,
+      headers: keyOf(MAX_BATCH_KEY_LENGTH),
       summary: `Report up to 500 ${noun}s at once`,
       description: 'Each event is judged by itself; the results are in their order.',
       body: statusBatchSchema,

@@ -2,7 +2,7 @@ import type { Database } from '@tidings/db/database'
 import { type HistoryPosition, listNotificationEvents, listUserEvents } from '@tidings/db/notifications'
 import { AppError } from '@tidings/shared/errors'
 import { foldNotification } from '@tidings/shared/notification-status'
-import { LIMITS, NOTIFICATION_TYPES, STATUSES } from '@tidings/shared/status-event'
+import { isUsableTime, LIMITS, NOTIFICATION_TYPES, STATUSES } from '@tidings/shared/status-event'
 import { Hono } from 'hono'
 import { z } from 'zod'
 import type { Authorize } from '../http/authorize.ts'
@@ -18,7 +18,7 @@ export interface StatusReadDeps {
 const instant = z.iso
   .datetime({ offset: true, error: 'Use ISO 8601 with an offset, for example 2026-01-31T12:00:00Z.' })
   .transform((value) => new Date(value))
-  .refine((value) => !Number.isNaN(value.getTime()), { error: 'There is no such time.' })
+  .refine((value) => isUsableTime(value.getTime()), { error: 'There is no such time.' })
 
 /** Query of GET /api/v1/status/history/. */
 export const historyQuerySchema = z.object({
@@ -80,13 +80,11 @@ function writeCursor({ timestamp, id }: HistoryPosition): string {
   return Buffer.from(`${timestamp.getTime()} ${id}`).toString('base64url')
 }
 
-/** Up to the year 9999. */
-const LAST_TIME = Date.UTC(9999, 11, 31)
 const CURSOR = /^(\d{1,15}) ([0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12})$/
 
 function readCursor(cursor: string): HistoryPosition {
   const [, time, id] = CURSOR.exec(Buffer.from(cursor, 'base64url').toString()) ?? []
-  if (time === undefined || id === undefined || Number(time) > LAST_TIME) {
+  if (time === undefined || id === undefined || !isUsableTime(Number(time))) {
     throw new AppError('validation_failed', 'Use the next_cursor of a former answer.', {
       fields: [
         { pointer: '/cursor', code: 'invalid_cursor', message: 'Use the next_cursor of a former answer.' },

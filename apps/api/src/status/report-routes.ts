@@ -47,7 +47,10 @@ function addRoutesOfType(app: Hono<ApiEnv>, type: NotificationType, { authorize,
 
   app.post(`/api/v1/${type}/status/batch`, async (c) => {
     const service = await authorize.service(c, `status:write:${type}`)
-    const { events } = await readJson(c, statusBatchSchema, { maxBytes: MAX_BATCH_BODY_BYTES })
+    const { events } = await readJson(c, statusBatchSchema, {
+      maxBytes: MAX_BATCH_BODY_BYTES,
+      judgedLater: 'events',
+    })
     const key = readIdempotencyKey(c, MAX_BATCH_KEY_LENGTH)
     const receivedAt = new Date()
     const results = judgeBatch(events, (report, index) => {

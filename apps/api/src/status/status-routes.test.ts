@@ -2,7 +2,7 @@ import { randomUUID } from 'node:crypto'
 import { createIngestAccount } from '@tidings/db/ingest-accounts'
 import { storeStatusEvents } from '@tidings/db/status-events'
 import { identifyEvent } from '@tidings/shared/event-identity'
-import { statusReportSchema } from '@tidings/shared/status-event'
+import { statusEventSchema, statusReportSchema } from '@tidings/shared/status-event'
 import { useReleaser } from '@tidings/stack/test-context'
 import { beforeAll, describe, expect, it } from 'vitest'
 import { call, register } from '../testing/http.ts'
@@ -100,6 +100,38 @@ describe('status routes', () => {
       { accepted: true, notification_id: 'c' },
       { accepted: false, error: 'conflict' },
     ])
+  })
+
+  it('refuses of a batch only the event that holds what no field may', async () => {
+    const fine = '{"notification_id": "a", "status": "sent"}'
+    const bad = [
+      '"metadata": {"constructor": "Acme"}',
+      '"provider": "a\\u0000"',
+      '"provider": "\\ud800"',
+    ].map((field) => `{"notification_id": "b", "status": "sent", ${field}}`)
+    const deep = `{"notification_id": "b", "status": "sent", "metadata": ${'{"a":'.repeat(500)}1${'}'.repeat(501)}`
+    const reply = await fetch(url('/api/v1/email/status/batch/'), {
+      method: 'POST',
+      headers: { authorization: `Bearer ${emailKey}`, 'content-type': 'application/json' },
+      body: `{"events": [${[fine, ...bad, '{"attempt": 1e400}', deep, fine].join(',')}]}`,
+    })
+    expect(reply.status).toBe(202)
+    const { data } = (await reply.json()) as { data: { accepted: boolean; error?: string }[] }
+    expect(data.map(({ accepted }) => accepted)).toEqual([true, false, false, false, false, false, true])
+    expect(data.slice(1, 6).map(({ error }) => error)).toEqual(Array(5).fill('validation_failed'))
+  })
+
+  it('keeps each event’s own key of a batch with the longest one', async () => {
+    const events = Array.from({ length: 500 }, () => ({ notification_id: 'keyed', status: 'sent' }))
+    const reply = await call<{ accepted: boolean }[]>(url('/api/v1/email/status/batch/'), {
+      token: emailKey,
+      body: { events },
+      headers: { 'idempotency-key': 'k'.repeat(124) },
+    })
+    expect(reply.status).toBe(202)
+    const keyed = (await api.listQueued()).filter((event) => event.notification_id === 'keyed')
+    expect(keyed).toHaveLength(500)
+    for (const event of keyed) expect(statusEventSchema.safeParse(event).success).toBe(true)
   })
 
   it.each([

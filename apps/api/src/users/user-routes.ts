@@ -1,7 +1,7 @@
 import type { Database } from '@tidings/db/database'
 import { listUsers, type UserPosition, updateUser } from '@tidings/db/users'
 import { AppError } from '@tidings/shared/errors'
-import { userIdSchema } from '@tidings/shared/status-event'
+import { isUsableTime, userIdSchema } from '@tidings/shared/status-event'
 import {
   MAX_PREFERENCES_BATCH,
   pushTokenUpdateSchema,
@@ -122,11 +122,11 @@ function writeCursor({ createdAt, id }: UserPosition): string {
   return Buffer.from(`${createdAt.getTime()} ${id}`).toString('base64url')
 }
 
-const CURSOR = /^(-?\d{1,15}) ([0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12})$/
+const CURSOR = /^(\d{1,15}) ([0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12})$/
 
 function readCursor(cursor: string): UserPosition {
   const [, time, id] = CURSOR.exec(Buffer.from(cursor, 'base64url').toString()) ?? []
-  if (time === undefined || id === undefined) {
+  if (time === undefined || id === undefined || !isUsableTime(Number(time))) {
     const message = 'Use the next_cursor of a former answer.'
     throw new AppError('validation_failed', message, {
       fields: [{ pointer: '/cursor', code: 'invalid_cursor', message }],
