@@ -1,4 +1,5 @@
-import { eq, sql } from 'drizzle-orm'
+import { addressPattern, JSON_ESCAPE } from '@tidings/shared/named-address'
+import { eq, type SQL, sql } from 'drizzle-orm'
 import type { Database } from './database.ts'
 import { sessions } from './schema/sessions.ts'
 import { users } from './schema/users.ts'
@@ -34,16 +35,32 @@ interface Executor {
   orm: Pick<Database['orm'], 'execute'>
 }
 
-/** Events that wait for the queue to come back, reported for the user or naming the address. Normally none. */
+/**
+ * Events that wait for the queue to come back. What was reported for the user, or for nobody and names the address,
+ * is cleared; what another owns stays theirs, and loses only what names the address. Normally none.
+ */
 async function scrubParkedEvents(
   { orm }: Executor,
   { id, email }: { id: string; email: string },
 ): Promise<void> {
+  const names = (json: SQL) => namesAddress(json, email)
+  const [error, metadata] = [sql`event -> 'error'`, sql`event -> 'metadata'`]
   await orm.execute(sql`
     UPDATE parked_events SET event = (event - 'user_id' - 'metadata')
-      || CASE WHEN event ? 'error' THEN '{"error": "[erased]"}'::jsonb ELSE '{}'::jsonb END
-    WHERE event ->> 'user_id' = ${id} OR strpos(lower(event::text), lower(${email})) > 0`)
+      || CASE WHEN event ? 'error' THEN ${ERASED_ERROR} ELSE '{}'::jsonb END
+    WHERE event ->> 'user_id' = ${id} OR (NOT event ? 'user_id' AND ${names(sql`event`)})`)
+  await orm.execute(sql`
+    UPDATE parked_events SET event = CASE WHEN ${names(metadata)} THEN event - 'metadata' ELSE event END
+      || CASE WHEN ${names(error)} THEN ${ERASED_ERROR} ELSE '{}'::jsonb END
+    WHERE event ? 'user_id' AND (${names(error)} OR ${names(metadata)})`)
 }
+
+const ERASED_ERROR = sql`'{"error": "[erased]"}'::jsonb`
+
+/** The rule of createAddressFinder, for an expression of type jsonb. */
+const namesAddress = (json: SQL, email: string) =>
+  sql`(strpos(lower((${json})::text), lower(${email})) > 0
+    AND regexp_replace(lower((${json})::text), ${JSON_ESCAPE}, ' ', 'g') ~ ${addressPattern(email)})`
 
 async function scrubEvents(db: Executor, userId: string): Promise<number> {
   const result = await db.orm.execute(sql`

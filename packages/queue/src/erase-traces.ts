@@ -35,3 +35,28 @@ export function withoutTraces<Letter extends Traces>(letter: Letter): Letter {
     ...(letter.history && { history: letter.history.map((attempt) => ({ ...attempt, message: ERASED })) }),
   }
 }
+
+/**
+ * The same dead letter of somebody else: it keeps its owner, so that it can still be stored for them, and loses the
+ * texts, each as a whole, that name the user.
+ *
+ * @param names whether a JSON value names the user.
+ */
+export function withoutNames<Letter extends Traces>(
+  letter: Letter,
+  names: (part: unknown) => boolean,
+): Letter {
+  const event = isEventObject(letter.event) ? letter.event : {}
+  const kept = Object.entries(event).flatMap(([field, value]) => {
+    if (field === 'user_id' || KEPT_FIELDS.includes(field) || !names(value)) return [[field, value]]
+    return field === 'error' ? [[field, ERASED]] : []
+  })
+  const blank = <Part extends { message: string }>(part: Part) =>
+    names(part.message) ? { ...part, message: ERASED } : part
+  return {
+    ...letter,
+    event: Object.fromEntries(kept),
+    error: blank(letter.error),
+    ...(letter.history && { history: letter.history.map(blank) }),
+  }
+}

@@ -2,17 +2,25 @@ import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { openQueue, type QueueBackend } from '@tidings/queue/backend'
+import type { DeadLetterEntry } from '@tidings/queue/dead-letter-entry'
 import { makeDeath } from '@tidings/queue/dead-letter-fixtures'
-import { buryEvents } from '@tidings/queue/dead-letters'
+import { buryEvents, type Death } from '@tidings/queue/dead-letters'
 import { openDeadLetters } from '@tidings/queue/open-dead-letters'
 import { DEAD_LETTER_QUEUE } from '@tidings/queue/policy'
 import type { DeadLetter } from '@tidings/shared/dead-letter'
 import { createLogger } from '@tidings/shared/log'
 import { startRedis } from '@tidings/stack/redis'
-import { describeRedis, useReleaser } from '@tidings/stack/test-context'
+import {
+  createTestBackend,
+  createTestDatabase,
+  describeBackends,
+  describeRedis,
+  testRedisUrl,
+  useReleaser,
+} from '@tidings/stack/test-context'
 import { Redis } from 'ioredis'
-import { expect, it } from 'vitest'
-import { createDeadLetterEraser } from './erase-dead-letters.ts'
+import { beforeAll, expect, it } from 'vitest'
+import { createDeadLetterEraser, type DeadLetterEraser } from './erase-dead-letters.ts'
 
 const USERS = 15
 const ENTRIES = 40
@@ -64,5 +72,79 @@ describeRedis('erasing many users from the dead letters at once', () => {
       expect(left).not.toContain(email.toLowerCase())
     }
     expect(await readEntries()).toHaveLength(ENTRIES)
+  })
+})
+
+describeBackends('erasing a user from the dead letters', (kind) => {
+  const releaser = useReleaser()
+  const ANN = { id: '018f2f6a-0000-7000-8000-000000000010', email: 'ann@example.com' }
+  const OTHER = '018f2f6a-0000-7000-8000-000000000011'
+  let eraser: DeadLetterEraser
+  let buryOne: (death: Death) => Promise<() => Promise<DeadLetterEntry | undefined>>
+
+  beforeAll(async () => {
+    const onError = () => undefined
+    const backend = await createTestBackend(kind, releaser, await createTestDatabase(releaser))
+    const redis =
+      kind === 'redis' ? releaser.add(new Redis(testRedisUrl()), (it) => it.disconnect()) : undefined
+    const queue = openQueue<DeadLetter>(DEAD_LETTER_QUEUE, backend, redis, { onError })
+    releaser.onRelease(() => queue.close())
+    const store = releaser.add(await openDeadLetters({ backend, shards: 1, onError }), (it) => it.close())
+    eraser = createDeadLetterEraser({ backend, shards: 1, log: createLogger('test', 'silent') })
+    releaser.onRelease(() => eraser.close())
+    buryOne = async (death) => {
+      await buryEvents(queue, [death])
+      return async () => (await store.get([`dead-${death.eventId}`]))[0]
+    }
+  })
+
+  it('leaves alone who has a longer address', async () => {
+    const read = await buryOne(
+      makeDeath({
+        fields: { user_id: OTHER, error: 'mailbox joann@example.com full', metadata: { to: 'a@b.example' } },
+        error: { code: 'x', message: 'to o.ann@example.com\nand ann@example.com.au' },
+      }),
+    )
+    const before = await read()
+    await eraser.erase(ANN)
+    expect(await read()).toEqual(before)
+  })
+
+  it("takes out of another's only what names the user, and leaves it with its owner", async () => {
+    const at = new Date().toISOString()
+    const read = await buryOne(
+      makeDeath({
+        fields: {
+          user_id: OTHER.toUpperCase(),
+          error: 'mailbox\nAnn@example.com is full',
+          provider: 'ses',
+          metadata: { to: ANN.email },
+        },
+        error: { code: 'x', message: 'the store was away' },
+        history: [
+          { at, code: 'x', message: `could not store for ${ANN.email}` },
+          { at, code: 'x', message: 'lock timeout' },
+        ],
+      }),
+    )
+    const before = await read()
+    await eraser.erase(ANN)
+    const { metadata: _metadata, ...event } = Object(before?.event)
+    expect(await read()).toEqual({
+      ...before,
+      event: { ...event, error: '[erased]' },
+      history: [
+        { at, code: 'x', message: '[erased]' },
+        { at, code: 'x', message: 'lock timeout' },
+      ],
+    })
+  })
+
+  it("takes the id out of another's error, and leaves the event as it was", async () => {
+    const message = `There is no user ${ANN.id}`
+    const read = await buryOne(makeDeath({ fields: { user_id: OTHER }, error: { code: 'x', message } }))
+    const before = await read()
+    await eraser.erase(ANN)
+    expect(await read()).toEqual({ ...before, error: { code: 'x', message: '[erased]' } })
   })
 })

@@ -1,12 +1,14 @@
 import type { QueueBackend } from '@tidings/queue/backend'
-import { type DeadLetterEntry, MAX_BATCH, SCAN_PAGE } from '@tidings/queue/dead-letter-entry'
+import { type DeadLetterEntry, eventFields, MAX_BATCH, SCAN_PAGE } from '@tidings/queue/dead-letter-entry'
 import { scanDeadLetters } from '@tidings/queue/dead-letter-store'
-import { withoutTraces } from '@tidings/queue/erase-traces'
+import { withoutNames, withoutTraces } from '@tidings/queue/erase-traces'
 import { openDeadLetters } from '@tidings/queue/open-dead-letters'
 import { throttledWarning } from '@tidings/queue/status-events'
 import { createBatcher } from '@tidings/shared/batcher'
 import { AppError } from '@tidings/shared/errors'
 import type { Logger } from '@tidings/shared/log'
+import { createAddressFinder } from '@tidings/shared/named-address'
+import { isUuid } from '@tidings/shared/uuid'
 import type { EraseElsewhere } from './erase-user.ts'
 
 export interface DeadLetterEraserOptions {
@@ -34,8 +36,9 @@ export interface DeadLetterEraser {
 }
 
 /**
- * Clears a user out of the dead letters: those reported for the user, and those whose text holds the
- * address. Each stays an entry, so that no acknowledged event goes missing, without what says whose it was.
+ * Clears a user out of the dead letters: those reported for the user, and those of nobody whose text names the
+ * address. Each stays an entry, so that no acknowledged event goes missing, without what says whose it was. Those
+ * of another user lose only the texts that name the address: anyone may have it named anywhere, and go.
  *
  * All dead letters are read for that, 200,000 of them in some seconds. So there is one walk at a time, and who is
  * erased during it shares the next: a hundred erasures at once must not be a hundred walks.
@@ -66,15 +69,18 @@ export function createDeadLetterEraser(options: DeadLetterEraserOptions): DeadLe
     const store = await openDeadLetters({ ...options, onError }).catch((error: unknown) => {
       throw unavailable(error)
     })
-    const traces = users.flatMap(({ id, email }) => [id, email.toLowerCase()])
+    const names = createNameFinder(users)
+    const ids = new Set(users.map(({ id }) => id))
     try {
       for await (const page of scanDeadLetters(store, { pageSize: SCAN_PAGE })) {
-        const theirs = page.map(({ entry }) => entry).filter((entry) => holdsAny(entry, traces))
+        const theirs = page
+          .map(({ entry }) => entry)
+          .filter(({ event, error, history }) => names([event, error, history]))
         for (let from = 0; from < theirs.length; from += MAX_BATCH) {
           const batch = theirs.slice(from, from + MAX_BATCH)
           await store.rewrite(
             batch.map((entry) => entry.id),
-            withoutTraces,
+            (entry) => (isOfAnother(entry, ids) ? withoutNames(entry, names) : withoutTraces(entry)),
           )
         }
       }
@@ -97,10 +103,22 @@ export function createDeadLetterEraser(options: DeadLetterEraserOptions): DeadLe
   }
 }
 
-/** Traces in lower case. */
-function holdsAny({ event, error, history }: DeadLetterEntry, traces: readonly string[]): boolean {
-  const text = JSON.stringify([event, error, history]).toLowerCase()
-  return traces.some((trace) => text.includes(trace))
+/** Tells whether a JSON value holds the id or the address of any of these users. */
+function createNameFinder(users: readonly Erased[]): (part: unknown) => boolean {
+  const finders = users.flatMap(({ id, email }) => [
+    (json: string) => json.includes(id),
+    createAddressFinder(email),
+  ])
+  return (part) => {
+    const json = JSON.stringify(part).toLowerCase()
+    return finders.some((isIn) => isIn(json))
+  }
+}
+
+/** Whether the event was reported for a user who is not among those. Ids in lower case. */
+function isOfAnother({ event }: DeadLetterEntry, ids: ReadonlySet<string>): boolean {
+  const owner = eventFields(event).userId?.toLowerCase()
+  return owner !== undefined && isUuid(owner) && !ids.has(owner)
 }
 
 const unavailable = (cause: unknown) =>
