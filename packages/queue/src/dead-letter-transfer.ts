@@ -3,6 +3,7 @@ import { z } from 'zod'
 import { INTENT_SIZE } from './dead-letter-delete.ts'
 import { type DeadLetterEntry, eventFields, MAX_BATCH } from './dead-letter-entry.ts'
 import type { DeadLetterStore } from './dead-letter-store.ts'
+import { clearErased, type FindErased } from './erase-traces.ts'
 
 /** An id that BullMQ can take and that this system could have given. */
 const entrySchema = deadLetterSchema.extend({ id: z.string().regex(/^dead-[\w-]{1,250}$/) })
@@ -14,6 +15,7 @@ export interface ImportRequest {
   lines: AsyncIterable<string>
   /** Of these event ids, those that are rows, each with the digest of its content if it has one. */
   findStored(eventIds: readonly string[]): Promise<ReadonlyMap<string, string | undefined>>
+  findErased: FindErased
   dryRun: boolean
   signal?: AbortSignal | undefined
   /** Called, and awaited, with the ids that are about to be added. */
@@ -39,7 +41,10 @@ export interface ImportResult extends ImportTotals {
 
 const MAX_BAD_SHOWN = 20
 
-/** Adds exported entries as they were. Importing a file twice adds nothing the second time. */
+/**
+ * Adds exported entries as they were, but for those of users who were erased since: these come without what says
+ * whose they were. Importing a file twice adds nothing the second time.
+ */
 export async function importDeadLetters(
   store: DeadLetterStore,
   request: ImportRequest,
@@ -57,9 +62,10 @@ export async function importDeadLetters(
     totals.stored += absent.length - wanted.length
     batch = []
     if (wanted.length > 0 && !request.dryRun) {
-      await request.onIntent(wanted.map((entry) => entry.id))
-      for (let start = 0; start < wanted.length; start += MAX_BATCH) {
-        const part = wanted.slice(start, start + MAX_BATCH)
+      const cleared = await clearErased(wanted, request.findErased)
+      await request.onIntent(cleared.map((entry) => entry.id))
+      for (let start = 0; start < cleared.length; start += MAX_BATCH) {
+        const part = cleared.slice(start, start + MAX_BATCH)
         const added = await store.restore(part)
         totals.imported += added.length
         totals.present += part.length - added.length

@@ -1,5 +1,5 @@
 import type { FailedAttempt } from '@tidings/shared/dead-letter'
-import { isEventObject } from './dead-letter-entry.ts'
+import { eventFields, isEventObject } from './dead-letter-entry.ts'
 
 const ERASED = '[erased]'
 /** What says nothing of a person and is worth keeping: the event can still be counted and redriven. */
@@ -34,6 +34,19 @@ export function withoutTraces<Letter extends Traces>(letter: Letter): Letter {
     error: { code: letter.error.code, message: ERASED },
     ...(letter.history && { history: letter.history.map((attempt) => ({ ...attempt, message: ERASED })) }),
   }
+}
+
+/** Which of these user ids, in lower case, are of users who were erased. */
+export type FindErased = (userIds: readonly string[]) => Promise<ReadonlySet<string>>
+
+/** The same dead letters in order, those of erased users without what says whose they were. */
+export async function clearErased<Letter extends Traces>(
+  letters: readonly Letter[],
+  findErased: FindErased,
+): Promise<Letter[]> {
+  const owners = letters.map(({ event }) => eventFields(event).userId?.toLowerCase())
+  const erased = await findErased(owners.filter((owner) => owner !== undefined))
+  return letters.map((letter, index) => (erased.has(owners[index] ?? '') ? withoutTraces(letter) : letter))
 }
 
 /**

@@ -1,6 +1,7 @@
 import { createReadStream } from 'node:fs'
 import { access } from 'node:fs/promises'
 import { AUDIT_IMPORT } from '@tidings/db/audit-actions'
+import { findErasedUsers } from '@tidings/db/erased-users'
 import { findStoredContent } from '@tidings/db/status-events'
 import { type ImportResult, importDeadLetters } from '@tidings/queue/dead-letter-transfer'
 import type { Command } from 'commander'
@@ -30,7 +31,8 @@ Examples:
   ssh old-host tidings dlq export | tidings dlq import -
 
 Entries that are there already, or whose events are stored by now, are left out: importing a file twice is
-harmless. Wrong lines are named and left out too.`,
+harmless. Wrong lines are named and left out too. Entries of users who were erased since come without owner, texts
+and metadata.`,
     )
 }
 
@@ -62,6 +64,7 @@ async function readFile(
     lines: readLines(path === '-' ? context.terminal.stdin : createReadStream(path)),
     dryRun: audit === undefined,
     findStored: (ids) => findStoredContent(pool, ids),
+    findErased: (userIds) => findErasedUsers(pool, userIds),
     signal: context.interruption(),
     onIntent: async (ids) => audit?.announce(ids),
     onBatch(totals) {

@@ -1,6 +1,8 @@
+import { randomUUID } from 'node:crypto'
 import { mkdtemp, readFile, rm, stat } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { noteErasure } from '@tidings/db/erased-users'
 import { LIST_SORTS, type ListSort } from '@tidings/queue/dead-letter-list'
 import { describeBackends, useReleaser } from '@tidings/stack/test-context'
 import { beforeAll, beforeEach, expect, test } from 'vitest'
@@ -363,6 +365,22 @@ describeBackends('tidings dlq', (kind) => {
     expect(await lab.store.count()).toBe(1)
     expect(await cli.pipe('nonsense\n', 'dlq', 'import', '-')).toMatchObject({ exitCode: 1 })
     expect(await cli.run('dlq', 'import', join(folder, 'absent'))).toMatchObject({ exitCode: 3 })
+  })
+
+  test('import does not bring back whose users were erased meanwhile', async () => {
+    const [erased, other] = [randomUUID(), randomUUID()]
+    const texts = { error: 'no box ada@example.com', metadata: { to: 'ada@example.com' } }
+    const [theirs = ''] = await lab.bury(1, { fields: { user_id: erased.toUpperCase(), ...texts } })
+    const [another = ''] = await lab.bury(1, { fields: { user_id: other, ...texts } })
+    const before = await lab.store.get([another])
+    const exported = (await cli.run('dlq', 'export')).stdout
+    await cli.run('dlq', 'delete', '--all', '--yes')
+    await noteErasure(lab.db.database.pool, erased)
+    expect(await cli.pipe(exported, 'dlq', 'import', '-')).toMatchObject({ exitCode: 0 })
+    expect(await lab.store.get([another])).toEqual(before)
+    const [entry] = await lab.store.get([theirs])
+    expect(entry).toMatchObject({ event: { error: '[erased]' }, error: { message: '[erased]' } })
+    expect(JSON.stringify(entry).toLowerCase()).not.toMatch(new RegExp(`${erased}|ada@`))
   })
 
   test('stats count by reason and type, and limits are exit code 7', async () => {
