@@ -14,14 +14,21 @@ export async function recordAudit(context: CliContext, record: Omit<AuditRecord,
 export interface RunningAudit {
   matched: number
   changed: number
-  result: string
-  /** Writes down which entries are about to be changed, in case the process is killed in the middle. */
+  /** How the change ended, once everything it did is counted; what fails later does not touch the books. */
+  result: string | undefined
+  /**
+   * Writes down which entries are about to be changed, in case it is killed or breaks in the middle. What was
+   * announced before is counted in `changed` by then.
+   */
   announce(ids: readonly string[]): Promise<void>
 }
 
 /**
  * Runs a change between two rows: `started`, and how it ended. A start without an end was killed. Without an
  * audit table that takes the first row, nothing is changed at all.
+ *
+ * A change that an error ended knows what it did before its last announcement. Nobody knows what came of that one: a
+ * store may have made the change and its answer been lost. So it stays open, and the books look for themselves.
  */
 export async function withAudit(
   context: CliContext,
@@ -33,22 +40,31 @@ export async function withAudit(
     extra: Record<string, unknown>,
     record: Pick<AuditRecord, 'matched' | 'changed' | 'result'>,
   ) => recordAudit(context, { action, selector: { run, ...extra }, ...record })
+  let last: { batch: number; changedBefore: number } | undefined
   const audit: RunningAudit = {
     matched: 0,
     changed: 0,
-    result: 'done',
-    announce: (ids) => write({ ids }, { matched: ids.length, changed: 0, result: AUDIT_INTENT }),
+    result: undefined,
+    announce(ids) {
+      last = { batch: (last?.batch ?? 0) + 1, changedBefore: audit.changed }
+      return write({ ids, batch: last.batch }, { matched: ids.length, changed: 0, result: AUDIT_INTENT })
+    },
   }
-  const writeEnd = () =>
-    write(selector, { matched: audit.matched, changed: audit.changed, result: audit.result })
+  const writeEnd = (result: string) =>
+    write(selector, { matched: audit.matched, changed: audit.changed, result })
+  const writeBroken = (result: string) =>
+    write(
+      { ...selector, ...(last && { open_batch: last.batch }) },
+      { matched: audit.matched, changed: last?.changedBefore ?? audit.changed, result },
+    )
   await write(selector, { matched: 0, changed: 0, result: AUDIT_STARTED })
   try {
     await change(audit)
   } catch (error) {
     const { message } = describeFailure(error)
-    if (message !== undefined) audit.result += `: ${message}`
-    await writeEnd()
+    const why = message === undefined ? '' : `: ${message}`
+    await (audit.result === undefined ? writeBroken(`broken${why}`) : writeEnd(audit.result + why))
     throw error
   }
-  await writeEnd()
+  await writeEnd(audit.result ?? 'done')
 }

@@ -28,8 +28,8 @@ export interface DeadLetterChanges {
   deleted: number
   imported: number
   /**
-   * Entries announced by commands that were killed before they could say what they did, and by none since:
-   * where they are now tells what was done to them.
+   * Entries announced by commands that were killed, or broke, before they could say what they did, and by none
+   * since: where they are now tells what was done to them.
    */
   unfinished: { action: string; ids: string[] }[]
 }
@@ -72,14 +72,18 @@ interface OpenIntent {
   next: string | null
 }
 
-/** What was announced by commands without an end, entry by entry. */
+/**
+ * What was announced by commands without an end, entry by entry; of one that broke, the batch that its end leaves
+ * open.
+ */
 async function readOpenIntents(db: Database): Promise<OpenIntent[]> {
   const { rows } = await db.pool.query<OpenIntent>(
     `WITH open AS MATERIALIZED (
        SELECT id, action, selector FROM operator_audit a
        WHERE result = $1 AND NOT EXISTS (
          SELECT FROM operator_audit o
-         WHERE o.selector ->> 'run' = a.selector ->> 'run' AND o.action = a.action AND o.result NOT IN ($1, $2))
+         WHERE o.selector ->> 'run' = a.selector ->> 'run' AND o.action = a.action AND o.result NOT IN ($1, $2)
+           AND coalesce(o.selector ->> 'open_batch' <> a.selector ->> 'batch', true))
      ), announced AS MATERIALIZED (
        SELECT a.id, a.action, entry
        FROM operator_audit a CROSS JOIN LATERAL jsonb_array_elements_text(a.selector -> 'ids') AS entry
