@@ -109,12 +109,15 @@ export type RotateResult =
 
 /**
  * Exchanges a refresh token for its child. Any number of exchanges at once, and any repeat within
- * REFRESH_GRACE_MS, give the same child; a later repeat ends the session.
+ * REFRESH_GRACE_MS, give the same child; a later repeat ends the session. One that was exchanged longer than a
+ * lifetime ago is not known any more.
+ *
+ * @param lifetimeMs how long a refresh token lives, and so what its session has from now.
  */
 export async function rotateRefreshToken(
   db: Database,
   refreshToken: string,
-  expiresAt: Date,
+  lifetimeMs: number,
 ): Promise<RotateResult> {
   const tokenHash = hashSecret(refreshToken)
   return db.orm.transaction(async (tx) => {
@@ -143,11 +146,35 @@ export async function rotateRefreshToken(
 
     const child = deriveChild(refreshToken, token.rotationNonce)
     if (rotated !== undefined) {
+      const now = Date.now()
       await tx.insert(refreshTokens).values({ tokenHash: hashSecret(child), sessionId: session.id })
-      await tx.update(sessions).set({ lastUsedAt: new Date(), expiresAt }).where(eq(sessions.id, session.id))
+      await tx
+        .update(sessions)
+        .set({ lastUsedAt: new Date(now), expiresAt: new Date(now + lifetimeMs) })
+        .where(eq(sessions.id, session.id))
+      const isOld = lt(refreshTokens.rotatedAt, new Date(now - lifetimeMs))
+      await tx.delete(refreshTokens).where(and(eq(refreshTokens.sessionId, session.id), isOld))
     }
     return { outcome: 'rotated', sessionId: session.id, userId: session.userId, refreshToken: child }
   })
+}
+
+/** A session has up to thousands of tokens, which go with it: short enough that nobody waits for the locks. */
+const OVER_SESSIONS_AT_ONCE = 100
+
+/**
+ * Deletes some sessions that have expired, with their tokens; gives their number. One that was ended expires too,
+ * since nothing prolongs it. Safe to run in several processes at once.
+ */
+export async function deleteOverSessions({ pool }: Pick<Database, 'pool'>): Promise<number> {
+  // An hour later than need be: to a process whose clock is slow the session lives, and may be prolonged.
+  const result = await pool.query(
+    `DELETE FROM sessions WHERE id = ANY(ARRAY(
+       SELECT id FROM sessions WHERE expires_at < now() - interval '1 hour'
+       ORDER BY expires_at LIMIT $1 FOR UPDATE SKIP LOCKED))`,
+    [OVER_SESSIONS_AT_ONCE],
+  )
+  return result.rowCount ?? 0
 }
 
 /** Ends one session. False when it was not live. */

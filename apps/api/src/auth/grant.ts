@@ -51,12 +51,9 @@ export function prepareSession(deps: AccountDeps, userId: string, client: Client
     refreshToken: generateRefreshToken(),
     userAgent: client.userAgent,
     ip: client.address,
-    expiresAt: refreshExpiry(deps),
+    expiresAt: new Date(Date.now() + deps.refreshTtlSeconds * 1000),
   }
 }
-
-export const refreshExpiry = ({ refreshTtlSeconds }: Pick<AccountDeps, 'refreshTtlSeconds'>) =>
-  new Date(Date.now() + refreshTtlSeconds * 1000)
 
 /** Makes the answer for a session that is stored. */
 export async function grantAccess(deps: AccountDeps, user: User, session: NewSession): Promise<Grant> {

@@ -20,6 +20,7 @@ import type { AccountDeps } from './grant.ts'
 import { createHashPool, type HashPool } from './hash-pool.ts'
 import { createLimits } from './limits.ts'
 import { createPasswords } from './passwords.ts'
+import { createSessionCleaner } from './session-cleaner.ts'
 import { importSigningKeys, type SigningKeys, watchSigningKeysFile } from './signing-keys.ts'
 
 export interface OpenAccountsOptions {
@@ -68,6 +69,9 @@ export async function openAccounts(options: OpenAccountsOptions): Promise<Accoun
 
   const deadLetters = createDeadLetterEraser({ backend, shards: env.QUEUE_SHARDS, log })
   lifecycle.onRelease('erasures', () => deadLetters.close())
+
+  const sessionCleaner = createSessionCleaner(db, log)
+  lifecycle.onRelease('old sessions', () => sessionCleaner.close())
 
   const tokens = createAccessTokens({
     keys: signingKeys,

@@ -1,6 +1,6 @@
 import { rotateRefreshToken } from '@tidings/db/sessions'
 import { AppError } from '@tidings/shared/errors'
-import { type AccountDeps, type Client, type Grant, refreshExpiry } from './grant.ts'
+import type { AccountDeps, Client, Grant } from './grant.ts'
 
 /**
  * Exchanges a refresh token for a new pair. A repeat within ten seconds gets the same refresh token; a later
@@ -14,7 +14,7 @@ export async function refreshSession(
   client: Client,
 ): Promise<Grant> {
   await deps.limits.beforeRefresh(client.address)
-  const rotated = await rotateRefreshToken(deps.db, refreshToken, refreshExpiry(deps))
+  const rotated = await rotateRefreshToken(deps.db, refreshToken, deps.refreshTtlSeconds * 1000)
   if (rotated.outcome === 'reused') await deps.caches.sessions.invalidate([rotated.sessionId])
   if (rotated.outcome !== 'rotated') throw refused()
   const record = await deps.caches.users.get(rotated.userId)

@@ -176,6 +176,22 @@ describe('sessions', () => {
     }
   })
 
+  it('are deleted when they are over, also when their user never returns', async () => {
+    const user = await register(api.apiUrl)
+    const countSessions = async () => {
+      const sql = 'SELECT id FROM sessions WHERE user_id = $1'
+      return (await api.database.pool.query(sql, [user.id])).rows.length
+    }
+    await api.database.pool.query(
+      "UPDATE sessions SET expires_at = now() - interval '2 hours' WHERE user_id = $1",
+      [user.id],
+    )
+    expect(await countSessions()).toBe(1)
+    // At its start, and now and then after it.
+    await startTestApi(releaser, { DATABASE_URL: api.url })
+    await waitFor('the session to go', async () => (await countSessions()) === 0)
+  })
+
   it.each(['', 'x', 'a'.repeat(43)])('are not refreshed by %j', async (token) => {
     const reply = await refresh(api.apiUrl, token)
     expect(reply.status).toBe(token === '' ? 400 : 401)

@@ -17,8 +17,12 @@ export const sessions = pgTable(
     expiresAt: instant('expires_at').notNull(),
     revokedAt: instant('revoked_at'),
   },
-  // The session list, logout-all, and the cascade of an erased user.
-  (table) => [index('sessions_user_id_idx').on(table.userId)],
+  (table) => [
+    // The session list, logout-all, and the cascade of an erased user.
+    index('sessions_user_id_idx').on(table.userId),
+    // Finding those that are over.
+    index('sessions_expires_at_idx').on(table.expiresAt),
+  ],
 )
 
 /** A refresh token, by digest. All of a session's tokens are one family. */
@@ -34,6 +38,6 @@ export const refreshTokens = pgTable(
     /** The child is HMAC(parent token, this), so a repeat within the grace gets the same child. */
     rotationNonce: bytea('rotation_nonce'),
   },
-  // Ending a session deletes its tokens.
-  (table) => [index('refresh_tokens_session_id_idx').on(table.sessionId)],
+  // Deleting a session deletes its tokens; using one deletes the oldest.
+  (table) => [index('refresh_tokens_session_id_rotated_at_idx').on(table.sessionId, table.rotatedAt)],
 )
