@@ -184,7 +184,52 @@ describe('a change that Redis cannot be told of', () => {
   })
 })
 
+/** What came, as text. Anything before the first gap, at which the bus begins to listen, is left out. */
+async function record(bus: InvalidationBus): Promise<string[]> {
+  const came: string[] = []
+  bus.subscribe({
+    onChange: (topic, ids) => void came.push(`${topic} ${ids}`),
+    onGap: () => void came.push('gap'),
+  })
+  await waitFor('the bus to listen', async () => came.length > 0)
+  came.length = 0
+  return came
+}
+
+const UNREADABLE = ['', 'no JSON', '{"topic":', '{}', '{"topic":"user","ids":[1]}', 'null']
+
+describe('the bus over PostgreSQL', () => {
+  it('takes a message that it cannot read for a gap', async () => {
+    const { database, url } = await createTestDatabase(releaser)
+    const bus = releaser.add(createPostgresBus(database, { url, log }), (b) => b.close())
+    const came = await record(bus)
+    await database.pool.query('NOTIFY tidings_cache_changes')
+    for (const text of UNREADABLE)
+      await database.pool.query("SELECT pg_notify('tidings_cache_changes', $1)", [text])
+    await bus.publish('user', ['a', 'b'])
+    await waitFor('the last', async () => came.includes('user a,b'))
+    expect(came).toEqual(['gap', ...UNREADABLE.map(() => 'gap'), 'user a,b'])
+  })
+})
+
 describeRedis('the bus over Redis', () => {
+  it('takes a message that it cannot read for a gap', async () => {
+    const backend = await createTestBackend('redis', releaser)
+    if (backend.kind !== 'redis') throw new Error('Redis was asked for')
+    const { url, prefix } = backend
+    const connection = releaser.add(
+      openRedis(url, 'fail-fast', () => {}),
+      (r) => r.disconnect(),
+    )
+    await waitFor('Redis', async () => connection.status === 'ready')
+    const bus = releaser.add(createRedisBus(connection, { url, prefix, log }), (b) => b.close())
+    const came = await record(bus)
+    for (const text of UNREADABLE) await connection.publish(`${prefix}:cache:changes`, text)
+    await bus.publish('user', ['a', 'b'])
+    await waitFor('the last', async () => came.includes('user a,b'))
+    expect(came).toEqual([...UNREADABLE.map(() => 'gap'), 'user a,b'])
+  })
+
   it('tells of a gap only when it listens again', async () => {
     // One of its own, whose listeners may be cut off.
     const dataDir = await mkdtemp(join(tmpdir(), 'tidings-bus-'))
@@ -241,9 +286,9 @@ describeRedis('the tier in Redis', () => {
     expect(await cache.read(['d'])).toEqual(new Map())
   })
 
-  it('ignores a value of another shape', async () => {
+  it.each(['{"other":1}', 'no JSON', ''])('ignores a value of another shape: %s', async (text) => {
     const cache = createSharedCache(redis, { keyPrefix, ttlMs: 60_000, schema })
-    await redis.set(`${keyPrefix}e`, '{"other":1}', 'PX', 10_000)
+    await redis.set(`${keyPrefix}e`, text, 'PX', 10_000)
     expect(await cache.read(['e'])).toEqual(new Map())
   })
 

@@ -5,6 +5,7 @@ import type { Logger } from '@tidings/shared/log'
 import type { Redis } from 'ioredis'
 import pg from 'pg'
 import { z } from 'zod'
+import { parseText } from './parse-text.ts'
 
 /** Tells every replica of the API that something cached has changed. */
 export interface InvalidationBus {
@@ -17,16 +18,18 @@ export interface InvalidationBus {
 export interface Subscriber {
   /** Changes, those published by this process too. */
   onChange(topic: string, ids: readonly string[]): void
-  /** The connection was lost for a while: any message may have been missed. */
+  /** The connection was lost for a while, or a message cannot be read: any change may have been missed. */
   onGap(): void
 }
 
 const messageSchema = z.object({ topic: z.string(), ids: z.array(z.string()) })
 
 function deliver(subscribers: readonly Subscriber[], text: string) {
-  const parsed = messageSchema.safeParse(JSON.parse(text))
-  if (!parsed.success) return
-  for (const { onChange } of subscribers) onChange(parsed.data.topic, parsed.data.ids)
+  const message = parseText(messageSchema, text)
+  for (const { onChange, onGap } of subscribers) {
+    if (message === undefined) onGap()
+    else onChange(message.topic, message.ids)
+  }
 }
 
 /** Over Redis pub/sub, with a connection of its own to listen on. `redis` publishes and stays the caller's. */
@@ -78,7 +81,7 @@ export function createPostgresBus(db: Database, options: { url: string; log: Log
       keepAlive: true,
     })
     client = next
-    next.on('notification', ({ payload }) => deliver(subscribers, payload ?? '{}'))
+    next.on('notification', ({ payload }) => deliver(subscribers, payload ?? ''))
     next.on('error', (error) => log.debug({ error: errorMessage(error) }, 'cache listener failed'))
     next.on('end', reconnectLater)
     try {

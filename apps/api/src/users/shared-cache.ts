@@ -1,6 +1,7 @@
 import { ConsecutiveBreaker, circuitBreaker, handleAll } from 'cockatiel'
 import type { Redis } from 'ioredis'
 import type { z } from 'zod'
+import { parseText } from './parse-text.ts'
 
 /** The tier in Redis, shared by all replicas. It never fails: without Redis it is empty. */
 export interface SharedCache<Value> {
@@ -49,18 +50,13 @@ export function createSharedCache<Value>(
     }
   }
 
-  function parse(text: string): Value | undefined {
-    const parsed = schema.safeParse(JSON.parse(text))
-    return parsed.success ? parsed.data : undefined
-  }
-
   return {
     async read(ids) {
       const texts = await attempt<(string | null)[]>(() => redis.mget(ids.map(keyOf)), [])
       const found = new Map<string, Value>()
       ids.forEach((id, index) => {
         const text = texts[index]
-        const value = typeof text === 'string' && text !== REMOVED ? parse(text) : undefined
+        const value = typeof text === 'string' && text !== REMOVED ? parseText(schema, text) : undefined
         if (value !== undefined) found.set(id, value)
       })
       return found
