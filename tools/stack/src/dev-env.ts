@@ -1,9 +1,9 @@
-import { readFile } from 'node:fs/promises'
 import type { Database } from '@tidings/db/database'
 import { createServiceKey, findServiceKey, listServiceKeys, revokeServiceKey } from '@tidings/db/service-keys'
 import { hashSecret, SCOPES, type Scope } from '@tidings/shared/service-key'
-import { calculateJwkThumbprint, exportJWK, generateKeyPair } from 'jose'
+import { generateSigningKey } from '@tidings/shared/signing-keys'
 import { writeSecretFile } from './env-file.ts'
+import { readIfThere } from './read-if-there.ts'
 
 /** What an e-mail or push service and an API gateway may do. */
 const SERVICE_SCOPES: readonly Scope[] = [
@@ -15,12 +15,8 @@ const SERVICE_SCOPES: readonly Scope[] = [
 
 /** Makes the file with a JWK set of one new Ed25519 key, unless it is there. */
 export async function ensureJwtKeys(file: string): Promise<void> {
-  const found = await readFile(file, 'utf8').catch(() => undefined)
-  if (found !== undefined) return
-  const { privateKey } = await generateKeyPair('EdDSA', { crv: 'Ed25519', extractable: true })
-  const jwk = await exportJWK(privateKey)
-  const kid = await calculateJwkThumbprint(jwk)
-  await writeSecretFile(file, `${JSON.stringify({ keys: [{ ...jwk, kid, alg: 'EdDSA', use: 'sig' }] })}\n`)
+  if ((await readIfThere(file)) !== undefined) return
+  await writeSecretFile(file, `${JSON.stringify({ keys: [generateSigningKey()] })}\n`)
 }
 
 export interface DevKeys {

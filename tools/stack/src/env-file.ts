@@ -1,12 +1,13 @@
-import { chmod, readFile, rename, writeFile } from 'node:fs/promises'
+import { chmod, rename, writeFile } from 'node:fs/promises'
 import { parseEnv } from 'node:util'
+import { readIfThere } from './read-if-there.ts'
 
 /** Only the owner may read what holds a secret. */
 const SECRET_MODE = 0o600
 
 /** The variables of an env file, or none when there is no such file. */
 export async function readEnvFile(file: string): Promise<Record<string, string | undefined>> {
-  return parseEnv(await readFile(file, 'utf8').catch(() => ''))
+  return parseEnv((await readIfThere(file)) ?? '')
 }
 
 /** Writes variables so that a shell can source them and Node can read them. */
