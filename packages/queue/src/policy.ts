@@ -11,7 +11,6 @@ export const shardNames = (shards: number): string[] =>
 
 /** The first run and three retries. */
 export const ATTEMPTS = 4
-export const RETRIES = ATTEMPTS - 1
 
 /** One source for how an envelope is tried, whoever enqueues it. */
 export const ENVELOPE_JOB_OPTIONS = {

@@ -1,5 +1,6 @@
 import { setFlagsFromString } from 'node:v8'
 import { z } from 'zod'
+import { LOG_LEVELS } from './log-level.ts'
 
 /** The process cannot start, and the message alone says what to do about it. */
 export class StartupError extends Error {
@@ -70,7 +71,7 @@ export const envFields = {
     .regex(/^[\w{}-]+$/, 'may hold letters, digits, _ - { }')
     .default('tidings'),
   QUEUE_SHARDS: z.coerce.number().int().min(1).max(64).default(1),
-  LOG_LEVEL: z.enum(['fatal', 'error', 'warn', 'info', 'debug', 'trace', 'silent']).default('info'),
+  LOG_LEVEL: z.enum(LOG_LEVELS).default('info'),
   STRICT_DURABILITY: z.stringbool().default(false),
   /** Base URL of an OTLP/HTTP collector; absent, nothing is traced. */
   OTEL_EXPORTER_OTLP_ENDPOINT: url(/^https?$/, 'http://localhost:4318').optional(),

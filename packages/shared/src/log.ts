@@ -1,9 +1,7 @@
 import { type Logger, pino } from 'pino'
+import type { LogLevel } from './log-level.ts'
 
 export type { Logger }
-
-export const LOG_LEVELS = ['fatal', 'error', 'warn', 'info', 'debug', 'trace', 'silent'] as const
-export type LogLevel = (typeof LOG_LEVELS)[number]
 
 /** Fields that must never be written, wherever somebody puts them. */
 const SECRET_FIELDS = ['password', 'token', 'refresh_token', 'authorization', 'key', 'email', 'push_token']

@@ -2,7 +2,7 @@ import { randomUUID } from 'node:crypto'
 import { AUDIT_DELETE, AUDIT_INTENT, AUDIT_STARTED } from '@tidings/db/audit-actions'
 import type { Database } from '@tidings/db/database'
 import { insertAudit } from '@tidings/db/operator-audit'
-import { DEAD_LETTER_QUEUE } from '@tidings/queue/policy'
+import { DEAD_LETTER_QUEUE, STATUS_QUEUE } from '@tidings/queue/policy'
 import { AppError } from '@tidings/shared/errors'
 import { Hono } from 'hono'
 import { auth } from 'hono/utils/basic-auth'
@@ -21,8 +21,8 @@ const BOARD_PATH = '/admin/queues'
 
 /** What may be changed in the browser. Everything else loses events or escapes the books: that is the CLI's. */
 const ALLOWED_CHANGES = [
-  /^\/api\/queues\/status-events(-\d+)?\/[\w-]+\/(retry(\/\w+)?|promote)$/,
-  /^\/api\/queues\/status-events(-\d+)?\/(retry\/failed|promote|pause|resume)$/,
+  new RegExp(`^/api/queues/${STATUS_QUEUE}(-\\d+)?/[\\w-]+/(retry(/\\w+)?|promote)$`),
+  new RegExp(`^/api/queues/${STATUS_QUEUE}(-\\d+)?/(retry/failed|promote|pause|resume)$`),
   new RegExp(`^/api/queues/${DEAD_LETTER_QUEUE}/[\\w-]+/clean$`),
 ]
 /** The page asks for fonts of another site: an operator's browser has no business there, and waits for them. */
