@@ -45,7 +45,7 @@ export interface AppDeps
 
 /**
  * The whole HTTP application, without a server. It needs Node's request in `c.env`, so serve it with
- * createHttpServer, in tests too. Register routes without a trailing slash: each answers with and without.
+ * serveHttp, in tests too. Register routes without a trailing slash: each answers with and without.
  */
 export function createApp(deps: AppDeps): Hono<ApiEnv> {
   const app = new Hono<ApiEnv>({ strict: false })
