@@ -272,6 +272,22 @@ describeBackends('the worker', (kind) => {
     expect(after.duplicate - before.duplicate).toBe(1)
   })
 
+  it('buries two unreadable events that a producer gave one id, each once', async () => {
+    const id = randomUUID()
+    const unreadable = (status: string) => ({ ...makeEvent(), id, notification_id: 'n', status })
+    const [first, second] = [unreadable('lost'), unreadable('found')]
+    await enqueue(first)
+    await untilDead(id)
+    await enqueue(second, first)
+    await untilIdle()
+    await enqueue(second)
+    await untilIdle()
+    const dead = (await worker.deadLetters.getJobs(['prioritized'])).filter((job) =>
+      job.id?.startsWith(`dead-${id}`),
+    )
+    expect(dead.map((job) => (job.data.event as StatusEvent).status).toSorted()).toEqual(['found', 'lost'])
+  })
+
   it('buries what runs out of tries under a key whose row has other content', async () => {
     const report = { event_id: randomUUID(), notification_id: 'n' }
     const stored = makeEvent(report)

@@ -1,7 +1,9 @@
 import { createHash } from 'node:crypto'
 import type { DeadLetter, DeadLetterReason, FailedAttempt } from '@tidings/shared/dead-letter'
+import { canonicalJson } from '@tidings/shared/json'
 import type { JobQueue } from './backend.ts'
-import { eventFields } from './dead-letter-entry.ts'
+import { eventFields, isEventObject } from './dead-letter-entry.ts'
+import { withoutTraces } from './erase-traces.ts'
 import { DEAD_LETTER_JOB, DEAD_LETTER_JOB_OPTIONS } from './policy.ts'
 
 export type DeadLetterQueue = JobQueue<DeadLetter>
@@ -35,14 +37,16 @@ export async function buryEvents(queue: DeadLetterQueue, deaths: readonly Death[
   const before = await findEntries(queue, ids.values())
   await addEntries(queue, ids)
 
-  // Two contents under one key may both die before either is a row. Whose the entry is now is settled: the first
-  // one added is there. The other gets an entry of its own.
-  const keyed = deaths.filter(({ contentHash, reason }) => contentHash && reason !== 'conflict')
-  if (keyed.length > 0) {
-    const now = await findEntries(queue, keyed.map(deadLetterId))
-    const displaced = keyed.filter((death) => {
+  // Two contents may have one id, by their key or by a producer's mistake, and both die. Whose the entry is now is
+  // settled: the first one added is there. The other gets an entry of its own.
+  const doubtful = deaths.filter(
+    (death) => death.reason !== 'conflict' && (death.contentHash || !isNewId(death, deaths, before)),
+  )
+  if (doubtful.length > 0) {
+    const now = await findEntries(queue, doubtful.map(deadLetterId))
+    const displaced = doubtful.filter((death) => {
       const holder = now.get(deadLetterId(death))
-      return holder !== undefined && eventFields(holder.event).contentHash !== death.contentHash
+      return holder !== undefined && !isSameEvent(holder, death)
     })
     const own = new Map(displaced.map((death) => [death, idWithContent(death)]))
     for (const [id, entry] of await findEntries(queue, own.values())) before.set(id, entry)
@@ -51,6 +55,24 @@ export async function buryEvents(queue: DeadLetterQueue, deaths: readonly Death[
   }
   const created = new Set([...ids.values()].filter((id) => !before.has(id)))
   return deaths.length - created.size
+}
+
+const isNewId = (death: Death, deaths: readonly Death[], before: ReadonlyMap<string, unknown>) =>
+  !before.has(deadLetterId(death)) &&
+  deaths.every(({ eventId }, n) => eventId !== death.eventId || deaths[n] === death)
+
+/** Whether a repeat of what is dead already has died; an entry may have lost its owner in between. */
+function isSameEvent(entry: DeadLetter, death: Death): boolean {
+  if (death.contentHash) return eventFields(entry.event).contentHash === death.contentHash
+  const found = contentOf(entry.event)
+  return found === contentOf(death.event) || found === contentOf(withoutTraces(death).event)
+}
+
+/** What makes an event without a key this event: not when it came, nor how often it was sent back. */
+function contentOf(event: unknown): string {
+  if (!isEventObject(event)) return canonicalJson(event)
+  const { received_at, redrives: _, timestamp, ...content } = event
+  return canonicalJson(timestamp === received_at ? content : { ...content, timestamp })
 }
 
 async function findEntries(queue: DeadLetterQueue, ids: Iterable<string>): Promise<Map<string, DeadLetter>> {
@@ -90,8 +112,9 @@ function deadLetterId(death: Death): string {
   return death.reason === 'conflict' ? idWithContent(death) : `dead-${death.eventId}`
 }
 
-function idWithContent({ eventId, contentHash }: Death): string {
-  return contentHash ? `dead-${eventId}-${contentHash.slice(0, 8)}` : `dead-${eventId}`
+function idWithContent({ eventId, contentHash, event }: Death): string {
+  const digest = contentHash ?? createHash('sha256').update(contentOf(event)).digest('hex')
+  return `dead-${eventId}-${digest.slice(0, 8)}`
 }
 
 /** The event behind an entry's id, and the start of its content's digest where the id has one. */
