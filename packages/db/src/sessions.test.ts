@@ -1,4 +1,5 @@
 import { createTestDatabase, type TestDatabase, useReleaser } from '@tidings/stack/test-context'
+import { waitFor } from '@tidings/stack/wait-for'
 import { v7 as uuidv7 } from 'uuid'
 import { beforeAll, beforeEach, describe, expect, it } from 'vitest'
 import { deleteOverSessions, generateRefreshToken, insertSession, rotateRefreshToken } from './sessions.ts'
@@ -46,6 +47,27 @@ async function count(table: 'sessions' | 'refresh_tokens'): Promise<number> {
 }
 
 describe('refresh tokens', () => {
+  it('are exchanged beside an erasure without the two waiting for each other', async () => {
+    const { id, token } = await startSession()
+    const erasure = await database.database.pool.connect()
+    try {
+      await erasure.query('BEGIN')
+      await erasure.query('SELECT 1 FROM sessions WHERE id = $1 FOR UPDATE', [id])
+      const exchange = rotateRefreshToken(database.database, token, LIFETIME_MS)
+      await waitFor('the exchange to wait for the session', async () => {
+        const { rows } = await database.database.pool.query(
+          "SELECT 1 FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'",
+        )
+        return rows.length > 0
+      })
+      await erasure.query('DELETE FROM sessions WHERE id = $1', [id])
+      await erasure.query('COMMIT')
+      expect(await exchange).toEqual({ outcome: 'invalid' })
+    } finally {
+      erasure.release()
+    }
+  })
+
   it('are kept for as long as one lives, and no longer, however long their session lasts', async () => {
     const { token } = await startSession()
     let newest = token

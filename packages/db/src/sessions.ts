@@ -121,6 +121,13 @@ export async function rotateRefreshToken(
 ): Promise<RotateResult> {
   const tokenHash = hashSecret(refreshToken)
   return db.orm.transaction(async (tx) => {
+    // The session before its token, as an erasure locks them: the other way round the two could wait for each other.
+    await tx
+      .select({ id: sessions.id })
+      .from(sessions)
+      .innerJoin(refreshTokens, eq(refreshTokens.sessionId, sessions.id))
+      .where(eq(refreshTokens.tokenHash, tokenHash))
+      .for('no key update', { of: sessions })
     const nonce = randomBytes(16)
     // The condition settles the race: of many at once, one finds the token not yet rotated.
     const [rotated] = await tx
