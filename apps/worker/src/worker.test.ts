@@ -5,6 +5,7 @@ import { createIngestAccount, readIngestTotals } from '@tidings/db/ingest-accoun
 import { parkEvents } from '@tidings/db/parked-events'
 import { storeStatusEvents } from '@tidings/db/status-events'
 import { type JobQueue, prepareQueueBackend, type QueueBackend } from '@tidings/queue/backend'
+import { countQueuedEvents } from '@tidings/queue/dead-letter-depth'
 import { ENVELOPE_JOB, ENVELOPE_JOB_OPTIONS } from '@tidings/queue/policy'
 import { identifyEvent } from '@tidings/shared/event-identity'
 import { createLifecycle, type Lifecycle } from '@tidings/shared/lifecycle'
@@ -17,6 +18,7 @@ import {
   useReleaser,
 } from '@tidings/stack/test-context'
 import { waitFor } from '@tidings/stack/wait-for'
+import { Redis } from 'ioredis'
 import pg from 'pg'
 import { beforeAll, expect, it } from 'vitest'
 import type { Store } from './batch-writer.ts'
@@ -270,6 +272,21 @@ describeBackends('the worker', (kind) => {
     const after = await readIngestTotals(db.pool)
     // Only the second one came twice.
     expect(after.duplicate - before.duplicate).toBe(1)
+  })
+
+  it('buries what is no JSON, as Python writes NaN, and counts it meanwhile', async () => {
+    // PostgreSQL takes no such job.
+    if (backend.kind !== 'redis') return
+    const text = '{"notification_id": "n", "status": "sent", "metadata": {"score": NaN}}'
+    const { id = '' } = await queue.add('python', {}, { delay: 2_000, attempts: 1 })
+    const redis = releaser.add(new Redis(backend.url), (it) => it.disconnect())
+    await redis.hset(queue.toKey(id), 'data', text)
+    expect(await countQueuedEvents([queue as JobQueue<object>])).toBe(1)
+    const dead = await waitFor('the dead letter', async () =>
+      (await worker.deadLetters.getJobs(['prioritized'])).find((job) => job.data.event === text),
+    )
+    expect(dead.data).toMatchObject({ reason: 'invalid_event', attempts: 1 })
+    await untilIdle()
   })
 
   it('buries two unreadable events that a producer gave one id, each once', async () => {

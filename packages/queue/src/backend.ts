@@ -4,6 +4,7 @@ import type { IQueueBackend, Processor, QueueOptions, WorkerOptions } from 'bull
 import { createPostgresBackend, Queue, runMigrations, Worker } from 'bullmq'
 import { Redis, type RedisOptions } from 'ioredis'
 import pg from 'pg'
+import { LenientQueue, LenientWorker } from './lenient-job.ts'
 
 /** Where the queues live. The same code runs on both; docs/queue-backends.md says what differs. */
 export type QueueBackend =
@@ -87,7 +88,7 @@ export function openQueue<Data>(
 ): JobQueue<Data> {
   const queue: unknown =
     backend.kind === 'redis'
-      ? new Queue<Data>(name, { ...options, connection: requireRedis(redis), prefix: backend.prefix })
+      ? new LenientQueue(name, { ...options, connection: requireRedis(redis), prefix: backend.prefix })
       : new Queue(name, { ...options, connection: postgresConnection(backend) }, createPostgresBackend)
   const opened = queue as JobQueue<Data>
   opened.on('error', onError)
@@ -105,7 +106,7 @@ export function openWorker<Data>(
 ): JobWorker<Data> {
   const worker: unknown =
     backend.kind === 'redis'
-      ? new Worker<Data, void, string>(name, processor, {
+      ? new LenientWorker(name, processor, {
           ...options,
           connection: { url: backend.url, maxRetriesPerRequest: null, retryStrategy },
           prefix: backend.prefix,

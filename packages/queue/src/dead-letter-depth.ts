@@ -45,6 +45,7 @@ export async function countQueuedEvents(queues: readonly JobQueue<object>[]): Pr
 const PAGE = 50
 
 /** A job that is no envelope is one event, as the worker reads it. */
-function eventsOf(data: object): number {
+function eventsOf(data: unknown): number {
+  if (typeof data !== 'object' || data === null) return 1
   return 'events' in data && Array.isArray(data.events) && data.events.length > 0 ? data.events.length : 1
 }
