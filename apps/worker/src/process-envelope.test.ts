@@ -125,6 +125,20 @@ describeBackends('processing one job', (kind) => {
     expect(context.quarantine.occupied).toBe(false)
   })
 
+  it.each(['bury', 'enqueue'] as const)(
+    'never fails a foreign job, which may ask to be removed then (%s)',
+    async (step) => {
+      await queue.add(
+        'foreign',
+        { v: 1, events: [makeEvent(), 'no event'] },
+        { attempts: 1, removeOnFail: true },
+      )
+      const context = contextWith({ [step]: () => Promise.reject(databaseError('55P03')) })
+      await expect(processEnvelope(await takeJob(), TOKEN, context)).rejects.toBeInstanceOf(DelayedError)
+      expect(await queue.getDelayedCount()).toBe(1)
+    },
+  )
+
   it('buries what is no event in a foreign job once, however often the job is taken up', async () => {
     await queue.add('foreign', { v: 1, events: [makeEvent(), { status: 'no such status' }] })
     const job = await takeJob()

@@ -86,32 +86,26 @@ function isKeptAsWeNeed({ opts }: Job): boolean {
 
 /**
  * Puts what the job holds into a job of our own, with the ids that it has now for good. What is no event has its id
- * from this job alone, so it is buried here.
+ * from this job alone, so it is buried here. Nothing may fail the job: its options may have it removed then.
  */
 async function adopt(job: Job, token: string | undefined, context: EnvelopeContext): Promise<void> {
   const { events, invalid } = openEnvelope(job)
   const deaths = invalid.map((event) => deathOfInvalid(job, event))
-  await waitOutOutage(job, token, context, async () => {
-    await bookRepeats(await context.bury(deaths), job, context)
-  })
-  for (const death of deaths) context.count.dead(death.reason)
-  if (events.length > 0) await context.enqueue(events)
-}
-
-/** Does what needs PostgreSQL too, after the rows: an outage there counts no attempt either. */
-async function waitOutOutage(
-  job: Job,
-  token: string | undefined,
-  context: EnvelopeContext,
-  work: () => Promise<void>,
-): Promise<void> {
   try {
-    await work()
+    await bookRepeats(await context.bury(deaths), job, context)
+    if (events.length > 0) await context.enqueue(events)
   } catch (cause) {
-    if (classifyFailure(cause) !== 'outage') throw cause
-    context.onOutage({ code: sqlState(cause) ?? 'unknown', message: errorMessage(cause) })
+    reportOutage(cause, context)
     await postpone(job, token, OUTAGE_DELAY_MS)
   }
+  for (const death of deaths) context.count.dead(death.reason)
+}
+
+/** False when it was something else. */
+function reportOutage(cause: unknown, context: EnvelopeContext): boolean {
+  if (classifyFailure(cause) !== 'outage') return false
+  context.onOutage({ code: sqlState(cause) ?? 'unknown', message: errorMessage(cause) })
+  return true
 }
 
 /** Puts the job back without counting an attempt. Always throws. */
@@ -161,10 +155,14 @@ async function settleEnvelope(
   const duplicates = results.filter((result) => result.outcome === 'duplicate').length
   context.count.stored(stored)
   context.count.duplicate(duplicates)
-  await waitOutOutage(job, token, context, async () => {
+  try {
     const deadBefore = await context.bury(deaths)
     await bookRepeats(duplicates + deadBefore, job, context)
-  })
+  } catch (cause) {
+    // PostgreSQL went away after the rows: that counts no attempt either.
+    if (!reportOutage(cause, context)) throw cause
+    await postpone(job, token, OUTAGE_DELAY_MS)
+  }
   for (const death of deaths) context.count.dead(death.reason)
 
   const [firstRetry] = retries
