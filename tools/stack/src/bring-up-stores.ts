@@ -1,12 +1,13 @@
 import { join } from 'node:path'
 import { type Database, openDatabase } from '@tidings/db/database'
 import { migrateDatabase } from '@tidings/db/migrate'
+import { chooseQueue, findQueueBefore, type QueueChoice } from './choose-queue.ts'
 import { type DevKeys, ensureJwtKeys, ensureServiceKeys } from './dev-env.ts'
 import { findFreePort, isPortFree } from './free-port.ts'
 import { createDatabase, startPostgres } from './postgres.ts'
 import { findRedisServer, startRedis } from './redis.ts'
 import type { Releaser } from './releaser.ts'
-import type { Stack, StackOptions } from './stack.ts'
+import type { StackOptions } from './stack.ts'
 
 export interface BringUpStoresOptions extends StackOptions {
   dataDir: string
@@ -21,7 +22,7 @@ export interface Stores {
   databaseUrl: string
   /** Undefined when the queue is in PostgreSQL. */
   redisUrl: string | undefined
-  queue: Stack['queue']
+  queue: QueueChoice
   keys: DevKeys
   /** Undefined when the environment has keys of its own. */
   jwtKeysFile: string | undefined
@@ -29,18 +30,26 @@ export interface Stores {
 
 const DATABASE = 'tidings'
 
-/** Starts PostgreSQL and Redis side by side, migrates, and makes the keys that are missing. */
+/**
+ * Starts PostgreSQL and Redis side by side, migrates, and makes the keys that are missing.
+ *
+ * @throws StartupError when there is no such queue as is asked for.
+ */
 export async function bringUpStores(options: BringUpStoresOptions, releaser: Releaser): Promise<Stores> {
   const { env, dataDir, earlier, signal, step, onNotice, onGiveUp } = options
-  const [database, queue] = await Promise.allSettled([bringUpPostgres(), bringUpQueue()])
+  const redisServer = findRedisServer(options.baseEnv.PATH)
+  const before = await findQueueBefore(dataDir, earlier)
+  const queue = chooseQueue({ env, dataDir, hasRedisServer: redisServer !== undefined, before })
+  const [database, redis] = await Promise.allSettled([bringUpPostgres(), bringUpRedis()])
   // Both have ended by now: what one of them started is released although the other failed.
   if (database.status === 'rejected') throw database.reason
-  if (queue.status === 'rejected') throw queue.reason
+  if (redis.status === 'rejected') throw redis.reason
   const databaseUrl = database.value
+  const redisUrl = redis.value
 
   step('bringing the database to the newest schema')
   await migrateDatabase(databaseUrl)
-  if (queue.value.redisUrl === undefined) {
+  if (redisUrl === undefined) {
     // BullMQ is large, and only this case needs it here.
     const { prepareQueueBackend, queueBackendOf } = await import('@tidings/queue/backend')
     const settings = { QUEUE_PREFIX: env.QUEUE_PREFIX, QUEUE_BACKEND: 'postgres' } as const
@@ -50,7 +59,7 @@ export async function bringUpStores(options: BringUpStoresOptions, releaser: Rel
     env.JWT_KEYS === undefined && env.JWT_KEYS_FILE === undefined ? join(dataDir, 'jwt-keys.json') : undefined
   if (jwtKeysFile !== undefined) await ensureJwtKeys(jwtKeysFile)
   const keys = await withDatabase(databaseUrl, (db) => ensureServiceKeys(db, earlier))
-  return { databaseUrl, ...queue.value, keys, jwtKeysFile }
+  return { databaseUrl, redisUrl, queue, keys, jwtKeysFile }
 
   async function bringUpPostgres(): Promise<string> {
     if (env.DATABASE_URL !== undefined) return env.DATABASE_URL
@@ -65,17 +74,15 @@ export async function bringUpStores(options: BringUpStoresOptions, releaser: Rel
     return postgres.url(DATABASE)
   }
 
-  async function bringUpQueue(): Promise<Pick<Stores, 'queue' | 'redisUrl'>> {
-    if (env.QUEUE_BACKEND === 'postgres') return { queue: 'postgres', redisUrl: undefined }
-    if (env.REDIS_URL !== undefined) return { queue: 'redis-given', redisUrl: env.REDIS_URL }
-    const server = findRedisServer(options.baseEnv.PATH)
-    if (server === undefined) return { queue: 'postgres', redisUrl: undefined }
+  async function bringUpRedis(): Promise<string | undefined> {
+    if (queue.place === 'postgres') return undefined
+    if (queue.place === 'redis-given') return env.REDIS_URL
     step('starting Redis')
     const port = await portAsBefore(earlier.REDIS_URL)
-    const redis = await startRedis({ dataDir: join(dataDir, 'redis'), server, port })
+    const redis = await startRedis({ dataDir: join(dataDir, 'redis'), server: redisServer, port })
     releaser.onRelease(redis.stop)
     bringBack('Redis', redis)
-    return { queue: 'redis-private', redisUrl: redis.url }
+    return redis.url
   }
 
   function bringBack(

@@ -36,7 +36,7 @@ export interface RedisOptions {
   /** Server settings over the durable defaults, as in redis.conf. */
   settings?: Record<string, string | number>
   /** The program to run; searched on the PATH when absent. */
-  server?: string
+  server?: string | undefined
 }
 
 /** A private Redis on 127.0.0.1. */
@@ -81,7 +81,7 @@ export async function startRedis(options: RedisOptions): Promise<RedisServer> {
   const port = options.port ?? (await findFreePort())
   const logFile = join(dataDir, 'redis.log')
   const log = await open(logFile, 'a')
-  const url = `redis://127.0.0.1:${port}`
+  const url = urlOf(port)
   const settings = { ...DURABLE_SETTINGS, ...options.settings }
   const args = ['--port', String(port), '--bind', '127.0.0.1', '--dir', dataDir, '--daemonize', 'no']
   for (const [name, value] of Object.entries(settings)) args.push(`--${name}`, String(value))
@@ -148,14 +148,21 @@ export async function startRedis(options: RedisOptions): Promise<RedisServer> {
   }
 }
 
+const urlOf = (port: number) => `redis://127.0.0.1:${port}`
+
 /** Which port the server on this directory had last. */
 const PORT_FILE = 'port'
 
+/** Where the server on this directory was last, whether it runs or not; undefined when there never was one. */
+export async function privateRedisUrl(dataDir: string): Promise<string | undefined> {
+  const port = Number(await readFile(join(dataDir, PORT_FILE), 'utf8').catch(() => ''))
+  return port ? urlOf(port) : undefined
+}
+
 /** Two servers on one append-only file would ruin it. */
 async function stopStaleServer(dataDir: string): Promise<void> {
-  const port = Number(await readFile(join(dataDir, PORT_FILE), 'utf8').catch(() => ''))
-  if (!port) return
-  const url = `redis://127.0.0.1:${port}`
+  const url = await privateRedisUrl(dataDir)
+  if (url === undefined) return
   const isOurs = await withRedis(url, async (redis) => {
     const answer = await redis.call('CONFIG', 'GET', 'dir')
     return Array.isArray(answer) && answer[1] === dataDir

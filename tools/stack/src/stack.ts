@@ -1,3 +1,4 @@
+import type { QueueChoice } from './choose-queue.ts'
 import type { StartEnv } from './start-env.ts'
 
 export interface StackOptions {
@@ -20,7 +21,7 @@ export interface Stack {
   devEnvFile: string
   logDir: string
   database: 'embedded' | 'given'
-  queue: 'redis-given' | 'redis-private' | 'postgres'
+  queue: QueueChoice
   /** The process that runs this app now. */
   pid(app: 'api' | 'worker'): number
   /** API, worker, Redis, PostgreSQL: in this order. */

@@ -1,5 +1,6 @@
 import { mkdir } from 'node:fs/promises'
 import { join, resolve } from 'node:path'
+import { StartupError } from '@tidings/shared/env'
 import { type AppLog, openAppLog } from './app-log.ts'
 import { readEnvFile, writeEnvFile } from './env-file.ts'
 import { findFreePort, isPortFree } from './free-port.ts'
@@ -11,7 +12,7 @@ import type { StartEnv } from './start-env.ts'
 import { supervise } from './supervisor.ts'
 
 /** The port that was asked for is in use. */
-export class PortTakenError extends Error {
+class PortTakenError extends StartupError {
   constructor(port: number) {
     super(
       `Port ${port} is already in use. Stop what listens there, or choose another: PORT=${port + 1} npm start`,
@@ -28,7 +29,7 @@ type AppName = keyof typeof APPS
  * Brings up everything that Tidings needs, and Tidings. When it fails half-way, what was started is stopped
  * again.
  *
- * @throws AlreadyRunningError, PortTakenError, or what a part says.
+ * @throws AlreadyRunningError, a StartupError whose message is enough, or what a part says.
  */
 export async function startStack(options: StackOptions): Promise<Stack> {
   const releaser = createReleaser()

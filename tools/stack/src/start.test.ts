@@ -1,12 +1,13 @@
 import { execFile } from 'node:child_process'
 import { once } from 'node:events'
-import { mkdtemp, readFile, rm, stat } from 'node:fs/promises'
+import { mkdtemp, readFile, rm, stat, writeFile } from 'node:fs/promises'
 import { createServer } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { parseEnv } from 'node:util'
 import { describe, expect, test } from 'vitest'
+import { findFreePort } from './free-port.ts'
 import { withClient } from './postgres.ts'
 import { describeBackends, useReleaser } from './test-context.ts'
 import { startTestStack } from './test-stack.ts'
@@ -41,6 +42,14 @@ describe('npm start that cannot', () => {
     expect(stderr).toBe(
       `Port ${port} is already in use. Stop what listens there, or choose another: PORT=${port + 1} npm start\n`,
     )
+  })
+
+  test('says in one line that its queue is where it cannot get at it', async () => {
+    const dataDir = await makeDataDir()
+    await writeFile(join(dataDir, 'dev.env'), 'QUEUE_BACKEND=redis\nREDIS_URL=redis://localhost:1\n')
+    const { code, stderr } = await runStart({ PORT: String(await findFreePort()), DATA_DIR: dataDir })
+    expect(code).toBe(1)
+    expect(stderr).toMatch(/^The queue of .* is in the Redis of REDIS_URL, which is not set now\..*\n$/)
   })
 
   test('lists every configuration problem at once, without values', async () => {

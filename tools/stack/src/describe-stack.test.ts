@@ -1,0 +1,34 @@
+import { describe, expect, test } from 'vitest'
+import type { QueueChoice } from './choose-queue.ts'
+import { describeStack } from './describe-stack.ts'
+
+const describeWith = (queue: QueueChoice) =>
+  describeStack({
+    apiUrl: 'http://localhost:8001',
+    dataDir: '/data',
+    devEnvFile: '/data/dev.env',
+    logDir: '/data/logs',
+    database: 'embedded',
+    queue,
+  })
+
+describe('what npm start says of its queue', () => {
+  test('why it is in PostgreSQL', () => {
+    const reasons = (['asked', 'as-before', 'found'] as const).map(
+      (because) => /Queue +(.*)/.exec(describeWith({ place: 'postgres', because }))?.[1],
+    )
+    expect(reasons).toEqual([
+      'PostgreSQL (as QUEUE_BACKEND says)',
+      'PostgreSQL (as before; QUEUE_BACKEND=redis begins another in Redis)',
+      'PostgreSQL (there is no Redis; install redis-server for more speed)',
+    ])
+  })
+
+  test('a warning when what is in another one stays there', () => {
+    const postgres = { place: 'postgres', because: 'asked' } as const
+    expect(describeWith(postgres)).not.toContain('Warning')
+    expect(describeWith({ ...postgres, leftBehind: 'redis-private' })).toContain(
+      'Warning: until now the queue was in a private Redis. Its events and dead letters stay there, where dlq list does not\n  show them and doctor calls their events lost; QUEUE_BACKEND=redis, without REDIS_URL, goes back to them.\n',
+    )
+  })
+})
