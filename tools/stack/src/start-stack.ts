@@ -1,10 +1,10 @@
-import { mkdir } from 'node:fs/promises'
 import { join, resolve } from 'node:path'
 import { StartupError } from '@tidings/shared/env'
 import { type AppLog, openAppLog } from './app-log.ts'
 import { readEnvFile, writeEnvFile } from './env-file.ts'
 import { findFreePort, isPortFree } from './free-port.ts'
 import { lockDataDir } from './instance-lock.ts'
+import { makeDataFolder } from './make-data-folder.ts'
 import { type AppProcess, spawnApp } from './processes.ts'
 import { createReleaser, type Releaser } from './releaser.ts'
 import type { Stack, StackOptions } from './stack.ts'
@@ -46,7 +46,7 @@ async function bringUp(options: StackOptions, releaser: Releaser): Promise<Stack
   const dataDir = resolve(env.DATA_DIR)
   const logDir = join(dataDir, 'logs')
   const devEnvFile = join(dataDir, 'dev.env')
-  await mkdir(logDir, { recursive: true })
+  await makeDataFolder(logDir, env.DATA_DIR)
   releaser.onRelease(await lockDataDir(dataDir))
   await assertPortFree(env)
   const step = (text: string) => {

@@ -44,6 +44,12 @@ describe('npm start that cannot', () => {
     )
   })
 
+  test.for(['/proc/x', START])('says in one line that it cannot keep data in %s', async (dataDir) => {
+    const { code, stderr } = await runStart({ DATA_DIR: dataDir })
+    expect(code).toBe(1)
+    expect(stderr).toMatch(/^DATA_DIR=.* cannot be used \(.*\)\. Set it to a folder that can be written\.\n$/)
+  })
+
   test('says in one line that its queue is where it cannot get at it', async () => {
     const dataDir = await makeDataDir()
     await writeFile(join(dataDir, 'dev.env'), 'QUEUE_BACKEND=redis\nREDIS_URL=redis://localhost:1\n')
