@@ -21,14 +21,22 @@ export async function findFreePort(): Promise<number> {
 
 /** Whether this port can be listened on at this moment. */
 export async function isPortFree(port: number, host: string): Promise<boolean> {
+  return (await findListenProblem(port, host)) === undefined
+}
+
+/** Why this port of this address cannot be listened on at this moment; undefined when it can. */
+export async function findListenProblem(
+  port: number,
+  host: string,
+): Promise<NodeJS.ErrnoException | undefined> {
   const server = createServer()
   try {
     server.listen(port, host)
     await once(server, 'listening')
     server.close()
     await once(server, 'close')
-    return true
-  } catch {
-    return false
+    return undefined
+  } catch (error) {
+    return error instanceof Error ? error : new Error(String(error))
   }
 }

@@ -2,7 +2,7 @@ import { join, resolve } from 'node:path'
 import { StartupError } from '@tidings/shared/env'
 import { type AppLog, openAppLog } from './app-log.ts'
 import { readEnvFile, writeEnvFile } from './env-file.ts'
-import { findFreePort, isPortFree } from './free-port.ts'
+import { findFreePort, findListenProblem } from './free-port.ts'
 import { lockDataDir } from './instance-lock.ts'
 import { makeDataFolder } from './make-data-folder.ts'
 import { type AppProcess, spawnApp } from './processes.ts'
@@ -10,16 +10,6 @@ import { createReleaser, type Releaser } from './releaser.ts'
 import type { Stack, StackOptions } from './stack.ts'
 import type { StartEnv } from './start-env.ts'
 import { supervise } from './supervisor.ts'
-
-/** The port that was asked for is in use. */
-class PortTakenError extends StartupError {
-  constructor(port: number) {
-    super(
-      `Port ${port} is already in use. Stop what listens there, or choose another: PORT=${port + 1} npm start`,
-    )
-    this.name = 'PortTakenError'
-  }
-}
 
 /** Each app, and the module that imports nearly all of it. */
 const APPS = { api: 'start-api.ts', worker: 'run-worker.ts' } as const
@@ -48,7 +38,7 @@ async function bringUp(options: StackOptions, releaser: Releaser): Promise<Stack
   const devEnvFile = join(dataDir, 'dev.env')
   await makeDataFolder(logDir, env.DATA_DIR)
   releaser.onRelease(await lockDataDir(dataDir))
-  await assertPortFree(env)
+  await assertCanListen(env)
   const step = (text: string) => {
     signal.throwIfAborted()
     onStep(text)
@@ -78,7 +68,7 @@ async function bringUp(options: StackOptions, releaser: Releaser): Promise<Stack
   })
 
   step('starting the worker and the API')
-  await assertPortFree(env)
+  await assertCanListen(env)
   const jwtKeysFile = stores.jwtKeysFile && { JWT_KEYS_FILE: stores.jwtKeysFile }
   const [startedWorker, startedApi] = await Promise.allSettled([
     worker.start({ ...shared, HOST: '127.0.0.1', WORKER_PORT: String(workerPort) }, workerPort),
@@ -103,8 +93,18 @@ async function bringUp(options: StackOptions, releaser: Releaser): Promise<Stack
   }
 }
 
-async function assertPortFree({ PORT, HOST }: StartEnv): Promise<void> {
-  if (!(await isPortFree(PORT, HOST))) throw new PortTakenError(PORT)
+/** @throws StartupError in one line. */
+async function assertCanListen({ PORT, HOST }: StartEnv): Promise<void> {
+  const problem = await findListenProblem(PORT, HOST)
+  if (problem !== undefined) throw new StartupError(explainListenProblem(problem, PORT, HOST))
+}
+
+function explainListenProblem({ code, message }: NodeJS.ErrnoException, port: number, host: string): string {
+  if (code === 'EADDRINUSE')
+    return `Port ${port} is already in use. Stop what listens there, or choose another: PORT=${port + 1} npm start`
+  if (code === 'EACCES')
+    return `Cannot listen on PORT=${port}: only root may. Choose one above 1023: PORT=8001 npm start`
+  return `Cannot listen on HOST=${host} (${message}). Set it to an address of this machine, or to 0.0.0.0 for all of them.`
 }
 
 /** An app whose code is being loaded; `start` configures it and waits until it works. */

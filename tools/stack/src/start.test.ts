@@ -44,6 +44,14 @@ describe('npm start that cannot', () => {
     )
   })
 
+  test.for(['name.invalid', '192.0.2.1'])('says in one line that there is no HOST=%s here', async (HOST) => {
+    const { code, stderr } = await runStart({ HOST, DATA_DIR: await makeDataDir() })
+    expect(code).toBe(1)
+    expect(stderr).toMatch(
+      new RegExp(`^Cannot listen on HOST=${HOST} \\(.*\\)\\. Set it to an address.*\\n$`),
+    )
+  })
+
   test.for(['/proc/x', START])('says in one line that it cannot keep data in %s', async (dataDir) => {
     const { code, stderr } = await runStart({ DATA_DIR: dataDir })
     expect(code).toBe(1)
