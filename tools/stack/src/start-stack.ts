@@ -6,6 +6,7 @@ import { findFreePort, findListenProblem } from './free-port.ts'
 import { lockDataDir } from './instance-lock.ts'
 import { makeDataFolder } from './make-data-folder.ts'
 import { type AppProcess, spawnApp } from './processes.ts'
+import { reachableHost } from './reachable-host.ts'
 import { createReleaser, type Releaser } from './releaser.ts'
 import type { Stack, StackOptions } from './stack.ts'
 import type { StartEnv } from './start-env.ts'
@@ -52,8 +53,10 @@ async function bringUp(options: StackOptions, releaser: Releaser): Promise<Stack
     { ...options, dataDir, earlier: await readEnvFile(devEnvFile), step },
     releaser,
   )
-  const apiUrl = `http://localhost:${env.PORT}`
+  const apiUrl = `http://${reachableHost(env.HOST, 'localhost')}:${env.PORT}`
+  const probedApiUrl = `http://${reachableHost(env.HOST, '127.0.0.1')}:${env.PORT}`
   const workerPort = env.WORKER_PORT ?? (await findFreePort())
+  const workerUrl = `http://127.0.0.1:${workerPort}`
   const shared = {
     DATABASE_URL: stores.databaseUrl,
     REDIS_URL: stores.redisUrl,
@@ -71,8 +74,8 @@ async function bringUp(options: StackOptions, releaser: Releaser): Promise<Stack
   await assertCanListen(env)
   const jwtKeysFile = stores.jwtKeysFile && { JWT_KEYS_FILE: stores.jwtKeysFile }
   const [startedWorker, startedApi] = await Promise.allSettled([
-    worker.start({ ...shared, HOST: '127.0.0.1', WORKER_PORT: String(workerPort) }, workerPort),
-    api.start({ ...shared, HOST: env.HOST, PORT: String(env.PORT), ...jwtKeysFile }, env.PORT),
+    worker.start({ ...shared, HOST: '127.0.0.1', WORKER_PORT: String(workerPort) }, workerUrl),
+    api.start({ ...shared, HOST: env.HOST, PORT: String(env.PORT), ...jwtKeysFile }, probedApiUrl),
   ])
   // Registered in this order, so that the API, which takes events in, stops first.
   for (const app of [startedWorker, startedApi])
@@ -124,13 +127,13 @@ async function prepareApp(name: AppName, logDir: string, options: StackOptions, 
   let prepared: AppProcess | undefined = await spawn()
   releaser.onRelease(() => prepared?.stop().then(() => {}))
   return {
-    async start(appEnv: Record<string, string | undefined>, port: number) {
+    async start(appEnv: Record<string, string | undefined>, url: string) {
       return supervise(
         {
           async spawn() {
             const app = prepared ?? (await spawn())
             prepared = undefined
-            app.configure(appEnv, `http://127.0.0.1:${port}/health/ready`)
+            app.configure(appEnv, `${url}/health/ready`)
             return app
           },
           say: onNotice,
