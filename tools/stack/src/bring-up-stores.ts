@@ -4,6 +4,7 @@ import { migrateDatabase } from '@tidings/db/migrate'
 import { chooseQueue, findQueueBefore, type QueueChoice } from './choose-queue.ts'
 import { type DevKeys, ensureJwtKeys, ensureServiceKeys } from './dev-env.ts'
 import { findFreePort, isPortFree } from './free-port.ts'
+import { assertDatabaseAnswers, assertRedisAnswers } from './given-stores.ts'
 import { createDatabase, startPostgres } from './postgres.ts'
 import { findRedisServer, startRedis } from './redis.ts'
 import type { Releaser } from './releaser.ts'
@@ -33,13 +34,15 @@ const DATABASE = 'tidings'
 /**
  * Starts PostgreSQL and Redis side by side, migrates, and makes the keys that are missing.
  *
- * @throws StartupError when there is no such queue as is asked for.
+ * @throws StartupError when a store that is asked for cannot be had.
  */
 export async function bringUpStores(options: BringUpStoresOptions, releaser: Releaser): Promise<Stores> {
   const { env, dataDir, earlier, signal, step, onNotice, onGiveUp } = options
   const redisServer = findRedisServer(options.baseEnv.PATH)
   const before = await findQueueBefore(dataDir, earlier)
   const queue = chooseQueue({ env, dataDir, hasRedisServer: redisServer !== undefined, before })
+  if (env.DATABASE_URL !== undefined) await assertDatabaseAnswers(env.DATABASE_URL)
+  if (queue.place === 'redis-given' && env.REDIS_URL !== undefined) await assertRedisAnswers(env.REDIS_URL)
   const [database, redis] = await Promise.allSettled([bringUpPostgres(), bringUpRedis()])
   // Both have ended by now: what one of them started is released although the other failed.
   if (database.status === 'rejected') throw database.reason

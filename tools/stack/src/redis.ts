@@ -178,12 +178,32 @@ async function stopStaleServer(dataDir: string): Promise<void> {
 const answers = (url: string) =>
   withRedis(url, async (redis) => (await redis.ping()) === 'PONG').catch(() => false)
 
-async function withRedis<T>(url: string, use: (redis: Redis) => Promise<T>): Promise<T> {
-  const redis = new Redis(url, { lazyConnect: true, retryStrategy: () => null, connectTimeout: 1_000 })
-  redis.on('error', () => {})
+/**
+ * Makes sure that the Redis at `url` answers, within twice `limitMs`.
+ *
+ * @throws what kept it from answering.
+ */
+export async function pingRedis(url: string, limitMs: number): Promise<void> {
+  await withRedis(url, (redis) => redis.ping(), limitMs)
+}
+
+async function withRedis<T>(url: string, use: (redis: Redis) => Promise<T>, limitMs = 1_000): Promise<T> {
+  const redis = new Redis(url, {
+    lazyConnect: true,
+    retryStrategy: () => null,
+    connectTimeout: limitMs,
+    commandTimeout: limitMs,
+  })
+  let problem: Error | undefined
+  redis.on('error', (error: Error) => {
+    problem ??= error
+  })
   try {
     await redis.connect()
     return await use(redis)
+  } catch (error) {
+    // The rejection itself may only say that the connection is closed.
+    throw problem ?? error
   } finally {
     redis.disconnect()
   }

@@ -6,13 +6,14 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { parseEnv } from 'node:util'
-import { describe, expect, test } from 'vitest'
+import { describe, expect, inject, test } from 'vitest'
 import { findFreePort } from './free-port.ts'
 import { withClient } from './postgres.ts'
 import { describeBackends, useReleaser } from './test-context.ts'
 import { startTestStack } from './test-stack.ts'
 import { waitFor } from './wait-for.ts'
 
+const SECRET = 'canary-password'
 const START = fileURLToPath(new URL('./start.ts', import.meta.url))
 
 function runStart(env: NodeJS.ProcessEnv): Promise<{ code: number; stderr: string }> {
@@ -64,6 +65,22 @@ describe('npm start that cannot', () => {
     const { code, stderr } = await runStart({ PORT: String(await findFreePort()), DATA_DIR: dataDir })
     expect(code).toBe(1)
     expect(stderr).toMatch(/^The queue of .* is in the Redis of REDIS_URL, which is not set now\..*\n$/)
+  })
+
+  test.for([
+    ['DATABASE_URL', 'The PostgreSQL of DATABASE_URL', `postgres://user:${SECRET}@127.0.0.1:1/none`],
+    ['REDIS_URL', 'The Redis of REDIS_URL', `redis://user:${SECRET}@127.0.0.1:1`],
+  ] as const)('says in one line that the store of %s does not answer', async ([variable, what, url]) => {
+    const { code, stderr } = await runStart({
+      PORT: String(await findFreePort()),
+      DATA_DIR: await makeDataDir(),
+      DATABASE_URL: inject('servers').postgresAdminUrl,
+      [variable]: url,
+    })
+    expect(code).toBe(1)
+    expect(stderr).toBe(
+      `${what} at 127.0.0.1:1 cannot be used (connect ECONNREFUSED 127.0.0.1:1). Start it, or set the variable to another, or to none.\n`,
+    )
   })
 
   test('lists every configuration problem at once, without values', async () => {
