@@ -1,33 +1,45 @@
-import { execFile } from 'node:child_process'
+import { execFile, spawn } from 'node:child_process'
+import { once } from 'node:events'
 import { readFile, stat } from 'node:fs/promises'
 import { fileURLToPath } from 'node:url'
+import { findFreePort } from '@tidings/stack/free-port'
 import { useReleaser } from '@tidings/stack/test-context'
-import { startTestStack } from '@tidings/stack/test-stack'
-import { describe, expect, test } from 'vitest'
+import { startTestStack, type TestStack } from '@tidings/stack/test-stack'
+import { waitFor } from '@tidings/stack/wait-for'
+import { beforeAll, describe, expect, test } from 'vitest'
 
 const ROOT = fileURLToPath(new URL('..', import.meta.url))
 
 /** These start everything from nothing, which test:fresh and whoever reads this do. */
 const RUN_ELSEWHERE = ['npm start', 'npm test']
+/** A part that runs until it is stopped, on a port of its own. */
+const STAYS = /PORT=(\d+) npm .* start\)$/
 
 async function readBlocks(): Promise<string[]> {
   const readme = await readFile(`${ROOT}README.md`, 'utf8')
   const blocks = [...readme.matchAll(/^```sh\n(.*?)^```$/gms)].map((match) => match[1]?.trim() ?? '')
   return blocks.filter((block) => !RUN_ELSEWHERE.includes(block))
 }
+const blocks = await readBlocks()
+const staying = blocks.filter((block) => STAYS.test(block))
+const ending = blocks.filter((block) => !STAYS.test(block))
 
 describe('the README', () => {
   const releaser = useReleaser()
+  let stack: TestStack
+  let env: NodeJS.ProcessEnv
+  /** As in a checkout where `npm start` has its data in .data. */
+  const inDataDir = (script: string) => script.replaceAll('. .data/', `. ${stack.dataDir}/`)
+
+  beforeAll(async () => {
+    stack = await startTestStack(releaser)
+    env = { ...process.env, DATA_DIR: stack.dataDir }
+  })
 
   test('has only commands that work, in their order', { timeout: 120_000 }, async () => {
-    const stack = await startTestStack(releaser)
-    const blocks = await readBlocks()
-    expect(blocks.length).toBeGreaterThan(5)
-    const script = blocks.map((block) => `echo '### next block'\n${block}`).join('\n')
-    const { code, output } = await runShell(script.replaceAll('. .data/', `. ${stack.dataDir}/`), {
-      ...process.env,
-      DATA_DIR: stack.dataDir,
-    })
+    expect(ending.length).toBeGreaterThan(5)
+    const script = ending.map((block) => `echo '### next block'\n${block}`).join('\n')
+    const { code, output } = await runShell(inDataDir(script), env)
     expect(code, output).toBe(0)
     // curl ends well whatever the answer is.
     expect(output).not.toMatch(/"success": ?false/)
@@ -35,12 +47,25 @@ describe('the README', () => {
     expect(output).toContain('unknown_user')
     for (const path of ['/docs', '/openapi.json'])
       expect((await fetch(stack.apiUrl + path)).status, path).toBe(200)
-    expect(output.split('### next block')).toHaveLength(blocks.length + 1)
+    expect(output.split('### next block')).toHaveLength(ending.length + 1)
+  })
+
+  test('runs an API and a worker beside npm start, as it says', async () => {
+    expect(staying).toHaveLength(2)
+    for (const block of staying) {
+      const port = await findFreePort()
+      const script = inDataDir(block).replace(STAYS, (text, named) => text.replace(named, String(port)))
+      const part = runInBackground(script, env)
+      releaser.onRelease(part.stop)
+      const isReady = async () => part.hasEnded() || (await fetch(`http://127.0.0.1:${port}/health/ready`)).ok
+      await waitFor(block, isReady, { timeoutMs: 30_000, explain: part.output })
+      expect(part.hasEnded(), part.output()).toBe(false)
+    }
   })
 
   test('links to files that are there', async () => {
     const readme = await readFile(`${ROOT}README.md`, 'utf8')
-    const targets = [...readme.matchAll(/\]\(([^)#:]+)\)/g)].map((match) => match[1])
+    const targets = [...readme.matchAll(/\]\(([^)#:]+)(?:#[^)]*)?\)/g)].map((match) => match[1])
     for (const target of targets) await expect(stat(`${ROOT}${target}`), target).resolves.toBeTruthy()
   })
 })
@@ -51,4 +76,25 @@ function runShell(script: string, env: NodeJS.ProcessEnv): Promise<{ code: numbe
       resolve({ code: error === null ? 0 : 1, output: stdout + stderr })
     })
   })
+}
+
+/** A command line in a process group of its own, so that all that it started can be stopped. */
+function runInBackground(script: string, env: NodeJS.ProcessEnv) {
+  const child = spawn('sh', ['-euc', script], { cwd: ROOT, env, detached: true })
+  // Not `exit`: the pipes close when the last process of the group is gone.
+  const closed = once(child, 'close')
+  let output = ''
+  for (const stream of [child.stdout, child.stderr])
+    stream.setEncoding('utf8').on('data', (text: string) => {
+      output += text
+    })
+  const hasEnded = () => child.exitCode !== null || child.signalCode !== null
+  return {
+    hasEnded,
+    output: () => output,
+    async stop() {
+      if (!hasEnded() && child.pid !== undefined) process.kill(-child.pid, 'SIGTERM')
+      await closed
+    },
+  }
 }

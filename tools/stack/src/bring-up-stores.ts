@@ -1,9 +1,9 @@
-import { join } from 'node:path'
+import { join, resolve } from 'node:path'
 import { type Database, openDatabase } from '@tidings/db/database'
 import { migrateDatabase } from '@tidings/db/migrate'
 import { chooseQueue, findQueueBefore, type QueueChoice } from './choose-queue.ts'
 import { type DevKeys, ensureJwtKeys, ensureServiceKeys } from './dev-env.ts'
-import { findFreePort, isPortFree } from './free-port.ts'
+import { findPortAsBefore } from './free-port.ts'
 import { assertDatabaseAnswers, assertRedisAnswers } from './given-stores.ts'
 import { createDatabase, startPostgres } from './postgres.ts'
 import { findRedisServer, startRedis } from './redis.ts'
@@ -25,7 +25,7 @@ export interface Stores {
   redisUrl: string | undefined
   queue: QueueChoice
   keys: DevKeys
-  /** Undefined when the environment has keys of its own. */
+  /** Whole, since each app may be started in another folder. Undefined when JWT_KEYS itself is given. */
   jwtKeysFile: string | undefined
 }
 
@@ -59,8 +59,8 @@ export async function bringUpStores(options: BringUpStoresOptions, releaser: Rel
     await prepareQueueBackend(queueBackendOf({ ...settings, DATABASE_URL: databaseUrl }))
   }
   const jwtKeysFile =
-    env.JWT_KEYS === undefined && env.JWT_KEYS_FILE === undefined ? join(dataDir, 'jwt-keys.json') : undefined
-  if (jwtKeysFile !== undefined) await ensureJwtKeys(jwtKeysFile)
+    env.JWT_KEYS === undefined ? resolve(env.JWT_KEYS_FILE ?? join(dataDir, 'jwt-keys.json')) : undefined
+  if (jwtKeysFile !== undefined && env.JWT_KEYS_FILE === undefined) await ensureJwtKeys(jwtKeysFile)
   const keys = await withDatabase(databaseUrl, (db) => ensureServiceKeys(db, earlier))
   return { databaseUrl, redisUrl, queue, keys, jwtKeysFile }
 
@@ -69,7 +69,7 @@ export async function bringUpStores(options: BringUpStoresOptions, releaser: Rel
     step('starting PostgreSQL')
     const postgres = await startPostgres({
       dataDir: join(dataDir, 'postgres'),
-      port: await portAsBefore(earlier.DATABASE_URL),
+      port: await findPortAsBefore(earlier.DATABASE_URL),
     })
     releaser.onRelease(() => postgres.stop())
     bringBack('PostgreSQL', postgres)
@@ -81,7 +81,7 @@ export async function bringUpStores(options: BringUpStoresOptions, releaser: Rel
     if (queue.place === 'postgres') return undefined
     if (queue.place === 'redis-given') return env.REDIS_URL
     step('starting Redis')
-    const port = await portAsBefore(earlier.REDIS_URL)
+    const port = await findPortAsBefore(earlier.REDIS_URL)
     const redis = await startRedis({ dataDir: join(dataDir, 'redis'), server: redisServer, port })
     releaser.onRelease(redis.stop)
     bringBack('Redis', redis)
@@ -98,12 +98,6 @@ export async function bringUpStores(options: BringUpStoresOptions, releaser: Rel
       server.start().catch(() => onGiveUp(name))
     })
   }
-}
-
-/** The same port again, so that what was configured by hand goes on working; a free one if that is taken. */
-async function portAsBefore(url: string | undefined): Promise<number> {
-  const port = url !== undefined && URL.canParse(url) ? Number(new URL(url).port) : 0
-  return port > 0 && (await isPortFree(port, '127.0.0.1')) ? port : findFreePort()
 }
 
 async function withDatabase<T>(url: string, use: (db: Database) => Promise<T>): Promise<T> {

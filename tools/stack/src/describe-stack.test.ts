@@ -5,6 +5,7 @@ import { describeStack } from './describe-stack.ts'
 const describeWith = (queue: QueueChoice) =>
   describeStack({
     apiUrl: 'http://localhost:8001',
+    workerUrl: 'http://127.0.0.1:8002',
     dataDir: '/data',
     devEnvFile: '/data/dev.env',
     logDir: '/data/logs',

@@ -11,6 +11,7 @@ Tidings is up.
 
   API        ${stack.apiUrl}
   Reference  ${stack.apiUrl}/docs
+  Worker     ${stack.workerUrl} (its health and metrics)
   Database   ${database}
   Queue      ${describeQueue(stack.queue)}
   Data       ${showPath(stack.dataDir)} (logs in ${showPath(stack.logDir)})

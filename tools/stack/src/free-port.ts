@@ -19,6 +19,15 @@ export async function findFreePort(): Promise<number> {
   throw new Error(`None of ${MAX_LOOKS} ports between ${FIRST_PORT} and ${LAST_PORT} is free`)
 }
 
+/**
+ * The port on 127.0.0.1 that a URL names, so that what was configured by hand goes on working; a free one when
+ * it names none, or one that is taken.
+ */
+export async function findPortAsBefore(url: string | undefined): Promise<number> {
+  const port = url !== undefined && URL.canParse(url) ? Number(new URL(url).port) : 0
+  return port > 0 && (await isPortFree(port, '127.0.0.1')) ? port : findFreePort()
+}
+
 /** Whether this port can be listened on at this moment. */
 export async function isPortFree(port: number, host: string): Promise<boolean> {
   return (await findListenProblem(port, host)) === undefined

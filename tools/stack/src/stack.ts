@@ -17,6 +17,8 @@ export interface StackOptions {
 
 export interface Stack {
   apiUrl: string
+  /** Where the worker has its health and metrics. */
+  workerUrl: string
   dataDir: string
   devEnvFile: string
   logDir: string

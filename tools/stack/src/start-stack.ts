@@ -2,7 +2,7 @@ import { join, resolve } from 'node:path'
 import { StartupError } from '@tidings/shared/env'
 import { type AppLog, openAppLog } from './app-log.ts'
 import { readEnvFile, writeEnvFile } from './env-file.ts'
-import { findFreePort, findListenProblem } from './free-port.ts'
+import { findListenProblem, findPortAsBefore } from './free-port.ts'
 import { lockDataDir } from './instance-lock.ts'
 import { makeDataFolder } from './make-data-folder.ts'
 import { type AppProcess, spawnApp } from './processes.ts'
@@ -49,13 +49,11 @@ async function bringUp(options: StackOptions, releaser: Releaser): Promise<Stack
   const worker = await prepareApp('worker', logDir, options, releaser)
   const api = await prepareApp('api', logDir, options, releaser)
   const { bringUpStores } = await import('./bring-up-stores.ts')
-  const stores = await bringUpStores(
-    { ...options, dataDir, earlier: await readEnvFile(devEnvFile), step },
-    releaser,
-  )
+  const earlier = await readEnvFile(devEnvFile)
+  const stores = await bringUpStores({ ...options, dataDir, earlier, step }, releaser)
   const apiUrl = `http://${reachableHost(env.HOST, 'localhost')}:${env.PORT}`
   const probedApiUrl = `http://${reachableHost(env.HOST, '127.0.0.1')}:${env.PORT}`
-  const workerPort = env.WORKER_PORT ?? (await findFreePort())
+  const workerPort = env.WORKER_PORT ?? (await findPortAsBefore(earlier.WORKER_URL))
   const workerUrl = `http://127.0.0.1:${workerPort}`
   const shared = {
     DATABASE_URL: stores.databaseUrl,
@@ -66,16 +64,20 @@ async function bringUp(options: StackOptions, releaser: Releaser): Promise<Stack
   }
   await writeEnvFile(devEnvFile, 'Written by npm start. Secrets: keep it to yourself.', {
     API_URL: apiUrl,
+    WORKER_URL: workerUrl,
     ...shared,
+    JWT_KEYS_FILE: stores.jwtKeysFile,
     ...stores.keys,
   })
 
   step('starting the worker and the API')
   await assertCanListen(env)
-  const jwtKeysFile = stores.jwtKeysFile && { JWT_KEYS_FILE: stores.jwtKeysFile }
   const [startedWorker, startedApi] = await Promise.allSettled([
     worker.start({ ...shared, HOST: '127.0.0.1', WORKER_PORT: String(workerPort) }, workerUrl),
-    api.start({ ...shared, HOST: env.HOST, PORT: String(env.PORT), ...jwtKeysFile }, probedApiUrl),
+    api.start(
+      { ...shared, HOST: env.HOST, PORT: String(env.PORT), JWT_KEYS_FILE: stores.jwtKeysFile },
+      probedApiUrl,
+    ),
   ])
   // Registered in this order, so that the API, which takes events in, stops first.
   for (const app of [startedWorker, startedApi])
@@ -86,6 +88,7 @@ async function bringUp(options: StackOptions, releaser: Releaser): Promise<Stack
   const running = { api: startedApi.value, worker: startedWorker.value }
   return {
     apiUrl,
+    workerUrl,
     dataDir,
     devEnvFile,
     logDir,

@@ -104,6 +104,7 @@ describeBackends('a started stack', (kind) => {
     const stack = await startTestStack(releaser, kind)
     const devEnv = parseEnv(await readFile(stack.devEnvFile, 'utf8'))
     expect(devEnv.API_URL).toBe(stack.apiUrl)
+    expect((await fetch(`${devEnv.WORKER_URL}/metrics`)).status).toBe(200)
     for (const file of ['dev.env', 'jwt-keys.json', 'logs/api.log', 'logs/worker.log'])
       expect([file, (await stat(join(stack.dataDir, file))).mode & 0o777]).toEqual([file, 0o600])
 
