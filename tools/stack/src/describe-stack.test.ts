@@ -2,13 +2,13 @@ import { describe, expect, test } from 'vitest'
 import type { QueueChoice } from './choose-queue.ts'
 import { describeStack } from './describe-stack.ts'
 
-const describeWith = (queue: QueueChoice) =>
+const describeWith = (queue: QueueChoice, dataDir = '/data') =>
   describeStack({
     apiUrl: 'http://localhost:8001',
     workerUrl: 'http://127.0.0.1:8002',
-    dataDir: '/data',
-    devEnvFile: '/data/dev.env',
-    logDir: '/data/logs',
+    dataDir,
+    devEnvFile: `${dataDir}/dev.env`,
+    logDir: `${dataDir}/logs`,
     database: 'embedded',
     queue,
   })
@@ -32,4 +32,9 @@ describe('what npm start says of its queue', () => {
       'Warning: until now the queue was in a private Redis. Its events and dead letters stay there, where dlq list does not\n  show them and doctor calls their events lost; QUEUE_BACKEND=redis, without REDIS_URL, goes back to them.\n',
     )
   })
+})
+
+test('what it asks to type can be typed, whatever the folder is called', () => {
+  const text = describeWith({ place: 'postgres', because: 'found' }, '/my data')
+  expect(text).toContain("\n  . '/my data/dev.env'\n")
 })

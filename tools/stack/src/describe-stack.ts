@@ -1,5 +1,6 @@
 import { relative, sep } from 'node:path'
 import type { QueueChoice, QueuePlace } from './choose-queue.ts'
+import { quoteForShell } from './env-file.ts'
 import type { Stack } from './stack.ts'
 
 /** What npm start says once everything is up. */
@@ -18,7 +19,7 @@ Tidings is up.
 ${warnOfLeftBehind(stack.queue)}
 Try this in another terminal, in this folder:
 
-  . ${showPath(stack.devEnvFile)}
+  . ${quoteForShell(showPath(stack.devEnvFile))}
   curl -X POST $API_URL/api/v1/email/status/ \\
     -H "Authorization: Bearer $SERVICE_KEY" \\
     -d '{"notification_id": "notif-123", "status": "delivered"}'

@@ -22,7 +22,11 @@ export async function writeEnvFile(
   await writeSecretFile(file, [`# ${comment}`, ...lines, ''].join('\n'))
 }
 
-const quoteForShell = (value: string) => (/^[\w./:@%+=,-]*$/.test(value) ? value : `'${value}'`)
+/** One word for a shell. Node's reader of env files, which knows no escapes, understands all but the oddest. */
+export function quoteForShell(value: string): string {
+  if (/^[\w./:@%+=,-]*$/.test(value)) return value
+  return value.includes("'") ? `"${value.replace(/["$`\\]/g, '\\$&')}"` : `'${value}'`
+}
 
 /** Writes a file that only its owner may read: whole or not at all. */
 export async function writeSecretFile(file: string, text: string): Promise<void> {
