@@ -15,12 +15,12 @@ const RUN_ELSEWHERE = ['npm start', 'npm test']
 /** A part that runs until it is stopped, on a port of its own. */
 const STAYS = /PORT=(\d+) npm .* start\)$/
 
-async function readBlocks(): Promise<string[]> {
-  const readme = await readFile(`${ROOT}README.md`, 'utf8')
-  const blocks = [...readme.matchAll(/^```sh\n(.*?)^```$/gms)].map((match) => match[1]?.trim() ?? '')
-  return blocks.filter((block) => !RUN_ELSEWHERE.includes(block))
+async function readBlocks(page: string, language: 'sh' | 'json'): Promise<string[]> {
+  const text = await readFile(`${ROOT}${page}`, 'utf8')
+  const blocks = text.matchAll(new RegExp(`^\`\`\`${language}\\n(.*?)^\`\`\`$`, 'gms'))
+  return [...blocks].map((match) => match[1]?.trim() ?? '')
 }
-const blocks = await readBlocks()
+const blocks = (await readBlocks('README.md', 'sh')).filter((block) => !RUN_ELSEWHERE.includes(block))
 const staying = blocks.filter((block) => STAYS.test(block))
 const ending = blocks.filter((block) => !STAYS.test(block))
 
@@ -63,12 +63,23 @@ describe('the README', () => {
     }
   })
 
+  test('links to a page for producers whose example is answered as it says', async () => {
+    const [example] = await readBlocks('docs/producers.md', 'sh')
+    const [documented] = await readBlocks('docs/producers.md', 'json')
+    const { output } = await runShell(inDataDir(`. .data/dev.env\n${example}`), env)
+    expect(withoutOccasion(output)).toEqual(withoutOccasion(documented ?? ''))
+  })
+
   test('links to files that are there', async () => {
     const readme = await readFile(`${ROOT}README.md`, 'utf8')
     const targets = [...readme.matchAll(/\]\(([^)#:]+)(?:#[^)]*)?\)/g)].map((match) => match[1])
     for (const target of targets) await expect(stat(`${ROOT}${target}`), target).resolves.toBeTruthy()
   })
 })
+
+/** An answer without what is another at each request. */
+const withoutOccasion = (json: string): unknown =>
+  JSON.parse(json, (name, value) => (['id', 'timestamp'].includes(name) ? typeof value : value))
 
 function runShell(script: string, env: NodeJS.ProcessEnv): Promise<{ code: number; output: string }> {
   return new Promise((resolve) => {
