@@ -1,8 +1,7 @@
-import { envFields, parseEnv } from '@tidings/shared/env'
+import { envFields, parseEnv, wholeNumber } from '@tidings/shared/env'
 import { z } from 'zod'
 
-const seconds = z.coerce.number().int().min(1)
-const limit = z.coerce.number().int().min(1)
+const limit = wholeNumber(1)
 
 const origins = z
   .string()
@@ -18,21 +17,21 @@ function isOrigin(text: string): boolean {
 const schema = z.object({
   ...envFields,
   /** Jobs in the queue from which on new events are refused. */
-  QUEUE_MAX_DEPTH: z.coerce.number().int().min(1).default(50_000),
-  PORT: z.coerce.number().int().min(0).max(65_535).default(8001),
+  QUEUE_MAX_DEPTH: wholeNumber(1).default(50_000),
+  PORT: wholeNumber(0, 65_535).default(8001),
   HOST: z.string().default('0.0.0.0'),
   JWT_KEYS: z.string().optional(),
   JWT_KEYS_FILE: z.string().optional(),
   JWT_ISSUER: z.string().default('tidings'),
   JWT_AUDIENCE: z.string().default('tidings'),
   /** Seconds. */
-  ACCESS_TOKEN_TTL: seconds.max(900).default(900),
+  ACCESS_TOKEN_TTL: wholeNumber(1, 900).default(900),
   /** Seconds. */
-  REFRESH_TOKEN_TTL: seconds.max(365 * 86_400).default(30 * 86_400),
+  REFRESH_TOKEN_TTL: wholeNumber(1, 365 * 86_400).default(30 * 86_400),
   LEGACY_HS256_SECRET: z.string().min(16, 'needs at least 16 characters').optional(),
-  PASSWORD_ITERATIONS: z.coerce.number().int().min(1).max(10_000_000).default(600_000),
+  PASSWORD_ITERATIONS: wholeNumber(1, 10_000_000).default(600_000),
   CORS_ORIGINS: origins.default([]),
-  TRUSTED_PROXY_HOPS: z.coerce.number().int().min(0).max(16).default(0),
+  TRUSTED_PROXY_HOPS: wholeNumber(0, 16).default(0),
   /** Bull Board at /admin/queues, behind an operator key. */
   ADMIN_UI_ENABLED: z.stringbool().default(false),
   RATE_LIMIT_ENABLED: z.stringbool().default(true),

@@ -1,11 +1,11 @@
-import { envFields, parseEnv } from '@tidings/shared/env'
+import { envFields, parseEnv, wholeNumber } from '@tidings/shared/env'
 import { z } from 'zod'
 
 const workerEnvSchema = z.object({
   ...envFields,
-  WORKER_PORT: z.coerce.number().int().min(0).max(65_535).default(8002),
+  WORKER_PORT: wholeNumber(0, 65_535).default(8002),
   HOST: z.string().default('127.0.0.1'),
-  WORKER_CONCURRENCY: z.coerce.number().int().min(1).max(256).default(100),
+  WORKER_CONCURRENCY: wholeNumber(1, 256).default(100),
 })
 
 export type WorkerEnv = z.infer<typeof workerEnvSchema>

@@ -30,7 +30,7 @@ export function parseEnv<Schema extends z.ZodType>(
   source: NodeJS.ProcessEnv,
 ): z.infer<Schema> {
   const given = Object.fromEntries(Object.entries(source).filter(([, value]) => value !== ''))
-  // zod's own messages name the expectation; `input` is never printed.
+  // The messages name the expectation; `input` is never printed.
   const parsed = schema.safeParse(given)
   if (parsed.success) return parsed.data
   throw new ConfigError(
@@ -61,6 +61,19 @@ export async function runMain(main: () => Promise<void>): Promise<void> {
 const url = (protocols: RegExp, example: string) =>
   z.url({ protocol: protocols, hostname: /.*/, error: `needs a URL like ${example}` })
 
+/** A variable with a whole number; what else is given is answered with what it should be. */
+export function wholeNumber(min: number, max = Number.MAX_SAFE_INTEGER) {
+  const range = max === Number.MAX_SAFE_INTEGER ? `of ${min} or more` : `from ${min} to ${max}`
+  const error = `must be a whole number ${range}`
+  return z.coerce
+    .number({ error })
+    .refine((number) => Number.isSafeInteger(number) && number >= min && number <= max, { error })
+}
+
+const share = z.coerce
+  .number({ error: 'must be a number from 0 to 1' })
+  .refine((number) => number >= 0 && number <= 1, { error: 'must be a number from 0 to 1' })
+
 /** Variables that more than one app reads. Each is documented in .env.example. */
 export const envFields = {
   DATABASE_URL: url(/^postgres(ql)?$/, 'postgres://user:password@localhost:5432/tidings'),
@@ -70,11 +83,11 @@ export const envFields = {
     .string()
     .regex(/^[\w{}-]+$/, 'may hold letters, digits, _ - { }')
     .default('tidings'),
-  QUEUE_SHARDS: z.coerce.number().int().min(1).max(64).default(1),
+  QUEUE_SHARDS: wholeNumber(1, 64).default(1),
   LOG_LEVEL: z.enum(LOG_LEVELS).default('info'),
   STRICT_DURABILITY: z.stringbool().default(false),
   /** Base URL of an OTLP/HTTP collector; absent, nothing is traced. */
   OTEL_EXPORTER_OTLP_ENDPOINT: url(/^https?$/, 'http://localhost:4318').optional(),
   /** Share of the traces begun here that are kept. */
-  OTEL_TRACES_SAMPLER_ARG: z.coerce.number().min(0).max(1).default(1),
+  OTEL_TRACES_SAMPLER_ARG: share.default(1),
 }

@@ -1,11 +1,11 @@
-import { envFields, parseEnv } from '@tidings/shared/env'
+import { envFields, parseEnv, wholeNumber } from '@tidings/shared/env'
 import { z } from 'zod'
 
 const startEnvSchema = z.object({
-  PORT: z.coerce.number().int().min(1).max(65_535).default(8001),
+  PORT: wholeNumber(1, 65_535).default(8001),
   /** Only this machine, unless said otherwise. */
   HOST: z.string().default('127.0.0.1'),
-  WORKER_PORT: z.coerce.number().int().min(1).max(65_535).optional(),
+  WORKER_PORT: wholeNumber(1, 65_535).optional(),
   DATA_DIR: z.string().default('.data'),
   DATABASE_URL: envFields.DATABASE_URL.optional(),
   REDIS_URL: envFields.REDIS_URL,
