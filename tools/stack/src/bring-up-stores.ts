@@ -40,7 +40,7 @@ export async function bringUpStores(options: BringUpStoresOptions, releaser: Rel
   const { env, dataDir, earlier, signal, step, onNotice, onGiveUp } = options
   const redisServer = findRedisServer(options.baseEnv.PATH)
   const before = await findQueueBefore(dataDir, earlier)
-  const queue = chooseQueue({ env, dataDir, hasRedisServer: redisServer !== undefined, before })
+  const queue = chooseQueue({ env, hasRedisServer: redisServer !== undefined, before })
   if (env.DATABASE_URL !== undefined) await assertDatabaseAnswers(env.DATABASE_URL)
   if (queue.place === 'redis-given' && env.REDIS_URL !== undefined) await assertRedisAnswers(env.REDIS_URL)
   const [database, redis] = await Promise.allSettled([bringUpPostgres(), bringUpRedis()])

@@ -9,7 +9,7 @@ import { useReleaser } from './test-context.ts'
 const REDIS_URL = 'redis://localhost:6379'
 
 const choose = (options: Partial<ChooseQueueOptions>) =>
-  chooseQueue({ env: {}, dataDir: '/data', hasRedisServer: false, before: undefined, ...options })
+  chooseQueue({ env: {}, hasRedisServer: false, before: undefined, ...options })
 
 describe('where npm start has its queue', () => {
   test('in a fresh folder: in the best that there is', () => {
@@ -31,28 +31,18 @@ describe('where npm start has its queue', () => {
     )
   })
 
-  test('where it was, as long as that can be had', () => {
-    expect(choose({ before: 'postgres', hasRedisServer: true })).toEqual({
+  test('elsewhere when what was there has gone or come, and then it is known what was left behind', () => {
+    expect(choose({ before: 'redis-private' })).toEqual({
       place: 'postgres',
-      because: 'as-before',
+      because: 'found',
+      leftBehind: 'redis-private',
     })
-    expect(choose({ before: 'redis-private', hasRedisServer: true }).place).toBe('redis-private')
+    expect(choose({ before: 'postgres', hasRedisServer: true }).leftBehind).toBe('postgres')
+    expect(choose({ before: 'redis-given', hasRedisServer: true }).leftBehind).toBe('redis-given')
+    expect(choose({ before: 'redis-private', hasRedisServer: true }).leftBehind).toBeUndefined()
   })
 
-  test('nowhere else by itself: the refusal names both ways out', () => {
-    expect(() => choose({ before: 'redis-private' })).toThrow(
-      new StartupError(
-        'The queue of /data is in a Redis of its own, and there is no redis-server or valkey-server now. Install one, or leave what is in that queue there and begin another: QUEUE_BACKEND=postgres npm start',
-      ),
-    )
-    expect(() => choose({ before: 'redis-given', hasRedisServer: true })).toThrow(
-      new StartupError(
-        'The queue of /data is in the Redis of REDIS_URL, which is not set now. Set it again, or leave what is in that queue there and begin another: QUEUE_BACKEND=redis npm start',
-      ),
-    )
-  })
-
-  test('somewhere else when told to, and then it is known what was left behind', () => {
+  test('elsewhere when told to', () => {
     expect(choose({ env: { QUEUE_BACKEND: 'postgres' }, before: 'redis-private' })).toEqual({
       place: 'postgres',
       because: 'asked',

@@ -8,15 +8,14 @@ export type QueuePlace = 'redis-given' | 'redis-private' | 'postgres'
 
 export interface QueueChoice {
   place: QueuePlace
-  /** The environment names it, the start before had it, or it is the best that there is. */
-  because: 'asked' | 'as-before' | 'found'
+  /** The environment names it, or it is the best that there is. */
+  because: 'asked' | 'found'
   /** Where the queue was at the start before, when that is somewhere else: what is in it stays there. */
   leftBehind?: QueuePlace
 }
 
 export interface ChooseQueueOptions {
   env: Pick<StartEnv, 'QUEUE_BACKEND' | 'REDIS_URL'>
-  dataDir: string
   /** Whether this machine has a program to run a Redis with. */
   hasRedisServer: boolean
   /** Where the queue of this data directory was at the start before. */
@@ -24,19 +23,16 @@ export interface ChooseQueueOptions {
 }
 
 /**
- * Where the queue is to be. What waits in a queue, and its dead letters, are seen from nowhere else: so it
- * moves only when the environment says so.
+ * Where the queue is to be: where the environment says, else in the best that there is. What waits in a queue, and its
+ * dead letters, are seen from nowhere else, so whoever starts is told when it moves.
  *
- * @throws StartupError when the one asked for, or the one of before, cannot be had.
+ * @throws StartupError when the one asked for cannot be had.
  */
-export function chooseQueue({ env, dataDir, hasRedisServer, before }: ChooseQueueOptions): QueueChoice {
+export function chooseQueue({ env, hasRedisServer, before }: ChooseQueueOptions): QueueChoice {
   const place = findPlace(env, hasRedisServer)
   const isAsked = env.QUEUE_BACKEND !== undefined || env.REDIS_URL !== undefined
-  const because = isAsked ? 'asked' : 'found'
-  if (before === undefined || before === place) return { place, because }
-  if (isAsked) return { place, because, leftBehind: before }
-  if (before === 'postgres') return { place: before, because: 'as-before' }
-  throw new StartupError(explainLoss(before, place, dataDir))
+  const hasMoved = before !== undefined && before !== place
+  return { place, because: isAsked ? 'asked' : 'found', ...(hasMoved && { leftBehind: before }) }
 }
 
 function findPlace({ QUEUE_BACKEND, REDIS_URL }: ChooseQueueOptions['env'], hasServer: boolean): QueuePlace {
@@ -47,15 +43,6 @@ function findPlace({ QUEUE_BACKEND, REDIS_URL }: ChooseQueueOptions['env'], hasS
   throw new StartupError(
     'QUEUE_BACKEND is redis, and there is no Redis: install redis-server or valkey-server, or set REDIS_URL.',
   )
-}
-
-function explainLoss(before: 'redis-given' | 'redis-private', place: QueuePlace, dataDir: string): string {
-  const [where, wayBack] =
-    before === 'redis-given'
-      ? ['in the Redis of REDIS_URL, which is not set now', 'Set it again']
-      : ['in a Redis of its own, and there is no redis-server or valkey-server now', 'Install one']
-  const backend = place === 'postgres' ? 'postgres' : 'redis'
-  return `The queue of ${dataDir} is ${where}. ${wayBack}, or leave what is in that queue there and begin another: QUEUE_BACKEND=${backend} npm start`
 }
 
 /** Where the start before had the queue, going by its dev.env and by its Redis. */

@@ -15,12 +15,11 @@ const describeWith = (queue: QueueChoice, dataDir = '/data') =>
 
 describe('what npm start says of its queue', () => {
   test('why it is in PostgreSQL', () => {
-    const reasons = (['asked', 'as-before', 'found'] as const).map(
+    const reasons = (['asked', 'found'] as const).map(
       (because) => /Queue +(.*)/.exec(describeWith({ place: 'postgres', because }))?.[1],
     )
     expect(reasons).toEqual([
       'PostgreSQL (as QUEUE_BACKEND says)',
-      'PostgreSQL (as before; QUEUE_BACKEND=redis begins another in Redis)',
       'PostgreSQL (there is no Redis; install redis-server for more speed)',
     ])
   })
@@ -29,7 +28,7 @@ describe('what npm start says of its queue', () => {
     const postgres = { place: 'postgres', because: 'asked' } as const
     expect(describeWith(postgres)).not.toContain('Warning')
     expect(describeWith({ ...postgres, leftBehind: 'redis-private' })).toContain(
-      'Warning: until now the queue was in a private Redis. Its events and dead letters stay there, where dlq list does not\n  show them and doctor calls their events lost; QUEUE_BACKEND=redis, without REDIS_URL, goes back to them.\n',
+      'Warning: until now the queue was in a private Redis. Its events and dead letters stay there, where dlq list does not\n  show them and doctor calls their events lost. Back to them:\n  QUEUE_BACKEND=redis with a redis-server installed\n',
     )
   })
 })

@@ -31,7 +31,6 @@ Ctrl-C stops everything and keeps the data.
 /** Why the queue is in PostgreSQL, which is the slower of the two. */
 const POSTGRES_REASONS = {
   asked: '(as QUEUE_BACKEND says)',
-  'as-before': '(as before; QUEUE_BACKEND=redis begins another in Redis)',
   found: '(there is no Redis; install redis-server for more speed)',
 }
 
@@ -43,8 +42,8 @@ function describeQueue({ place, because }: QueueChoice): string {
 
 /** Each queue that can be left behind, and what it takes to have it again. */
 const WAYS_BACK: Record<QueuePlace, [name: string, wayBack: string]> = {
-  'redis-given': ['the Redis of REDIS_URL', 'that REDIS_URL with QUEUE_BACKEND=redis'],
-  'redis-private': ['a private Redis', 'QUEUE_BACKEND=redis, without REDIS_URL,'],
+  'redis-given': ['the Redis of REDIS_URL', 'the same REDIS_URL again'],
+  'redis-private': ['a private Redis', 'QUEUE_BACKEND=redis with a redis-server installed'],
   postgres: ['PostgreSQL', 'QUEUE_BACKEND=postgres'],
 }
 
@@ -53,7 +52,8 @@ function warnOfLeftBehind({ leftBehind }: QueueChoice): string {
   const [name, wayBack] = WAYS_BACK[leftBehind]
   return `
   Warning: until now the queue was in ${name}. Its events and dead letters stay there, where dlq list does not
-  show them and doctor calls their events lost; ${wayBack} goes back to them.
+  show them and doctor calls their events lost. Back to them:
+  ${wayBack}
 `
 }
 
