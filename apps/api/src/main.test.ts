@@ -80,6 +80,19 @@ describe('the API process', () => {
     )
   })
 
+  it('says in one line that there is no such HOST here, and exits with 1', async () => {
+    const { url } = await createTestDatabase(releaser)
+    const { code, stderr } = await runMain({
+      DATABASE_URL: url,
+      QUEUE_BACKEND: 'postgres',
+      JWT_KEYS: JSON.stringify({ keys: [generateSigningKey()] }),
+      HOST: '192.0.2.1',
+      PORT: '0',
+    })
+    expect(code).toBe(1)
+    expect(stderr).toMatch(/^Cannot listen on HOST=192\.0\.2\.1 \(\w+\)\. Set it to an address .*\n$/)
+  })
+
   it('starts while its stores are away, and stops when told, even if told twice', async () => {
     const { code, stdout } = await runMain({
       DATABASE_URL: 'postgres://nobody:secret@127.0.0.1:1/none',

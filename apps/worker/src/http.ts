@@ -1,5 +1,5 @@
 import { type ServerType, serve } from '@hono/node-server'
-import { StartupError } from '@tidings/shared/env'
+import { explainListenError } from '@tidings/shared/listen-error'
 import { Hono } from 'hono'
 import type { Registry } from 'prom-client'
 
@@ -26,9 +26,8 @@ export function serveWorkerHttp({ port, host, registry, isReady }: WorkerHttpOpt
   )
   return new Promise((resolve, reject) => {
     const server = serve({ fetch: app.fetch, port, hostname: host }, () => resolve(server))
-    server.once('error', (error: NodeJS.ErrnoException) => {
-      const taken = `Port ${port} on ${host} is already in use. Stop what listens there, or set WORKER_PORT to another.`
-      reject(error.code === 'EADDRINUSE' ? new StartupError(taken) : error)
-    })
+    server.once('error', (error: NodeJS.ErrnoException) =>
+      reject(explainListenError(error, { port, host, portVariable: 'WORKER_PORT' })),
+    )
   })
 }

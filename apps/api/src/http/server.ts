@@ -3,7 +3,7 @@ import { Server as NetServer } from 'node:net'
 import type { Duplex } from 'node:stream'
 import { setImmediate as nextTurn, setTimeout as sleep } from 'node:timers/promises'
 import { getRequestListener } from '@hono/node-server'
-import { StartupError } from '@tidings/shared/env'
+import { explainListenError } from '@tidings/shared/listen-error'
 import type { Hono } from 'hono'
 import { answerBrokenRequest, UNKNOWN_EXPECTATION } from './broken-request.ts'
 import type { ApiEnv } from './context.ts'
@@ -38,7 +38,7 @@ export interface ServeOptions {
 /**
  * Serves the application, with limits on slow and oversized requests.
  *
- * @throws PortTakenError when something listens there already.
+ * @throws StartupError when it cannot listen there.
  */
 export async function serveHttp(
   app: Hono<ApiEnv>,
@@ -82,18 +82,10 @@ export async function serveHttp(
   }
 }
 
-/** The port is in use. The message is one line that says what to do. */
-export class PortTakenError extends StartupError {
-  constructor(port: number, host: string) {
-    super(`Port ${port} on ${host} is already in use. Stop what listens there, or set PORT to another.`)
-    this.name = 'PortTakenError'
-  }
-}
-
 function listen(server: Server, port: number, host: string): Promise<void> {
   return new Promise((resolve, reject) => {
     server.once('error', (error: NodeJS.ErrnoException) =>
-      reject(error.code === 'EADDRINUSE' ? new PortTakenError(port, host) : error),
+      reject(explainListenError(error, { port, host, portVariable: 'PORT' })),
     )
     server.listen({ port, host, backlog: 4096 }, resolve)
   })
