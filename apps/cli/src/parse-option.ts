@@ -3,6 +3,18 @@ import { InvalidArgumentError } from 'commander'
 const UNIT_MS = { ms: 1, s: 1_000, m: 60_000, h: 3_600_000, d: 86_400_000, w: 604_800_000 } as const
 const RFC_3339 = /^\d{4}-\d{2}-\d{2}T\d{2}:\d{2}(:\d{2}(\.\d+)?)?(Z|[+-]\d{2}:\d{2})$/i
 
+/**
+ * Text that selects. A script's variable that is not set leaves none, and as a part of every text that would
+ * select everything.
+ */
+export function parseText(text: string): string {
+  if (text.trim() !== '') return text
+  throw new InvalidArgumentError('It is empty: is a variable not set? Give a value, or leave it out.')
+}
+
+/** The same for an argument that can be given several times. */
+export const parseTexts = (text: string, before: readonly string[] = []) => [...before, parseText(text)]
+
 /** `90s`, `15m`, `2h`, `7d` in milliseconds. */
 export function parseDuration(text: string): number {
   const match = /^(\d+(?:\.\d+)?)(ms|s|m|h|d|w)$/.exec(text)

@@ -2,17 +2,14 @@ import type { DeadLetterFilter } from '@tidings/queue/dead-letter-filter'
 import { DEAD_LETTER_REASONS, deadLetterReasonSchema } from '@tidings/shared/dead-letter'
 import { NOTIFICATION_TYPES, STATUSES } from '@tidings/shared/status-event'
 import { type Command, Option } from 'commander'
-import { parseCount, parseTime } from '../parse-option.ts'
+import { parseCount, parseText, parseTime } from '../parse-option.ts'
 
 const HEADING = 'Filters (all given ones must hold):'
 
 /** Adds the filters that the dlq commands share. */
 export function addFilterOptions(command: Command): Command {
-  const add = (flags: string, text: string, parse?: (value: string) => unknown) => {
-    const option = new Option(flags, text).helpGroup(HEADING)
-    if (parse) option.argParser(parse)
-    command.addOption(option)
-  }
+  const add = (flags: string, text: string, parse: (value: string) => unknown = parseText) =>
+    command.addOption(new Option(flags, text).helpGroup(HEADING).argParser(parse))
   command.addOption(
     new Option('--type <type>', 'notification type').choices(NOTIFICATION_TYPES).helpGroup(HEADING),
   )

@@ -8,6 +8,7 @@ import { entries, formatCount } from '../age.ts'
 import type { CliContext } from '../context.ts'
 import { usageError } from '../exit-codes.ts'
 import { printable } from '../output.ts'
+import { parseText, parseTexts } from '../parse-option.ts'
 import { startProgress } from '../progress.ts'
 import { readIds } from '../read-ids.ts'
 import { addFilterOptions, type FilterOptions, toFilter } from './dlq-filter-options.ts'
@@ -20,8 +21,8 @@ export interface SelectionOptions extends FilterOptions {
 /** Adds what commands that change many entries take: ids, a group, filters, or --all. */
 export function addSelectionOptions(command: Command): Command {
   command
-    .argument('[ids...]', "entries' ids or events' ids; - reads them from stdin")
-    .option('--group <fingerprint>', 'one error group, see dlq groups')
+    .argument('[ids...]', "entries' ids or events' ids; - reads them from stdin", parseTexts)
+    .option('--group <fingerprint>', 'one error group, see dlq groups', parseText)
     .option('--all', 'every dead letter')
   return addFilterOptions(command)
 }

@@ -6,12 +6,13 @@ import { formatAge } from '../age.ts'
 import type { CliContext } from '../context.ts'
 import { CliError, EXIT } from '../exit-codes.ts'
 import { printable, writeItem } from '../output.ts'
+import { parseText } from '../parse-option.ts'
 
 export function registerShow(dlq: Command, context: CliContext): void {
   dlq
     .command('show')
     .description('Show one dead letter: the event, why it died, what was tried.')
-    .argument('<id>', "the entry's id, or the event's")
+    .argument('<id>', "the entry's id, or the event's", parseText)
     .action((id: string) => runShow(context, id))
     .addHelpText(
       'after',
