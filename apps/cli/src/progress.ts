@@ -1,38 +1,63 @@
-import { progress } from '@clack/prompts'
+import { clearLine, cursorTo } from 'node:readline'
+import { styleText } from 'node:util'
 import { formatCount, formatDuration } from './age.ts'
 import type { Terminal } from './terminal.ts'
 
 /** Shows how far a long command is, on a terminal's stderr; elsewhere it shows nothing. */
 export interface ProgressBar {
-  /** @param note said behind the numbers. */
-  update(done: number, note?: string): void
+  update(done: number): void
+  /** Takes the bar off the terminal. */
   stop(): void
 }
 
 const REDRAW_MS = 100
+const BAR_COLUMNS = 24
+const FRAMES = ['◒', '◐', '◓', '◑']
 
-/** @param total how many there are to do; it may turn out to be fewer. */
+/**
+ * Drawn here and not by @clack/prompts: its bar reads the keys, and at Ctrl-C ends the process with 0.
+ *
+ * @param total how many there are to do; it may turn out to be fewer.
+ */
 export function startProgress(terminal: Terminal, label: string, total: number): ProgressBar {
-  if (!terminal.stderr.isTTY || total <= 0) return { update: () => undefined, stop: () => undefined }
-  const bar = progress({ max: total, size: 24, output: terminal.stderr, withGuide: false, indicator: 'dots' })
+  const { stderr } = terminal
+  if (!stderr.isTTY || total <= 0) return { update: () => undefined, stop: () => undefined }
   const startedAt = performance.now()
-  let shown = 0
-  let drawnAt = 0
-  bar.start(label)
-  return {
-    update(done, note = '') {
-      const now = performance.now()
-      if (now - drawnAt < REDRAW_MS && done < total) return
-      drawnAt = now
-      const perSecond = done / Math.max(0.001, (now - startedAt) / 1_000)
-      const left = perSecond > 0 ? formatDuration(((total - done) / perSecond) * 1_000) : '?'
-      const counts = `${formatCount(done)}/${formatCount(total)}`
-      bar.advance(
-        Math.max(0, done - shown),
-        `${label} ${counts}  ${formatCount(Math.round(perSecond))}/s  ${left} left${note && `  ${note}`}`,
-      )
-      shown = Math.max(shown, done)
-    },
-    stop: () => bar.clear(),
+  let share = 0
+  let text = label
+  let frame = 0
+  const erase = () => {
+    cursorTo(stderr, 0)
+    clearLine(stderr, 1)
   }
+  const draw = () => {
+    // A line as wide as the terminal would wrap, and be left behind by the next.
+    const room = (stderr.columns || 80) - 1
+    const sign = `${FRAMES[frame++ % FRAMES.length]} `
+    const bar = drawBar(share, terminal.colors.stderr)
+    const hasBar = sign.length + BAR_COLUMNS + 1 + text.length <= room
+    erase()
+    stderr.write(hasBar ? `${sign}${bar} ${text}` : `${sign}${text}`.slice(0, room))
+  }
+  draw()
+  const timer = setInterval(draw, REDRAW_MS)
+  return {
+    update(done) {
+      const perSecond = done / Math.max(0.001, (performance.now() - startedAt) / 1_000)
+      const left = perSecond > 0 ? formatDuration(((total - done) / perSecond) * 1_000) : '?'
+      share = Math.min(1, done / total)
+      text = `${label} ${formatCount(done)}/${formatCount(total)}  ${formatCount(Math.round(perSecond))}/s  ${left} left`
+    },
+    stop() {
+      clearInterval(timer)
+      erase()
+    },
+  }
+}
+
+function drawBar(share: number, colors: boolean): string {
+  const paint = (style: 'magenta' | 'dim', line: string) =>
+    colors ? styleText(style, line, { validateStream: false }) : line
+  const filled = Math.floor(share * BAR_COLUMNS)
+  return `${paint('magenta', '━'.repeat(filled))}${paint('dim', '─'.repeat(BAR_COLUMNS - filled))}`
 }

@@ -24,8 +24,7 @@ Examples:
 async function runGroups(context: CliContext, options: FilterOptions): Promise<void> {
   const store = await context.deadLetters()
   const bar = startProgress(context.terminal, 'Reading', await store.count())
-  const groups = await groupDeadLetters(store, toFilter(options), (read) => bar.update(read))
-  bar.stop()
+  const groups = await groupDeadLetters(store, toFilter(options), bar.update).finally(bar.stop)
   const mask = context.globals.showSensitive ? (text: string) => text : maskText
   await writeList<DeadLetterGroup>(context, groups, {
     columns: [

@@ -100,10 +100,13 @@ async function runRedrive(context: CliContext, ids: string[], options: RedriveOp
       selector: { selection: describeSelection(selection), force: options.force === true },
     },
     async (audit) => {
-      const outcome = await moveEntries(context, store, selection, options, preview?.count ?? 0, (totals) => {
+      const expected = preview?.count ?? 0
+      const bar = startProgress(terminal, 'Redriving', Math.min(expected, options.max ?? expected))
+      const outcome = await moveEntries(context, store, selection, options, (totals) => {
         audit.matched = totals.matched
         audit.changed = totals.redriven
-      })
+        bar.update(totals.matched)
+      }).finally(bar.stop)
       audit.result = outcome.result.end
       await report(context, outcome)
       failUnlessComplete(outcome, selection)
@@ -127,13 +130,11 @@ async function moveEntries(
   store: DeadLetterStore,
   selection: Selection,
   options: RedriveOptions,
-  expected: number,
   onTotals: (totals: RedriveTotals) => void,
 ): Promise<RedriveOutcome> {
   const { terminal } = context
   const { canary, rate, max, wait } = options
   const signal = context.interruption()
-  const bar = startProgress(terminal, 'Redriving', Math.min(expected, max ?? expected))
   const { pool } = await context.database()
   const tracker =
     wait || canary !== undefined
@@ -163,7 +164,6 @@ async function moveEntries(
     signal,
     async onBatch(moved, totals) {
       onTotals(totals)
-      bar.update(totals.matched)
       if (context.globals.output === 'id') await terminal.write(moved.map(({ id }) => `${id}\n`).join(''))
       if (isCanaryOpen || wait) tracker?.follow(moved)
       if (isCanaryOpen && canary !== undefined && totals.redriven >= canary) await judgeCanary()
@@ -174,7 +174,6 @@ async function moveEntries(
   onTotals(result)
   if (isCanaryOpen) await judgeCanary()
   else if (wait) await tracker?.settle(0)
-  bar.stop()
   return { result, tracker, canaryFailure }
 }
 

@@ -58,8 +58,7 @@ export async function previewSelection(
 ): Promise<SelectionPreview> {
   if (selection.kind === 'ids') return { count: new Set(selection.ids).size, groups: [] }
   const bar = startProgress(context.terminal, 'Counting', await store.count())
-  const groups = await groupDeadLetters(store, selection.filter, (read) => bar.update(read))
-  bar.stop()
+  const groups = await groupDeadLetters(store, selection.filter, bar.update).finally(bar.stop)
   return { count: groups.reduce((sum, group) => sum + group.count, 0), groups }
 }
 
