@@ -37,4 +37,25 @@ describeOnTerminal('progress on a terminal', (terminal) => {
       ])
     },
   )
+
+  test('with --rate it counts what was redriven, and knows how long the rest takes', async () => {
+    await terminal.lab.bury(205)
+    const session = terminal.open(['dlq', 'redrive', '--all', '--rate', '10/s', '--yes'])
+    await session.shows('20/205')
+    session.type(CTRL_C)
+    expect(await session.ended).toBe(5)
+    const shown = stripVTControlCharacters(session.output())
+    // The clock of a busy machine is no exact one.
+    expect(shown).toMatch(/ 20\/205 {2}([89]|1[012])\/s {2}(1[5-9]|2[0-3])s left/)
+    expect(shown).not.toContain('100/205')
+  })
+
+  test('with --max it counts up to that', async () => {
+    await terminal.lab.bury(5, { redrives: 3 })
+    await terminal.lab.bury(5)
+    const session = terminal.open(['dlq', 'redrive', '--all', '--rate', '1/s', '--max', '2', '--yes'])
+    await session.shows('1/2')
+    expect(await session.ended).toBe(5)
+    expect(stripVTControlCharacters(session.output())).not.toMatch(/Redriving [3-9]/)
+  })
 })

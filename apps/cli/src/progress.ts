@@ -22,7 +22,7 @@ const FRAMES = ['◒', '◐', '◓', '◑']
 export function startProgress(terminal: Terminal, label: string, total: number): ProgressBar {
   const { stderr } = terminal
   if (!stderr.isTTY || total <= 0) return { update: () => undefined, stop: () => undefined }
-  const startedAt = performance.now()
+  let first: { done: number; at: number } | undefined
   let share = 0
   let text = label
   let frame = 0
@@ -43,16 +43,23 @@ export function startProgress(terminal: Terminal, label: string, total: number):
   const timer = setInterval(draw, REDRAW_MS)
   return {
     update(done) {
-      const perSecond = done / Math.max(0.001, (performance.now() - startedAt) / 1_000)
-      const left = perSecond > 0 ? formatDuration(((total - done) / perSecond) * 1_000) : '?'
+      // Measured from the first batch on: with a rate, that one comes at once.
+      first ??= { done, at: performance.now() }
+      const perSecond = (1_000 * (done - first.done)) / Math.max(1, performance.now() - first.at)
+      const speed = perSecond > 0 ? describeSpeed(perSecond, total - done) : ''
       share = Math.min(1, done / total)
-      text = `${label} ${formatCount(done)}/${formatCount(total)}  ${formatCount(Math.round(perSecond))}/s  ${left} left`
+      text = `${label} ${formatCount(done)}/${formatCount(total)}${speed}`
     },
     stop() {
       clearInterval(timer)
       erase()
     },
   }
+}
+
+function describeSpeed(perSecond: number, left: number): string {
+  const speed = perSecond < 1 ? perSecond.toFixed(1) : formatCount(Math.round(perSecond))
+  return `  ${speed}/s  ${formatDuration((left / perSecond) * 1_000)} left`
 }
 
 function drawBar(share: number, colors: boolean): string {

@@ -105,13 +105,18 @@ async function runRedrive(context: CliContext, ids: string[], options: RedriveOp
       const outcome = await moveEntries(context, store, selection, options, (totals) => {
         audit.matched = totals.matched
         audit.changed = totals.redriven
-        bar.update(totals.matched)
+        bar.update(countSettled(totals, options))
       }).finally(bar.stop)
       audit.result = outcome.result.end
       await report(context, outcome)
       failUnlessComplete(outcome, selection)
     },
   )
+}
+
+/** How far a run is. Entries that are left alone bring the end nearer, but not the one of --max. */
+function countSettled({ redriven, exhausted, unreadable, gone }: RedriveTotals, { max }: RedriveOptions) {
+  return max === undefined ? redriven + exhausted + unreadable + gone : redriven
 }
 
 interface RedriveOutcome {
