@@ -14,8 +14,10 @@ import { startProgress } from '../progress.ts'
 import {
   addSelectionOptions,
   describeSelection,
+  noneExists,
   previewSelection,
   type SelectionOptions,
+  sayNoMatch,
   sayPreview,
   toSelection,
 } from './dlq-selection.ts'
@@ -50,8 +52,11 @@ async function runDelete(context: CliContext, ids: string[], options: DeleteOpti
   const store = await context.deadLetters()
   if (!options.yes && !context.terminal.isInteractive) await askToGoOn(context, '')
   const preview = await previewSelection(context, store, selection)
+  if (preview.count === 0) {
+    if (options.exportFirst !== undefined) context.terminal.say(`${options.exportFirst} was not written.`)
+    return sayNoMatch(context, store, options)
+  }
   sayPreview(context, preview, 'Delete', `for good, from ${DEAD_LETTER_QUEUE}`)
-  if (preview.count === 0) return
   if (!options.yes) await confirmDeletion(context, options)
 
   await withAudit(
@@ -106,6 +111,6 @@ async function report(context: CliContext, result: DeleteResult, selection: Sele
     throw new CliError(EXIT.partial, 'Interrupted. The same command again does the rest.')
   if (selection.kind !== 'ids' || result.gone === 0) return
   throw result.deleted === 0
-    ? new CliError(EXIT.notFound, 'None of these dead letters exists.')
+    ? noneExists()
     : new CliError(EXIT.partial, 'Not all of these dead letters exist.')
 }

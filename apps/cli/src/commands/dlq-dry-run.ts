@@ -5,22 +5,30 @@ import { entries } from '../age.ts'
 import type { CliContext } from '../context.ts'
 import { writeList } from '../output.ts'
 import { entryView } from './dlq-list.ts'
-import { previewSelection, sayPreview } from './dlq-selection.ts'
+import {
+  noneExists,
+  previewSelection,
+  type SelectionOptions,
+  sayNoMatch,
+  sayPreview,
+} from './dlq-selection.ts'
 
 /** Lists what a redrive would send back, and changes nothing. */
 export async function runDryRun(
   context: CliContext,
   selection: Selection,
-  options: { max?: number; force?: true },
+  options: SelectionOptions & { max?: number; force?: true },
 ): Promise<void> {
   const store = await context.deadLetters()
   const { terminal, globals } = context
   const preview = await previewSelection(context, store, selection)
   sayPreview(context, preview, 'Dry run', `back to ${STATUS_QUEUE}`, options.max)
   let left = options.max ?? Number.POSITIVE_INFINITY
+  let found = 0
   let shown = 0
   for await (const batch of readSelection(store, selection)) {
     const ready = batch.entries.filter((entry) => options.force || !findObstacle(entry)).slice(0, left)
+    found += batch.entries.length
     left -= ready.length
     shown += ready.length
     // On a terminal the groups above say more than a thousand lines would.
@@ -30,4 +38,7 @@ export async function runDryRun(
   }
   if (globals.output === 'json') await terminal.write(`${JSON.stringify({ would_redrive: shown })}\n`)
   terminal.say(`Would redrive ${entries(shown)}. Nothing was changed.`)
+  if (found > 0) return
+  if (selection.kind === 'ids') throw noneExists()
+  await sayNoMatch(context, store, options)
 }

@@ -6,7 +6,7 @@ import type { CliContext } from '../context.ts'
 import { CliError, EXIT, usageError } from '../exit-codes.ts'
 import { openExportFile } from '../export-file.ts'
 import { startProgress } from '../progress.ts'
-import { addFilterOptions, type FilterOptions, toFilter } from './dlq-filter-options.ts'
+import { addFilterOptions, describeNone, type FilterOptions, toFilter } from './dlq-filter-options.ts'
 
 export function registerExport(dlq: Command, context: CliContext): void {
   const command = dlq
@@ -34,12 +34,13 @@ async function runExport(
   if (path === undefined && terminal.width !== undefined && !globals.showSensitive)
     throw usageError('An export shows events in full: name a file, use a pipe, or add --show-sensitive.')
   const store = await context.deadLetters()
+  const filter = toFilter(options)
   const signal = context.interruption()
   const file = path === undefined ? undefined : await openExportFile(path)
   const bar = startProgress(terminal, 'Exporting', await store.count())
   let exported = 0
   try {
-    const selection = { kind: 'filter', filter: toFilter(options) } as const
+    const selection = { kind: 'filter', filter } as const
     for await (const batch of readSelection(store, selection)) {
       if (signal.aborted) throw new CliError(EXIT.partial, `Interrupted after ${entries(exported)}.`)
       const text = batch.entries.map(toLine).join('')
@@ -52,4 +53,5 @@ async function runExport(
     await file?.close()
   }
   terminal.say(`Exported ${entries(exported)}.`)
+  if (exported === 0) terminal.say(describeNone(filter))
 }

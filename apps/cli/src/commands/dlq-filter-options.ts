@@ -1,4 +1,4 @@
-import type { DeadLetterFilter } from '@tidings/queue/dead-letter-filter'
+import { type DeadLetterFilter, isEmptyFilter } from '@tidings/queue/dead-letter-filter'
 import { DEAD_LETTER_REASONS, deadLetterReasonSchema } from '@tidings/shared/dead-letter'
 import { NOTIFICATION_TYPES, STATUSES } from '@tidings/shared/status-event'
 import { type Command, Option } from 'commander'
@@ -62,3 +62,7 @@ export function toFilter(options: FilterOptions): DeadLetterFilter {
     redrivenGte,
   }
 }
+
+/** What a command says that shows entries when there is none to show. */
+export const describeNone = (filter: DeadLetterFilter) =>
+  isEmptyFilter(filter) ? 'No dead letters.' : 'No dead letter matches.'

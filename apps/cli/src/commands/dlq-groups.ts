@@ -5,7 +5,7 @@ import { formatAge, formatCount } from '../age.ts'
 import type { CliContext } from '../context.ts'
 import { writeList } from '../output.ts'
 import { startProgress } from '../progress.ts'
-import { addFilterOptions, type FilterOptions, toFilter } from './dlq-filter-options.ts'
+import { addFilterOptions, describeNone, type FilterOptions, toFilter } from './dlq-filter-options.ts'
 
 export function registerGroups(dlq: Command, context: CliContext): void {
   const groups = dlq
@@ -23,8 +23,9 @@ Examples:
 
 async function runGroups(context: CliContext, options: FilterOptions): Promise<void> {
   const store = await context.deadLetters()
+  const filter = toFilter(options)
   const bar = startProgress(context.terminal, 'Reading', await store.count())
-  const groups = await groupDeadLetters(store, toFilter(options), bar.update).finally(bar.stop)
+  const groups = await groupDeadLetters(store, filter, bar.update).finally(bar.stop)
   const mask = context.globals.showSensitive ? (text: string) => text : maskText
   await writeList<DeadLetterGroup>(context, groups, {
     columns: [
@@ -56,5 +57,5 @@ async function runGroups(context: CliContext, options: FilterOptions): Promise<v
     json: (group) => (context.globals.showSensitive ? group : maskValue(group)),
     id: (group) => group.fingerprint,
   })
-  if (groups.length === 0) context.terminal.say('No dead letters.')
+  if (groups.length === 0) context.terminal.say(describeNone(filter))
 }

@@ -6,7 +6,7 @@ import { entries, formatAge } from '../age.ts'
 import type { CliContext } from '../context.ts'
 import { type ListView, writeList } from '../output.ts'
 import { parseCount } from '../parse-option.ts'
-import { addFilterOptions, type FilterOptions, toFilter } from './dlq-filter-options.ts'
+import { addFilterOptions, describeNone, type FilterOptions, toFilter } from './dlq-filter-options.ts'
 
 interface ListOptions extends FilterOptions {
   limit: number
@@ -40,8 +40,9 @@ Examples:
 
 async function runList(context: CliContext, options: ListOptions): Promise<void> {
   const store = await context.deadLetters()
+  const filter = toFilter(options)
   const page = await listDeadLetters(store, {
-    filter: toFilter(options),
+    filter,
     limit: options.limit,
     cursor: options.cursor,
     sort: options.sort,
@@ -50,7 +51,9 @@ async function runList(context: CliContext, options: ListOptions): Promise<void>
   await writeList(context, page.entries, entryView(context))
   if (page.nextCursor !== undefined) context.terminal.say(`More: add --cursor ${page.nextCursor}`)
   else if (context.terminal.width !== undefined && context.globals.output === undefined)
-    context.terminal.say(page.entries.length === 0 ? 'No dead letters.' : `${entries(page.entries.length)}.`)
+    context.terminal.say(
+      page.entries.length === 0 ? describeNone(filter) : `${entries(page.entries.length)}.`,
+    )
 }
 
 /** How an entry is shown in lists: the same in every command that prints some. */

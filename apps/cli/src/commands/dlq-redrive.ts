@@ -21,8 +21,10 @@ import { runDryRun } from './dlq-dry-run.ts'
 import {
   addSelectionOptions,
   describeSelection,
+  noneExists,
   previewSelection,
   type SelectionOptions,
+  sayNoMatch,
   sayPreview,
   toSelection,
 } from './dlq-selection.ts'
@@ -89,8 +91,8 @@ async function runRedrive(context: CliContext, ids: string[], options: RedriveOp
   if (ask && !terminal.isInteractive) await askToGoOn(context, '')
   const preview = ask || terminal.stderr.isTTY ? await previewSelection(context, store, selection) : undefined
   if (preview && !isOne) {
+    if (preview.count === 0) return sayNoMatch(context, store, options)
     sayPreview(context, preview, 'Redrive', `back to ${STATUS_QUEUE}`, options.max)
-    if (preview.count === 0) return
   }
   if (ask) await askToGoOn(context, `Send them back to ${STATUS_QUEUE}?`)
   await withAudit(
@@ -110,6 +112,7 @@ async function runRedrive(context: CliContext, ids: string[], options: RedriveOp
       audit.result = outcome.result.end
       await report(context, outcome)
       failUnlessComplete(outcome, selection)
+      if (outcome.result.matched === 0) await sayNoMatch(context, store, options)
     },
   )
 }
@@ -216,8 +219,7 @@ function failUnlessComplete({ result, tracker, canaryFailure }: RedriveOutcome, 
   }
   if (result.end === 'interrupted')
     throw new CliError(EXIT.partial, 'Interrupted. The same command again does the rest.')
-  if (selection.kind === 'ids' && result.redriven === 0 && result.matched === 0)
-    throw new CliError(EXIT.notFound, 'None of these dead letters exists.')
+  if (selection.kind === 'ids' && result.redriven === 0 && result.matched === 0) throw noneExists()
   if (tracker && (tracker.outcomes.dead > 0 || tracker.outcomes.pending > 0))
     throw new CliError(EXIT.partial, 'Not every entry was stored.')
   if (result.exhausted + result.unreadable > 0 || (selection.kind === 'ids' && result.gone > 0))

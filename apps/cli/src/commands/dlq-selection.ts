@@ -6,7 +6,7 @@ import { maskText } from '@tidings/shared/mask'
 import type { Command } from 'commander'
 import { entries, formatCount } from '../age.ts'
 import type { CliContext } from '../context.ts'
-import { usageError } from '../exit-codes.ts'
+import { CliError, EXIT, usageError } from '../exit-codes.ts'
 import { printable } from '../output.ts'
 import { parseText, parseTexts } from '../parse-option.ts'
 import { startProgress } from '../progress.ts'
@@ -89,6 +89,23 @@ export function sayPreview(
   if (preview.groups.length > SHOWN_GROUPS)
     terminal.say(`            and ${preview.groups.length - SHOWN_GROUPS} more groups`)
 }
+
+/**
+ * Says that nothing was selected.
+ *
+ * @throws CliError `notFound` when a group was named that no dead letter is of, as a misspelt one.
+ */
+export async function sayNoMatch(
+  { terminal }: CliContext,
+  store: DeadLetterStore,
+  { group, all }: SelectionOptions,
+): Promise<void> {
+  if (group !== undefined && (await groupDeadLetters(store, { fingerprint: group })).length === 0)
+    throw new CliError(EXIT.notFound, `There is no group ${printable(group)}. See tidings dlq groups.`)
+  terminal.say(all ? 'No dead letters.' : 'No dead letter matches.')
+}
+
+export const noneExists = () => new CliError(EXIT.notFound, 'None of these dead letters exists.')
 
 /** The selection as the audit table keeps it. */
 export function describeSelection(selection: Selection): unknown {

@@ -1,3 +1,7 @@
+import { randomUUID } from 'node:crypto'
+import { existsSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
 import { describeBackends, useReleaser } from '@tidings/stack/test-context'
 import { beforeAll, beforeEach, expect, test } from 'vitest'
 import { type CliLab, createCliLab } from '../testing/cli-lab.ts'
@@ -58,5 +62,55 @@ describeBackends('what tidings dlq selects', (kind) => {
       expect([command, run]).toMatchObject([command, { exitCode: 64, stdout: '' }])
     }
     expect(await lab.store.count()).toBe(2)
+  })
+
+  const audits = async () =>
+    (await lab.db.database.pool.query<{ action: string }>('SELECT action FROM operator_audit')).rows
+
+  test('a group that no dead letter is of is not found: exit code 3', async () => {
+    await lab.bury(2)
+    for (const command of CHANGES) {
+      const run = await cli.run('dlq', ...command, '--group', '0aece59f3620')
+      expect([command, run]).toMatchObject([command, { exitCode: 3, stdout: '' }])
+      expect(run.stderr).toContain('There is no group 0aece59f3620')
+    }
+    expect(await lab.store.count()).toBe(2)
+  })
+
+  test('a known group of which nothing matches the filters is no error', async () => {
+    await lab.bury(2)
+    const group = (await cli.run('dlq', 'groups', '-o', 'id')).stdout.trim()
+    for (const command of CHANGES) {
+      const run = await cli.run('dlq', ...command, '--group', group, '--type', 'push')
+      expect([command, run]).toMatchObject([command, { exitCode: 0, stdout: '' }])
+      expect(run.stderr).toContain('No dead letter matches.')
+    }
+  })
+
+  test('filters that match nothing are no error, and it says so', async () => {
+    await lab.bury(2)
+    for (const command of [...CHANGES, ['export']]) {
+      const run = await cli.run('dlq', ...command, '--error', 'timeuot')
+      expect([command, run]).toMatchObject([command, { exitCode: 0, stdout: '' }])
+      expect(run.stderr).toContain('No dead letter matches.')
+    }
+    const json = await cli.run('dlq', 'redrive', '--error', 'timeuot', '--yes', '-o', 'json')
+    expect(JSON.parse(json.stdout)).toMatchObject({ matched: 0, redriven: 0, end: 'done' })
+  })
+
+  test('ids that are not there are not found in a dry run either', async () => {
+    const [id = ''] = await lab.bury(1)
+    expect(await cli.run('dlq', 'redrive', 'dead-nope', '--dry-run')).toMatchObject({ exitCode: 3 })
+    expect(await cli.run('dlq', 'redrive', 'dead-nope', id, '--dry-run')).toMatchObject({ exitCode: 0 })
+  })
+
+  test('delete that matches nothing says that it wrote no file', async () => {
+    await lab.bury(2)
+    const file = join(tmpdir(), `tidings-${randomUUID()}.ndjson`)
+    const run = await cli.run('dlq', 'delete', '--error', 'timeuot', '--export-first', file, '--yes')
+    expect(run).toMatchObject({ exitCode: 0, stdout: '' })
+    expect(run.stderr).toContain(`${file} was not written.`)
+    expect(existsSync(file)).toBe(false)
+    expect(await audits()).toEqual([])
   })
 })
