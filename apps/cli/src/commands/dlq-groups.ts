@@ -1,10 +1,11 @@
 import { type DeadLetterGroup, groupDeadLetters } from '@tidings/queue/dead-letter-groups'
-import { maskText, maskValue } from '@tidings/shared/mask'
+import { maskText } from '@tidings/shared/mask'
 import type { Command } from 'commander'
 import { formatAge, formatCount } from '../age.ts'
 import type { CliContext } from '../context.ts'
 import { writeList } from '../output.ts'
 import { startProgress } from '../progress.ts'
+import { toShown } from '../shown.ts'
 import { addFilterOptions, describeNone, type FilterOptions, toFilter } from './dlq-filter-options.ts'
 
 export function registerGroups(dlq: Command, context: CliContext): void {
@@ -54,7 +55,7 @@ async function runGroups(context: CliContext, options: FilterOptions): Promise<v
       { title: 'SAMPLE', cell: (group) => group.sample_id },
       { title: 'ERROR', cell: (group) => mask(`${group.error.code}: ${group.error.message}`), style: 'red' },
     ],
-    json: (group) => (context.globals.showSensitive ? group : maskValue(group)),
+    json: (group) => toShown(context.globals, group),
     id: (group) => group.fingerprint,
   })
   if (groups.length === 0) context.terminal.say(describeNone(filter))

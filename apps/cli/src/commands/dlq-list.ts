@@ -1,11 +1,12 @@
 import { type DeadLetterEntry, eventFields } from '@tidings/queue/dead-letter-entry'
 import { LIST_SORTS, type ListSort, listDeadLetters } from '@tidings/queue/dead-letter-list'
-import { maskText, maskValue } from '@tidings/shared/mask'
+import { maskText } from '@tidings/shared/mask'
 import { type Command, Option } from 'commander'
 import { entries, formatAge } from '../age.ts'
 import type { CliContext } from '../context.ts'
 import { type ListView, writeList } from '../output.ts'
 import { parseCount } from '../parse-option.ts'
+import { toShown } from '../shown.ts'
 import { addFilterOptions, describeNone, type FilterOptions, toFilter } from './dlq-filter-options.ts'
 
 interface ListOptions extends FilterOptions {
@@ -78,7 +79,7 @@ export function entryView(context: CliContext): ListView<DeadLetterEntry> {
       { title: 'RE', cell: (entry) => String(entry.redrives), align: 'right' },
       { title: 'ERROR', cell: (entry) => mask(`${entry.error.code}: ${entry.error.message}`), style: 'red' },
     ],
-    json: (entry) => (context.globals.showSensitive ? entry : maskValue(entry)),
+    json: (entry) => toShown(context.globals, entry),
     id: (entry) => entry.id,
   }
 }

@@ -1,12 +1,12 @@
 import { styleText } from 'node:util'
 import { type DeadLetterEntry, entryId } from '@tidings/queue/dead-letter-entry'
-import { maskValue } from '@tidings/shared/mask'
 import type { Command } from 'commander'
 import { formatAge } from '../age.ts'
 import type { CliContext } from '../context.ts'
 import { CliError, EXIT } from '../exit-codes.ts'
 import { printable, writeItem } from '../output.ts'
 import { parseText } from '../parse-option.ts'
+import { toShown } from '../shown.ts'
 
 export function registerShow(dlq: Command, context: CliContext): void {
   dlq
@@ -27,7 +27,7 @@ async function runShow(context: CliContext, id: string): Promise<void> {
   const store = await context.deadLetters()
   const [entry] = await store.get([entryId(id)])
   if (entry === undefined) throw new CliError(EXIT.notFound, `There is no dead letter ${printable(id)}.`)
-  const shown = context.globals.showSensitive ? entry : (maskValue(entry) as DeadLetterEntry)
+  const shown = toShown(context.globals, entry)
   await writeItem(context, shown, describeEntry(shown, context.terminal.colors.stdout))
 }
 

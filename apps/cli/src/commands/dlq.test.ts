@@ -288,6 +288,31 @@ describeBackends('tidings dlq', (kind) => {
     expect(await lab.queuedIds()).toHaveLength(7)
   })
 
+  test.each([
+    ['masked', []],
+    ['in full', ['--show-sensitive']],
+  ])(
+    'an event nested thousands of levels deep is shown %s, cut off, and hides no other',
+    async (_, flags) => {
+      const deep: unknown = JSON.parse(`${'{"a":'.repeat(3_000)}"grace@example.com"${'}'.repeat(3_000)}`)
+      const [id = ''] = await lab.bury(1, { event: deep, reason: 'invalid_event' })
+      await lab.bury(1)
+      for (const args of [
+        ['list', '-o', 'json'],
+        ['list', '-o', 'ndjson'],
+        ['show', id],
+        ['show', id, '-o', 'json'],
+        ['redrive', id, '--dry-run', '--force', '-o', 'ndjson'],
+      ]) {
+        const run = await cli.run('dlq', ...args, ...flags)
+        expect([args, run]).toMatchObject([args, { exitCode: 0 }])
+        expect(run.stdout).toContain('"…"')
+        expect(run.stdout).not.toContain('grace')
+      }
+      expect((await cli.run('dlq', 'export')).stdout).toContain('"grace@example.com"')
+    },
+  )
+
   test('entries redriven three times stay unless forced', async () => {
     const [id = ''] = await lab.bury(1, { redrives: 3 })
     const refused = await cli.run('dlq', 'redrive', id)

@@ -2,11 +2,12 @@ import { listNotificationEvents, type StoredEvent } from '@tidings/db/notificati
 import { type DeadLetterEntry, SCAN_PAGE } from '@tidings/queue/dead-letter-entry'
 import { createMatcher } from '@tidings/queue/dead-letter-filter'
 import { scanDeadLetters } from '@tidings/queue/dead-letter-store'
-import { maskText, maskValue } from '@tidings/shared/mask'
+import { maskText } from '@tidings/shared/mask'
 import { foldNotification, type NotificationState } from '@tidings/shared/notification-status'
 import type { CliContext } from '../context.ts'
 import { CliError, EXIT } from '../exit-codes.ts'
 import { printable, toTable, writeItem } from '../output.ts'
+import { toShown } from '../shown.ts'
 
 export async function runStatus(context: CliContext, id: string, explain: boolean): Promise<void> {
   const timeline = await listNotificationEvents(await context.database(), id)
@@ -28,7 +29,7 @@ export async function runStatus(context: CliContext, id: string, explain: boolea
     }),
   }
   const text = describe(context, notification.notification_type, id, state, timeline, explain, dead)
-  await writeItem(context, context.globals.showSensitive ? notification : maskValue(notification), text)
+  await writeItem(context, toShown(context.globals, notification), text)
 }
 
 async function findDeadLetters(context: CliContext, notificationId: string): Promise<DeadLetterEntry[]> {
