@@ -21,6 +21,10 @@ export interface Column<Item> {
   align?: 'left' | 'right'
   /** Shortened to this many columns at most, on a terminal only. */
   maxWidth?: number
+  /** Never shortened: an id that is cut off cannot be typed. */
+  whole?: true
+  /** On a terminal too narrow for all columns this one is left out, those with the smallest number first. */
+  spare?: number
   style?: Parameters<typeof styleText>[0]
 }
 
@@ -81,16 +85,19 @@ export function printable(text: string): string {
 /** An aligned table with a heading, fitted into `width` columns. */
 export function toTable<Item>(
   items: readonly Item[],
-  columns: readonly Column<Item>[],
+  allColumns: readonly Column<Item>[],
   width: number,
   colors: boolean,
 ): string {
-  const cells = items.map((item) => columns.map((column) => printable(column.cell(item))))
-  const widths = fitWidths(columns, cells, width)
+  const all = allColumns.map((column) => ({
+    ...column,
+    cells: items.map((item) => printable(column.cell(item))),
+  }))
+  const columns = fitColumns(all, width)
   const paint = (style: Column<Item>['style'], text: string) =>
     colors && style !== undefined ? styleText(style, text, { validateStream: false }) : text
-  const body = cells.map((row) =>
-    row.map((cell, index) => paint(columns[index]?.style, shorten(cell, widths[index] ?? cell.length))),
+  const body = items.map((_, row) =>
+    columns.map(({ cells, style, width }) => paint(style, shorten(cells[row] ?? '', width))),
   )
   return table([columns.map((column) => paint('bold', column.title)), ...body], {
     border: BORDER,
@@ -106,24 +113,43 @@ export function toTable<Item>(
 
 const BORDER = { bodyJoin: '  ', headerJoin: '  ', joinJoin: '  ' }
 
-/** Columns as wide as their content, the widest ones shortened until the table fits the terminal. */
-function fitWidths<Item>(
-  columns: readonly Column<Item>[],
-  cells: readonly string[][],
+/** A column is not shortened to less than this. */
+const MIN_WIDTH = 12
+const GAP = 2
+
+interface FilledColumn extends Pick<Column<never>, 'title' | 'maxWidth' | 'whole' | 'spare'> {
+  cells: readonly string[]
+}
+
+/**
+ * Columns as wide as their content. Where that is too much, some are left out until the others fit when
+ * shortened, and then the widest ones are shortened until they do.
+ */
+function fitColumns<Filled extends FilledColumn>(
+  all: readonly Filled[],
   width: number,
-): number[] {
-  const widths = columns.map((column, index) => {
-    const widest = Math.max(column.title.length, ...cells.map((row) => row[index]?.length ?? 0))
-    return Math.min(widest, column.maxWidth ?? widest)
+): (Filled & { width: number })[] {
+  const columns = all.map((column) => {
+    const widest = Math.max(column.title.length, ...column.cells.map((cell) => cell.length))
+    const wanted = Math.min(widest, column.maxWidth ?? widest)
+    const least = column.whole ? wanted : Math.min(wanted, Math.max(MIN_WIDTH, column.title.length))
+    return { ...column, width: wanted, least }
   })
-  const gaps = 2 * (columns.length - 1)
-  for (;;) {
-    const excess = widths.reduce((sum, w) => sum + w, gaps) - width
-    const widest = Math.max(...widths)
-    if (excess <= 0 || widest <= 8) return widths
-    const index = widths.indexOf(widest)
-    widths[index] = widest - 1
+  const excess = (key: 'width' | 'least') =>
+    columns.reduce((sum, column) => sum + column[key] + GAP, -GAP) - width
+  while (excess('least') > 0) {
+    const [spare] = columns
+      .filter((column) => column.spare !== undefined)
+      .sort((a, b) => (a.spare ?? 0) - (b.spare ?? 0))
+    if (spare === undefined) break
+    columns.splice(columns.indexOf(spare), 1)
   }
+  while (excess('width') > 0) {
+    const [widest] = columns.filter((column) => column.width > column.least).sort((a, b) => b.width - a.width)
+    if (widest === undefined) break
+    widest.width--
+  }
+  return columns
 }
 
 const shorten = (text: string, width: number) =>

@@ -77,4 +77,38 @@ describeOnTerminal('a terminal', (terminal) => {
     expect(output).toContain('tidings: ')
     expect(output.slice(0, output.indexOf('tidings: '))).toContain(SHOW_CURSOR)
   })
+
+  test.each([60, 80, 110, 200])(
+    'ids are whole in tables of %d columns, and no line wraps',
+    async (columns) => {
+      const { lab, open } = terminal
+      const deaths = await lab.bury(3, {
+        reason: 'retries_exhausted',
+        error: { code: '55P03', message: `canceling statement due to lock timeout ${'x'.repeat(200)}` },
+        fields: { notification_id: 'notification-of-a-long-name' },
+      })
+      const { stdout } = await lab.cli.run('dlq', 'groups')
+      const [group = '', , , , , sample = ''] = stdout.split('\t')
+      const key = ['service-keys', 'create', `email-${columns}`, '--scope', 'status:write:email', '-o', 'id']
+      const keyId = (await lab.cli.run(...key)).stdout.trim()
+      const lists: [string[], string[]][] = [
+        [['dlq', 'list'], deaths],
+        [['dlq', 'groups'], columns < 110 ? [group] : [group, sample]],
+        [
+          ['service-keys', 'list'],
+          [keyId, 'email-'],
+        ],
+      ]
+      for (const [args, ids] of lists) {
+        const session = open(args, {}, { columns, rows: 40 })
+        expect(await session.ended).toBe(0)
+        const lines = stripVTControlCharacters(session.output()).split('\r\n')
+        for (const id of ids) {
+          const line = lines.find((text) => text.includes(id))
+          expect(line).toBeDefined()
+          expect(line?.length).toBeLessThanOrEqual(columns)
+        }
+      }
+    },
+  )
 })

@@ -30,7 +30,7 @@ async function runGroups(context: CliContext, options: FilterOptions): Promise<v
   const mask = context.globals.showSensitive ? (text: string) => text : maskText
   await writeList<DeadLetterGroup>(context, groups, {
     columns: [
-      { title: 'GROUP', cell: (group) => group.fingerprint, style: 'bold' },
+      { title: 'GROUP', cell: (group) => group.fingerprint, style: 'bold', whole: true },
       {
         title: 'COUNT',
         cell: (group) => formatCount(group.count),
@@ -52,7 +52,7 @@ async function runGroups(context: CliContext, options: FilterOptions): Promise<v
         align: 'right',
         style: 'dim',
       },
-      { title: 'SAMPLE', cell: (group) => group.sample_id },
+      { title: 'SAMPLE', cell: (group) => group.sample_id, whole: true, spare: 1 },
       { title: 'ERROR', cell: (group) => mask(`${group.error.code}: ${group.error.message}`), style: 'red' },
     ],
     json: (group) => toShown(context.globals, group),

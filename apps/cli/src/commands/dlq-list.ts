@@ -64,7 +64,7 @@ export function entryView(context: CliContext): ListView<DeadLetterEntry> {
     mask(eventFields(entry.event)[name] ?? '-')
   return {
     columns: [
-      { title: 'ID', cell: (entry) => entry.id },
+      { title: 'ID', cell: (entry) => entry.id, whole: true },
       {
         title: 'AGE',
         cell: (entry) => formatAge(entry.dead_at),
@@ -72,11 +72,11 @@ export function entryView(context: CliContext): ListView<DeadLetterEntry> {
         align: 'right',
         style: 'dim',
       },
-      { title: 'REASON', cell: (entry) => entry.reason, style: 'yellow' },
-      { title: 'TYPE', cell: field('type') },
-      { title: 'STATUS', cell: field('status') },
-      { title: 'NOTIFICATION', cell: field('notificationId'), maxWidth: 28 },
-      { title: 'RE', cell: (entry) => String(entry.redrives), align: 'right' },
+      { title: 'REASON', cell: (entry) => entry.reason, style: 'yellow', spare: 5 },
+      { title: 'TYPE', cell: field('type'), spare: 2 },
+      { title: 'STATUS', cell: field('status'), spare: 3 },
+      { title: 'NOTIFICATION', cell: field('notificationId'), maxWidth: 28, spare: 1 },
+      { title: 'RE', cell: (entry) => String(entry.redrives), align: 'right', spare: 4 },
       { title: 'ERROR', cell: (entry) => mask(`${entry.error.code}: ${entry.error.message}`), style: 'red' },
     ],
     json: (entry) => toShown(context.globals, entry),

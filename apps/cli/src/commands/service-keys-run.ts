@@ -6,9 +6,10 @@ import {
 } from '@tidings/db/service-keys'
 import type { Scope } from '@tidings/shared/service-key'
 import { z } from 'zod'
+import { formatAge } from '../age.ts'
 import type { CliContext } from '../context.ts'
 import { CliError, EXIT, usageError } from '../exit-codes.ts'
-import { writeItem, writeList } from '../output.ts'
+import { type Column, writeItem, writeList } from '../output.ts'
 
 export async function createKey(context: CliContext, name: string, scopes: readonly Scope[]): Promise<void> {
   context.assertWritable()
@@ -36,16 +37,24 @@ export async function createKey(context: CliContext, name: string, scopes: reado
 }
 
 export async function listKeys(context: CliContext): Promise<void> {
-  const time = (date: Date | null) => date?.toISOString() ?? '-'
+  const time = (title: string, date: (key: ServiceKey) => Date | null): Column<ServiceKey> => ({
+    title,
+    cell: (key) => {
+      const at = date(key)
+      return at === null ? '-' : formatAge(at.toISOString())
+    },
+    raw: (key) => date(key)?.toISOString() ?? '-',
+    align: 'right',
+  })
   await writeList<ServiceKey>(context, await listServiceKeys(await context.database()), {
     columns: [
-      { title: 'ID', cell: (key) => key.id },
+      { title: 'ID', cell: (key) => key.id, whole: true },
       { title: 'NAME', cell: (key) => key.name, style: 'bold' },
-      { title: 'KEY', cell: (key) => `${key.prefix}…` },
-      { title: 'SCOPES', cell: (key) => key.scopes.join(' ') },
-      { title: 'CREATED', cell: (key) => time(key.createdAt) },
-      { title: 'LAST USED', cell: (key) => time(key.lastUsedAt) },
-      { title: 'REVOKED', cell: (key) => time(key.revokedAt), style: 'red' },
+      { title: 'KEY', cell: (key) => `${key.prefix}…`, spare: 1 },
+      { title: 'SCOPES', cell: (key) => key.scopes.join(' '), spare: 3 },
+      { ...time('AGE', (key) => key.createdAt), spare: 2 },
+      { ...time('USED', (key) => key.lastUsedAt), spare: 4 },
+      { ...time('REVOKED', (key) => key.revokedAt), style: 'red' },
     ],
     json: (key) => ({
       id: key.id,

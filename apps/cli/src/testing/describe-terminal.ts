@@ -2,14 +2,14 @@ import { useReleaser } from '@tidings/stack/test-context'
 import { beforeAll, beforeEach, describe, vi } from 'vitest'
 import { type CliLab, createCliLab } from './cli-lab.ts'
 import { CLI_COMMAND } from './cli-process.ts'
-import { hasTerminals, openTerminal, type TerminalSession } from './terminal-session.ts'
+import { hasTerminals, openTerminal, type TerminalSession, type TerminalSize } from './terminal-session.ts'
 
 /** What the tests of one file share. */
 export interface TerminalLab {
   /** On the PostgreSQL backend, emptied before each test. */
   readonly lab: CliLab
   /** Starts `tidings` on a terminal of its own. */
-  open(args: readonly string[], env?: NodeJS.ProcessEnv): TerminalSession
+  open(args: readonly string[], env?: NodeJS.ProcessEnv, size?: TerminalSize): TerminalSession
 }
 
 /** A suite of the real program on real terminals; where there are none it is skipped, loudly. */
@@ -28,7 +28,8 @@ export function describeOnTerminal(name: string, define: (terminal: TerminalLab)
       get lab() {
         return lab
       },
-      open: (args, env = {}) => openTerminal([CLI_COMMAND, ...args], { ...lab.cli.env, ...env }),
+      open: (args, env = {}, size = undefined) =>
+        openTerminal([CLI_COMMAND, ...args], { ...lab.cli.env, ...env }, size),
     })
   })
 }
