@@ -264,6 +264,34 @@ describe('tidings users import-django', () => {
     expect(other.code).toBe(1)
     expect(other.stderr).toContain('is not the JSON of dumpdata')
   })
+
+  it('names a database that does not answer, without its password: exit code 6', async () => {
+    const run = await tidings('postgres://reader:secret@127.0.0.1:1/old')
+    expect(run).toMatchObject({ code: 6, stdout: '' })
+    expect(run.stderr).toContain('The source postgres://127.0.0.1:1/old does not answer (')
+    expect(run.stderr).toContain('ECONNREFUSED')
+    expect(run.stderr).not.toMatch(/secret|DATABASE_URL|Is Tidings running/)
+  })
+
+  it('names a database that lets nobody in', async () => {
+    const absent = new URL(django.url)
+    absent.pathname = '/absent'
+    const run = await tidings(absent.href)
+    expect(run).toMatchObject({ code: 1, stdout: '' })
+    expect(run.stderr).toMatch(/The source postgres:\/\/\S+\/absent cannot be read \(.*"absent"/)
+  })
+
+  it('says so where the tables of the Django service are not there', async () => {
+    const { url } = await createTestDatabase(releaser)
+    const run = await tidings(url)
+    expect(run).toMatchObject({ code: 1, stdout: '' })
+    expect(run.stderr).toContain('The tables of the Django user service are not there')
+    expect(run.stderr).toContain('user_preferences')
+  })
+
+  it('what is no URL is wrong usage', async () => {
+    expect(await tidings('postgres://old db:5432')).toMatchObject({ code: 64, stdout: '' })
+  })
 })
 
 describe('an import', () => {

@@ -1,5 +1,7 @@
 import { leaveErrorsToQueries } from '@tidings/db/database'
+import { sqlState } from '@tidings/db/failure'
 import pg from 'pg'
+import { CliError, EXIT, isUnreachable, storeError, usageError } from '../exit-codes.ts'
 import { type DjangoRecord, type DjangoTable, parseDjangoRow } from './records.ts'
 import type { DjangoSource, OnProgress } from './source.ts'
 
@@ -11,16 +13,23 @@ const COLUMNS: Readonly<Record<DjangoTable, string>> = {
   notification_status_logs: 'id, notification_id, user_id, notification_type, status, error, "timestamp"',
 }
 const PAGE_ROWS = 2_000
+const CONNECT_TIMEOUT_MS = 10_000
+const UNDEFINED_TABLE = '42P01'
 
 /**
  * The Django service's own database. One read-only snapshot for the whole import: what is written there
  * meanwhile is left for the next run.
+ *
+ * @throws CliError that names the source: the stores of this installation are not to blame.
  */
 export async function openPostgresSource(dsn: string): Promise<DjangoSource> {
-  const client = new pg.Client({ connectionString: dsn, application_name: 'tidings-import' })
+  const name = describeDsn(dsn)
+  const client = new pg.Client({
+    connectionString: dsn,
+    application_name: 'tidings-import',
+    connectionTimeoutMillis: CONNECT_TIMEOUT_MS,
+  })
   leaveErrorsToQueries(client)
-  await client.connect()
-  await client.query('BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY')
 
   async function count(table: DjangoTable): Promise<number> {
     const { rows } = await client.query<{ n: number }>(`SELECT count(*)::int AS n FROM ${table}`)
@@ -28,6 +37,17 @@ export async function openPostgresSource(dsn: string): Promise<DjangoSource> {
   }
 
   async function* read(tables: readonly DjangoTable[], onProgress: OnProgress): AsyncGenerator<DjangoRecord> {
+    try {
+      yield* readRows(tables, onProgress)
+    } catch (error) {
+      throw describeSourceFailure(name, error)
+    }
+  }
+
+  async function* readRows(
+    tables: readonly DjangoTable[],
+    onProgress: OnProgress,
+  ): AsyncGenerator<DjangoRecord> {
     let done = 0
     for (const table of tables) {
       await client.query(`DECLARE page NO SCROLL CURSOR FOR SELECT ${COLUMNS[table]} FROM ${table}`)
@@ -43,8 +63,10 @@ export async function openPostgresSource(dsn: string): Promise<DjangoSource> {
   }
 
   try {
+    await client.connect()
+    await client.query('BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY')
     return {
-      name: describeDsn(dsn),
+      name,
       accountsTotal: (await count('users')) + (await count('user_preferences')),
       logsTotal: await count('notification_status_logs'),
       readAccounts: (onProgress) => read(['users', 'user_preferences'], onProgress),
@@ -53,11 +75,29 @@ export async function openPostgresSource(dsn: string): Promise<DjangoSource> {
     }
   } catch (error) {
     await client.end()
-    throw error
+    throw describeSourceFailure(name, error)
   }
 }
 
+function describeSourceFailure(name: string, error: unknown): CliError {
+  const said = storeError(error)
+  if (isUnreachable(error))
+    return new CliError(
+      EXIT.unreachable,
+      `The source ${name} does not answer (${said}). Is it running? Is its address right?`,
+    )
+  if (sqlState(error) === UNDEFINED_TABLE)
+    return new CliError(
+      EXIT.failure,
+      `The tables of the Django user service are not there in ${name} (${said}). Name the database that Django uses.`,
+    )
+  return new CliError(EXIT.failure, `The source ${name} cannot be read (${said}).`)
+}
+
+/** Without name and password. */
 function describeDsn(dsn: string): string {
+  if (!URL.canParse(dsn))
+    throw usageError('The source is no URL: use one like postgres://reader@old-db/users, or a file.')
   const { host, pathname } = new URL(dsn)
   return `postgres://${host}${pathname}`
 }
