@@ -1,6 +1,6 @@
 import { existsSync, readFileSync } from 'node:fs'
-import { join } from 'node:path'
-import { envFields, parseEnv } from '@tidings/shared/env'
+import { join, resolve } from 'node:path'
+import { ConfigError, envFields, parseEnv } from '@tidings/shared/env'
 import { z } from 'zod'
 
 const schema = z.object({
@@ -43,23 +43,27 @@ const STORE_VARIABLES = ['DATABASE_URL', 'REDIS_URL', 'QUEUE_BACKEND', 'QUEUE_PR
  */
 export function readCliEnv(source: NodeJS.ProcessEnv): CliEnv {
   if (source.DATABASE_URL) return parseEnv(schema, source)
-  const file = readDevEnv(join(source.DATA_DIR || '.data', 'dev.env'))
+  const path = resolve(source.DATA_DIR || '.data', 'dev.env')
+  const file = readDevEnv(path)
   const stores = Object.fromEntries(STORE_VARIABLES.map((name) => [name, source[name] || file[name]]))
-  return parseEnv(schema, { ...source, ...stores })
+  try {
+    return parseEnv(schema, { ...source, ...stores })
+  } catch (error) {
+    if (!(error instanceof ConfigError) || existsSync(path)) throw error
+    const advice = 'npm start writes it; elsewhere set DATABASE_URL and REDIS_URL, or DATA_DIR'
+    throw new ConfigError([...error.problems, `no ${path}: ${advice}`])
+  }
 }
 
 /** KEY=value lines, as a shell could source them; a file that is not there says nothing. */
 function readDevEnv(path: string): Record<string, string> {
-  let text: string
-  try {
-    text = readFileSync(path, 'utf8')
-  } catch {
-    return {}
-  }
-  const lines = text.split('\n').flatMap((line) => {
-    const match = /^\s*(?:export\s+)?([A-Z_][A-Z0-9_]*)=(.*)$/.exec(line)
-    return match ? [[match[1] ?? '', unquote((match[2] ?? '').trim())] as const] : []
-  })
+  if (!existsSync(path)) return {}
+  const lines = readFileSync(path, 'utf8')
+    .split('\n')
+    .flatMap((line) => {
+      const match = /^\s*(?:export\s+)?([A-Z_][A-Z0-9_]*)=(.*)$/.exec(line)
+      return match ? [[match[1] ?? '', unquote((match[2] ?? '').trim())] as const] : []
+    })
   return Object.fromEntries(lines)
 }
 

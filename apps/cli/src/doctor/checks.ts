@@ -14,8 +14,14 @@ const OLD_JOB_MS = 60_000
 
 const SCHEMA = 'Schema'
 
-/** Every check, also when an earlier one fails, as far as the tables it reads are there. */
+/**
+ * Every check, also when an earlier one fails, as far as the tables it reads are there.
+ *
+ * @throws ConfigError
+ */
 export async function runChecks(context: CliContext): Promise<CheckResult[]> {
+  // Without one every check would fail for the same reason.
+  context.env()
   const results: CheckResult[] = [
     ...(await attempt('PostgreSQL', () => checkPostgres(context))),
     ...(await attempt('Queue', () => checkQueue(context))),

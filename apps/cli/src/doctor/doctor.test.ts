@@ -8,7 +8,7 @@ import { makeDeath } from '@tidings/queue/dead-letter-fixtures'
 import { statusEventSchema } from '@tidings/shared/status-event'
 import { startRedis } from '@tidings/stack/redis'
 import { createTestDatabase, describeBackends, describeRedis, useReleaser } from '@tidings/stack/test-context'
-import { beforeAll, beforeEach, expect, test } from 'vitest'
+import { beforeAll, beforeEach, describe, expect, test } from 'vitest'
 import { type CliLab, createCliLab } from '../testing/cli-lab.ts'
 import { type Cli, createCli, linesOf } from '../testing/cli-process.ts'
 import type { CheckResult } from './check-result.ts'
@@ -145,6 +145,16 @@ describeBackends('tidings doctor', (kind) => {
     expect(exitCode).toBe(6)
     expect(complaints).toMatchObject([{ check: 'Queue', result: 'failure', isUnreachable: true }])
     expect(found('Schema')).toContain('up to date')
+  })
+})
+
+describe('tidings doctor without a configuration', () => {
+  test('says once what is missing and where it looked: exit code 1', async () => {
+    const { exitCode, stdout, stderr } = await createCli({ DATA_DIR: '/nope' }).run('doctor')
+    expect({ exitCode, stdout }).toEqual({ exitCode: 1, stdout: '' })
+    expect(stderr.match(/DATABASE_URL: /g)).toHaveLength(1)
+    expect(stderr).toContain('no /nope/dev.env')
+    expect(stderr).not.toContain('Is it running?')
   })
 })
 
