@@ -10,21 +10,29 @@ export interface DrawOptions {
   depths?: readonly number[]
 }
 
+const LABEL_COLUMNS = 14
+
 /** The picture for people. */
 export function drawStats(stats: DeadLetterStats, { width, colors, depths }: DrawOptions): string {
   const paint = (style: Parameters<typeof styleText>[0], text: string) =>
     colors ? styleText(style, text, { validateStream: false }) : text
   const age = (iso: string | undefined) => (iso === undefined ? '-' : `${formatAge(iso)} ago`)
+  /** The latest values, as many as there is room for. */
+  const spark = (values: readonly number[], unit: (shown: number) => string) => {
+    const room = Math.max(1, width - LABEL_COLUMNS - ' since start'.length)
+    const shown = values.slice(-room)
+    return `${paint('cyan', sparkly(shown, { minimum: 0 }))} ${paint('dim', unit(shown.length))}`
+  }
   const { queue, inflow } = stats
   const depthStyle = stats.depth === 0 ? 'green' : 'red'
   const lines = [
     `${paint('bold', 'Dead letters')}  ${paint([depthStyle, 'bold'], formatCount(stats.depth))}   oldest ${age(stats.oldest)}   newest ${age(stats.newest)}`,
     `${paint('bold', 'Inflow')}        ${formatCount(inflow.last_minute)} in the last minute, ${formatCount(inflow.last_hour)} in the last hour`,
-    `              ${paint('cyan', sparkly(stats.inflow_per_minute, { minimum: 0 }))} ${paint('dim', '60 min')}`,
+    `${' '.repeat(LABEL_COLUMNS)}${spark(stats.inflow_per_minute, (count) => `${count} min`)}`,
   ]
   if (depths && depths.length > 1)
     lines.push(
-      `${paint('bold', 'Depth')}         ${paint('cyan', sparkly([...depths], { minimum: 0 }))} ${paint('dim', 'since start')}`,
+      `${paint('bold', 'Depth')}         ${spark(depths, (count) => (count < depths.length ? 'until now' : 'since start'))}`,
     )
   if (stats.exhausted > 0)
     lines.push(
