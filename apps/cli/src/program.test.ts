@@ -85,6 +85,15 @@ describe('completion and manual', () => {
       expect((await cli.run('completion', shell)).stdout).toContain('abort-on-failure-ratio')
   })
 
+  test('defaults are said in units, as they are given', async () => {
+    expect((await cli.run('dlq', 'redrive', '--help')).stdout).toMatch(
+      /--timeout <duration>[^(]*\(default: 2m\)/,
+    )
+    expect((await cli.run('dlq', 'stats', '--help')).stdout).toMatch(
+      /--interval <duration>[^(]*\(default: 2s\)/,
+    )
+  })
+
   test('docs/tidings-manual.md is what the definitions say; if not, run npm run docs:manual', async () => {
     const page = await readFile(new URL('../../../docs/tidings-manual.md', import.meta.url), 'utf8')
     expect(page).toBe((await cli.run('manual', '--format', 'markdown')).stdout)

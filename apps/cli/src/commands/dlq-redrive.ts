@@ -9,7 +9,7 @@ import type { Selection } from '@tidings/queue/dead-letter-selection'
 import type { DeadLetterStore } from '@tidings/queue/dead-letter-store'
 import { STATUS_QUEUE } from '@tidings/queue/policy'
 import { MAX_REDRIVES } from '@tidings/shared/dead-letter'
-import type { Command } from 'commander'
+import { type Command, Option } from 'commander'
 import { entries, formatCount } from '../age.ts'
 import { withAudit } from '../audit.ts'
 import { askToGoOn } from '../confirm.ts'
@@ -56,11 +56,10 @@ export function registerRedrive(dlq: Command, context: CliContext): void {
       0.2,
     )
     .option('--wait', 'wait until every entry is stored or dead again, and say how many')
-    .option(
-      '--timeout <duration>',
-      'give up waiting when nothing happens for so long',
-      parseDuration,
-      120_000,
+    .addOption(
+      new Option('--timeout <duration>', 'give up waiting when nothing happens for so long')
+        .argParser(parseDuration)
+        .default(120_000, '2m'),
     )
     .option('--force', `also entries redriven ${MAX_REDRIVES} times already, and unreadable ones`)
     .option('-y, --yes', 'do not ask')

@@ -1,6 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import { type DeadLetterStats, readDeadLetterStats } from '@tidings/queue/dead-letter-stats'
-import type { Command } from 'commander'
+import { type Command, Option } from 'commander'
 import { formatDuration } from '../age.ts'
 import type { CliContext } from '../context.ts'
 import { CliError, EXIT, usageError } from '../exit-codes.ts'
@@ -19,7 +19,11 @@ export function registerStats(dlq: Command, context: CliContext): void {
     .command('stats')
     .description('How many dead letters there are, why, how old, and how fast they come.')
     .option('-w, --watch', 'keep showing it until Ctrl-C')
-    .option('--interval <duration>', 'how often --watch looks', parseDuration, 2_000)
+    .addOption(
+      new Option('--interval <duration>', 'how often --watch looks')
+        .argParser(parseDuration)
+        .default(2_000, '2s'),
+    )
     .option('--fail-if-depth <n>', 'exit with 7 when there are more than n', parseCount(0))
     .option('--fail-if-older-than <duration>', 'exit with 7 when one has been dead longer', parseDuration)
     .action((options: StatsOptions) => runStats(context, options))
