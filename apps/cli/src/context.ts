@@ -1,9 +1,10 @@
 import { userInfo } from 'node:os'
+import { resolve } from 'node:path'
 import type { Database } from '@tidings/db/database'
 import { queueBackendOf } from '@tidings/queue/backend'
 import type { DeadLetterStore } from '@tidings/queue/dead-letter-store'
 import { openDeadLetters } from '@tidings/queue/open-dead-letters'
-import { type CliEnv, isReadOnly, type KeyEnv, readCliEnv, readKeyEnv } from './env.ts'
+import { type CliEnv, isReadOnly, type KeyEnv, readCallersFolder, readCliEnv, readKeyEnv } from './env.ts'
 import { CliError, EXIT } from './exit-codes.ts'
 import type { OutputFormat } from './output.ts'
 import type { Terminal } from './terminal.ts'
@@ -21,6 +22,8 @@ export interface CliContext {
   env(): CliEnv
   /** Where the signing keys are. */
   keyEnv(): KeyEnv
+  /** Of a file named on the command line. */
+  resolvePath(path: string): string
   database(): Promise<Database>
   deadLetters(): Promise<DeadLetterStore>
   /** Name for the audit table. */
@@ -74,6 +77,7 @@ export function createContext(
     globals,
     env: readEnv,
     keyEnv: () => readKeyEnv(source),
+    resolvePath: (path) => resolve(readCallersFolder(source), path),
     database() {
       database ??= open()
       return database

@@ -55,6 +55,13 @@ export function readCliEnv(source: NodeJS.ProcessEnv): CliEnv {
   }
 }
 
+/**
+ * Where the operator stands. `npm run tidings` changes to the folder of package.json, and says where it was called;
+ * the same word from another script is that of a shell which may have moved since.
+ */
+export const readCallersFolder = (source: NodeJS.ProcessEnv) =>
+  (source.npm_lifecycle_event === 'tidings' && source.INIT_CWD) || process.cwd()
+
 /** KEY=value lines, as a shell could source them; a file that is not there says nothing. */
 function readDevEnv(path: string): Record<string, string> {
   if (!existsSync(path)) return {}

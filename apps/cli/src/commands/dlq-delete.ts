@@ -10,6 +10,7 @@ import { askForName, askToGoOn } from '../confirm.ts'
 import type { CliContext } from '../context.ts'
 import { CliError, EXIT } from '../exit-codes.ts'
 import { openExportFile } from '../export-file.ts'
+import { parseText } from '../parse-option.ts'
 import { startProgress } from '../progress.ts'
 import {
   addSelectionOptions,
@@ -31,7 +32,7 @@ export function registerDelete(dlq: Command, context: CliContext): void {
   const command = dlq
     .command('delete')
     .description('Delete dead letters for good. The events are then nowhere.')
-    .option('--export-first <file>', 'write each entry to a new file before it is deleted')
+    .option('--export-first <file>', 'write each entry to a new file before it is deleted', parseText)
     .option('-y, --yes', 'do not ask')
     .action((ids: string[], options: DeleteOptions) => runDelete(context, ids, options))
   addSelectionOptions(command).addHelpText(
@@ -49,11 +50,12 @@ What --export-first wrote can be brought back with tidings dlq import.`,
 async function runDelete(context: CliContext, ids: string[], options: DeleteOptions): Promise<void> {
   const selection = await toSelection(context, ids, options)
   context.assertWritable()
+  const file = options.exportFirst === undefined ? undefined : context.resolvePath(options.exportFirst)
   const store = await context.deadLetters()
   if (!options.yes && !context.terminal.isInteractive) await askToGoOn(context, '')
   const preview = await previewSelection(context, store, selection)
   if (preview.count === 0) {
-    if (options.exportFirst !== undefined) context.terminal.say(`${options.exportFirst} was not written.`)
+    if (file !== undefined) context.terminal.say(`${file} was not written.`)
     return sayNoMatch(context, store, options)
   }
   sayPreview(context, preview, 'Delete', `for good, from ${DEAD_LETTER_QUEUE}`)
@@ -63,7 +65,8 @@ async function runDelete(context: CliContext, ids: string[], options: DeleteOpti
     context,
     { action: AUDIT_DELETE, selector: { selection: describeSelection(selection) } },
     async (audit) => {
-      const backup = options.exportFirst === undefined ? undefined : await openExportFile(options.exportFirst)
+      const backup = file === undefined ? undefined : await openExportFile(file)
+      if (file !== undefined) context.terminal.say(`Each is written to ${file} first.`)
       const bar = startProgress(context.terminal, 'Deleting', preview.count)
       try {
         const result = await deleteDeadLetters(store, {

@@ -5,6 +5,7 @@ import { entries } from '../age.ts'
 import type { CliContext } from '../context.ts'
 import { CliError, EXIT, usageError } from '../exit-codes.ts'
 import { openExportFile } from '../export-file.ts'
+import { parseText } from '../parse-option.ts'
 import { startProgress } from '../progress.ts'
 import { addFilterOptions, describeNone, type FilterOptions, toFilter } from './dlq-filter-options.ts'
 
@@ -12,8 +13,10 @@ export function registerExport(dlq: Command, context: CliContext): void {
   const command = dlq
     .command('export')
     .description('Write dead letters, whole, one JSON object a line, oldest first.')
-    .argument('[file]', 'a new file; stdout without it')
-    .action((file: string | undefined, options: FilterOptions) => runExport(context, file, options))
+    .argument('[file]', 'a new file; stdout without it', parseText)
+    .action((file: string | undefined, options: FilterOptions) =>
+      runExport(context, file === undefined ? undefined : context.resolvePath(file), options),
+    )
   addFilterOptions(command).addHelpText(
     'after',
     `
@@ -52,6 +55,6 @@ async function runExport(
     bar.stop()
     await file?.close()
   }
-  terminal.say(`Exported ${entries(exported)}.`)
+  terminal.say(`Exported ${entries(exported)}${path === undefined ? '' : ` to ${path}`}.`)
   if (exported === 0) terminal.say(describeNone(filter))
 }

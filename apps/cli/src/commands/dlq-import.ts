@@ -10,6 +10,7 @@ import { type RunningAudit, withAudit } from '../audit.ts'
 import type { CliContext } from '../context.ts'
 import { CliError, EXIT } from '../exit-codes.ts'
 import { printable } from '../output.ts'
+import { parseText } from '../parse-option.ts'
 import { readLines } from '../read-lines.ts'
 
 interface ImportOptions {
@@ -20,9 +21,11 @@ export function registerImport(dlq: Command, context: CliContext): void {
   dlq
     .command('import')
     .description('Bring exported dead letters back, as they were.')
-    .argument('<file>', 'what dlq export wrote; - reads stdin')
+    .argument('<file>', 'what dlq export wrote; - reads stdin', parseText)
     .option('--dry-run', 'only check the file and count')
-    .action((file: string, options: ImportOptions) => runImport(context, file, options))
+    .action((file: string, options: ImportOptions) =>
+      runImport(context, file === '-' ? file : context.resolvePath(file), options),
+    )
     .addHelpText(
       'after',
       `

@@ -5,6 +5,7 @@ import { type Command, InvalidArgumentError } from 'commander'
 import { recordAudit } from '../audit.ts'
 import type { CliContext } from '../context.ts'
 import { CliError, describeFailure, EXIT, usageError } from '../exit-codes.ts'
+import { parseText } from '../parse-option.ts'
 
 /** Old keys that go on verifying after a rotation. An access token lives for 15 minutes at most. */
 const DEFAULT_KEPT_KEYS = 2
@@ -38,6 +39,7 @@ Examples:
     .option(
       '--file <path>',
       'the key set; JWT_KEYS_FILE without it, else the set in JWT_KEYS is printed anew',
+      parseText,
     )
     .option('--keep <n>', 'old keys that go on verifying', parseKept, DEFAULT_KEPT_KEYS)
     .option(
@@ -68,7 +70,7 @@ async function rotateKeys(context: CliContext, options: RotateOptions): Promise<
   context.assertWritable()
   if (options.standby && options.use !== undefined) throw usageError('Use --standby or --use, not both.')
   const env = context.keyEnv()
-  const file = options.file ?? env.JWT_KEYS_FILE
+  const file = options.file === undefined ? env.JWT_KEYS_FILE : context.resolvePath(options.file)
   if (file === undefined && env.JWT_KEYS === undefined) {
     throw usageError('Name the key set with --file, JWT_KEYS_FILE or JWT_KEYS.')
   }
@@ -83,7 +85,7 @@ async function rotateKeys(context: CliContext, options: RotateOptions): Promise<
   context.terminal.say(`Signs: ${signer?.kid ?? ''}\nVerify as well: ${others.join(', ') || 'none'}`)
   await recordAudit(context, {
     action: 'keys.rotate',
-    selector: { ...(file !== undefined && { file }), ...options },
+    selector: { ...options, ...(file !== undefined && { file }) },
     matched: before.keys.length,
     changed: 1,
     result: `signs ${signer?.kid ?? ''}`,

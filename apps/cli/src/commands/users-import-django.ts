@@ -8,6 +8,7 @@ import { type ImportReport, importFromDjango } from '../django/import.ts'
 import { openPostgresSource } from '../django/postgres-source.ts'
 import { CliError, EXIT } from '../exit-codes.ts'
 import { writeItem } from '../output.ts'
+import { parseText } from '../parse-option.ts'
 import { type ProgressBar, startProgress } from '../progress.ts'
 
 export function registerUsers(program: Command, context: CliContext): void {
@@ -19,6 +20,7 @@ export function registerUsers(program: Command, context: CliContext): void {
     .argument(
       '<source>',
       'its database (postgres://…), or a file that manage.py dumpdata wrote (.json, .jsonl, .gz)',
+      parseText,
     )
     .option('--dry-run', 'only report what would become of each')
     .action((source: string, options: { dryRun?: true }) =>
@@ -45,7 +47,7 @@ async function importDjango(context: CliContext, from: string, dryRun: boolean):
   if (!dryRun) context.assertWritable()
   const source = /^postgres(ql)?:\/\//.test(from)
     ? await openPostgresSource(from)
-    : await openDumpdataSource(from)
+    : await openDumpdataSource(context.resolvePath(from))
   const signal = context.interruption()
   let report: ImportReport | undefined
   const run = async () => {
