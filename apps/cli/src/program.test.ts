@@ -2,6 +2,7 @@ import { execFileSync, spawnSync } from 'node:child_process'
 import { copyFile, mkdir, mkdtemp, readFile, realpath, rm, symlink, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { dirname, join, resolve } from 'node:path'
+import { fileURLToPath } from 'node:url'
 import { maskText, maskValue } from '@tidings/shared/mask'
 import { useReleaser } from '@tidings/stack/test-context'
 import { describe, expect, test, vi } from 'vitest'
@@ -115,6 +116,19 @@ describe('bin/tidings', () => {
     await symlink(CLI_COMMAND, join(folder, 'first'))
     await symlink('first', join(folder, 'tidings'))
     const help = run('tidings', ['--help'], `${folder}:${process.env.PATH}`)
+    expect(help).toContain('Usage: tidings')
+  })
+
+  test('is put on the PATH of a fresh home by what docs/dead-letters.md says', async () => {
+    const page = await readFile(new URL('../../../docs/dead-letters.md', import.meta.url), 'utf8')
+    const [, script = ''] = /## On the PATH\n[\s\S]*?```sh\n([\s\S]*?)```/.exec(page) ?? []
+    expect(script).toContain('tidings doctor')
+    const home = await makeFolder()
+    const help = execFileSync('sh', ['-ec', script.replace('tidings doctor', 'tidings --help')], {
+      cwd: fileURLToPath(new URL('../../..', import.meta.url)),
+      encoding: 'utf8',
+      env: { HOME: home, PATH: `${join(home, '.local/bin')}:${process.env.PATH}` },
+    })
     expect(help).toContain('Usage: tidings')
   })
 
