@@ -81,7 +81,8 @@ export async function bringUpStores(options: BringUpStoresOptions, releaser: Rel
     if (queue.place === 'postgres') return undefined
     if (queue.place === 'redis-given') return env.REDIS_URL
     step('starting Redis')
-    const port = await findPortAsBefore(earlier.REDIS_URL)
+    // The port of a Redis that was given is not ours to take.
+    const port = await findPortAsBefore(before === 'redis-private' ? earlier.REDIS_URL : undefined)
     const redis = await startRedis({ dataDir: join(dataDir, 'redis'), server: redisServer, port })
     releaser.onRelease(redis.stop)
     bringBack('Redis', redis)
