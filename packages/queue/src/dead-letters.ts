@@ -40,7 +40,7 @@ export async function buryEvents(queue: DeadLetterQueue, deaths: readonly Death[
   // Two contents may have one id, by their key or by a producer's mistake, and both die. Whose the entry is now is
   // settled: the first one added is there. The other gets an entry of its own.
   const doubtful = deaths.filter(
-    (death) => death.reason !== 'conflict' && (death.contentHash || !isNewId(death, deaths, before)),
+    (death) => !isKeyedConflict(death) && (death.contentHash || !isNewId(death, deaths, before)),
   )
   if (doubtful.length > 0) {
     const now = await findEntries(queue, doubtful.map(deadLetterId))
@@ -109,8 +109,10 @@ async function addEntries(queue: DeadLetterQueue, ids: ReadonlyMap<Death, string
  * its content's digest keeps them apart.
  */
 function deadLetterId(death: Death): string {
-  return death.reason === 'conflict' ? idWithContent(death) : `dead-${death.eventId}`
+  return isKeyedConflict(death) ? idWithContent(death) : `dead-${death.eventId}`
 }
+
+const isKeyedConflict = ({ reason, contentHash }: Death) => reason === 'conflict' && contentHash !== undefined
 
 function idWithContent({ eventId, contentHash, event }: Death): string {
   const digest = contentHash ?? createHash('sha256').update(contentOf(event)).digest('hex')

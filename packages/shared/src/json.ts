@@ -55,7 +55,7 @@ export function isTooDeep(value: unknown, levels = MAX_JSON_DEPTH): boolean {
   return levels === 0 || Object.values(value).some((member) => isTooDeep(member, levels - 1))
 }
 
-/** The value without what lies deeper than MAX_JSON_DEPTH: what is nested thousandfold cannot be written again. */
+/** The value without what lies deeper than so many levels: what is nested thousandfold cannot be written again. */
 export function cutDeepJson(value: unknown, levels = MAX_JSON_DEPTH): unknown {
   if (typeof value !== 'object' || value === null) return value
   if (levels === 0) return '…'
