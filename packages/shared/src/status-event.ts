@@ -79,10 +79,15 @@ export const timestampSchema = z.iso
   )
   .transform((value) => new Date(value).toISOString())
 
+/** Whatever its offset. Reading each time of each event as a date would show. */
+const isWellInside = (iso: string) => iso > '1970-01-03' && iso < '9999-12-29'
+
 /** An accepted time stays accepted, however far it is from now. */
 const storedTimeSchema = z.iso
   .datetime({ offset: true })
-  .refine((value) => isUsableTime(Date.parse(value)), { error: 'The time must be from 1970 to 9999.' })
+  .refine((value) => isWellInside(value) || isUsableTime(Date.parse(value)), {
+    error: 'The time must be from 1970 to 9999.',
+  })
 
 /** A path cannot name these: clients and proxies resolve them before they are sent. */
 const PATH_SEGMENTS: readonly string[] = ['.', '..']
