@@ -19,29 +19,33 @@ describe('the ledger', () => {
     ledger.learn('a', knowledge)
     return ledger
   }
-  const stores = (rows: number, dead: boolean) => ({
+  const stores = (rows: number, dead: number) => ({
     rows: new Map(rows ? [['a', rows]] : []),
-    dead: new Map(dead ? [['a', { reason: 'stalled', attempts: 1 }]] : []),
+    dead: new Map(
+      dead ? [['a', Array.from({ length: dead }, () => ({ reason: 'stalled', attempts: 1 }))]] : [],
+    ),
   })
 
   it('calls acknowledged and found nowhere lost, and in doubt not', () => {
-    expect(judge(ledgerOf('acknowledged'), stores(0, false)).lost).toEqual(['a'])
-    expect(judge(ledgerOf('in doubt'), stores(0, false)).lost).toEqual([])
+    expect(judge(ledgerOf('acknowledged'), stores(0, 0)).lost).toEqual(['a'])
+    expect(judge(ledgerOf('in doubt'), stores(0, 0)).lost).toEqual([])
   })
 
-  it('calls two rows, or a row and a dead letter, doubled', () => {
-    expect(judge(ledgerOf('acknowledged'), stores(2, false)).doubled).toEqual(['a'])
-    expect(judge(ledgerOf('in doubt'), stores(1, true)).doubled).toEqual(['a'])
-    expect(judge(ledgerOf('acknowledged'), stores(1, false)).doubled).toEqual([])
+  it('calls two rows, two dead letters, or one of each, doubled', () => {
+    expect(judge(ledgerOf('acknowledged'), stores(2, 0)).doubled).toEqual(['a'])
+    expect(judge(ledgerOf('acknowledged'), stores(0, 2)).doubled).toEqual(['a'])
+    expect(judge(ledgerOf('in doubt'), stores(1, 1)).doubled).toEqual(['a'])
+    expect(judge(ledgerOf('acknowledged'), stores(1, 0)).doubled).toEqual([])
+    expect(judge(ledgerOf('acknowledged'), stores(0, 1)).doubled).toEqual([])
   })
 
   it('calls what was refused or never sent, and is there, unexplained', () => {
-    expect(judge(ledgerOf('refused'), stores(1, false)).unexplained).toEqual(['a'])
-    expect(judge(new Ledger(), stores(0, true)).unexplained).toEqual(['a'])
+    expect(judge(ledgerOf('refused'), stores(1, 0)).unexplained).toEqual(['a'])
+    expect(judge(new Ledger(), stores(0, 1)).unexplained).toEqual(['a'])
   })
 
   it('calls a good event among the dead misplaced', () => {
-    expect(judge(ledgerOf('acknowledged'), stores(0, true)).misplaced).toEqual(['a'])
+    expect(judge(ledgerOf('acknowledged'), stores(0, 1)).misplaced).toEqual(['a'])
   })
 })
 

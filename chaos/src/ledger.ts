@@ -67,14 +67,19 @@ export class Ledger {
 /** What the stores hold, by notification id. */
 export interface Found {
   rows: Map<string, number>
-  dead: Map<string, { reason: string; attempts: number }>
+  dead: Map<string, DeadEntry[]>
+}
+
+export interface DeadEntry {
+  reason: string
+  attempts: number
 }
 
 export interface Verdict {
   acknowledged: number
   /** Acknowledged and in neither store. */
   lost: string[]
-  /** More than one row, or a row and a dead letter. */
+  /** More than one row, more than one dead letter, or one of each. */
   doubled: string[]
   /** In a store though never sent, or refused. */
   unexplained: string[]
@@ -87,12 +92,12 @@ export function judge(ledger: Ledger, found: Found): Verdict {
   const verdict: Verdict = { acknowledged: 0, lost: [], doubled: [], unexplained: [], misplaced: [] }
   for (const { notificationId, knowledge, destiny } of ledger.entries.values()) {
     const rows = found.rows.get(notificationId) ?? 0
-    const dead = found.dead.has(notificationId)
-    if (rows > 1 || (rows > 0 && dead)) verdict.doubled.push(notificationId)
-    if (knowledge === 'refused' && (rows > 0 || dead)) verdict.unexplained.push(notificationId)
+    const places = rows + (found.dead.get(notificationId)?.length ?? 0)
+    if (places > 1) verdict.doubled.push(notificationId)
+    if (knowledge === 'refused' && places > 0) verdict.unexplained.push(notificationId)
     if (knowledge !== 'acknowledged') continue
     verdict.acknowledged++
-    if (rows === 0 && !dead) verdict.lost.push(notificationId)
+    if (places === 0) verdict.lost.push(notificationId)
     else if (destiny !== 'either' && (destiny === 'row') !== rows > 0) verdict.misplaced.push(notificationId)
   }
   for (const id of [...found.rows.keys(), ...found.dead.keys()]) {

@@ -41,7 +41,8 @@ export async function readStores(world: World): Promise<Found> {
     for (const job of jobs) {
       const event = deadEventSchema.safeParse(job.data.event)
       const id = event.success ? event.data.notification_id : (job.id ?? 'unreadable')
-      found.dead.set(id, { reason: job.data.reason, attempts: job.data.attempts })
+      const entry = { reason: job.data.reason, attempts: job.data.attempts }
+      found.dead.set(id, [...(found.dead.get(id) ?? []), entry])
     }
     if (jobs.length < PAGE) return found
   }

@@ -1,6 +1,7 @@
 import { randomUUID } from 'node:crypto'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { ENVELOPE_JOB, ENVELOPE_JOB_OPTIONS } from '@tidings/queue/policy'
+import type { Ledger } from '../ledger.ts'
 import { check, playUnderLoad, type Row } from '../row.ts'
 import { readStores, untilRest } from '../settle.ts'
 import type { World } from '../world.ts'
@@ -37,8 +38,8 @@ export const eventRows: Row[] = [
           await untilRest(world, 30_000)
           const { dead } = await readStores(world)
           // The load goes on: what died is counted after rest, in the shared checks.
-          const tries = new Set([...dead.values()].map((entry) => entry.attempts))
-          const reasons = [...new Set([...dead.values()].map((entry) => entry.reason))].sort()
+          const tries = new Set([...dead.values()].flat().map((entry) => entry.attempts))
+          const reasons = [...new Set([...dead.values()].flat().map((entry) => entry.reason))].sort()
           return [
             check('poison was sent', poisoned > 5, poisoned),
             check('1 try each', tries.size === 1 && tries.has(1), [...tries].join(', ')),
@@ -68,8 +69,8 @@ export const eventRows: Row[] = [
           await load.stop()
           await untilRest(world, 40_000)
           const { dead } = await readStores(world)
-          const attempts = new Set([...dead.values()].map((entry) => entry.attempts))
-          const reasons = new Set([...dead.values()].map((entry) => entry.reason))
+          const attempts = new Set([...dead.values()].flat().map((entry) => entry.attempts))
+          const reasons = new Set([...dead.values()].flat().map((entry) => entry.reason))
           return [
             check('some were unlucky', dead.size > 0, dead.size),
             check(
@@ -104,17 +105,60 @@ export const eventRows: Row[] = [
         return [check('100 answers 2xx', good === 100, good), check('1 row', rows === 1, rows)]
       }),
   },
+  {
+    name: 'one-key',
+    fault: 'two contents under one key, worker kill -9',
+    short: true,
+    run: (stage) =>
+      playUnderLoad(stage, { apis: 2, restWithinMs: 90_000 }, async ({ world, ledger }) => {
+        const kills = stage.short ? 2 : 10
+        const keys: string[] = []
+        for (let kill = 0; kill < kills; kill++) {
+          const until = performance.now() + 500 + 1_000 * stage.random()
+          while (performance.now() < until) {
+            const key = `${world.databaseName}-key-${keys.length}`
+            keys.push(key)
+            // At different APIs neither knows of the other: the worker has to tell them apart.
+            await Promise.all(
+              world.apis.map((api, content) => postUnderKey(world, ledger, { url: api.url, key, content })),
+            )
+          }
+          await world.workers[0]?.kill9()
+          await world.workers[0]?.start()
+          stage.progress(`kill ${kill + 1}/${kills}`)
+        }
+        await untilRest(world, 90_000)
+        const { rows, dead } = await readStores(world)
+        const conflicts = [...dead.values()].flat().filter(({ reason }) => reason === 'conflict').length
+        const stored = keys.map((key) => [0, 1].filter((content) => rows.has(`${key}-${content}`)).length)
+        const wrong = stored.filter((contents) => contents !== 1).length
+        return [
+          check('conflicts among the dead', conflicts > 0, conflicts),
+          check('1 row for each key', wrong === 0, `${wrong} of ${keys.length} keys without or with two`),
+        ]
+      }),
+  },
 ]
 
-/** Two jobs as a producer in another language might write them: each with a poisonous and a good event. */
-async function enqueueByHand(
+/** One of two contents: they differ in the notification, by which the ledger finds each again. */
+async function postUnderKey(
   world: World,
-  ledger: {
-    send(id: string, destiny?: 'row' | 'dead letter'): void
-    learn(id: string, knowledge: 'acknowledged'): void
-  },
-  label: string,
+  ledger: Ledger,
+  { url, key, content }: { url: string; key: string; content: number },
 ) {
+  const notificationId = `${key}-${content}`
+  ledger.send(notificationId, 'either')
+  const answer = await fetch(`${url}/api/v1/email/status/`, {
+    method: 'POST',
+    headers: { authorization: `Bearer ${world.serviceKey}`, 'content-type': 'application/json' },
+    body: JSON.stringify({ notification_id: notificationId, status: 'sent', event_id: key }),
+  })
+  if (answer.status === 202) ledger.learn(notificationId, 'acknowledged')
+  if (answer.status === 409) ledger.learn(notificationId, 'refused')
+}
+
+/** Two jobs as a producer in another language might write them: each with a poisonous and a good event. */
+async function enqueueByHand(world: World, ledger: Ledger, label: string) {
   const event = (notification_id: string) => ({
     notification_id,
     notification_type: 'email',

@@ -53,17 +53,20 @@ export const postgresRows: Row[] = [
     short: false,
     run: (stage) =>
       playUnderLoad(stage, {}, async ({ world, ledger }) => {
+        let held = 0
         await sleep(1_000)
         await withClient(stage.servers.postgres.url(world.databaseName), async (client) => {
           await client.query('BEGIN')
           await client.query('LOCK TABLE notification_status IN ACCESS EXCLUSIVE MODE')
           await sleep(20_000)
+          held = await countUnfinished(world)
           await client.query('COMMIT')
         })
         await sleep(1_000)
         const accepted = ledger.answered('202') / ledger.posts
         const stalled = await countStalled(world)
         return [
+          check('jobs were waiting', held > 100, held),
           check('0 stalled', stalled === 0, stalled),
           check(
             'posts still answered',
@@ -90,9 +93,10 @@ export const postgresRows: Row[] = [
         await sleep(1_000)
         await setReadOnly('on')
         await sleep(stage.short ? 4_000 : 15_000)
+        const held = await countUnfinished(world)
         await setReadOnly('off')
         await sleep(1_000)
-        return [await noDeadLetters(world)]
+        return [check('jobs were waiting', held > 100, held), await noDeadLetters(world)]
       }),
   },
   {
@@ -122,6 +126,12 @@ export const postgresRows: Row[] = [
       }),
   },
 ]
+
+/** Jobs that are not done: with a load of some hundred posts a second, a few when nothing is amiss. */
+async function countUnfinished({ queue }: World): Promise<number> {
+  const counts = await queue.getJobCounts('waiting', 'active', 'delayed')
+  return Object.values(counts).reduce((sum, jobs) => sum + jobs, 0)
+}
 
 async function noDeadLetters(world: World) {
   const { dead } = await readStores(world)

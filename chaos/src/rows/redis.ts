@@ -57,13 +57,16 @@ export const redisRows: Row[] = [
     fault: 'Redis frozen 20 s (SIGSTOP)',
     short: false,
     run: (stage) =>
-      playUnderLoad(stage, {}, async ({ ledger }) => {
+      playUnderLoad(stage, {}, async ({ world, ledger }) => {
         await sleep(1_000)
         requireRedis(stage.servers).freeze()
         await sleep(20_000)
+        const log = await world.apis[0]?.readLog()
         requireRedis(stage.servers).thaw()
         await sleep(2_000)
+        const wasAway = log?.includes('queue is away') ?? false
         return [
+          check('the queue was away', wasAway, wasAway ? 'as the log says' : 'the log does not say so'),
           check('every post answered ≤ 1 s', ledger.slowestMs <= 1_000, `${Math.round(ledger.slowestMs)} ms`),
         ]
       }),

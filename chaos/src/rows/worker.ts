@@ -76,11 +76,12 @@ export const workerRows: Row[] = [
         await load.stop()
         await waitFor(
           'the killer to be buried',
-          async () => [...(await readStores(world)).dead.values()].some((dead) => dead.reason === 'stalled'),
+          async () =>
+            [...(await readStores(world)).dead.values()].flat().some((dead) => dead.reason === 'stalled'),
           { timeoutMs: 180_000, intervalMs: 500 },
         )
         const { dead } = await readStores(world)
-        const killer = [...dead.values()].find((entry) => entry.reason === 'stalled')
+        const killer = [...dead.values()].flat().find((entry) => entry.reason === 'stalled')
         const checks = await settleAndJudge(world, ledger)
         supervising = false
         await worker?.kill9()
