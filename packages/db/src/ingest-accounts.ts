@@ -7,6 +7,7 @@ export interface IngestTotals {
   stored: number
   duplicate: number
   redelivered: number
+  inDoubt: number
 }
 
 /** A process, or one of its lanes, on whose account events are booked. */
@@ -21,14 +22,20 @@ export function createIngestAccount(role: IngestAccount['role']): IngestAccount 
 }
 
 /**
- * Writes how much a process has accepted since it started. The total, not a difference: repeating it is
- * harmless.
+ * Writes how much a process has accepted since it started, and how much of it was stored directly while a job with
+ * the same events may have been added. Totals, not differences: repeating it is harmless.
  */
-export async function bookAccepted(pool: pg.Pool, account: IngestAccount, accepted: number): Promise<void> {
+export async function bookAccepted(
+  pool: pg.Pool,
+  account: IngestAccount,
+  accepted: number,
+  inDoubt = 0,
+): Promise<void> {
   await pool.query(
-    `INSERT INTO ingest_accounts (process_id, role, accepted) VALUES ($1, $2, $3)
-     ON CONFLICT (process_id) DO UPDATE SET accepted = excluded.accepted, updated_at = now()`,
-    [account.id, account.role, accepted],
+    `INSERT INTO ingest_accounts (process_id, role, accepted, in_doubt) VALUES ($1, $2, $3, $4)
+     ON CONFLICT (process_id) DO UPDATE SET accepted = excluded.accepted, in_doubt = excluded.in_doubt,
+       updated_at = now()`,
+    [account.id, account.role, accepted, inDoubt],
   )
 }
 
@@ -50,7 +57,8 @@ export async function bookRepeats(
 export async function readIngestTotals(pool: pg.Pool): Promise<IngestTotals> {
   const { rows } = await pool.query<Record<keyof IngestTotals, string>>(
     `SELECT coalesce(sum(accepted), 0) AS accepted, coalesce(sum(stored), 0) AS stored,
-       coalesce(sum(duplicate), 0) AS duplicate, coalesce(sum(redelivered), 0) AS redelivered
+       coalesce(sum(duplicate), 0) AS duplicate, coalesce(sum(redelivered), 0) AS redelivered,
+       coalesce(sum(in_doubt), 0) AS "inDoubt"
      FROM ingest_accounts`,
   )
   const [row] = rows
@@ -59,6 +67,7 @@ export async function readIngestTotals(pool: pg.Pool): Promise<IngestTotals> {
     stored: Number(row?.stored ?? 0),
     duplicate: Number(row?.duplicate ?? 0),
     redelivered: Number(row?.redelivered ?? 0),
+    inDoubt: Number(row?.inDoubt ?? 0),
   }
 }
 
@@ -70,12 +79,13 @@ export async function mergeOldAccounts(pool: pg.Pool): Promise<void> {
     WITH old AS (
       DELETE FROM ingest_accounts WHERE updated_at < now() - interval '1 day' AND role <> 'archive' RETURNING *
     )
-    INSERT INTO ingest_accounts (process_id, role, accepted, stored, duplicate, redelivered)
+    INSERT INTO ingest_accounts (process_id, role, accepted, stored, duplicate, redelivered, in_doubt)
     SELECT '00000000-0000-0000-0000-000000000000', 'archive', sum(accepted), sum(stored), sum(duplicate),
-      sum(redelivered)
+      sum(redelivered), sum(in_doubt)
     FROM old HAVING count(*) > 0
     ON CONFLICT (process_id) DO UPDATE SET
       accepted = ingest_accounts.accepted + excluded.accepted, stored = ingest_accounts.stored + excluded.stored,
       duplicate = ingest_accounts.duplicate + excluded.duplicate,
-      redelivered = ingest_accounts.redelivered + excluded.redelivered, updated_at = now()`)
+      redelivered = ingest_accounts.redelivered + excluded.redelivered,
+      in_doubt = ingest_accounts.in_doubt + excluded.in_doubt, updated_at = now()`)
 }

@@ -27,6 +27,11 @@ export interface Balance {
    * `duplicate`, so that many may seem to be missing.
    */
   redelivered: number
+  /**
+   * Stored directly because the queue did not answer in time. Where it had taken them all the same they are found
+   * twice and were accepted once, so that many more may seem to be there.
+   */
+  inDoubt: number
 }
 
 /** Adds everything up. Exact while nothing moves. */
@@ -44,11 +49,11 @@ export async function readBalance(db: Database, store: DeadLetterStore): Promise
     if (action === AUDIT_DELETE) deleted += ids.length - found
     else imported += found
   }
-  const { accepted, stored, duplicate, redelivered } = totals
+  const { accepted, stored, duplicate, redelivered, inDoubt } = totals
   const inFlight = queued === undefined ? undefined : queued + parked
   const missing =
     inFlight === undefined ? undefined : accepted + imported - stored - duplicate - dead - deleted - inFlight
-  return { accepted, stored, duplicate, dead, deleted, imported, inFlight, missing, redelivered }
+  return { accepted, stored, duplicate, dead, deleted, imported, inFlight, missing, redelivered, inDoubt }
 }
 
 /** Of these entries, those that are dead letters now, or redriven and stored since. */

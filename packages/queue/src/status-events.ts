@@ -11,6 +11,8 @@ export interface StatusPublisher {
   /**
    * Enqueues 1..500 events as one job. Resolves when the store has confirmed it; a rejection leaves it open
    * whether the job was added, which is harmless: an event's id is fixed, storing it twice stores it once.
+   *
+   * @throws QueueUnavailableError when the job was surely not added
    */
   publish(events: readonly StatusEvent[]): Promise<void>
   /** True while the store answers. */
@@ -74,15 +76,17 @@ export function createPublisher(options: PublisherOptions): StatusPublisher {
   redis?.on('ready', () => void build())
   if (!redis) void build()
 
+  const isConnected = () => queues !== undefined && (redis === undefined || redis.status === 'ready')
+
   return {
     async publish(events) {
-      const queue = queues?.[nextShard++ % shards]
+      const queue = isConnected() ? queues?.[nextShard++ % shards] : undefined
       if (!queue) throw new QueueUnavailableError()
       if (events.length > LIMITS.envelopeEvents) throw new RangeError('An envelope holds at most 500 events')
       await queue.add(ENVELOPE_JOB, { v: 1, events: [...events] })
     },
     get isConnected() {
-      return queues !== undefined && (redis === undefined || redis.status === 'ready')
+      return isConnected()
     },
     get queues() {
       return queues

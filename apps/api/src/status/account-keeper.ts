@@ -2,6 +2,7 @@ import { bookAccepted, type IngestAccount } from '@tidings/db/ingest-accounts'
 import { errorMessage } from '@tidings/shared/errors'
 import type { Logger } from '@tidings/shared/log'
 import type pg from 'pg'
+import type { Ingest } from './ingest.ts'
 
 /** Writes down, every second, how many events this process has accepted. */
 export interface AccountKeeper {
@@ -16,7 +17,7 @@ const HEARTBEAT_MS = 60_000
 export function keepAccount(
   pool: pg.Pool,
   account: IngestAccount,
-  readAccepted: () => number,
+  ingest: Pick<Ingest, 'accepted' | 'inDoubt'>,
   log: Logger,
 ): AccountKeeper {
   let written = -1
@@ -24,9 +25,10 @@ export function keepAccount(
   let writing: Promise<void> | undefined
 
   async function write() {
-    const accepted = readAccepted()
+    const { accepted, inDoubt } = ingest
+    // What is in doubt is accepted too: the one figure moves with the other.
     if (accepted === written && Date.now() - writtenAt < HEARTBEAT_MS) return
-    await bookAccepted(pool, account, accepted)
+    await bookAccepted(pool, account, accepted, inDoubt)
     written = accepted
     writtenAt = Date.now()
   }

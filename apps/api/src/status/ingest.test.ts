@@ -113,6 +113,18 @@ describeRedis('accepting events', () => {
     expect(await isStored(event)).toBe(true)
   })
 
+  it('keeps count of what the queue may have taken too, and not of what it surely did not', async () => {
+    const before = ingest.inDoubt
+    redis.freeze()
+    await ingest.accept(makeEvent())
+    expect(ingest.inDoubt - before).toBe(1)
+    redis.thaw()
+    await redis.stop()
+    await waitFor('the connection to be gone', () => !publisher.isConnected)
+    await ingest.accept(makeEvent())
+    expect(ingest.inDoubt - before).toBe(1)
+  })
+
   it('parks what cannot be stored directly, for the worker to judge', async () => {
     await redis.stop()
     const orphan = makeEvent({ user_id: randomUUID() })

@@ -3,7 +3,7 @@ import { bookRepeats, type IngestAccount } from '@tidings/db/ingest-accounts'
 import { parkEvents } from '@tidings/db/parked-events'
 import { storeStatusEvents } from '@tidings/db/status-events'
 import type { Backpressure } from '@tidings/queue/backpressure'
-import type { StatusPublisher } from '@tidings/queue/status-events'
+import { QueueUnavailableError, type StatusPublisher } from '@tidings/queue/status-events'
 import { createBatcher } from '@tidings/shared/batcher'
 import { AppError, errorMessage } from '@tidings/shared/errors'
 import type { Logger } from '@tidings/shared/log'
@@ -28,6 +28,8 @@ export interface Ingest {
   findConflict(event: StatusEvent): AppError | undefined
   /** Events accepted by this process. */
   readonly accepted: number
+  /** Of these, stored directly while the queue may have taken them too: it gave no answer in time. */
+  readonly inDoubt: number
   drain(): Promise<void>
 }
 
@@ -59,6 +61,7 @@ export function createIngest(options: IngestOptions): Ingest {
   const { publisher, backpressure, directPool, account, log, onAccepted } = options
   const recentKeys = new LRUCache<string, string>({ max: RECENT_KEYS })
   let accepted = 0
+  let inDoubt = 0
 
   const breaker = circuitBreaker(handleAll, {
     halfOpenAfter: HALF_OPEN_AFTER_MS,
@@ -76,6 +79,8 @@ export function createIngest(options: IngestOptions): Ingest {
     } catch (error) {
       if (!(error instanceof BrokenCircuitError)) log.debug({ error: errorMessage(error) }, 'publish failed')
       await storeDirectly(events)
+      if (!(error instanceof BrokenCircuitError || error instanceof QueueUnavailableError))
+        inDoubt += events.length
     }
     accepted += events.length
   }
@@ -143,6 +148,9 @@ export function createIngest(options: IngestOptions): Ingest {
     },
     get accepted() {
       return accepted
+    },
+    get inDoubt() {
+      return inDoubt
     },
     drain: () => batcher.drain(),
   }

@@ -74,7 +74,7 @@ export function openIngest(options: OpenIngestOptions): { ingest: Ingest; publis
     log,
     onAccepted: (events, path) => accepted.inc({ path }, events),
   })
-  const keeper = keepAccount(direct.pool, account, () => ingest.accepted, log)
+  const keeper = keepAccount(direct.pool, account, ingest, log)
   lifecycle.onRelease('account', () => keeper.close())
   lifecycle.onRelease('ingest', () => ingest.drain())
   return { ingest: tracing ? followEvents(ingest, tracing) : ingest, publisher }

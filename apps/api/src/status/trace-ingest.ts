@@ -17,6 +17,9 @@ export function followEvents(ingest: Ingest, tracing: Tracing): Ingest {
     get accepted() {
       return ingest.accepted
     },
+    get inDoubt() {
+      return ingest.inDoubt
+    },
     drain: () => ingest.drain(),
   }
 }

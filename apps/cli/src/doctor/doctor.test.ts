@@ -93,6 +93,21 @@ describeBackends('tidings doctor', (kind) => {
     })
   })
 
+  test('more than were accepted is a warning, and says where it may come from: exit code 0', async () => {
+    await accept(5)
+    await store(7)
+    const advice = async () => {
+      const { exitCode, complaints } = await examine(lab.cli)
+      expect({ exitCode, complaints }).toMatchObject({ exitCode: 0, complaints: [{ result: 'warning' }] })
+      return complaints[0]?.advice
+    }
+    expect(await advice()).toMatch(/^2 more than were booked: an API was killed .* a producer writes/)
+    await bookAccepted(lab.db.database.pool, account, 5, 1)
+    expect(await advice()).toMatch(/^2 more than were booked/)
+    await bookAccepted(lab.db.database.pool, account, 5, 2)
+    expect(await advice()).toMatch(/^2 were found on both ways: .* no answer in time for 2,/)
+  })
+
   test('parked events are counted, as a warning and as on their way', async () => {
     await accept(2)
     await parkEvents(lab.db.database.pool, newEvents(2), 'the queue was away')

@@ -15,5 +15,7 @@ export const ingestAccounts = pgTable('ingest_accounts', {
   duplicate: bigint('duplicate', { mode: 'number' }).notNull().default(0),
   /** Found already stored in a job that was delivered again: the same acceptance, not another one. */
   redelivered: bigint('redelivered', { mode: 'number' }).notNull().default(0),
+  /** Accepted once, but perhaps on two ways: the queue gave no answer in time, so they were stored directly too. */
+  inDoubt: bigint('in_doubt', { mode: 'number' }).notNull().default(0),
   updatedAt: instant('updated_at').notNull().defaultNow(),
 })

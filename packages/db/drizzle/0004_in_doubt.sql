@@ -1,0 +1,1 @@
+ALTER TABLE "ingest_accounts" ADD COLUMN "in_doubt" bigint DEFAULT 0 NOT NULL;
