@@ -96,7 +96,7 @@ export function createContext(
       })
       return deadLetters
     },
-    actor: () => readEnv().TIDINGS_OPERATOR ?? userInfo().username,
+    actor: () => readEnv().TIDINGS_OPERATOR ?? loginName(),
     assertWritable() {
       if (globals.readOnly || isReadOnly(source))
         throw new CliError(EXIT.declined, 'Nothing was changed: --read-only is set.')
@@ -112,5 +112,14 @@ export function createContext(
     async release() {
       await Promise.allSettled(releases.splice(0).map((release) => release()))
     },
+  }
+}
+
+/** A container may run as a user that its system has no name for. */
+function loginName(): string {
+  try {
+    return userInfo().username
+  } catch {
+    return `uid ${process.getuid?.()}`
   }
 }

@@ -168,4 +168,17 @@ describe('tidings keys', () => {
       expect(await readdir(folder)).toEqual(['keys.json'])
     },
   )
+
+  it.skipIf(!isRoot)(
+    `a user without a name is known to the audit table by number${isRoot ? '' : ': ONLY AS ROOT'}`,
+    async () => {
+      const { stdout: JWT_KEYS } = await tidings(['keys', 'generate'])
+      const outcome = await tidings(['keys', 'rotate'], { JWT_KEYS }, { uid: STRANGER, gid: STRANGER })
+      expect([outcome.code, outcome.stderr]).toEqual([0, expect.not.stringContaining('audit')])
+      const { rows } = await database.database.pool.query(
+        'SELECT actor FROM operator_audit ORDER BY at DESC, id DESC LIMIT 1',
+      )
+      expect(rows).toEqual([{ actor: `uid ${STRANGER}` }])
+    },
+  )
 })
