@@ -41,6 +41,14 @@ describeOnTerminal('a terminal', (terminal) => {
     expect(isStyled(session.output())).toBe(false)
   })
 
+  test('nothing to redrive is the same as in a pipe, and there is nothing to ask', async () => {
+    await terminal.lab.bury(2)
+    const shown = await show(['dlq', 'redrive', '--error', 'timeuot', '-o', 'json'])
+    expect(JSON.parse(/\{.*\}/.exec(shown)?.[0] ?? '')).toMatchObject({ matched: 0, end: 'done' })
+    expect(shown).toContain('No dead letter matches.')
+    expect(shown).not.toContain('Send them back')
+  })
+
   test('stats --watch draws depth and inflow, and Ctrl-C ends it in good order', async () => {
     await terminal.lab.bury(1_234)
     const session = terminal.open(['dlq', 'stats', '--watch', '--interval', '1h'])
