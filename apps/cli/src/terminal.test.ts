@@ -69,6 +69,14 @@ describeOnTerminal('a terminal', (terminal) => {
     expect(stripVTControlCharacters(session.output())).toMatch(/Depth\s+█{2} since start/)
   })
 
+  test('stats --watch says when the depths it draws are not all it has seen', async () => {
+    await terminal.lab.bury(3)
+    const size = { columns: 90, rows: 40 }
+    const session = terminal.open(['dlq', 'stats', '--watch', '--interval', '1ms'], {}, size)
+    await session.answer('until now', CTRL_C)
+    expect(await session.ended).toBe(0)
+  })
+
   test('stats --watch gives the cursor back before it says that a store failed', async () => {
     const { backend, db } = terminal.lab
     if (backend.kind !== 'postgres') throw new Error('This needs the tables of the queue')
