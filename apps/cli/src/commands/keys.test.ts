@@ -113,7 +113,7 @@ describe('tidings keys', () => {
 
   it('rotate refuses what it cannot do, without quoting a key', async () => {
     expect((await tidings(['keys', 'rotate'])).code).toBe(64)
-    expect((await tidings(['keys', 'rotate', '--file', join(directory, 'absent.json')])).code).toBe(1)
+    expect((await tidings(['keys', 'rotate', '--file', join(directory, 'absent.json')])).code).toBe(3)
     const broken = await tidings(['keys', 'rotate'], {
       JWT_KEYS: '{"keys":[{"kty":"OKP","d":"secret-part"}]}',
     })

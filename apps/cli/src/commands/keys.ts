@@ -119,7 +119,7 @@ function rotated({ keys }: SigningKeySet, { keep, standby, use }: RotateOptions)
 
 async function readText(file: string): Promise<string> {
   return readFile(file, 'utf8').catch((error: unknown) => {
-    throw new CliError(EXIT.failure, `Cannot read ${file}: ${errorMessage(error)}`)
+    throw new CliError(EXIT.notFound, `Cannot read ${file}: ${errorMessage(error)}`)
   })
 }
 
