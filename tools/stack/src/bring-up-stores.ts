@@ -3,7 +3,6 @@ import { type Database, openDatabase } from '@tidings/db/database'
 import { migrateDatabase } from '@tidings/db/migrate'
 import { chooseQueue, findQueueBefore, type QueueChoice } from './choose-queue.ts'
 import { type DevKeys, ensureJwtKeys, ensureServiceKeys } from './dev-env.ts'
-import { findPortAsBefore } from './free-port.ts'
 import { assertDatabaseAnswers, assertRedisAnswers } from './given-stores.ts'
 import { createDatabase, startPostgres } from './postgres.ts'
 import { findRedisServer, startRedis } from './redis.ts'
@@ -69,7 +68,7 @@ export async function bringUpStores(options: BringUpStoresOptions, releaser: Rel
     step('starting PostgreSQL')
     const postgres = await startPostgres({
       dataDir: join(dataDir, 'postgres'),
-      port: await findPortAsBefore(earlier.DATABASE_URL),
+      urlBefore: earlier.DATABASE_URL,
     })
     releaser.onRelease(() => postgres.stop())
     bringBack('PostgreSQL', postgres)
@@ -82,8 +81,8 @@ export async function bringUpStores(options: BringUpStoresOptions, releaser: Rel
     if (queue.place === 'redis-given') return env.REDIS_URL
     step('starting Redis')
     // The port of a Redis that was given is not ours to take.
-    const port = await findPortAsBefore(before === 'redis-private' ? earlier.REDIS_URL : undefined)
-    const redis = await startRedis({ dataDir: join(dataDir, 'redis'), server: redisServer, port })
+    const urlBefore = before === 'redis-private' ? earlier.REDIS_URL : undefined
+    const redis = await startRedis({ dataDir: join(dataDir, 'redis'), server: redisServer, urlBefore })
     releaser.onRelease(redis.stop)
     bringBack('Redis', redis)
     return redis.url
