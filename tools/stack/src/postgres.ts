@@ -7,6 +7,7 @@ import { endProcess, isRunning, spawnGuarded } from './guarded-process.ts'
 import { findPostgresBinaries } from './postgres-binaries.ts'
 import { type ClusterPaths, clusterPaths, createCluster, stopStaleServer } from './postgres-cluster.ts'
 import { findPostgresUser } from './postgres-user.ts'
+import { readIfThere } from './read-if-there.ts'
 import { waitFor } from './wait-for.ts'
 
 /** smart waits for clients, fast disconnects them, immediate is a crash with manners. */
@@ -151,6 +152,12 @@ export async function startPostgres(options: PostgresOptions): Promise<PostgresS
     thaw: () => void running().kill('SIGCONT'),
     onUnexpectedExit: (listener) => void listeners.push(listener),
   }
+}
+
+/** Whether a URL leads to the server on this directory, whether that runs or not: nobody else has its password. */
+export async function isPrivatePostgres(url: string, dataDir: string): Promise<boolean> {
+  const password = await readIfThere(clusterPaths(dataDir).password)
+  return password !== undefined && URL.canParse(url) && new URL(url).password === password
 }
 
 /** False when the process ended instead. The pid file's last line is what pg_ctl goes by as well. */
