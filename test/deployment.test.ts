@@ -1,4 +1,6 @@
 import { readFile } from 'node:fs/promises'
+import { API_VARIABLES } from '@tidings/api/env'
+import { WORKER_VARIABLES } from '@tidings/worker/env'
 import { describe, expect, test } from 'vitest'
 import { parse } from 'yaml'
 import { z } from 'zod'
@@ -51,6 +53,19 @@ describe('docker-compose.yml', () => {
     expect(command).toContain('--appendonly yes')
     expect(command).toContain('--appendfsync always')
     expect(command).toContain('--maxmemory-policy noeviction')
+  })
+
+  test('passes on every variable of an app, but for those that .env.example says it sets itself', async () => {
+    const [, said = ''] = /compose sets these itself: ([A-Z_, #\n]+)/.exec(await read('.env.example')) ?? []
+    const fixed = said.split(/[^A-Z_]+/)
+    for (const [app, variables] of [
+      ['api', API_VARIABLES],
+      ['worker', WORKER_VARIABLES],
+    ] as const) {
+      const { environment = {} } = compose.services[app] ?? {}
+      const passed = Object.keys(environment).filter((name) => environment[name]?.startsWith(`\${${name}:`))
+      expect([app, passed.sort()]).toEqual([app, variables.filter((name) => !fixed.includes(name)).sort()])
+    }
   })
 
   test('holds no secret', () => {

@@ -211,7 +211,7 @@ async function beNewcomer(withRedis: boolean): Promise<void> {
     const other = start({ DATA_DIR: '.data-other' })
     check((await other.exited) === 1, 'one on a port that is taken fails')
     check(
-      new RegExp(`^Port ${port} is already in use.*$`, 'm').test(other.output()),
+      new RegExp(`^Port ${port} on \\S+ is already in use.*$`, 'm').test(other.output()),
       'and says why in one line',
     )
 

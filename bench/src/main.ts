@@ -1,10 +1,12 @@
 import { fileURLToPath } from 'node:url'
-import { Command, InvalidArgumentError } from 'commander'
+import { Command, InvalidArgumentError, Option } from 'commander'
 import { writeResults } from './report/write-results.ts'
-import { findScenarios, SCENARIOS } from './scenarios/all.ts'
+import { SCENARIOS } from './scenarios/all.ts'
 import type { Effort, ScenarioResult } from './scenarios/scenario.ts'
 import { openSite } from './site.ts'
 
+/** Of wrong usage, as of the other programs. */
+const USAGE_EXIT_CODE = 64
 const RESULTS_DIR = fileURLToPath(new URL('../results', import.meta.url))
 
 interface Options {
@@ -19,20 +21,24 @@ interface Options {
 
 const command = new Command('bench')
   .description('Measures Tidings beside what one would build instead, and beside what the machine allows.')
-  .option('--only <scenario...>', `of: ${SCENARIOS.map((scenario) => scenario.name).join(', ')}`)
-  .option('--rounds <n>', 'interleaved rounds (default: 5)', positiveNumber)
-  .option('--seconds <n>', 'length of each load (default: 5)', positiveNumber)
-  .option('--connections <n>', 'of ingest-single (default: 128)', positiveNumber)
+  .addOption(
+    new Option('--only <scenario...>', 'not all of them').choices(SCENARIOS.map((scenario) => scenario.name)),
+  )
+  .option('--rounds <n>', 'interleaved rounds (default: 5)', parseCount)
+  .option('--seconds <n>', 'length of each load (default: 5)', parseCount)
+  .option('--connections <n>', 'of ingest-single (default: 128)', parseCount)
   .option('--quick', 'a look of about two minutes: one short round, little data')
   .option('--against <checkout>', 'measure the ingest of another checkout of Tidings as well')
-  .option('--output <name>', 'name of the files in bench/results', 'latest')
+  .option('--output <name>', 'name of the files in bench/results', parseName, 'latest')
   .addHelpText('after', '\nExamples:\n  npm run bench -- --quick\n  npm run bench -- --only ingest-single')
+  .exitOverride(({ exitCode }) => process.exit(exitCode === 0 ? 0 : USAGE_EXIT_CODE))
   .action(run)
 
 await command.parseAsync()
 
 async function run(options: Options): Promise<void> {
-  const scenarios = findScenarios(options.only)
+  const { only } = options
+  const scenarios = SCENARIOS.filter(({ name }) => only === undefined || only.includes(name))
   const quick = options.quick ?? false
   const effort: Effort = {
     rounds: options.rounds ?? (quick ? 1 : 5),
@@ -68,8 +74,13 @@ async function run(options: Options): Promise<void> {
   progress(`written to bench/results/${options.output}.{json,md,svg}`)
 }
 
-function positiveNumber(text: string): number {
-  const value = Number(text)
-  if (!(value > 0)) throw new InvalidArgumentError('Give a number above 0.')
-  return value
+function parseCount(text: string): number {
+  if (/^[1-9]\d*$/.test(text)) return Number(text)
+  throw new InvalidArgumentError('Give a whole number above 0.')
+}
+
+/** What cannot be written is better known before the run than after it. */
+function parseName(text: string): string {
+  if (/^\w[\w.-]*$/.test(text)) return text
+  throw new InvalidArgumentError('Give a name, without a folder.')
 }

@@ -57,6 +57,8 @@ export async function withAudit(
       { ...selector, ...(last && { open_batch: last.batch }) },
       { matched: audit.matched, changed: last?.changedBefore ?? audit.changed, result },
     )
+  // From here on a Ctrl-C is the change's to answer: the process must not end with a start only.
+  context.interruption()
   await write(selector, { matched: 0, changed: 0, result: AUDIT_STARTED })
   try {
     await change(audit)

@@ -31,15 +31,16 @@ export interface CliContext {
   /** @throws CliError when changes are forbidden. Call it before anything is asked or changed. */
   assertWritable(): void
   /**
-   * Aborted by Ctrl-C. A command that asks for it finishes what it is doing and ends by itself; without, or
-   * at a second Ctrl-C, the process ends at once.
+   * Aborted by Ctrl-C, and when nobody reads stdout any more; the same one each time. A command that asks for it
+   * finishes what it is doing and ends by itself; without, or at a later Ctrl-C, the process ends at once.
    */
   interruption(): AbortSignal
   release(): Promise<void>
 }
 
-/** Tells of Ctrl-C. */
+/** Tells of Ctrl-C and the like. */
 export interface Interruptions {
+  /** Takes one listener. It may be called more than once. */
   onInterrupt(listener: () => void): void
 }
 
@@ -53,6 +54,7 @@ export function createContext(
   let env: CliEnv | undefined
   let database: Promise<Database> | undefined
   let deadLetters: Promise<DeadLetterStore> | undefined
+  let interruption: AbortController | undefined
   const readEnv = () => {
     env ??= readCliEnv(source)
     return env
@@ -94,18 +96,30 @@ export function createContext(
       })
       return deadLetters
     },
-    actor: () => readEnv().TIDINGS_OPERATOR ?? userInfo().username,
+    actor: () => readEnv().TIDINGS_OPERATOR ?? loginName(),
     assertWritable() {
       if (globals.readOnly || isReadOnly(source))
         throw new CliError(EXIT.declined, 'Nothing was changed: --read-only is set.')
     },
     interruption() {
-      const controller = new AbortController()
-      interruptions.onInterrupt(() => controller.abort())
-      return controller.signal
+      if (interruption === undefined) {
+        const controller = new AbortController()
+        interruptions.onInterrupt(() => controller.abort())
+        interruption = controller
+      }
+      return interruption.signal
     },
     async release() {
       await Promise.allSettled(releases.splice(0).map((release) => release()))
     },
+  }
+}
+
+/** A container may run as a user that its system has no name for. */
+function loginName(): string {
+  try {
+    return userInfo().username
+  } catch {
+    return `uid ${process.getuid?.()}`
   }
 }

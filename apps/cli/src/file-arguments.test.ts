@@ -35,15 +35,18 @@ describe('a file that is named on the command line', () => {
     expect((await readdir(folder)).toSorted()).toEqual(['deleted.ndjson', 'sub.ndjson'])
     expect(await byNpm.run('dlq', 'import', 'sub.ndjson')).toMatchObject({ exitCode: 0 })
     expect(await lab.store.count()).toBe(2)
-    expect((await byNpm.run('dlq', 'import', 'absent.ndjson')).stderr).toContain(
-      join(folder, 'absent.ndjson'),
-    )
-    expect((await byNpm.run('users', 'import-django', 'users.json')).stderr).toContain(
-      join(folder, 'users.json'),
-    )
-    expect((await byNpm.run('keys', 'rotate', '--file', 'keys.json')).stderr).toContain(
-      join(folder, 'keys.json'),
-    )
+  })
+
+  test('is not found when it is not there: exit code 3, and it says where it looked', async () => {
+    for (const command of [
+      ['dlq', 'import'],
+      ['users', 'import-django'],
+      ['keys', 'rotate', '--file'],
+    ]) {
+      const run = await byNpm.run(...command, 'absent.json')
+      expect([command, run]).toMatchObject([command, { exitCode: 3, stdout: '' }])
+      expect(run.stderr).toContain(join(folder, 'absent.json'))
+    }
   })
 
   test('is looked for where the command runs when another script of npm started the shell', async () => {

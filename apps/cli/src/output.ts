@@ -73,6 +73,12 @@ export async function writeItem(context: Output, item: unknown, text: string): P
   return terminal.write(text.endsWith('\n') ? text : `${text}\n`)
 }
 
+/** Writes what a change came to, where JSON is asked for: for people it is said. */
+export async function writeResult({ terminal, globals }: Output, result: unknown): Promise<void> {
+  if (globals.output === 'json' || globals.output === 'ndjson')
+    await terminal.write(`${JSON.stringify(result)}\n`)
+}
+
 /** A field must not break its line, whatever a producer sent. */
 const toTsv = <Item>(item: Item, columns: readonly Column<Item>[]) =>
   columns.map((column) => printable((column.raw ?? column.cell)(item))).join('\t')

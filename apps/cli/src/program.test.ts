@@ -1,8 +1,9 @@
-import { execFileSync, spawnSync } from 'node:child_process'
+import { execFile, execFileSync, spawnSync } from 'node:child_process'
 import { copyFile, mkdir, mkdtemp, readFile, realpath, rm, symlink, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { dirname, join, resolve } from 'node:path'
 import { fileURLToPath } from 'node:url'
+import { promisify } from 'node:util'
 import { maskText, maskValue } from '@tidings/shared/mask'
 import { useReleaser } from '@tidings/stack/test-context'
 import { describe, expect, test, vi } from 'vitest'
@@ -171,5 +172,13 @@ describe('the terminal', () => {
       const help = await createCli(env).start('dlq', '--help').ended
       expect(help.stdout).not.toContain('\u001b')
     }
+  })
+  test('nobody left to read what is said is no failure', async () => {
+    const JWT_KEYS = (await cli.run('keys', 'generate')).stdout
+    const { env } = createCli({ JWT_KEYS, DATABASE_URL: 'postgres://127.0.0.1:1/none' })
+    // It says something, and again after it has tried to reach the database.
+    const script = `{ '${CLI_COMMAND}' keys rotate 2>&1 >/dev/null; echo $? >&3; } | true`
+    const { stdout } = await promisify(execFile)('sh', ['-c', `{ ${script}; } 3>&1`], { env })
+    expect(stdout.trim()).toBe('0')
   })
 })

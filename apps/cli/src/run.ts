@@ -1,21 +1,34 @@
 import { wantsColors } from './env.ts'
 import { EXIT } from './exit-codes.ts'
 import { runProgram } from './run-program.ts'
-import { createTerminal } from './terminal.ts'
+import { createTerminal, isBrokenPipe } from './terminal.ts'
 
-const interruptListeners: (() => void)[] = []
-let interrupted = false
-const interrupt = (signal: 'SIGINT' | 'SIGTERM') => {
-  if (interrupted || interruptListeners.length === 0) process.exit(signal === 'SIGINT' ? 130 : 143)
-  interrupted = true
-  for (const listener of interruptListeners) listener()
+/**
+ * npm passes a Ctrl-C on that the terminal has told everybody already. What comes so soon after the first is that one
+ * once more. In milliseconds.
+ */
+const SAME_SIGNAL_MS = 1_000
+
+let interruptCommand: (() => void) | undefined
+let signalledAt: number | undefined
+const onSignal = (exitCode: number) => {
+  if (interruptCommand === undefined) process.exit(exitCode)
+  if (signalledAt === undefined) {
+    signalledAt = performance.now()
+    interruptCommand()
+  } else if (performance.now() - signalledAt > SAME_SIGNAL_MS) process.exit(exitCode)
 }
-process.on('SIGINT', () => interrupt('SIGINT'))
-process.on('SIGTERM', () => interrupt('SIGTERM'))
-// The reader of a pipe went away, as `| head` does: that is an end, not a failure.
-process.stdout.on('error', (error: NodeJS.ErrnoException) => {
-  if (error.code === 'EPIPE') process.exit(EXIT.ok)
+process.on('SIGINT', () => onSignal(130))
+process.on('SIGTERM', () => onSignal(143))
+// The reader of a pipe went away, as `| head` does: that is an end, not a failure. What is in the middle of a change
+// ends after its batch, as at Ctrl-C.
+process.stdout.on('error', (error) => {
+  if (!isBrokenPipe(error)) return
+  if (interruptCommand === undefined) process.exit(EXIT.ok)
+  interruptCommand()
 })
+// Nobody reads what is said: no reason to stop doing.
+process.stderr.on('error', () => undefined)
 
 const args = process.argv.slice(2)
 const colors = wantsColors(process.env, args)
@@ -23,6 +36,8 @@ const colors = wantsColors(process.env, args)
 if (!colors) process.env.NO_COLOR = '1'
 const terminal = createTerminal(process, colors)
 const exitCode = await runProgram(args, terminal, process.env, {
-  onInterrupt: (listener) => void interruptListeners.push(listener),
+  onInterrupt(listener) {
+    interruptCommand = listener
+  },
 })
 process.exit(exitCode)

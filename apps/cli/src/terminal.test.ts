@@ -41,6 +41,14 @@ describeOnTerminal('a terminal', (terminal) => {
     expect(isStyled(session.output())).toBe(false)
   })
 
+  test('nothing to redrive is the same as in a pipe, and there is nothing to ask', async () => {
+    await terminal.lab.bury(2)
+    const shown = await show(['dlq', 'redrive', '--error', 'timeuot', '-o', 'json'])
+    expect(JSON.parse(/\{.*\}/.exec(shown)?.[0] ?? '')).toMatchObject({ matched: 0, end: 'done' })
+    expect(shown).toContain('No dead letter matches.')
+    expect(shown).not.toContain('Send them back')
+  })
+
   test('stats --watch draws depth and inflow, and Ctrl-C ends it in good order', async () => {
     await terminal.lab.bury(1_234)
     const session = terminal.open(['dlq', 'stats', '--watch', '--interval', '1h'])
@@ -59,6 +67,14 @@ describeOnTerminal('a terminal', (terminal) => {
     await session.answer('since start', CTRL_C)
     expect(await session.ended).toBe(0)
     expect(stripVTControlCharacters(session.output())).toMatch(/Depth\s+█{2} since start/)
+  })
+
+  test('stats --watch says when the depths it draws are not all it has seen', async () => {
+    await terminal.lab.bury(3)
+    const size = { columns: 90, rows: 40 }
+    const session = terminal.open(['dlq', 'stats', '--watch', '--interval', '1ms'], {}, size)
+    await session.answer('until now', CTRL_C)
+    expect(await session.ended).toBe(0)
   })
 
   test('stats --watch gives the cursor back before it says that a store failed', async () => {

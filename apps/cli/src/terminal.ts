@@ -16,7 +16,10 @@ export interface Terminal {
   width: number | undefined
   /** Whether stdout, or stderr, may carry colour. */
   colors: { stdout: boolean; stderr: boolean }
-  /** Writes to stdout; resolves when the reader took it, so that a slow pipe slows the command down. */
+  /**
+   * Writes to stdout; resolves when the reader took it, so that a slow pipe slows the command down. Also when there
+   * is no reader any more: that is an interruption, and no failure of what the command does.
+   */
   write(text: string): Promise<void>
   /** One line to stderr. */
   say(line: string): void
@@ -38,8 +41,11 @@ export function createTerminal(
     colors: colored,
     write: (text) =>
       new Promise((resolve, reject) => {
-        stdout.write(text, (error) => (error ? reject(error) : resolve()))
+        stdout.write(text, (error) => (error && !isBrokenPipe(error) ? reject(error) : resolve()))
       }),
     say: (line) => void stderr.write(`${colored.stderr ? line : stripVTControlCharacters(line)}\n`),
   }
 }
+
+/** Whether whoever read from a pipe has gone. */
+export const isBrokenPipe = (error: Error): boolean => 'code' in error && error.code === 'EPIPE'

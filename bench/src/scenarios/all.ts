@@ -16,14 +16,3 @@ export const SCENARIOS: readonly Scenario[] = [
   GROWTH,
   SCALE_OUT,
 ]
-
-/** @throws naming the scenarios there are, when one is not known. */
-export function findScenarios(names: readonly string[] | undefined): readonly Scenario[] {
-  if (names === undefined) return SCENARIOS
-  return names.map((name) => {
-    const found = SCENARIOS.find((scenario) => scenario.name === name)
-    if (!found)
-      throw new Error(`There is no scenario ${name}. There are: ${SCENARIOS.map((s) => s.name).join(', ')}`)
-    return found
-  })
-}

@@ -15,12 +15,15 @@ export const signingKeySchema = z.object({
 })
 export type SigningKey = z.infer<typeof signingKeySchema>
 
+/** More in a set are refused. */
+export const MAX_SIGNING_KEYS = 16
+
 /** A JWK set: the first key signs, all verify. */
 export const signingKeySetSchema = z.object({
   keys: z
     .array(signingKeySchema)
     .min(1)
-    .max(16)
+    .max(MAX_SIGNING_KEYS)
     .refine((keys) => new Set(keys.map((key) => key.kid)).size === keys.length, 'each key needs its own kid'),
 })
 export type SigningKeySet = z.infer<typeof signingKeySetSchema>

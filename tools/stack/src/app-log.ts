@@ -1,5 +1,5 @@
-import { once } from 'node:events'
 import { createWriteStream, type WriteStream } from 'node:fs'
+import { errorMessage } from '@tidings/shared/errors'
 import { z } from 'zod'
 
 const WARN_LEVEL = 40
@@ -17,6 +17,11 @@ export interface AppLog {
 
 export function openAppLog(name: string, file: string, show: (text: string) => void): AppLog {
   const stream: WriteStream = createWriteStream(file, { flags: 'a', mode: 0o600 })
+  // A full disk is no reason to end: after this error the stream takes no more, and is silent about it.
+  stream.on('error', (error) =>
+    show(`${name}: its log ${file} is not written any more (${errorMessage(error)})`),
+  )
+  const closed = new Promise<void>((resolve) => stream.once('close', resolve))
   return {
     write(line) {
       stream.write(`${line}\n`)
@@ -25,7 +30,7 @@ export function openAppLog(name: string, file: string, show: (text: string) => v
     },
     async close() {
       stream.end()
-      await once(stream, 'close')
+      await closed
     },
   }
 }

@@ -3,7 +3,7 @@ import { type Database, openDatabase } from '@tidings/db/database'
 import { migrateDatabase } from '@tidings/db/migrate'
 import { chooseQueue, findQueueBefore, type QueueChoice } from './choose-queue.ts'
 import { type DevKeys, ensureJwtKeys, ensureServiceKeys } from './dev-env.ts'
-import { findPortAsBefore } from './free-port.ts'
+import { type DatabaseBefore, type DatabasePlace, findDatabaseBefore } from './find-database-before.ts'
 import { assertDatabaseAnswers, assertRedisAnswers } from './given-stores.ts'
 import { createDatabase, startPostgres } from './postgres.ts'
 import { findRedisServer, startRedis } from './redis.ts'
@@ -21,6 +21,9 @@ export interface BringUpStoresOptions extends StackOptions {
 /** Everything that the apps stand on, ready for them. */
 export interface Stores {
   databaseUrl: string
+  database: DatabasePlace
+  /** Where the database was at the start before, when it was another one. */
+  databaseLeftBehind: DatabaseBefore | undefined
   /** Undefined when the queue is in PostgreSQL. */
   redisUrl: string | undefined
   queue: QueueChoice
@@ -39,15 +42,23 @@ const DATABASE = 'tidings'
 export async function bringUpStores(options: BringUpStoresOptions, releaser: Releaser): Promise<Stores> {
   const { env, dataDir, earlier, signal, step, onNotice, onGiveUp } = options
   const redisServer = findRedisServer(options.baseEnv.PATH)
-  const before = await findQueueBefore(dataDir, earlier)
-  const queue = chooseQueue({ env, hasRedisServer: redisServer !== undefined, before })
+  const before = await findQueueBefore(dataDir, earlier, env.REDIS_URL)
+  const queue = chooseQueue({
+    env,
+    hasRedisServer: redisServer !== undefined,
+    before,
+    prefixBefore: earlier.QUEUE_PREFIX,
+  })
+  const databaseBefore = await findDatabaseBefore(dataDir, earlier, env.DATABASE_URL)
+  const database = env.DATABASE_URL === undefined ? 'embedded' : 'given'
+  const databaseLeftBehind = databaseBefore === database ? undefined : databaseBefore
   if (env.DATABASE_URL !== undefined) await assertDatabaseAnswers(env.DATABASE_URL)
   if (queue.place === 'redis-given' && env.REDIS_URL !== undefined) await assertRedisAnswers(env.REDIS_URL)
-  const [database, redis] = await Promise.allSettled([bringUpPostgres(), bringUpRedis()])
+  const [postgres, redis] = await Promise.allSettled([bringUpPostgres(), bringUpRedis()])
   // Both have ended by now: what one of them started is released although the other failed.
-  if (database.status === 'rejected') throw database.reason
+  if (postgres.status === 'rejected') throw postgres.reason
   if (redis.status === 'rejected') throw redis.reason
-  const databaseUrl = database.value
+  const databaseUrl = postgres.value
   const redisUrl = redis.value
 
   step('bringing the database to the newest schema')
@@ -62,14 +73,15 @@ export async function bringUpStores(options: BringUpStoresOptions, releaser: Rel
     env.JWT_KEYS === undefined ? resolve(env.JWT_KEYS_FILE ?? join(dataDir, 'jwt-keys.json')) : undefined
   if (jwtKeysFile !== undefined && env.JWT_KEYS_FILE === undefined) await ensureJwtKeys(jwtKeysFile)
   const keys = await withDatabase(databaseUrl, (db) => ensureServiceKeys(db, earlier))
-  return { databaseUrl, redisUrl, queue, keys, jwtKeysFile }
+  return { databaseUrl, database, databaseLeftBehind, redisUrl, queue, keys, jwtKeysFile }
 
   async function bringUpPostgres(): Promise<string> {
     if (env.DATABASE_URL !== undefined) return env.DATABASE_URL
     step('starting PostgreSQL')
     const postgres = await startPostgres({
       dataDir: join(dataDir, 'postgres'),
-      port: await findPortAsBefore(earlier.DATABASE_URL),
+      // Not the port of one that was given: that is not ours to take.
+      urlBefore: databaseBefore === 'embedded' ? earlier.DATABASE_URL : undefined,
     })
     releaser.onRelease(() => postgres.stop())
     bringBack('PostgreSQL', postgres)
@@ -82,8 +94,8 @@ export async function bringUpStores(options: BringUpStoresOptions, releaser: Rel
     if (queue.place === 'redis-given') return env.REDIS_URL
     step('starting Redis')
     // The port of a Redis that was given is not ours to take.
-    const port = await findPortAsBefore(before === 'redis-private' ? earlier.REDIS_URL : undefined)
-    const redis = await startRedis({ dataDir: join(dataDir, 'redis'), server: redisServer, port })
+    const urlBefore = before === 'redis-private' ? earlier.REDIS_URL : undefined
+    const redis = await startRedis({ dataDir: join(dataDir, 'redis'), server: redisServer, urlBefore })
     releaser.onRelease(redis.stop)
     bringBack('Redis', redis)
     return redis.url

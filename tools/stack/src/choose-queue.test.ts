@@ -51,6 +51,16 @@ describe('where npm start has its queue', () => {
     const moved = choose({ env: { QUEUE_BACKEND: 'redis' }, before: 'postgres', hasRedisServer: true })
     expect(moved).toEqual({ place: 'redis-private', because: 'asked', leftBehind: 'postgres' })
     expect(choose({ env: { REDIS_URL }, before: 'redis-private' }).leftBehind).toBe('redis-private')
+    expect(choose({ env: { REDIS_URL }, before: 'redis-other' }).leftBehind).toBe('redis-other')
+  })
+
+  test('elsewhere in the same Redis under another prefix, which PostgreSQL does not know', () => {
+    const env = { REDIS_URL, QUEUE_PREFIX: 'new' }
+    expect(choose({ env, before: 'redis-given', prefixBefore: 'new' }).leftBehind).toBeUndefined()
+    expect(choose({ env, before: 'redis-given', prefixBefore: 'old' }).leftBehind).toBe('prefix')
+    expect(choose({ env, before: 'redis-private', prefixBefore: 'old' }).leftBehind).toBe('redis-private')
+    const postgres = { QUEUE_BACKEND: 'postgres', QUEUE_PREFIX: 'new' } as const
+    expect(choose({ env: postgres, before: 'postgres', prefixBefore: 'old' }).leftBehind).toBeUndefined()
   })
 })
 
@@ -64,6 +74,11 @@ describe('where the queue was', () => {
     expect(await findQueueBefore(dataDir, {})).toBeUndefined()
     expect(await findQueueBefore(dataDir, { QUEUE_BACKEND: 'postgres' })).toBe('postgres')
     expect(await findQueueBefore(dataDir, { QUEUE_BACKEND: 'redis', REDIS_URL })).toBe('redis-given')
+
+    const devEnv = { QUEUE_BACKEND: 'redis', REDIS_URL: 'redis://:old@localhost:6379' }
+    expect(await findQueueBefore(dataDir, devEnv, REDIS_URL), 'another password').toBe('redis-given')
+    expect(await findQueueBefore(dataDir, devEnv, 'redis://elsewhere:6379')).toBe('redis-other')
+    expect(await findQueueBefore(dataDir, devEnv, `${REDIS_URL}/1`)).toBe('redis-other')
 
     await mkdir(join(dataDir, 'redis'))
     await writeFile(join(dataDir, 'redis/port'), '23456')

@@ -1,8 +1,9 @@
 import { describe, expect, test } from 'vitest'
 import type { QueueChoice } from './choose-queue.ts'
 import { describeStack } from './describe-stack.ts'
+import type { DatabaseBefore } from './find-database-before.ts'
 
-const describeWith = (queue: QueueChoice, dataDir = '/data') =>
+const describeWith = (queue: QueueChoice, dataDir = '/data', databaseLeftBehind?: DatabaseBefore) =>
   describeStack({
     apiUrl: 'http://localhost:8001',
     workerUrl: 'http://127.0.0.1:8002',
@@ -10,6 +11,7 @@ const describeWith = (queue: QueueChoice, dataDir = '/data') =>
     devEnvFile: `${dataDir}/dev.env`,
     logDir: `${dataDir}/logs`,
     database: 'embedded',
+    databaseLeftBehind,
     queue,
   })
 
@@ -31,6 +33,13 @@ describe('what npm start says of its queue', () => {
       'Warning: until now the queue was in a private Redis. Its events and dead letters stay there, where dlq list does not\n  show them and doctor calls their events lost. Back to them:\n  QUEUE_BACKEND=redis with a redis-server installed\n',
     )
   })
+})
+
+test('a warning when the database is another one than before', () => {
+  const queue = { place: 'postgres', because: 'asked' } as const
+  expect(describeWith(queue, '/data', 'other')).toContain(
+    'Warning: until now the database was the one of another DATABASE_URL. What is in it stays there: users, events, keys.\n  Back to it:\n  that DATABASE_URL again\n',
+  )
 })
 
 test('what it asks to type can be typed, whatever the folder is called', () => {

@@ -1,6 +1,7 @@
 import { relative, sep } from 'node:path'
-import type { QueueChoice, QueuePlace } from './choose-queue.ts'
+import type { LeftBehind, QueueChoice } from './choose-queue.ts'
 import { quoteForShell } from './env-file.ts'
+import type { DatabaseBefore } from './find-database-before.ts'
 import type { Stack } from './stack.ts'
 
 /** What npm start says once everything is up. */
@@ -16,7 +17,7 @@ Tidings is up.
   Database   ${database}
   Queue      ${describeQueue(stack.queue)}
   Data       ${showPath(stack.dataDir)} (logs in ${showPath(stack.logDir)})
-${warnOfLeftBehind(stack.queue)}
+${warnOfDatabase(stack.databaseLeftBehind)}${warnOfQueue(stack.queue)}
 Try this in another terminal, in this folder:
 
   . ${quoteForShell(showPath(stack.devEnvFile))}
@@ -41,13 +42,31 @@ function describeQueue({ place, because }: QueueChoice): string {
 }
 
 /** Each queue that can be left behind, and what it takes to have it again. */
-const WAYS_BACK: Record<QueuePlace, [name: string, wayBack: string]> = {
+const WAYS_BACK: Record<LeftBehind, [name: string, wayBack: string]> = {
   'redis-given': ['the Redis of REDIS_URL', 'the same REDIS_URL again'],
   'redis-private': ['a private Redis', 'QUEUE_BACKEND=redis with a redis-server installed'],
+  'redis-other': ['the Redis of another REDIS_URL', 'that REDIS_URL again'],
+  prefix: ['the same Redis under another QUEUE_PREFIX', 'that QUEUE_PREFIX again'],
   postgres: ['PostgreSQL', 'QUEUE_BACKEND=postgres'],
 }
 
-function warnOfLeftBehind({ leftBehind }: QueueChoice): string {
+const DATABASE_WAYS_BACK: Record<DatabaseBefore, [name: string, wayBack: string]> = {
+  embedded: ['the embedded one', 'no DATABASE_URL'],
+  given: ['the one of DATABASE_URL', 'the same DATABASE_URL again'],
+  other: ['the one of another DATABASE_URL', 'that DATABASE_URL again'],
+}
+
+function warnOfDatabase(leftBehind: DatabaseBefore | undefined): string {
+  if (leftBehind === undefined) return ''
+  const [name, wayBack] = DATABASE_WAYS_BACK[leftBehind]
+  return `
+  Warning: until now the database was ${name}. What is in it stays there: users, events, keys.
+  Back to it:
+  ${wayBack}
+`
+}
+
+function warnOfQueue({ leftBehind }: QueueChoice): string {
   if (leftBehind === undefined) return ''
   const [name, wayBack] = WAYS_BACK[leftBehind]
   return `

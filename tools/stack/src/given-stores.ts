@@ -23,6 +23,15 @@ export function assertRedisAnswers(url: string): Promise<void> {
   return assertAnswers('The Redis of REDIS_URL', url, () => pingRedis(url, ANSWER_LIMIT_MS))
 }
 
+/** Whether two URLs lead to one store, whoever asks there. */
+export const isSameStore = (one: string, other: string): boolean => storeOf(one) === storeOf(other)
+
+function storeOf(url: string): string {
+  if (!URL.canParse(url)) return url
+  const { host, pathname } = new URL(url)
+  return host + pathname
+}
+
 /** The apps wait for a store that is away, for ever; a person at a terminal would rather know. */
 async function assertAnswers(what: string, url: string, ping: () => Promise<void>): Promise<void> {
   try {

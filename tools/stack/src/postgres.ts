@@ -1,12 +1,13 @@
 import type { ChildProcess } from 'node:child_process'
-import { mkdir, open, readFile } from 'node:fs/promises'
-import { join, resolve } from 'node:path'
+import { mkdir, open, readFile, realpath } from 'node:fs/promises'
+import { join } from 'node:path'
 import pg from 'pg'
-import { findFreePort } from './free-port.ts'
+import { findPortAsBefore } from './free-port.ts'
 import { endProcess, isRunning, spawnGuarded } from './guarded-process.ts'
 import { findPostgresBinaries } from './postgres-binaries.ts'
 import { type ClusterPaths, clusterPaths, createCluster, stopStaleServer } from './postgres-cluster.ts'
 import { findPostgresUser } from './postgres-user.ts'
+import { readIfThere } from './read-if-there.ts'
 import { waitFor } from './wait-for.ts'
 
 /** smart waits for clients, fast disconnects them, immediate is a crash with manners. */
@@ -19,8 +20,8 @@ const START_LIMIT_MS = 60_000
 export interface PostgresOptions {
   /** Holds the cluster, its password and its log. Made when absent. */
   dataDir: string
-  /** A free one is taken when absent; restarts keep it. */
-  port?: number
+  /** Where it was before: its port is taken when that is free, else another one. Restarts keep it. */
+  urlBefore?: string | undefined
   /** False trades safety against a power cut for speed: for tests only. Default true. */
   durable?: boolean
   /** Server settings over the defaults, as in postgresql.conf. */
@@ -72,14 +73,16 @@ const FAST_SETTINGS = {
  */
 export async function startPostgres(options: PostgresOptions): Promise<PostgresServer> {
   const durable = options.durable ?? true
-  const dataDir = resolve(options.dataDir)
+  await mkdir(options.dataDir, { recursive: true })
+  // One name for it, whatever link it is reached by: an earlier server is known by it.
+  const dataDir = await realpath(options.dataDir)
   const paths = clusterPaths(dataDir)
   const binaries = findPostgresBinaries()
   const env = { ...process.env, LC_ALL: 'C', PGTZ: undefined, PGDATA: undefined }
-  await mkdir(dataDir, { recursive: true })
   const user = await findPostgresUser({ program: binaries.initdb, dataDir, cluster: paths.cluster })
   const log = await open(paths.log, 'a')
-  const port = options.port ?? (await findFreePort())
+  await stopStaleServer(paths)
+  const port = await findPortAsBefore(options.urlBefore)
   const settings = { ...DEFAULT_SETTINGS, ...(durable ? {} : FAST_SETTINGS), ...options.settings }
   const serverArgs = ['-D', paths.cluster, '-p', String(port)]
   for (const [name, value] of Object.entries(settings)) serverArgs.push('-c', `${name}=${value}`)
@@ -90,7 +93,6 @@ export async function startPostgres(options: PostgresOptions): Promise<PostgresS
 
   async function start() {
     if (child && isRunning(child)) return
-    await stopStaleServer(paths)
     const { command, args, ...as } = user.run(binaries.postgres, serverArgs)
     const deadline = performance.now() + START_LIMIT_MS
     // Backends of a killed postmaster hold its shared memory for a moment; until then a new one refuses.
@@ -150,6 +152,12 @@ export async function startPostgres(options: PostgresOptions): Promise<PostgresS
     thaw: () => void running().kill('SIGCONT'),
     onUnexpectedExit: (listener) => void listeners.push(listener),
   }
+}
+
+/** Whether a URL leads to the server on this directory, whether that runs or not: nobody else has its password. */
+export async function isPrivatePostgres(url: string, dataDir: string): Promise<boolean> {
+  const password = await readIfThere(clusterPaths(dataDir).password)
+  return password !== undefined && URL.canParse(url) && new URL(url).password === password
 }
 
 /** False when the process ended instead. The pid file's last line is what pg_ctl goes by as well. */

@@ -1,9 +1,9 @@
 import type { ChildProcess } from 'node:child_process'
 import { accessSync, constants } from 'node:fs'
-import { mkdir, open, readFile, writeFile } from 'node:fs/promises'
-import { delimiter, join, resolve } from 'node:path'
+import { mkdir, open, readFile, realpath, writeFile } from 'node:fs/promises'
+import { delimiter, join } from 'node:path'
 import { Redis } from 'ioredis'
-import { findFreePort } from './free-port.ts'
+import { findPortAsBefore } from './free-port.ts'
 import { endProcess, isRunning, spawnGuarded } from './guarded-process.ts'
 import { waitFor } from './wait-for.ts'
 
@@ -31,8 +31,8 @@ function isExecutable(file: string): boolean {
 export interface RedisOptions {
   /** Holds the append-only file and the log. Made when absent. */
   dataDir: string
-  /** A free one is taken when absent; restarts keep it. */
-  port?: number
+  /** Where it was before: its port is taken when that is free, else another one. Restarts keep it. */
+  urlBefore?: string | undefined
   /** Server settings over the durable defaults, as in redis.conf. */
   settings?: Record<string, string | number>
   /** The program to run; searched on the PATH when absent. */
@@ -75,10 +75,11 @@ const DURABLE_SETTINGS = {
 export async function startRedis(options: RedisOptions): Promise<RedisServer> {
   const server = options.server ?? findRedisServer()
   if (server === undefined) throw new Error('There is no redis-server or valkey-server on the PATH.')
-  const dataDir = resolve(options.dataDir)
-  await mkdir(dataDir, { recursive: true })
+  await mkdir(options.dataDir, { recursive: true })
+  // The name that a server knows its directory by.
+  const dataDir = await realpath(options.dataDir)
   await stopStaleServer(dataDir)
-  const port = options.port ?? (await findFreePort())
+  const port = await findPortAsBefore(options.urlBefore)
   const logFile = join(dataDir, 'redis.log')
   const log = await open(logFile, 'a')
   const url = urlOf(port)

@@ -1,10 +1,11 @@
-import { mkdtemp, rm } from 'node:fs/promises'
+import { mkdtemp, rm, symlink } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { Redis } from 'ioredis'
 import { describe, expect, test } from 'vitest'
 import { startPostgres, withClient } from './postgres.ts'
 import { startRedis } from './redis.ts'
+import type { Releaser } from './releaser.ts'
 import { describeRedis, useReleaser } from './test-context.ts'
 import { waitFor } from './wait-for.ts'
 
@@ -19,6 +20,14 @@ const isAlive = (pid: number) => {
 
 /** Only its owner may enter it: the servers get by with that, even where PostgreSQL is another user. */
 const makeFolder = () => mkdtemp(join(tmpdir(), 'tidings-servers-'))
+
+/** Another name of the same folder, as a data folder on another disk has it. */
+async function linkTo(dataDir: string, releaser: Releaser): Promise<string> {
+  const link = `${dataDir}-link`
+  await symlink(dataDir, link)
+  releaser.onRelease(() => rm(link))
+  return link
+}
 
 describe('a private PostgreSQL', () => {
   const releaser = useReleaser()
@@ -46,12 +55,16 @@ describe('a private PostgreSQL', () => {
     await waitFor('the exit to be noticed', () => unexpected.length === 1)
   })
 
-  test('takes over from a server that an earlier parent left behind', { timeout: 60_000 }, async () => {
+  test('takes over from a server that an earlier parent left behind, and its port', {
+    timeout: 60_000,
+  }, async () => {
     const dataDir = releaser.add(await makeFolder(), (path) => rm(path, { recursive: true }))
-    const settings = { shared_buffers: '16MB' }
-    const left = releaser.add(await startPostgres({ dataDir, durable: false, settings }), (s) => s.stop())
-    const next = releaser.add(await startPostgres({ dataDir, durable: false, settings }), (s) => s.stop())
+    const options = { durable: false, settings: { shared_buffers: '16MB' } }
+    const left = releaser.add(await startPostgres({ dataDir, ...options }), (s) => s.stop())
+    const throughLink = { dataDir: await linkTo(dataDir, releaser), urlBefore: left.adminUrl, ...options }
+    const next = releaser.add(await startPostgres(throughLink), (s) => s.stop())
     expect(isAlive(left.pid)).toBe(false)
+    expect(next.port).toBe(left.port)
     await withClient(next.adminUrl, (client) => client.query('SELECT 1'))
   })
 })
@@ -77,11 +90,13 @@ describeRedis('a private Redis', () => {
     expect(await answer).toBe('PONG')
   })
 
-  test('takes over from a server that an earlier parent left behind', async () => {
+  test('takes over from a server that an earlier parent left behind, and its port', async () => {
     const dataDir = releaser.add(await makeFolder(), (path) => rm(path, { recursive: true }))
     const left = releaser.add(await startRedis({ dataDir }), (s) => s.stop())
-    const next = releaser.add(await startRedis({ dataDir }), (s) => s.stop())
+    const throughLink = { dataDir: await linkTo(dataDir, releaser), urlBefore: left.url }
+    const next = releaser.add(await startRedis(throughLink), (s) => s.stop())
     expect(isAlive(left.pid)).toBe(false)
     expect(isAlive(next.pid)).toBe(true)
+    expect(next.port).toBe(left.port)
   })
 })

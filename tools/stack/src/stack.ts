@@ -1,4 +1,5 @@
 import type { QueueChoice } from './choose-queue.ts'
+import type { DatabaseBefore, DatabasePlace } from './find-database-before.ts'
 import type { StartEnv } from './start-env.ts'
 
 export interface StackOptions {
@@ -22,7 +23,9 @@ export interface Stack {
   dataDir: string
   devEnvFile: string
   logDir: string
-  database: 'embedded' | 'given'
+  database: DatabasePlace
+  /** Where the database was at the start before, when it was another one: what is in it stays there. */
+  databaseLeftBehind: DatabaseBefore | undefined
   queue: QueueChoice
   /** The process that runs this app now. */
   pid(app: 'api' | 'worker'): number

@@ -1,5 +1,5 @@
 import { join, resolve } from 'node:path'
-import { StartupError } from '@tidings/shared/env'
+import { explainListenError } from '@tidings/shared/listen-error'
 import { type AppLog, openAppLog } from './app-log.ts'
 import { readEnvFile, writeEnvFile } from './env-file.ts'
 import { findListenProblem, findPortAsBefore } from './free-port.ts'
@@ -92,25 +92,19 @@ async function bringUp(options: StackOptions, releaser: Releaser): Promise<Stack
     dataDir,
     devEnvFile,
     logDir,
-    database: env.DATABASE_URL === undefined ? 'embedded' : 'given',
+    database: stores.database,
+    databaseLeftBehind: stores.databaseLeftBehind,
     queue: stores.queue,
     pid: (app) => running[app].pid,
     stop: releaser.release,
   }
 }
 
-/** @throws StartupError in one line. */
+/** @throws StartupError in one line where the configuration is to blame. */
 async function assertCanListen({ PORT, HOST }: StartEnv): Promise<void> {
   const problem = await findListenProblem(PORT, HOST)
-  if (problem !== undefined) throw new StartupError(explainListenProblem(problem, PORT, HOST))
-}
-
-function explainListenProblem({ code, message }: NodeJS.ErrnoException, port: number, host: string): string {
-  if (code === 'EADDRINUSE')
-    return `Port ${port} is already in use. Stop what listens there, or choose another: PORT=${port + 1} npm start`
-  if (code === 'EACCES')
-    return `Cannot listen on PORT=${port}: only root may. Choose one above 1023: PORT=8001 npm start`
-  return `Cannot listen on HOST=${host} (${message}). Set it to an address of this machine, or to 0.0.0.0 for all of them.`
+  if (problem !== undefined)
+    throw explainListenError(problem, { port: PORT, host: HOST, portVariable: 'PORT' })
 }
 
 /** An app whose code is being loaded; `start` configures it and waits until it works. */

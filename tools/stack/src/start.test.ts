@@ -41,7 +41,7 @@ describe('npm start that cannot', () => {
     const { code, stderr } = await runStart({ PORT: String(port), DATA_DIR: await makeDataDir() })
     expect(code).toBe(1)
     expect(stderr).toBe(
-      `Port ${port} is already in use. Stop what listens there, or choose another: PORT=${port + 1} npm start\n`,
+      `Port ${port} on 127.0.0.1 is already in use. Stop what listens there, or set PORT to another.\n`,
     )
   })
 

@@ -1,4 +1,5 @@
 import { setTimeout as delay } from 'node:timers/promises'
+import { errorMessage } from '@tidings/shared/errors'
 import type { AppProcess } from './processes.ts'
 
 /** More sudden deaths than this within the window, and starting again is pointless. */
@@ -17,7 +18,7 @@ export interface SuperviseOptions {
   spawn(): Promise<AppProcess>
   /** Tells a person what happened. */
   say(text: string): void
-  /** The process keeps dying; it stays down. */
+  /** The process keeps dying, or cannot be started again; it stays down. */
   onGiveUp(name: string): void
 }
 
@@ -48,7 +49,10 @@ export async function supervise(options: SuperviseOptions, signal: AbortSignal):
     await current.stop()
     throw error
   }
-  const kept = keepAlive()
+  const kept = keepAlive().catch((error: unknown) => {
+    options.say(`${current.name} cannot be started again (${errorMessage(error)})`)
+    options.onGiveUp(current.name)
+  })
   return {
     get pid() {
       return current.pid

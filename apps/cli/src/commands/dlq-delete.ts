@@ -10,6 +10,7 @@ import { askForName, askToGoOn } from '../confirm.ts'
 import type { CliContext } from '../context.ts'
 import { CliError, EXIT } from '../exit-codes.ts'
 import { openExportFile } from '../export-file.ts'
+import { writeResult } from '../output.ts'
 import { parseText } from '../parse-option.ts'
 import { startProgress } from '../progress.ts'
 import {
@@ -47,6 +48,8 @@ What --export-first wrote can be brought back with tidings dlq import.`,
   )
 }
 
+const NOTHING: DeleteResult = { matched: 0, deleted: 0, gone: 0, end: 'done' }
+
 async function runDelete(context: CliContext, ids: string[], options: DeleteOptions): Promise<void> {
   const selection = await toSelection(context, ids, options)
   context.assertWritable()
@@ -56,6 +59,7 @@ async function runDelete(context: CliContext, ids: string[], options: DeleteOpti
   const preview = await previewSelection(context, store, selection)
   if (preview.count === 0) {
     if (file !== undefined) context.terminal.say(`${file} was not written.`)
+    await writeResult(context, NOTHING)
     return sayNoMatch(context, store, options)
   }
   sayPreview(context, preview, 'Delete', `for good, from ${DEAD_LETTER_QUEUE}`)
@@ -105,11 +109,9 @@ async function confirmDeletion(context: CliContext, options: DeleteOptions): Pro
 
 /** @throws CliError unless everything asked for is gone. */
 async function report(context: CliContext, result: DeleteResult, selection: Selection): Promise<void> {
-  const { terminal, globals } = context
   const gone = result.gone > 0 ? `; ${formatCount(result.gone)} not there any more` : ''
-  terminal.say(`Deleted ${entries(result.deleted)}${gone}.`)
-  if (globals.output === 'json' || globals.output === 'ndjson')
-    await terminal.write(`${JSON.stringify(result)}\n`)
+  context.terminal.say(`Deleted ${entries(result.deleted)}${gone}.`)
+  await writeResult(context, result)
   if (result.end === 'interrupted')
     throw new CliError(EXIT.partial, 'Interrupted. The same command again does the rest.')
   if (selection.kind !== 'ids' || result.gone === 0) return

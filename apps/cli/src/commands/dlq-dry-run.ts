@@ -39,6 +39,6 @@ export async function runDryRun(
   if (globals.output === 'json') await terminal.write(`${JSON.stringify({ would_redrive: shown })}\n`)
   terminal.say(`Would redrive ${entries(shown)}. Nothing was changed.`)
   if (found > 0) return
-  if (selection.kind === 'ids') throw noneExists()
+  if (selection.kind === 'ids' && selection.ids.length > 0) throw noneExists()
   await sayNoMatch(context, store, options)
 }

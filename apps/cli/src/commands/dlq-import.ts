@@ -9,7 +9,7 @@ import { entries, formatCount } from '../age.ts'
 import { type RunningAudit, withAudit } from '../audit.ts'
 import type { CliContext } from '../context.ts'
 import { CliError, EXIT } from '../exit-codes.ts'
-import { printable } from '../output.ts'
+import { printable, writeResult } from '../output.ts'
 import { parseText } from '../parse-option.ts'
 import { readLines } from '../read-lines.ts'
 
@@ -78,7 +78,7 @@ async function readFile(
 
 /** @throws CliError when lines were left out because they are wrong. */
 async function report(context: CliContext, result: ImportResult, isDryRun: boolean): Promise<void> {
-  const { terminal, globals } = context
+  const { terminal } = context
   for (const { line, message } of result.bad) terminal.say(`Line ${line} ${message}.`)
   if (result.badCount > result.bad.length)
     terminal.say(`and ${formatCount(result.badCount - result.bad.length)} more wrong lines.`)
@@ -86,8 +86,7 @@ async function report(context: CliContext, result: ImportResult, isDryRun: boole
   if (result.present > 0) said.push(`${formatCount(result.present)} already there`)
   if (result.stored > 0) said.push(`${formatCount(result.stored)} stored by now`)
   terminal.say(`${said.join('; ')}.`)
-  if (globals.output === 'json' || globals.output === 'ndjson')
-    await terminal.write(`${JSON.stringify(result)}\n`)
+  await writeResult(context, result)
   if (result.end === 'interrupted')
     throw new CliError(EXIT.partial, 'Interrupted. The same command again does the rest.')
   if (result.badCount > 0)

@@ -1,13 +1,15 @@
+import { execFile } from 'node:child_process'
 import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { promisify } from 'node:util'
 import { readDeadLetterChanges } from '@tidings/db/operator-audit'
 import { scanDeadLetters } from '@tidings/queue/dead-letter-store'
 import { describeBackends, useReleaser } from '@tidings/stack/test-context'
 import { waitFor } from '@tidings/stack/wait-for'
 import { beforeAll, beforeEach, expect, test } from 'vitest'
 import { type CliLab, createCliLab } from '../testing/cli-lab.ts'
-import type { Cli } from '../testing/cli-process.ts'
+import { CLI_COMMAND, type Cli, linesOf } from '../testing/cli-process.ts'
 
 const ENTRIES = 600
 
@@ -70,6 +72,64 @@ describeBackends('a dlq command that is cut short', (kind) => {
       "SELECT changed FROM operator_audit WHERE result LIKE 'interrupted%'",
     )
     expect(rows).toEqual([{ changed: ENTRIES - (await lab.store.count()) }])
+  }, 120_000)
+
+  test('a Ctrl-C that npm passes on once more is one Ctrl-C', async () => {
+    const ids = await lab.bury(ENTRIES)
+    const { child, ended } = cli.start('dlq', 'redrive', '--all', '--yes', '--rate', '100/s')
+    await isUnderway(ENTRIES - 100)
+    // Two of the same kind could become one on the way.
+    child.kill('SIGINT')
+    child.kill('SIGTERM')
+    expect(await ended).toMatchObject({ exitCode: 5 })
+    expect(await lab.store.count()).toBeGreaterThan(0)
+    await assertWhole(ids)
+  }, 120_000)
+
+  const auditRows = async () =>
+    (
+      await lab.db.database.pool.query<{ changed: number; result: string }>(
+        'SELECT changed, result FROM operator_audit ORDER BY at, id',
+      )
+    ).rows
+
+  test('Ctrl-C before the first batch: the books say that nothing was changed', async () => {
+    const ids = await lab.bury(2)
+    const { pool } = lab.db.database
+    const client = await pool.connect()
+    try {
+      await client.query('BEGIN; LOCK TABLE operator_audit')
+      const { child, ended } = cli.start('dlq', 'redrive', '--all', '--yes')
+      const waiting = "SELECT 1 FROM pg_locks WHERE NOT granted AND relation = 'operator_audit'::regclass"
+      const isWaiting = async () => (await pool.query(waiting)).rows.length > 0
+      await waitFor('the first row to be written', isWaiting, { timeoutMs: 30_000 })
+      child.kill('SIGINT')
+      await client.query('COMMIT')
+      expect(await ended).toMatchObject({ exitCode: 5 })
+    } finally {
+      client.release()
+    }
+    expect(await auditRows()).toMatchObject([
+      { result: 'started' },
+      { result: expect.stringMatching(/^interrupted/), changed: 0 },
+    ])
+    expect(await deadIds()).toEqual(ids)
+  }, 120_000)
+
+  test('a reader that goes away, as head does, ends it after the batch: exit code 5, and the books know', async () => {
+    await lab.bury(ENTRIES)
+    const redrive = `{ '${CLI_COMMAND}' dlq redrive --all --yes --rate 100/s -o id; echo $? >&3; } | head -1 >&2`
+    const { stdout, stderr } = await promisify(execFile)('sh', ['-c', `{ ${redrive}; } 3>&1`], {
+      env: cli.env,
+    })
+    expect(stdout.trim()).toBe('5')
+    expect(linesOf(stderr)[0]).toMatch(/^dead-/)
+    const left = await lab.store.count()
+    expect(left).toBeGreaterThan(0)
+    expect(await auditRows()).toMatchObject([
+      { result: 'started' },
+      { result: expect.stringMatching(/^interrupted/), changed: ENTRIES - left },
+    ])
   }, 120_000)
 
   test('killed while it deletes: what is gone was exported and is known to the books', async () => {

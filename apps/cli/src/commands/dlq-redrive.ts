@@ -15,6 +15,7 @@ import { withAudit } from '../audit.ts'
 import { askToGoOn } from '../confirm.ts'
 import type { CliContext } from '../context.ts'
 import { CliError, EXIT } from '../exit-codes.ts'
+import { writeResult } from '../output.ts'
 import { parseCount, parseDuration, parseRate, parseRatio } from '../parse-option.ts'
 import { startProgress } from '../progress.ts'
 import { runDryRun } from './dlq-dry-run.ts'
@@ -89,11 +90,11 @@ async function runRedrive(context: CliContext, ids: string[], options: RedriveOp
   const ask = !isOne && !options.yes
   if (ask && !terminal.isInteractive) await askToGoOn(context, '')
   const preview = ask || terminal.stderr.isTTY ? await previewSelection(context, store, selection) : undefined
-  if (preview && !isOne) {
-    if (preview.count === 0) return sayNoMatch(context, store, options)
+  // Nothing is selected: there is nothing to ask, and the same comes of it as where nobody counts.
+  const isNothing = preview?.count === 0
+  if (preview && !isOne && !isNothing)
     sayPreview(context, preview, 'Redrive', `back to ${STATUS_QUEUE}`, options.max)
-  }
-  if (ask) await askToGoOn(context, `Send them back to ${STATUS_QUEUE}?`)
+  if (ask && !isNothing) await askToGoOn(context, `Send them back to ${STATUS_QUEUE}?`)
   await withAudit(
     context,
     {
@@ -186,7 +187,6 @@ async function moveEntries(
 
 /** Totals to stderr, and as one object to stdout where that is asked for. */
 async function report(context: CliContext, { result, tracker }: RedriveOutcome): Promise<void> {
-  const { terminal, globals } = context
   const { outcomes } = tracker ?? {}
   const said = [`Redriven ${entries(result.redriven)} to ${STATUS_QUEUE}`]
   if (outcomes) {
@@ -202,9 +202,8 @@ async function report(context: CliContext, { result, tracker }: RedriveOutcome):
   if (result.unreadable > 0)
     said.push(`left ${formatCount(result.unreadable)} unreadable (--force takes them)`)
   if (result.gone > 0) said.push(`${formatCount(result.gone)} not there any more`)
-  terminal.say(`${said.join('; ')}.`)
-  if (globals.output === 'json' || globals.output === 'ndjson')
-    await terminal.write(`${JSON.stringify({ ...result, ...outcomes })}\n`)
+  context.terminal.say(`${said.join('; ')}.`)
+  await writeResult(context, { ...result, ...outcomes })
 }
 
 /** @throws CliError that tells what is left to do. */
@@ -218,7 +217,7 @@ function failUnlessComplete({ result, tracker, canaryFailure }: RedriveOutcome, 
   }
   if (result.end === 'interrupted')
     throw new CliError(EXIT.partial, 'Interrupted. The same command again does the rest.')
-  if (selection.kind === 'ids' && result.redriven === 0 && result.matched === 0) throw noneExists()
+  if (selection.kind === 'ids' && result.matched === 0 && result.gone > 0) throw noneExists()
   if (tracker && (tracker.outcomes.dead > 0 || tracker.outcomes.pending > 0))
     throw new CliError(EXIT.partial, 'Not every entry was stored.')
   if (result.exhausted + result.unreadable > 0 || (selection.kind === 'ids' && result.gone > 0))

@@ -94,8 +94,28 @@ describeBackends('what tidings dlq selects', (kind) => {
       expect([command, run]).toMatchObject([command, { exitCode: 0, stdout: '' }])
       expect(run.stderr).toContain('No dead letter matches.')
     }
-    const json = await cli.run('dlq', 'redrive', '--error', 'timeuot', '--yes', '-o', 'json')
-    expect(JSON.parse(json.stdout)).toMatchObject({ matched: 0, redriven: 0, end: 'done' })
+  })
+
+  test('an empty list of ids from a pipe is no error, and it says so', async () => {
+    await lab.bury(2)
+    for (const command of CHANGES) {
+      const run = await cli.pipe('\n', 'dlq', ...command, '-')
+      expect([command, run]).toMatchObject([command, { exitCode: 0, stdout: '' }])
+      expect(run.stderr).toContain('No dead letter matches.')
+    }
+  })
+
+  test('as JSON, nothing that matches is a result like any other', async () => {
+    await lab.bury(2)
+    for (const selection of [['--error', 'timeuot'], ['-']])
+      for (const [command, result] of [
+        [['redrive', '--yes'], { matched: 0, redriven: 0, end: 'done' }],
+        [['delete', '--yes'], { matched: 0, deleted: 0, end: 'done' }],
+        [['redrive', '--dry-run'], { would_redrive: 0 }],
+      ] as const) {
+        const run = await cli.run('dlq', ...command, ...selection, '-o', 'json')
+        expect([command, JSON.parse(run.stdout)]).toMatchObject([command, result])
+      }
   })
 
   test('ids that are not there are not found in a dry run either', async () => {

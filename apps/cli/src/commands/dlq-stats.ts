@@ -63,6 +63,9 @@ async function writeStats(context: CliContext, stats: DeadLetterStats): Promise<
 /** Reading a long queue takes a while: the pause is at least four times as long, to leave the store in peace. */
 const REST_FACTOR = 4
 
+/** More than fit side by side on a terminal: so the picture knows when it leaves some out. */
+const MAX_DEPTHS = 1_000
+
 /** On a terminal one picture that changes; in a pipe one record after the other. */
 async function watchStats(context: CliContext, options: StatsOptions): Promise<void> {
   const { terminal } = context
@@ -77,7 +80,7 @@ async function watchStats(context: CliContext, options: StatsOptions): Promise<v
       const startedAt = performance.now()
       const stats = await readDeadLetterStats(store)
       depths.push(stats.depth)
-      if (depths.length > 60) depths.shift()
+      if (depths.length > MAX_DEPTHS) depths.shift()
       if (isLive) {
         const width = terminal.stdout.columns || 80
         screen(drawStats(stats, { width, colors: terminal.colors.stdout, depths }))

@@ -1,9 +1,20 @@
 import { execFile } from 'node:child_process'
-import { mkdtemp, readFile, rm, stat, writeFile } from 'node:fs/promises'
+import {
+  chmod,
+  chown,
+  mkdtemp,
+  readdir,
+  readFile,
+  realpath,
+  rm,
+  stat,
+  symlink,
+  writeFile,
+} from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
-import { parseSigningKeySet } from '@tidings/shared/signing-keys'
+import { generateSigningKey, MAX_SIGNING_KEYS, parseSigningKeySet } from '@tidings/shared/signing-keys'
 import { COMPILE_CACHE } from '@tidings/stack/compile-cache'
 import { createTestDatabase, type TestDatabase, useReleaser } from '@tidings/stack/test-context'
 import { beforeAll, describe, expect, it } from 'vitest'
@@ -25,7 +36,12 @@ beforeAll(async () => {
   releaser.onRelease(() => rm(directory, { recursive: true }))
 })
 
-function tidings(args: string[], variables: Record<string, string> = {}): Promise<Outcome> {
+/** @param as who runs it, where that is somebody else. */
+function tidings(
+  args: string[],
+  variables: Record<string, string> = {},
+  as: { uid?: number; gid?: number } = {},
+): Promise<Outcome> {
   const env = {
     ...COMPILE_CACHE,
     PATH: process.env.PATH,
@@ -34,11 +50,15 @@ function tidings(args: string[], variables: Record<string, string> = {}): Promis
     ...variables,
   }
   return new Promise((resolve) => {
-    execFile(process.execPath, [MAIN, ...args], { env }, (error, stdout, stderr) =>
+    execFile(process.execPath, [MAIN, ...args], { env, ...as }, (error, stdout, stderr) =>
       resolve({ code: error === null ? 0 : Number(error.code), stdout, stderr }),
     )
   })
 }
+
+const isRoot = process.getuid?.() === 0
+/** Nobody of this machine. */
+const STRANGER = 54_321
 
 const kidsOf = (text: string) => parseSigningKeySet(text).keys.map((key) => key.kid)
 
@@ -63,7 +83,6 @@ describe('tidings keys', () => {
     const [, once = [], twice = [], thrice = []] = history
     expect(twice.slice(1)).toEqual(once)
     expect(thrice.slice(1)).toEqual(twice.slice(0, 2))
-    expect((await stat(file)).mode & 0o777).toBe(0o600)
     const audit = await database.database.pool.query(
       "SELECT result FROM operator_audit WHERE action = 'keys.rotate'",
     )
@@ -94,7 +113,7 @@ describe('tidings keys', () => {
 
   it('rotate refuses what it cannot do, without quoting a key', async () => {
     expect((await tidings(['keys', 'rotate'])).code).toBe(64)
-    expect((await tidings(['keys', 'rotate', '--file', join(directory, 'absent.json')])).code).toBe(1)
+    expect((await tidings(['keys', 'rotate', '--file', join(directory, 'absent.json')])).code).toBe(3)
     const broken = await tidings(['keys', 'rotate'], {
       JWT_KEYS: '{"keys":[{"kty":"OKP","d":"secret-part"}]}',
     })
@@ -103,4 +122,63 @@ describe('tidings keys', () => {
     const readOnly = await tidings(['--read-only', 'keys', 'rotate'], { JWT_KEYS: '{}' })
     expect(readOnly.code).toBe(2)
   })
+  it('rotate never makes a set that is too large to be read', async () => {
+    const JWT_KEYS = JSON.stringify({ keys: Array.from({ length: MAX_SIGNING_KEYS }, generateSigningKey) })
+    const rotate = (...args: string[]) => tidings(['keys', 'rotate', ...args], { JWT_KEYS })
+    const refused = await rotate('--standby')
+    expect(refused).toMatchObject({ code: 1, stdout: '' })
+    const [advice = ''] = /--use \S+ --keep \d+/.exec(refused.stderr) ?? []
+    expect(kidsOf((await rotate(...advice.split(' '))).stdout)).toEqual(kidsOf(JWT_KEYS).slice(0, 3))
+    expect(kidsOf((await rotate('--keep', '15')).stdout)).toHaveLength(MAX_SIGNING_KEYS)
+    expect((await rotate('--keep', '16')).code).toBe(64)
+  })
+
+  const makeKeyFile = async (mode: number) => {
+    const folder = await mkdtemp(join(directory, 'file-'))
+    const file = join(folder, 'keys.json')
+    await writeFile(file, (await tidings(['keys', 'generate'])).stdout)
+    await chmod(file, mode)
+    return { folder, file }
+  }
+
+  it.each(['600', '640'])('rotate leaves a file of mode %s to who could read it', async (mode) => {
+    const { folder, file } = await makeKeyFile(Number.parseInt(mode, 8))
+    if (isRoot) await chown(file, STRANGER, STRANGER)
+    const before = await stat(file)
+    const link = join(folder, 'link.json')
+    await symlink('keys.json', link)
+    expect((await tidings(['keys', 'rotate', '--file', link])).code).toBe(0)
+    const { uid, gid } = before
+    expect(await stat(file)).toMatchObject({ uid, gid, mode: before.mode })
+    expect(kidsOf(await readFile(file, 'utf8'))).toHaveLength(2)
+    expect(await realpath(link)).toBe(await realpath(file))
+  })
+
+  it.skipIf(!isRoot)(
+    `rotate leaves a file alone that it cannot give back to its owner${isRoot ? '' : ': ONLY AS ROOT'}`,
+    async () => {
+      const { folder, file } = await makeKeyFile(0o644)
+      await chmod(directory, 0o755)
+      await chown(folder, STRANGER, STRANGER)
+      const before = await readFile(file, 'utf8')
+      const outcome = await tidings(['keys', 'rotate', '--file', file], {}, { uid: STRANGER, gid: STRANGER })
+      expect(outcome).toMatchObject({ code: 1, stdout: '' })
+      expect(outcome.stderr).toContain(`${file} is as it was`)
+      expect(await readFile(file, 'utf8')).toBe(before)
+      expect(await readdir(folder)).toEqual(['keys.json'])
+    },
+  )
+
+  it.skipIf(!isRoot)(
+    `a user without a name is known to the audit table by number${isRoot ? '' : ': ONLY AS ROOT'}`,
+    async () => {
+      const { stdout: JWT_KEYS } = await tidings(['keys', 'generate'])
+      const outcome = await tidings(['keys', 'rotate'], { JWT_KEYS }, { uid: STRANGER, gid: STRANGER })
+      expect([outcome.code, outcome.stderr]).toEqual([0, expect.not.stringContaining('audit')])
+      const { rows } = await database.database.pool.query(
+        'SELECT actor FROM operator_audit ORDER BY at DESC, id DESC LIMIT 1',
+      )
+      expect(rows).toEqual([{ actor: `uid ${STRANGER}` }])
+    },
+  )
 })

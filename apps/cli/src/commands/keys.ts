@@ -1,6 +1,11 @@
-import { chmod, readFile, rename, writeFile } from 'node:fs/promises'
+import { chmod, chown, readFile, realpath, rename, rm, stat, writeFile } from 'node:fs/promises'
 import { errorMessage } from '@tidings/shared/errors'
-import { generateSigningKey, parseSigningKeySet, type SigningKeySet } from '@tidings/shared/signing-keys'
+import {
+  generateSigningKey,
+  MAX_SIGNING_KEYS,
+  parseSigningKeySet,
+  type SigningKeySet,
+} from '@tidings/shared/signing-keys'
 import { type Command, InvalidArgumentError } from 'commander'
 import { recordAudit } from '../audit.ts'
 import type { CliContext } from '../context.ts'
@@ -9,8 +14,8 @@ import { parseText } from '../parse-option.ts'
 
 /** Old keys that go on verifying after a rotation. An access token lives for 15 minutes at most. */
 const DEFAULT_KEPT_KEYS = 2
-const MAX_KEPT_KEYS = 15
-/** Only the owner may read it. */
+const MAX_KEPT_KEYS = MAX_SIGNING_KEYS - 1
+/** Only who writes it may read it. */
 const SECRET_MODE = 0o600
 
 interface RotateOptions {
@@ -98,7 +103,14 @@ async function rotateKeys(context: CliContext, options: RotateOptions): Promise<
 
 /** The new set: the first key signs, all verify. */
 function rotated({ keys }: SigningKeySet, { keep, standby, use }: RotateOptions): SigningKeySet {
-  if (standby) return { keys: [...keys, generateSigningKey()] }
+  if (standby) {
+    if (keys.length < MAX_SIGNING_KEYS) return { keys: [...keys, generateSigningKey()] }
+    const advice = `tidings keys rotate --use ${keys[0]?.kid ?? ''} --keep ${DEFAULT_KEPT_KEYS}`
+    throw new CliError(
+      EXIT.failure,
+      `The set is full with ${MAX_SIGNING_KEYS} keys. Leave old ones out: ${advice}`,
+    )
+  }
   if (use === undefined) return { keys: [generateSigningKey(), ...keys.slice(0, keep)] }
   const chosen = keys.find((key) => key.kid === use)
   if (chosen === undefined) throw new CliError(EXIT.notFound, `The set has no key ${use}.`)
@@ -107,7 +119,7 @@ function rotated({ keys }: SigningKeySet, { keep, standby, use }: RotateOptions)
 
 async function readText(file: string): Promise<string> {
   return readFile(file, 'utf8').catch((error: unknown) => {
-    throw new CliError(EXIT.failure, `Cannot read ${file}: ${errorMessage(error)}`)
+    throw new CliError(EXIT.notFound, `Cannot read ${file}: ${errorMessage(error)}`)
   })
 }
 
@@ -119,10 +131,27 @@ function readSet(name: string, text = ''): SigningKeySet {
   }
 }
 
-/** In one step: a running API never reads half a file. */
+/**
+ * In one step: a running API never reads half a file. The new one can be read by whom the old one could, since the API
+ * may be another user than who rotates; a link stays one.
+ *
+ * @throws CliError when that cannot be, and then the file is as it was.
+ */
 async function replaceFile(file: string, text: string): Promise<void> {
-  const unfinished = `${file}.new`
-  await writeFile(unfinished, text, { mode: SECRET_MODE })
-  await chmod(unfinished, SECRET_MODE)
-  await rename(unfinished, file)
+  const target = await realpath(file)
+  const unfinished = `${target}.new`
+  try {
+    const { uid, gid, mode } = await stat(target)
+    await rm(unfinished, { force: true })
+    await writeFile(unfinished, text, { mode: SECRET_MODE, flag: 'wx' })
+    await chown(unfinished, uid, gid)
+    await chmod(unfinished, mode)
+    await rename(unfinished, target)
+  } catch (error) {
+    await rm(unfinished, { force: true }).catch(() => undefined)
+    throw new CliError(
+      EXIT.failure,
+      `${file} is as it was: no new one of the same owner and mode can be put there (${errorMessage(error)}).`,
+    )
+  }
 }

@@ -25,7 +25,7 @@ const objectSchema = z.object({
 /** What `manage.py dumpdata` wrote: JSON or JSONL, also compressed with gzip. Models other than ours are left. */
 export async function openDumpdataSource(path: string): Promise<DjangoSource> {
   const { size } = await stat(path).catch((error: unknown) => {
-    throw new CliError(EXIT.failure, `Cannot read ${path}: ${errorMessage(error)}`)
+    throw new CliError(EXIT.notFound, `Cannot read ${path}: ${errorMessage(error)}`)
   })
 
   async function* read(tables: readonly DjangoTable[], onProgress: OnProgress): AsyncGenerator<DjangoRecord> {
