@@ -1,5 +1,5 @@
 import type { Database } from '@tidings/db/database'
-import { type HistoryPosition, listNotificationEvents, listUserEvents } from '@tidings/db/notifications'
+import { type HistoryPosition, listUserEvents, readNotification } from '@tidings/db/notifications'
 import { AppError } from '@tidings/shared/errors'
 import { foldNotification } from '@tidings/shared/notification-status'
 import { isUsableTime, LIMITS, NOTIFICATION_TYPES, STATUSES } from '@tidings/shared/status-event'
@@ -41,17 +41,17 @@ export function statusReadRoutes({ authorize, db }: StatusReadDeps): Hono<ApiEnv
     const who = await authorize.userOrService(c, 'status:read')
     const notificationId = c.req.param('notification_id')
     if (notificationId.length > LIMITS.notificationIdLength || notificationId.includes('\0')) throw notFound()
-    const timeline = await listNotificationEvents(db, notificationId)
+    const { timeline, deciding } = await readNotification(db, notificationId)
     const [first] = timeline
-    const owners = new Set(timeline.map((event) => event.user_id).filter((id) => id !== null))
+    const owners = new Set(deciding.map((event) => event.user_id).filter((id) => id !== null))
     // A person sees a notification that is theirs alone; any other is as absent as one that never was.
     if (first === undefined) throw notFound()
     if (who.kind === 'user' && !(owners.size === 1 && owners.has(who.userId))) throw notFound()
-    const { status, explain, ...engagement } = foldNotification(timeline)
+    const { status, explain, ...engagement } = foldNotification(deciding)
     return success(200, 'Notification found.', {
       notification_id: notificationId,
       notification_type: first.notification_type,
-      user_id: timeline.findLast((event) => event.user_id !== null)?.user_id ?? null,
+      user_id: deciding.findLast((event) => event.user_id !== null)?.user_id ?? null,
       status,
       ...engagement,
       explain,
