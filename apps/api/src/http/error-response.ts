@@ -1,7 +1,6 @@
 import { classifyFailure, sqlState } from '@tidings/db/failure'
 import { AppError } from '@tidings/shared/errors'
 import type { Logger } from '@tidings/shared/log'
-import { routePath } from 'hono/route'
 import type { ApiContext } from './context.ts'
 import { describeError } from './describe-error.ts'
 import { PROBLEM_CONTENT_TYPE, type Problem, problemOf } from './problem.ts'
@@ -23,7 +22,7 @@ export function createErrorHandler(log: Logger) {
     const error = toAppError(thrown)
     const { requestId } = c.env.outgoing
     if (error.code === 'internal_error') {
-      log.error({ requestId, route: routePath(c, -1), error: describeError(thrown) }, 'request failed')
+      log.error({ requestId, route: c.env.route, error: describeError(thrown) }, 'request failed')
     } else if (error.code === 'unavailable' || error.internal !== undefined) {
       log.debug({ requestId, reason: error.internal, error: describeError(thrown) }, 'request refused')
     }
