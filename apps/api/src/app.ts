@@ -43,6 +43,9 @@ export interface AppDeps
   admin?: AdminRouteDeps | undefined
 }
 
+/** What may be an id in a path, so that fixed names beside it, as in POST /users/login, keep their other methods. */
+const ID = ':id{[0-9a-fA-F-]+|me}'
+
 /**
  * The whole HTTP application, without a server. It needs Node's request in `c.env`, so serve it with
  * serveHttp, in tests too. Register routes without a trailing slash: each answers with and without.
@@ -56,7 +59,7 @@ export function createApp(deps: AppDeps): Hono<ApiEnv> {
   function mount(routes: Hono<ApiEnv>) {
     for (const { method, path, handler } of routes.routes) {
       const target = method === 'POST' && path.includes('/:') ? last : app
-      target.on(method, path, instrument(path, handler as RouteHandler))
+      target.on(method, path.replace(':id', ID), instrument(path, handler as RouteHandler))
     }
   }
 

@@ -1,5 +1,5 @@
 import type { DeliveryError, ErrorClass, NotificationType, Status } from '@tidings/shared/status-event'
-import { and, asc, desc, eq, gte, lt, lte, or, type SQL } from 'drizzle-orm'
+import { and, asc, desc, eq, gte, inArray, lt, lte, or, type SQL, sql } from 'drizzle-orm'
 import type { Database } from './database.ts'
 import { notificationStatus } from './schema/notification-status.ts'
 
@@ -21,17 +21,58 @@ export interface StoredEvent {
   metadata: unknown
 }
 
+/** What is known of one notification. Both lists are oldest first. */
+export interface NotificationEvents {
+  /** At most MAX_TIMELINE. */
+  timeline: StoredEvent[]
+  /** Those that decide its status, and whose it is; all of them when they are few. */
+  deciding: StoredEvent[]
+}
+
 /** No notification has more real events than this; a runaway producer may. */
 export const MAX_TIMELINE = 1000
 
-/** The events of one notification, oldest first, at most MAX_TIMELINE. */
-export async function listNotificationEvents(db: Database, notificationId: string): Promise<StoredEvent[]> {
+export async function readNotification(db: Database, notificationId: string): Promise<NotificationEvents> {
   const rows = await db.orm
     .select()
     .from(notificationStatus)
     .where(eq(notificationStatus.notificationId, notificationId))
-    .orderBy(asc(notificationStatus.timestamp), asc(notificationStatus.id))
+    .orderBy(...OLDEST_FIRST)
     .limit(MAX_TIMELINE)
+  const timeline = rows.map(toStoredEvent)
+  const isWhole = timeline.length < MAX_TIMELINE
+  return { timeline, deciding: isWhole ? timeline : await listDecidingEvents(db, notificationId) }
+}
+
+const OLDEST_FIRST = [asc(notificationStatus.timestamp), asc(notificationStatus.id)]
+
+/**
+ * A few of a notification's events, however many it has, that fold to the same status as all of them: of each status
+ * and class of error the one that got furthest, and the first, in the order of the fold. Also the last event that has
+ * a user, and events of two users if there are two.
+ */
+export async function listDecidingEvents(db: Database, notificationId: string): Promise<StoredEvent[]> {
+  const t = notificationStatus
+  const time = sql`least(${t.timestamp}, ${t.receivedAt})`
+  const kind = sql`PARTITION BY ${t.status}, ${t.errorClass}`
+  const ranks = [
+    sql`${kind} ORDER BY coalesce(${t.attempt}, 0) DESC, ${time} DESC, ${t.id} DESC`,
+    sql`${kind} ORDER BY ${time}`,
+    sql`PARTITION BY ${t.userId} IS NULL ORDER BY ${t.timestamp} DESC, ${t.id} DESC`,
+    sql`ORDER BY ${t.userId}`,
+    sql`ORDER BY ${t.userId} DESC NULLS LAST`,
+  ].map((window) => sql`row_number() OVER (${window})`)
+  const ranked = db.orm
+    .select({ id: t.id, best: sql<number>`least(${sql.join(ranks, sql`, `)})`.as('best') })
+    .from(t)
+    .where(eq(t.notificationId, notificationId))
+    .as('ranked')
+  const best = db.orm.select({ id: ranked.id }).from(ranked).where(eq(ranked.best, 1))
+  const rows = await db.orm
+    .select()
+    .from(t)
+    .where(inArray(t.id, best))
+    .orderBy(...OLDEST_FIRST)
   return rows.map(toStoredEvent)
 }
 

@@ -1,7 +1,7 @@
 import { ConfigError } from '@tidings/shared/env'
 import { errorMessage } from '@tidings/shared/errors'
 import type { Logger } from '@tidings/shared/log'
-import type { Redis } from 'ioredis'
+import { type Redis, ReplyError } from 'ioredis'
 
 /** A setting of the queue's store under which acknowledged events can be lost. */
 export interface DurabilityProblem {
@@ -33,6 +33,7 @@ const WANTED = [
  * Compares Redis's settings with what the promise needs.
  *
  * @returns the problems; a Redis that does not show its settings is a problem of its own.
+ * @throws when it cannot be asked: that says nothing of its settings.
  */
 export async function checkRedisDurability(redis: Redis): Promise<DurabilityProblem[]> {
   const problems: DurabilityProblem[] = []
@@ -48,6 +49,7 @@ async function readSetting(redis: Redis, setting: string): Promise<string> {
     const reply: unknown = await redis.config('GET', setting)
     return Array.isArray(reply) && typeof reply[1] === 'string' ? reply[1] : 'unknown'
   } catch (error) {
+    if (!(error instanceof ReplyError)) throw error
     // Managed Redis services often forbid CONFIG; then somebody has to look.
     return `unknown (${errorMessage(error)})`
   }

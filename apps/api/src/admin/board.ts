@@ -22,7 +22,7 @@ export function createBoard(queues: readonly JobQueue<object>[], { basePath, rea
         readOnlyMode: readOnly,
         allowRetries: !readOnly,
       })
-      adapter.setFormatter('data', maskValue)
+      adapter.setFormatter('data', (data) => maskValue(data))
       return adapter
     }),
     serverAdapter: server,

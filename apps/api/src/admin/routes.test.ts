@@ -1,7 +1,7 @@
-import { openQueue, openRedis, type QueueBackend } from '@tidings/queue/backend'
+import { type JobQueue, openQueue, openRedis, type QueueBackend } from '@tidings/queue/backend'
 import { readBalance } from '@tidings/queue/dead-letter-accounting'
 import { makeDeath } from '@tidings/queue/dead-letter-fixtures'
-import { buryEvents } from '@tidings/queue/dead-letters'
+import { buryEvents, type Death } from '@tidings/queue/dead-letters'
 import { openDeadLetters } from '@tidings/queue/open-dead-letters'
 import { DEAD_LETTER_QUEUE } from '@tidings/queue/policy'
 import type { DeadLetter } from '@tidings/shared/dead-letter'
@@ -20,6 +20,7 @@ describeBackends('/admin/queues', (kind) => {
   let stranger: string
   let otherId: string
   let backend: QueueBackend
+  let dead: JobQueue<DeadLetter>
 
   beforeAll(async () => {
     const redisBackend = kind === 'redis' ? await createTestBackend('redis', releaser) : undefined
@@ -32,7 +33,7 @@ describeBackends('/admin/queues', (kind) => {
     backend = redisBackend ?? api.backend
     const redis = backend.kind === 'redis' ? openRedis(backend.url, 'patient', onError) : undefined
     releaser.onRelease(() => redis?.disconnect())
-    const dead = openQueue<DeadLetter>(DEAD_LETTER_QUEUE, backend, redis, { onError })
+    dead = openQueue<DeadLetter>(DEAD_LETTER_QUEUE, backend, redis, { onError })
     releaser.onRelease(() => dead.close())
     const other = makeDeath()
     otherId = `dead-${other.eventId}`
@@ -94,6 +95,34 @@ describeBackends('/admin/queues', (kind) => {
     expect(text).toContain('"name":"status-events"')
     expect(text).toContain(ENTRY_ID)
     expect(text).not.toContain('grace@example.com')
+  })
+
+  /** What the board lists of the dead letters while these are among them. */
+  async function listWith(deaths: Death[], query = '') {
+    await buryEvents(dead, deaths)
+    try {
+      const path = `/api/queues?activeQueue=${DEAD_LETTER_QUEUE}&status=prioritized${query}`
+      const response = await request(path, reader)
+      expect(response.status).toBe(200)
+      const { queues } = (await response.json()) as { queues: { name: string; jobs: { id: string }[] }[] }
+      return queues.find((queue) => queue.name === DEAD_LETTER_QUEUE)?.jobs ?? []
+    } finally {
+      for (const { eventId } of deaths) await dead.remove(`dead-${eventId}`)
+    }
+  }
+
+  test('shows an entry nested thousands of levels deep, cut off, among the others', async () => {
+    const metadata: unknown = JSON.parse(`${'{"a":'.repeat(3_000)}1${'}'.repeat(3_000)}`)
+    const deep = makeDeath({ fields: { metadata } })
+    const jobs = await listWith([deep])
+    expect(jobs.map(({ id }) => id)).toEqual(expect.arrayContaining([ENTRY_ID, `dead-${deep.eventId}`]))
+    expect(JSON.stringify(jobs)).toContain('"…"')
+  })
+
+  test('shows at most 50 jobs of a queue at a time', async () => {
+    const deaths = Array.from({ length: 60 }, () => makeDeath())
+    expect(await listWith(deaths, '&jobsPerPage=3')).toHaveLength(3)
+    expect(await listWith(deaths, '&jobsPerPage=1000000')).toHaveLength(50)
   })
 
   test('serves its own files and nothing else', async () => {

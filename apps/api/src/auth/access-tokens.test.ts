@@ -2,9 +2,11 @@ import { createHmac } from 'node:crypto'
 import { generateSigningKey, type SigningKey } from '@tidings/shared/signing-keys'
 import { useReleaser } from '@tidings/stack/test-context'
 import { decodeJwt, decodeProtectedHeader, importJWK, type JWTPayload, SignJWT } from 'jose'
-import { beforeAll, describe, expect, it } from 'vitest'
+import { beforeAll, describe, expect, it, vi } from 'vitest'
 import { call, register, type TestUser } from '../testing/http.ts'
 import { startTestApi, type TestApi } from '../testing/test-api.ts'
+import { createAccessTokens } from './access-tokens.ts'
+import { importSigningKeys } from './signing-keys.ts'
 
 const LEGACY_SECRET = 'the secret of the django service'
 const key = generateSigningKey()
@@ -67,6 +69,28 @@ describe('an access token', () => {
   it('is verified with any key of the set, and signed with the first', async () => {
     expect((await readMe(`Bearer ${await forge({})}`)).status).toBe(200)
     expect((await readMe(`Bearer ${await forge({ signer: older })}`)).status).toBe(200)
+  })
+
+  it('ends when it says, also when it was verified in its last millisecond', async () => {
+    const tokens = createAccessTokens({
+      keys: await importSigningKeys(JSON.stringify({ keys: [key] })),
+      issuer: 'tidings',
+      audience: 'tidings',
+      ttlSeconds: 60,
+    })
+    const { token } = await tokens.issue(user.id, user.id)
+    const endsAtMs = (decodeJwt(token).exp ?? 0) * 1000
+    vi.useFakeTimers({ toFake: ['Date'], now: endsAtMs - 1 })
+    try {
+      // The millisecond passes while the signature is checked.
+      const clock = vi.spyOn(Date, 'now').mockReturnValue(endsAtMs)
+      await tokens.verify(token)
+      clock.mockRestore()
+      vi.setSystemTime(endsAtMs)
+      await expect(async () => tokens.verify(token)).rejects.toMatchObject({ code: 'unauthorized' })
+    } finally {
+      vi.useRealTimers()
+    }
   })
 
   it('can be verified by a gateway with the published keys, which hold nothing private', async () => {

@@ -38,6 +38,8 @@ const MAX_VERIFIED_TOKENS = 20_000
 /** Headers that tell a verifier where to find the key. Ours are known by `kid`; nothing else is believed. */
 const REFUSED_HEADERS = ['jku', 'jwk', 'x5u', 'x5c', 'crit', 'b64', 'zip']
 
+type VerifiedToken = AccessClaims & { kid: string | undefined }
+
 const claimsSchema = z.object({
   sub: z.guid(),
   sid: z.guid(),
@@ -54,9 +56,7 @@ const legacyClaimsSchema = z.object({ user_id: z.guid(), exp: z.number() })
 export function createAccessTokens(options: AccessTokenOptions): AccessTokens {
   const { keys, issuer, audience, ttlSeconds, legacySecret } = options
   const legacyKey = legacySecret === undefined ? undefined : new TextEncoder().encode(legacySecret)
-  const verified = new LRUCache<string, AccessClaims & { kid: string | undefined }>({
-    max: MAX_VERIFIED_TOKENS,
-  })
+  const verified = new LRUCache<string, VerifiedToken>({ max: MAX_VERIFIED_TOKENS })
 
   async function verifyOnce(token: string): Promise<AccessClaims> {
     try {
@@ -65,7 +65,7 @@ export function createAccessTokens(options: AccessTokenOptions): AccessTokens {
       const isLegacy = legacyKey !== undefined && header.alg === 'HS256'
       const kid = isLegacy ? undefined : header.kid
       const claims = isLegacy ? await verifyLegacy(token, legacyKey) : await verifyOwn(token, kid)
-      verified.set(token, { ...claims, kid }, { ttl: claims.expiresAt * 1000 - Date.now() })
+      verified.set(token, { ...claims, kid })
       return claims
     } catch {
       // Why is nobody's business but the issuer's.
@@ -94,6 +94,11 @@ export function createAccessTokens(options: AccessTokenOptions): AccessTokens {
     return { userId, sessionId: null, issuedAt: exp - LEGACY_TTL_SECONDS, expiresAt: exp }
   }
 
+  /** A key that was taken out of the set ends its tokens, verified before or not. */
+  function isLive({ kid, expiresAt }: VerifiedToken): boolean {
+    return expiresAt * 1000 > Date.now() && (kid === undefined || keys.verifier(kid) !== undefined)
+  }
+
   return {
     async issue(userId, sessionId) {
       const { kid, key } = keys.signer()
@@ -112,11 +117,7 @@ export function createAccessTokens(options: AccessTokenOptions): AccessTokens {
     verify(token) {
       // By itself and not by a digest, for the same reasons as a service key.
       const known = verified.get(token)
-      // A key that was taken out of the set ends its tokens, verified before or not.
-      if (known !== undefined && (known.kid === undefined || keys.verifier(known.kid) !== undefined)) {
-        return known
-      }
-      return verifyOnce(token)
+      return known !== undefined && isLive(known) ? known : verifyOnce(token)
     },
   }
 }

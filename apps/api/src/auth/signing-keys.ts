@@ -1,4 +1,5 @@
 import { readFile } from 'node:fs/promises'
+import { setTimeout as sleep } from 'node:timers/promises'
 import { errorMessage } from '@tidings/shared/errors'
 import type { Logger } from '@tidings/shared/log'
 import { parseSigningKeySet, type SigningKey } from '@tidings/shared/signing-keys'
@@ -6,7 +7,7 @@ import { type CryptoKey, importJWK, type JWK } from 'jose'
 
 /** How soon a changed JWT_KEYS_FILE is noticed. In milliseconds. */
 const RELOAD_INTERVAL_MS = 2_000
-/** How soon an unknown key makes it look again. In milliseconds. */
+/** How soon after a look an unknown key makes it look again: anybody can make up a kid. In milliseconds. */
 const MIN_RELOAD_INTERVAL_MS = 100
 
 export interface SigningKeys {
@@ -60,6 +61,24 @@ export async function watchSigningKeysFile(path: string, log: Logger): Promise<S
   let current = await importSigningKeys(text)
   let complained = false
   let lookedAtMs = performance.now()
+  let lastLook = Promise.resolve()
+  let nextLook: Promise<void> | undefined
+
+  /** One after the other: what was read first must not replace what was read last. */
+  function look(): Promise<void> {
+    lastLook = lastLook.then(reload)
+    return lastLook
+  }
+
+  /** One look for all who ask before it begins. Who asks later may know of a key that it has missed. */
+  function lookSoon(): Promise<void> {
+    const waitMs = Math.max(0, lookedAtMs + MIN_RELOAD_INTERVAL_MS - performance.now())
+    nextLook ??= sleep(waitMs).then(() => {
+      nextLook = undefined
+      return look()
+    })
+    return nextLook
+  }
 
   async function reload() {
     lookedAtMs = performance.now()
@@ -76,17 +95,14 @@ export async function watchSigningKeysFile(path: string, log: Logger): Promise<S
       complained = true
     }
   }
-  const timer = setInterval(() => void reload(), RELOAD_INTERVAL_MS)
+  const timer = setInterval(() => void look(), RELOAD_INTERVAL_MS)
   timer.unref()
   return {
     keys: {
       signer: () => current.signer(),
       verifier: (kid) => current.verifier(kid),
       async findVerifier(kid) {
-        // Bounded, since anybody can make up a kid.
-        if (current.verifier(kid) === undefined && performance.now() - lookedAtMs > MIN_RELOAD_INTERVAL_MS) {
-          await reload()
-        }
+        if (current.verifier(kid) === undefined) await lookSoon()
         return current.verifier(kid)
       },
       publicJwks: () => current.publicJwks(),

@@ -325,6 +325,16 @@ const credentials: BadInput[] = [
     status: 405,
     error: 'method_not_allowed',
   },
+  ...['GET', 'PATCH', 'DELETE'].map(
+    (method): BadInput => ({
+      name: `${method} of the login, which is no user`,
+      method,
+      path: '/api/v1/users/login/',
+      credential: method === 'GET' ? 'none' : 'user',
+      status: 405,
+      error: 'method_not_allowed',
+    }),
+  ),
   {
     name: 'no credential before a bad content type',
     credential: 'none',

@@ -47,6 +47,9 @@ const REFUSALS: Readonly<Record<string, Refusal>> = {
   },
 }
 
+/** How long a refused client has to read the answer and to close. In milliseconds. */
+const LINGER_MS = 1_000
+
 /**
  * Answers what Node could not parse, or what came too slowly, and closes the connection.
  *
@@ -57,6 +60,7 @@ export function answerBrokenRequest(error: NodeJS.ErrnoException, socket: Duplex
     socket.destroy()
     return 'reset'
   }
+  letGo(socket)
   const { status, slug, title, detail } = REFUSALS[error.code ?? ''] ?? BAD_REQUEST
   const requestId = chooseRequestId(undefined)
   const body = JSON.stringify(createProblem(status, slug, title, detail, requestId))
@@ -72,4 +76,17 @@ export function answerBrokenRequest(error: NodeJS.ErrnoException, socket: Duplex
     ].join('\r\n'),
   )
   return slug
+}
+
+/**
+ * Closes the connection when the client does, or soon. Node's own limits no longer hold for a request that it has
+ * handed over, and it has taken its listeners off the socket of a CONNECT: an error there would end the process.
+ */
+function letGo(socket: Duplex): void {
+  socket.on('error', () => socket.destroy())
+  // What is left unread would make a reset of the close, and the answer may be lost with it.
+  socket.resume()
+  const timer = setTimeout(() => socket.destroy(), LINGER_MS)
+  timer.unref()
+  socket.once('close', () => clearTimeout(timer))
 }

@@ -1,7 +1,6 @@
-import { classifyFailure } from '@tidings/db/failure'
+import { classifyFailure, sqlState } from '@tidings/db/failure'
 import { AppError } from '@tidings/shared/errors'
 import type { Logger } from '@tidings/shared/log'
-import { routePath } from 'hono/route'
 import type { ApiContext } from './context.ts'
 import { describeError } from './describe-error.ts'
 import { PROBLEM_CONTENT_TYPE, type Problem, problemOf } from './problem.ts'
@@ -9,13 +8,21 @@ import { PROBLEM_CONTENT_TYPE, type Problem, problemOf } from './problem.ts'
 /** When a refusal does not say how long it will last. */
 const DEFAULT_RETRY_AFTER_SECONDS = 1
 
+/** Others were in the way, or it took too long; nothing was changed, and the same request may succeed. */
+const PASSING_STATES: ReadonlySet<string | undefined> = new Set([
+  '40001', // serialization_failure
+  '40P01', // deadlock_detected
+  '55P03', // lock_not_available
+  '57014', // query_canceled, by statement_timeout
+])
+
 /** Turns whatever a handler threw into an answer. Only AppError texts reach the caller. */
 export function createErrorHandler(log: Logger) {
   return (thrown: unknown, c: ApiContext): Response => {
     const error = toAppError(thrown)
     const { requestId } = c.env.outgoing
     if (error.code === 'internal_error') {
-      log.error({ requestId, route: routePath(c, -1), error: describeError(thrown) }, 'request failed')
+      log.error({ requestId, route: c.env.route, error: describeError(thrown) }, 'request failed')
     } else if (error.code === 'unavailable' || error.internal !== undefined) {
       log.debug({ requestId, reason: error.internal, error: describeError(thrown) }, 'request refused')
     }
@@ -27,6 +34,9 @@ function toAppError(thrown: unknown): AppError {
   if (thrown instanceof AppError) return thrown
   if (classifyFailure(thrown) === 'outage') {
     return new AppError('unavailable', 'The service cannot reach its storage. Try again shortly.')
+  }
+  if (PASSING_STATES.has(sqlState(thrown))) {
+    return new AppError('unavailable', 'The service is too busy for this. Try again shortly.')
   }
   return new AppError('internal_error', 'Something went wrong on our side.')
 }

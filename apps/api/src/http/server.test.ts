@@ -109,6 +109,68 @@ describe('the server', () => {
     else expect(id).toBe(kept)
   })
 
+  /** How many requests were refused before they could be routed. */
+  async function countBroken(): Promise<number> {
+    const metrics = await (await fetch(`${api.apiUrl}/metrics`)).text()
+    const counts = metrics.matchAll(/^tidings_http_broken_requests_total\{.*\} (\d+)$/gm)
+    return [...counts].reduce((sum, [, count]) => sum + Number(count), 0)
+  }
+
+  // An error that nobody listens for fails the file.
+  it.each([
+    ['CONNECT', lines('CONNECT a:1 HTTP/1.1', 'Host: a')],
+    ['two Host lines', lines('GET /health HTTP/1.1', 'Host: a', 'Host: b')],
+    ['no HTTP', lines('hello')],
+    ['an unknown expectation', lines('GET /health HTTP/1.1', 'Host: a', 'Expect: foo')],
+  ])('outlives clients that reset the connection of a refused request: %s', async (_name, bytes) => {
+    const before = await countBroken()
+    for (let i = 0; i < 20; i++) {
+      const socket = connect(api.port, '127.0.0.1')
+      socket.on('error', () => {})
+      socket.write(bytes, () => socket.resetAndDestroy())
+    }
+    await waitFor('the refusals', async () => (await countBroken()) >= before + 20)
+  })
+
+  it.each([
+    ['CONNECT', lines('CONNECT a:1 HTTP/1.1', 'Host: a')],
+    ['two Host lines', lines('GET /health HTTP/1.1', 'Host: a', 'Host: b')],
+    ['an unknown expectation', lines('GET /health HTTP/1.1', 'Host: a', 'Expect: foo')],
+  ])('closes a refused connection that the client leaves open: %s', async (_name, bytes) => {
+    const socket = connect({ port: api.port, host: '127.0.0.1', allowHalfOpen: true })
+    releaser.onRelease(() => void socket.destroy())
+    let answer = ''
+    socket.on('data', (chunk) => {
+      answer += chunk
+    })
+    let isReset = false
+    socket.on('error', () => {
+      isReset = true
+    })
+    socket.write(bytes)
+    await waitFor('the answer', () => answer.includes('"instance"'))
+    // A server that is still there takes empty lines without a word.
+    await waitFor('the server to close', () => isReset || void socket.write(CRLF))
+  })
+
+  it('takes nothing more on a connection with a request that could be read in two ways', async () => {
+    const email = 'smuggled@example.com'
+    const body = JSON.stringify({ name: 'A', email, password: 'correct horse battery' })
+    const inner = lines(
+      'POST /api/v1/users/ HTTP/1.1',
+      'Host: a',
+      'Content-Type: application/json',
+      `Content-Length: ${body.length}`,
+    )
+    await sendRaw(api.port, [`${lines('GET /health HTTP/1.1', 'Host: a', 'Host: b')}${inner}${body}`])
+    const after = await fetch(`${api.apiUrl}/api/v1/users/`, {
+      method: 'POST',
+      headers: { 'content-type': 'application/json' },
+      body,
+    })
+    expect(after.status).toBe(201)
+  })
+
   async function healthP99Ms(): Promise<number> {
     const timesMs: number[] = []
     for (let i = 0; i < 200; i++) {

@@ -61,6 +61,8 @@ export async function serveHttp(
       ServerResponse: SecureResponse,
     },
     (incoming: IncomingMessage, outgoing: SecureResponse) => {
+      // Refused before: where its requests begin and end is in doubt.
+      if (!incoming.socket.writable) return
       if (isAmbiguous(incoming)) return refuse(new Error('ambiguous'), incoming.socket)
       if (draining) outgoing.shouldKeepAlive = false
       void listener(incoming, outgoing)

@@ -149,12 +149,13 @@ describeRedis('accepting events', () => {
     expect((await parkedIds()).filter((parked) => parked === id)).toHaveLength(2)
   })
 
-  it('answers within a second what waits behind a store that hangs', async () => {
-    let publishing = 0
-    const hung = createIngest({
+  /** An ingest whose queue takes events and never says so. */
+  function createDeafIngest() {
+    const published: string[] = []
+    const deaf = createIngest({
       publisher: {
-        publish() {
-          publishing++
+        publish(events) {
+          published.push(...events.map(({ id }) => id))
           return new Promise(() => {})
         },
       },
@@ -163,17 +164,44 @@ describeRedis('accepting events', () => {
       account: createIngestAccount('api'),
       log,
     })
-    const outcome = async (event: StatusEvent) => {
+    return { deaf, published }
+  }
+
+  it('stores directly what a queue that hangs does not confirm', async () => {
+    const { deaf } = createDeafIngest()
+    const event = makeEvent()
+    await deaf.accept(event)
+    expect(await isStored(event)).toBe(true)
+  })
+
+  it('answers within a second what waits behind stores that hang, and does not store it later', async () => {
+    const { deaf, published } = createDeafIngest()
+    const refusedAfterMs = async (event: StatusEvent) => {
       const startedAt = performance.now()
-      await expect(hung.accept(event)).rejects.toMatchObject({ code: 'unavailable' })
+      await expect(deaf.accept(event)).rejects.toMatchObject({ code: 'unavailable' })
       return performance.now() - startedAt
     }
-    const first = outcome(makeEvent())
-    await waitFor('the first envelope', () => publishing === 1)
-    const second = outcome(makeEvent())
-    await waitFor('the second envelope', () => publishing === 2)
-    // No envelope more may be on its way: this one waits until one of them has failed.
-    for (const ms of await Promise.all([first, second, outcome(makeEvent())])) expect(ms).toBeLessThan(1_000)
+    const [first, second, third] = [makeEvent(), makeEvent(), makeEvent()]
+    const locker = await db.pool.connect()
+    try {
+      await locker.query('BEGIN; LOCK TABLE notification_status, parked_events')
+      const answers = [refusedAfterMs(first)]
+      await waitFor('the first envelope', () => published.length === 1)
+      answers.push(refusedAfterMs(second))
+      await waitFor('the second envelope', () => published.length === 2)
+      // No envelope more may be on its way until one of them has come to its end.
+      answers.push(refusedAfterMs(third))
+      for (const ms of await Promise.all(answers)) expect(ms).toBeLessThan(1_000)
+      expect(published).toEqual([first.id, second.id])
+    } finally {
+      await locker.query('ROLLBACK')
+      locker.release()
+    }
+    await deaf.drain()
+    expect(await Promise.all([first, second, third].map(isStored))).toEqual([true, true, false])
+    const next = makeEvent()
+    await deaf.accept(next)
+    expect(await isStored(next)).toBe(true)
   })
 
   it('refuses with a time to come back when both stores are away', async () => {
@@ -207,6 +235,15 @@ describeRedis('accepting events', () => {
       retryAfterSeconds: 5,
     })
     await expect(ingest.acceptAll([makeEvent()])).rejects.toMatchObject({ code: 'overloaded' })
+  })
+
+  it('keeps no key of what it refused while too much was waiting', async () => {
+    const report = { notification_id: 'n', event_id: randomUUID() }
+    pressure = { shed: true, why: 'depth' }
+    await expect(ingest.accept(makeEvent(report))).rejects.toMatchObject({ code: 'overloaded' })
+    await expect(ingest.acceptAll([makeEvent(report)])).rejects.toMatchObject({ code: 'overloaded' })
+    pressure = { shed: false }
+    await ingest.accept(makeEvent({ ...report, status: 'sent' }))
   })
 
   it('refuses other content under a key just used, and accepts a repeat', async () => {

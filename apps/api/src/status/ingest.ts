@@ -8,7 +8,15 @@ import { createBatcher } from '@tidings/shared/batcher'
 import { AppError, errorMessage } from '@tidings/shared/errors'
 import type { Logger } from '@tidings/shared/log'
 import { LIMITS, type StatusEvent } from '@tidings/shared/status-event'
-import { BrokenCircuitError, ConsecutiveBreaker, circuitBreaker, handleAll } from 'cockatiel'
+import {
+  BrokenCircuitError,
+  ConsecutiveBreaker,
+  circuitBreaker,
+  handleAll,
+  TimeoutStrategy,
+  timeout,
+  wrap,
+} from 'cockatiel'
 import { LRUCache } from 'lru-cache'
 import type pg from 'pg'
 import { keyConflict } from './key-conflict.ts'
@@ -47,7 +55,10 @@ export interface IngestOptions {
 
 /** How long the first of concurrent requests waits for others to share its job, in milliseconds. */
 const GATHER_WINDOW_MS = 1
-/** Envelopes on their way to the store at once. While two are, the next one grows: fewer and larger ones cost less. */
+/**
+ * Envelopes on their way to the store at once, until their work is over, however late. While two are, the next one
+ * grows: fewer and larger ones cost less.
+ */
 const MAX_ENVELOPES_IN_FLIGHT = 2
 /** The store is asked again this long after it failed, in milliseconds. */
 const HALF_OPEN_AFTER_MS = 500
@@ -55,6 +66,8 @@ const HALF_OPEN_AFTER_MS = 500
 const FAILURES_TO_OPEN = 2
 /** Every request is answered within a second: what is not stored by then is refused. */
 const ANSWER_WITHIN_MS = 900
+/** A queue that says nothing for so long has failed; time is left to store directly. */
+const PUBLISH_WITHIN_MS = 600
 const RECENT_KEYS = 50_000
 
 export function createIngest(options: IngestOptions): Ingest {
@@ -69,12 +82,12 @@ export function createIngest(options: IngestOptions): Ingest {
   })
   breaker.onBreak(() => log.warn('queue is away: storing directly in PostgreSQL'))
   breaker.onReset(() => log.info('queue is back'))
+  const publishing = wrap(breaker, timeout(PUBLISH_WITHIN_MS, TimeoutStrategy.Aggressive))
 
   /** All of the events or none. */
   async function enqueue(events: readonly StatusEvent[]): Promise<void> {
-    if (backpressure.pressure.shed) throw overloaded(backpressure.pressure.why)
     try {
-      await breaker.execute(() => publisher.publish(events))
+      await publishing.execute(() => publisher.publish(events))
       onAccepted?.(events.length, 'queue')
     } catch (error) {
       if (!(error instanceof BrokenCircuitError)) log.debug({ error: errorMessage(error) }, 'publish failed')
@@ -85,7 +98,15 @@ export function createIngest(options: IngestOptions): Ingest {
     accepted += events.length
   }
 
-  /** Before anything is awaited: two contents under one key may come at the same time. */
+  function findOverload(): AppError | undefined {
+    const { pressure } = backpressure
+    return pressure.shed ? overloaded(pressure.why) : undefined
+  }
+
+  /**
+   * Before anything is awaited: two contents under one key may come at the same time. But not of what is refused:
+   * that may come again with other content.
+   */
   function rememberKey(event: StatusEvent) {
     if (event.content_hash !== undefined) recentKeys.set(event.id, event.content_hash)
   }
@@ -118,28 +139,32 @@ export function createIngest(options: IngestOptions): Ingest {
     }
   }
 
-  const batcher = createBatcher<{ event: StatusEvent; sinceMs: number }, void>({
+  /** Decides of each event whether it was taken up in time. */
+  const batcher = createBatcher<{ event: StatusEvent; sinceMs: number }, boolean>({
     maxSize: LIMITS.envelopeEvents,
     windowMs: GATHER_WINDOW_MS,
     maxInFlight: MAX_ENVELOPES_IN_FLIGHT,
     async flush(items) {
-      const oldestMs = items[0]?.sinceMs ?? performance.now()
-      await withinDeadline(enqueue(items.map(({ event }) => event)), oldestMs)
-      return items.map(() => undefined)
+      // Who waited longer was refused, and sends it again.
+      const earliestMs = performance.now() - ANSWER_WITHIN_MS
+      const inTime = items.filter(({ sinceMs }) => sinceMs > earliestMs)
+      if (inTime.length > 0) await enqueue(inTime.map(({ event }) => event))
+      return items.map(({ sinceMs }) => sinceMs > earliestMs)
     },
   })
 
   return {
     accept(event) {
-      if (backpressure.pressure.shed) return Promise.reject(overloaded(backpressure.pressure.why))
-      const conflict = this.findConflict(event)
-      if (conflict) return Promise.reject(conflict)
+      const refusal = findOverload() ?? this.findConflict(event)
+      if (refusal) return Promise.reject(refusal)
       rememberKey(event)
-      return batcher.add({ event, sinceMs: performance.now() })
+      return withinDeadline(batcher.add({ event, sinceMs: performance.now() }))
     },
     acceptAll(events) {
+      const overload = findOverload()
+      if (overload) return Promise.reject(overload)
       for (const event of events) rememberKey(event)
-      return withinDeadline(enqueue(events), performance.now())
+      return withinDeadline(enqueue(events).then(() => true))
     },
     findConflict(event) {
       if (event.content_hash === undefined) return undefined
@@ -163,27 +188,29 @@ function overloaded(why: 'depth' | 'memory'): AppError {
   })
 }
 
+const tooLate = () =>
+  new AppError('unavailable', 'The event could not be stored in time. Send it again.', {
+    retryAfterSeconds: 2,
+    internal: `no store answered within ${ANSWER_WITHIN_MS} ms`,
+  })
+
 /**
- * Counts from when the request came, which may have waited for its turn. The work goes on after the deadline; its
- * events are in doubt, and storing them again is harmless.
+ * Waits for work that says whether it was begun in time. The work goes on after the deadline; its events are in
+ * doubt, and storing them again is harmless. Written without `await` and a race: it is on the way of every event.
  */
-async function withinDeadline(work: Promise<void>, sinceMs: number): Promise<void> {
-  let timer: NodeJS.Timeout | undefined
-  const deadline = new Promise<never>((_, reject) => {
-    timer = setTimeout(
-      () =>
-        reject(
-          new AppError('unavailable', 'The event could not be stored in time. Send it again.', {
-            retryAfterSeconds: 2,
-            internal: `no store answered within ${ANSWER_WITHIN_MS} ms`,
-          }),
-        ),
-      sinceMs + ANSWER_WITHIN_MS - performance.now(),
+function withinDeadline(work: Promise<boolean>): Promise<void> {
+  return new Promise((resolve, reject) => {
+    const timer = setTimeout(() => reject(tooLate()), ANSWER_WITHIN_MS)
+    work.then(
+      (inTime) => {
+        clearTimeout(timer)
+        if (inTime) resolve()
+        else reject(tooLate())
+      },
+      (error: unknown) => {
+        clearTimeout(timer)
+        reject(error)
+      },
     )
   })
-  try {
-    await Promise.race([work, deadline])
-  } finally {
-    clearTimeout(timer)
-  }
 }

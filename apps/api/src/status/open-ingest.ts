@@ -1,9 +1,10 @@
 import { openDatabase } from '@tidings/db/database'
 import { createIngestAccount } from '@tidings/db/ingest-accounts'
-import { type QueueSettings, queueBackendOf } from '@tidings/queue/backend'
+import { openRedis, type QueueBackend, type QueueSettings, queueBackendOf } from '@tidings/queue/backend'
 import { watchBackpressure } from '@tidings/queue/backpressure'
 import { warnAboutDurability } from '@tidings/queue/durability'
 import { createPublisher, type StatusPublisher, throttledWarning } from '@tidings/queue/status-events'
+import { ConfigError } from '@tidings/shared/env'
 import { errorMessage } from '@tidings/shared/errors'
 import type { Lifecycle } from '@tidings/shared/lifecycle'
 import type { Logger } from '@tidings/shared/log'
@@ -39,14 +40,15 @@ export function openIngest(options: OpenIngestOptions): { ingest: Ingest; publis
   })
   lifecycle.onRelease('direct database', () => direct.close())
 
+  const backend = queueBackendOf(env)
   const publisher = createPublisher({
-    backend: queueBackendOf(env),
+    backend,
     shards: env.QUEUE_SHARDS,
     log,
     telemetry: tracing?.queueTelemetry,
   })
   lifecycle.onRelease('queue', () => publisher.close())
-  checkDurabilityOnce(publisher, env.STRICT_DURABILITY, log)
+  checkDurabilityOnce(backend, env.STRICT_DURABILITY, lifecycle, log)
 
   const backpressure = watchBackpressure({ publisher, maxDepth: env.QUEUE_MAX_DEPTH })
   lifecycle.onRelease('backpressure', () => backpressure.close())
@@ -80,12 +82,26 @@ export function openIngest(options: OpenIngestOptions): { ingest: Ingest; publis
   return { ingest: tracing ? followEvents(ingest, tracing) : ingest, publisher }
 }
 
-/** Reads Redis's settings when it is first reached; a strict start ends here if they do not do. */
-function checkDurabilityOnce({ redis }: StatusPublisher, strict: boolean, log: Logger): void {
-  redis?.once('ready', () => {
-    warnAboutDurability(redis, strict, log).catch((error: unknown) => {
+/**
+ * Reads Redis's settings when it is first reached; a strict start ends here if they do not do. On a connection that
+ * waits: of a Redis that is slow the publisher's own would say that its settings are unknown.
+ */
+function checkDurabilityOnce(
+  backend: QueueBackend,
+  strict: boolean,
+  lifecycle: Lifecycle,
+  log: Logger,
+): void {
+  if (backend.kind !== 'redis') return
+  // The publisher's connection reports the same errors.
+  const redis = openRedis(backend.url, 'patient', () => undefined)
+  lifecycle.onRelease('queue settings', () => redis.disconnect())
+  warnAboutDurability(redis, strict, log)
+    .catch((error: unknown) => {
+      // Anything else is that the connection was closed first.
+      if (!(error instanceof ConfigError)) return
       log.fatal({ error: errorMessage(error) }, 'refusing to run')
       log.flush(() => process.exit(1))
     })
-  })
+    .finally(() => redis.disconnect())
 }

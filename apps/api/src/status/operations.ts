@@ -1,3 +1,4 @@
+import { MAX_TIMELINE } from '@tidings/db/notifications'
 import {
   DELIVERY_STATUSES,
   deliveryErrorSchema,
@@ -55,7 +56,9 @@ const notificationSchema = z.strictObject({
   clicked_at: instantSchema.nullable(),
   unsubscribed_at: instantSchema.nullable(),
   explain: z.string(),
-  timeline: z.array(storedEventSchema),
+  timeline: z
+    .array(storedEventSchema)
+    .describe(`The oldest ${MAX_TIMELINE} events; the status is that of all.`),
 })
 
 function reportOperations(type: NotificationType): Operation[] {

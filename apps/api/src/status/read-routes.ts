@@ -1,12 +1,12 @@
 import type { Database } from '@tidings/db/database'
-import { type HistoryPosition, listNotificationEvents, listUserEvents } from '@tidings/db/notifications'
-import { AppError } from '@tidings/shared/errors'
+import { listUserEvents, readNotification } from '@tidings/db/notifications'
 import { foldNotification } from '@tidings/shared/notification-status'
 import { isUsableTime, LIMITS, NOTIFICATION_TYPES, STATUSES } from '@tidings/shared/status-event'
 import { Hono } from 'hono'
 import { z } from 'zod'
 import type { Authorize } from '../http/authorize.ts'
 import type { ApiEnv } from '../http/context.ts'
+import { pageQuery, toPage } from '../http/paging.ts'
 import { notFound, readQuery } from '../http/read-query.ts'
 import { success } from '../http/respond.ts'
 
@@ -26,11 +26,7 @@ export const historyQuerySchema = z.object({
   status: z.enum(STATUSES).optional(),
   from: instant.optional(),
   to: instant.optional(),
-  limit: z.coerce.number().int().min(1).max(100).default(20),
-  cursor: z
-    .string()
-    .optional()
-    .transform((value) => (value === undefined ? undefined : readCursor(value))),
+  ...pageQuery,
 })
 
 /** What is known of notifications: one with its timeline, or a user's own history. */
@@ -41,17 +37,17 @@ export function statusReadRoutes({ authorize, db }: StatusReadDeps): Hono<ApiEnv
     const who = await authorize.userOrService(c, 'status:read')
     const notificationId = c.req.param('notification_id')
     if (notificationId.length > LIMITS.notificationIdLength || notificationId.includes('\0')) throw notFound()
-    const timeline = await listNotificationEvents(db, notificationId)
+    const { timeline, deciding } = await readNotification(db, notificationId)
     const [first] = timeline
-    const owners = new Set(timeline.map((event) => event.user_id).filter((id) => id !== null))
+    const owners = new Set(deciding.map((event) => event.user_id).filter((id) => id !== null))
     // A person sees a notification that is theirs alone; any other is as absent as one that never was.
     if (first === undefined) throw notFound()
     if (who.kind === 'user' && !(owners.size === 1 && owners.has(who.userId))) throw notFound()
-    const { status, explain, ...engagement } = foldNotification(timeline)
+    const { status, explain, ...engagement } = foldNotification(deciding)
     return success(200, 'Notification found.', {
       notification_id: notificationId,
       notification_type: first.notification_type,
-      user_id: timeline.findLast((event) => event.user_id !== null)?.user_id ?? null,
+      user_id: deciding.findLast((event) => event.user_id !== null)?.user_id ?? null,
       status,
       ...engagement,
       explain,
@@ -62,34 +58,11 @@ export function statusReadRoutes({ authorize, db }: StatusReadDeps): Hono<ApiEnv
   app.get('/api/v1/status/history', async (c) => {
     const { userId } = await authorize.user(c)
     const { limit, cursor, ...filter } = readQuery(c, historyQuerySchema)
-    // One more than asked for tells whether there is a next page.
-    const found = await listUserEvents(db, userId, filter, { limit: limit + 1, after: cursor })
-    const events = found.slice(0, limit)
-    const last = found.length > limit ? events.at(-1) : undefined
-    return success(200, 'Status history.', events, {
-      limit,
-      next_cursor: last ? writeCursor({ timestamp: new Date(last.timestamp), id: last.id }) : null,
-      has_next: last !== undefined,
-    })
+    const after = cursor && { timestamp: cursor.time, id: cursor.id }
+    const found = await listUserEvents(db, userId, filter, { limit: limit + 1, after })
+    const { rows, meta } = toPage(found, limit, ({ timestamp, id }) => ({ time: new Date(timestamp), id }))
+    return success(200, 'Status history.', rows, meta)
   })
 
   return app
-}
-
-function writeCursor({ timestamp, id }: HistoryPosition): string {
-  return Buffer.from(`${timestamp.getTime()} ${id}`).toString('base64url')
-}
-
-const CURSOR = /^(\d{1,15}) ([0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12})$/
-
-function readCursor(cursor: string): HistoryPosition {
-  const [, time, id] = CURSOR.exec(Buffer.from(cursor, 'base64url').toString()) ?? []
-  if (time === undefined || id === undefined || !isUsableTime(Number(time))) {
-    throw new AppError('validation_failed', 'Use the next_cursor of a former answer.', {
-      fields: [
-        { pointer: '/cursor', code: 'invalid_cursor', message: 'Use the next_cursor of a former answer.' },
-      ],
-    })
-  }
-  return { timestamp: new Date(Number(time)), id }
 }

@@ -180,6 +180,19 @@ describe('status routes', () => {
     expect(reply.body.data.timeline.map((event) => event.status)).toEqual(['sent', 'delivered', 'opened'])
   })
 
+  it('knows the status of a notification with more events than it shows', async () => {
+    const opened = Array.from({ length: 1_000 }, (_, second) => ({
+      notification_id: 'busy',
+      status: 'opened',
+      timestamp: new Date(Date.UTC(2026, 0, 1, 0, 0, second)).toISOString(),
+    }))
+    await store(opened)
+    await store([{ notification_id: 'busy', status: 'complained', timestamp: '2026-01-02T00:00:00Z' }])
+    const reply = await call<{ timeline: Event[] }>(url('/api/v1/notifications/busy/'), { token: readKey })
+    expect(reply.body.data).toMatchObject({ status: 'complained', opened_at: '2026-01-01T00:00:00.000Z' })
+    expect(reply.body.data.timeline).toHaveLength(1_000)
+  })
+
   it('shows a person their own notifications; another’s look as if there were none', async () => {
     const [owner, stranger] = [await register(api.apiUrl), await register(api.apiUrl)]
     await store([{ notification_id: 'private', user_id: owner.id }])

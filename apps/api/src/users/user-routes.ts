@@ -1,7 +1,6 @@
 import type { Database } from '@tidings/db/database'
-import { listUsers, type UserPosition, updateUser } from '@tidings/db/users'
-import { AppError } from '@tidings/shared/errors'
-import { isUsableTime, userIdSchema } from '@tidings/shared/status-event'
+import { listUsers, updateUser } from '@tidings/db/users'
+import { userIdSchema } from '@tidings/shared/status-event'
 import {
   MAX_PREFERENCES_BATCH,
   pushTokenUpdateSchema,
@@ -14,6 +13,7 @@ import { z } from 'zod'
 import { andThen } from '../http/and-then.ts'
 import type { Authorize } from '../http/authorize.ts'
 import type { ApiContext, ApiEnv } from '../http/context.ts'
+import { pageQuery, toPage } from '../http/paging.ts'
 import { readJson } from '../http/read-json.ts'
 import { notFound, readPathUuid, readQuery } from '../http/read-query.ts'
 import { success } from '../http/respond.ts'
@@ -28,13 +28,7 @@ export interface UserRouteDeps {
   caches: Caches
 }
 
-export const userListQuerySchema = z.object({
-  limit: z.coerce.number().int().min(1).max(100).default(20),
-  cursor: z
-    .string()
-    .optional()
-    .transform((value) => (value === undefined ? undefined : readCursor(value))),
-})
+export const userListQuerySchema = z.object(pageQuery)
 
 export const preferencesBatchSchema = z.strictObject({
   user_ids: z.array(userIdSchema).min(1).max(MAX_PREFERENCES_BATCH),
@@ -47,15 +41,10 @@ export function userRoutes({ authorize, db, caches }: UserRouteDeps): Hono<ApiEn
   app.get('/api/v1/users', async (c) => {
     await authorize.service(c, 'users:read')
     const { limit, cursor } = readQuery(c, userListQuerySchema)
-    // One more than asked for tells whether there is a next page.
-    const rows = await listUsers(db, { limit: limit + 1, after: cursor })
-    const page = rows.slice(0, limit)
-    const last = rows.length > limit ? page.at(-1) : undefined
-    return success(200, 'Users.', page.map(toUser), {
-      limit,
-      next_cursor: last === undefined ? null : writeCursor(last),
-      has_next: last !== undefined,
-    })
+    const after = cursor && { createdAt: cursor.time, id: cursor.id }
+    const found = await listUsers(db, { limit: limit + 1, after })
+    const { rows, meta } = toPage(found, limit, ({ createdAt, id }) => ({ time: createdAt, id }))
+    return success(200, 'Users.', rows.map(toUser), meta)
   })
 
   app.post('/api/v1/users/preferences/batch', async (c) => {
@@ -116,21 +105,4 @@ function isCurrent(c: ApiContext, etag: string): boolean {
   const header = c.env.incoming.headers['if-none-match']
   if (header === undefined) return false
   return header.split(',').some((tag) => tag.trim().replace(/^W\//, '') === etag || tag.trim() === '*')
-}
-
-function writeCursor({ createdAt, id }: UserPosition): string {
-  return Buffer.from(`${createdAt.getTime()} ${id}`).toString('base64url')
-}
-
-const CURSOR = /^(\d{1,15}) ([0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12})$/
-
-function readCursor(cursor: string): UserPosition {
-  const [, time, id] = CURSOR.exec(Buffer.from(cursor, 'base64url').toString()) ?? []
-  if (time === undefined || id === undefined || !isUsableTime(Number(time))) {
-    const message = 'Use the next_cursor of a former answer.'
-    throw new AppError('validation_failed', message, {
-      fields: [{ pointer: '/cursor', code: 'invalid_cursor', message }],
-    })
-  }
-  return { createdAt: new Date(Number(time)), id }
 }

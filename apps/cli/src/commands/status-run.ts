@@ -1,4 +1,4 @@
-import { listNotificationEvents, type StoredEvent } from '@tidings/db/notifications'
+import { readNotification, type StoredEvent } from '@tidings/db/notifications'
 import { type DeadLetterEntry, SCAN_PAGE } from '@tidings/queue/dead-letter-entry'
 import { createMatcher } from '@tidings/queue/dead-letter-filter'
 import { scanDeadLetters } from '@tidings/queue/dead-letter-store'
@@ -10,14 +10,14 @@ import { printable, toTable, writeItem } from '../output.ts'
 import { toShown } from '../shown.ts'
 
 export async function runStatus(context: CliContext, id: string, explain: boolean): Promise<void> {
-  const timeline = await listNotificationEvents(await context.database(), id)
+  const { timeline, deciding } = await readNotification(await context.database(), id)
   const dead = explain ? await findDeadLetters(context, id) : []
   const [first] = timeline
   if (first === undefined) {
     const hint = dead.length > 0 ? ` It has dead letters: ${dead.map((entry) => entry.id).join(', ')}.` : ''
     throw new CliError(EXIT.notFound, `No event of notification ${printable(id)} is stored.${hint}`)
   }
-  const state = foldNotification(timeline)
+  const state = foldNotification(deciding)
   const notification = {
     notification_id: first.notification_id,
     notification_type: first.notification_type,

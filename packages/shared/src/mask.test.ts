@@ -1,0 +1,54 @@
+import fc from 'fast-check'
+import { describe, expect, it } from 'vitest'
+import { maskText, maskValue } from './mask.ts'
+
+const local = fc.stringMatching(/^[\p{L}\p{N}][\p{L}\p{N}._%+-]{0,80}$/u)
+const domain = fc.stringMatching(/^[a-z0-9-]{1,12}(\.[a-z0-9-]{1,8}){0,2}\.[a-zé]{2,6}$/)
+const around = fc.string({ unit: fc.constantFrom(' ', '@', '.', 'x', '1', '<', '"', ':', '\n', '[', '…') })
+
+describe('maskText', () => {
+  it('keeps no more of an address than its first letter and its domain, whatever is around it', () => {
+    fc.assert(
+      fc.property(around, local, domain, around, (before, name, host, after) => {
+        fc.pre(name.length > 3)
+        const masked = maskText(`${before} ${name}@${host} ${after}`)
+        expect(masked).toContain(` ${[...name][0]}***@${host}`)
+        expect(masked).not.toContain(`${name}@`)
+      }),
+    )
+  })
+
+  it.each([
+    ['grace@example.com.1y@example.org', 'g***@example.com.1***@example.org'],
+    ['..grace@example.com', '..g***@example.com'],
+    ['grace@localhost, ada@example.com', 'grace@localhost, a***@example.com'],
+    ['no@address@example.com', 'no@a***@example.com'],
+    ['ExpoPushToken[abc', 'ExpoPushToken[***]'],
+    [`${'a1'.repeat(11)}:${'b_-'.repeat(20)}`, 'a1a1***(83)'],
+    [`${'ab'.repeat(11)}:${'b_-'.repeat(20)}`, `${'ab'.repeat(11)}:${'b_-'.repeat(20)}`],
+  ])('%s becomes %s', (text, masked) => {
+    expect(maskText(text)).toBe(masked)
+  })
+
+  it.each([
+    ['a word', 'a'],
+    ['addresses that are none', 'a@'],
+    ['parts with colons', 'a:'],
+    ['tokens without an end', 'ExpoPushToken['],
+    ['one address after the other', 'a@b.cc.'],
+  ])('takes no time over what is long: %s', (_name, part) => {
+    const text = part.repeat(200_000 / part.length)
+    const startedMs = performance.now()
+    maskText(`${text}@${text}`)
+    expect(performance.now() - startedMs).toBeLessThan(2_000)
+  })
+})
+
+describe('maskValue', () => {
+  it('cuts off what is nested thousands of levels deep', () => {
+    const deep: unknown = JSON.parse(`${'{"a":['.repeat(5_000)}"grace@example.com"${']}'.repeat(5_000)}`)
+    const shown = JSON.stringify(maskValue({ to: 'grace@example.com', deep }))
+    expect(shown).toContain('"g***@example.com"')
+    expect(shown).toContain('"…"')
+  })
+})
