@@ -1,5 +1,5 @@
 import fc from 'fast-check'
-import { describe, expect, it } from 'vitest'
+import { afterEach, describe, expect, it, vi } from 'vitest'
 import { createBatcher } from './batcher.ts'
 
 const double = (items: number[]) => Promise.resolve(items.map((item) => item * 2))
@@ -49,6 +49,53 @@ describe('a batcher', () => {
     })
     await Promise.all(Array.from({ length: 100 }, (_, i) => batcher.add(i)))
     expect(sizes).toEqual([100])
+  })
+
+  describe('with a deadline', () => {
+    afterEach(() => void vi.useRealTimers())
+
+    it('rejects who came too long ago, and does not flush what still waited', async () => {
+      vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout', 'performance'] })
+      const flushed: number[][] = []
+      let release = () => {}
+      const batcher = createBatcher<number, number>({
+        maxSize: 10,
+        windowMs: 0,
+        maxInFlight: 1,
+        deadline: { ms: 100, error: () => new Error('late') },
+        async flush(batch) {
+          flushed.push(batch)
+          await new Promise<void>((resolve) => {
+            release = resolve
+          })
+          return double(batch)
+        },
+      })
+      const seen = new Map<number, string>()
+      const add = (item: number) =>
+        batcher.add(item).then(
+          (result) => seen.set(item, `is ${result}`),
+          (error: Error) => seen.set(item, error.message),
+        )
+      const answers = [add(1)]
+      await vi.advanceTimersByTimeAsync(50)
+      answers.push(add(2))
+      await vi.advanceTimersByTimeAsync(49)
+      expect(seen.size).toBe(0)
+      await vi.advanceTimersByTimeAsync(2)
+      expect([...seen]).toEqual([[1, 'late']])
+      await vi.advanceTimersByTimeAsync(50)
+      expect(seen.get(2)).toBe('late')
+      answers.push(add(3))
+      release()
+      await vi.advanceTimersByTimeAsync(1)
+      release()
+      await Promise.all(answers)
+      expect(seen.get(3)).toBe('is 6')
+      expect(flushed).toEqual([[1], [3]])
+      await batcher.drain()
+      expect(batcher.pending).toBe(0)
+    })
   })
 
   it('rejects each caller of a failed batch and goes on', async () => {

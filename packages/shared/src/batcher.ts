@@ -19,27 +19,34 @@ export interface BatcherOptions<Item, Result> {
   windowMs: number
   /** Batches on their way at once; more items wait and make the next batch larger. */
   maxInFlight: number
+  /**
+   * Items that are not decided so long after they came are rejected, in milliseconds. One that still waits is not
+   * flushed then; what becomes of one on its way is not known.
+   */
+  deadline?: { ms: number; error(): Error }
   /** Decides a batch: one result per item, in order. A rejection rejects each item of the batch. */
   flush(items: Item[]): Promise<Result[]>
 }
 
 interface Waiting<Item, Result> {
   item: Item
+  sinceMs: number
   resolve(result: Result): void
   reject(error: unknown): void
 }
 
 export function createBatcher<Item, Result>(options: BatcherOptions<Item, Result>): Batcher<Item, Result> {
   let queue: Waiting<Item, Result>[] = []
-  let inFlight = 0
+  const inFlight = new Set<Waiting<Item, Result>[]>()
   let flushing = 0
   let size = 0
   let timer: NodeJS.Timeout | undefined
+  let deadlineTimer: NodeJS.Timeout | undefined
   let idle: (() => void)[] = []
   const sizeOf = options.sizeOf ?? (() => 1)
 
   function schedule() {
-    if (queue.length === 0 || inFlight >= options.maxInFlight) return
+    if (queue.length === 0 || inFlight.size >= options.maxInFlight) return
     if (size >= options.maxSize || options.isEnough?.(queue.length)) flushNow()
     else timer ??= setTimeout(flushNow, options.windowMs)
   }
@@ -62,20 +69,57 @@ export function createBatcher<Item, Result>(options: BatcherOptions<Item, Result
   function flushNow() {
     clearTimeout(timer)
     timer = undefined
-    if (queue.length === 0 || inFlight >= options.maxInFlight) return
+    if (queue.length === 0 || inFlight.size >= options.maxInFlight) return
     const batch = takeBatch()
-    inFlight++
+    inFlight.add(batch)
     flushing += batch.length
     void settle(batch).finally(() => {
-      inFlight--
+      inFlight.delete(batch)
       flushing -= batch.length
-      if (queue.length + flushing === 0) {
-        for (const wake of idle) wake()
-        idle = []
-      }
+      wakeIfIdle()
       schedule()
     })
     schedule()
+  }
+
+  function wakeIfIdle() {
+    if (queue.length + flushing > 0) return
+    for (const wake of idle) wake()
+    idle = []
+  }
+
+  /** One timer for all, set for who came first: one for each item would show at 10,000 a second. */
+  function watchDeadline() {
+    const { deadline } = options
+    if (deadline === undefined || deadlineTimer !== undefined) return
+    const now = performance.now()
+    const undecided = [...inFlight, queue].flatMap(
+      (items) => items.find(({ sinceMs }) => sinceMs > now - deadline.ms) ?? [],
+    )
+    if (undecided.length === 0) return
+    const firstMs = Math.min(...undecided.map(({ sinceMs }) => sinceMs))
+    deadlineTimer = setTimeout(
+      () => {
+        deadlineTimer = undefined
+        rejectLate(performance.now() - deadline.ms, deadline.error)
+        watchDeadline()
+      },
+      firstMs + deadline.ms - now,
+    )
+  }
+
+  /** Those that came before; of each batch they are the first ones. */
+  function rejectLate(earliestMs: number, createError: () => Error) {
+    for (const items of [...inFlight, queue]) {
+      for (const { sinceMs, reject } of items) {
+        if (sinceMs > earliestMs) break
+        reject(createError())
+      }
+    }
+    const left = queue.filter(({ sinceMs }) => sinceMs > earliestMs)
+    for (const { item } of queue.slice(0, queue.length - left.length)) size -= sizeOf(item)
+    queue = left
+    wakeIfIdle()
   }
 
   async function settle(batch: Waiting<Item, Result>[]) {
@@ -93,9 +137,10 @@ export function createBatcher<Item, Result>(options: BatcherOptions<Item, Result
   return {
     add(item) {
       return new Promise<Result>((resolve, reject) => {
-        queue.push({ item, resolve, reject })
+        queue.push({ item, sinceMs: performance.now(), resolve, reject })
         size += sizeOf(item)
         schedule()
+        watchDeadline()
       })
     },
     get pending() {

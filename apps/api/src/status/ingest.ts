@@ -139,17 +139,14 @@ export function createIngest(options: IngestOptions): Ingest {
     }
   }
 
-  /** Decides of each event whether it was taken up in time. */
-  const batcher = createBatcher<{ event: StatusEvent; sinceMs: number }, boolean>({
+  const batcher = createBatcher<StatusEvent, void>({
     maxSize: LIMITS.envelopeEvents,
     windowMs: GATHER_WINDOW_MS,
     maxInFlight: MAX_ENVELOPES_IN_FLIGHT,
-    async flush(items) {
-      // Who waited longer was refused, and sends it again.
-      const earliestMs = performance.now() - ANSWER_WITHIN_MS
-      const inTime = items.filter(({ sinceMs }) => sinceMs > earliestMs)
-      if (inTime.length > 0) await enqueue(inTime.map(({ event }) => event))
-      return items.map(({ sinceMs }) => sinceMs > earliestMs)
+    deadline: { ms: ANSWER_WITHIN_MS, error: tooLate },
+    async flush(events) {
+      await enqueue(events)
+      return events.map(() => undefined)
     },
   })
 
@@ -158,13 +155,13 @@ export function createIngest(options: IngestOptions): Ingest {
       const refusal = findOverload() ?? this.findConflict(event)
       if (refusal) return Promise.reject(refusal)
       rememberKey(event)
-      return withinDeadline(batcher.add({ event, sinceMs: performance.now() }))
+      return batcher.add(event)
     },
     acceptAll(events) {
       const overload = findOverload()
       if (overload) return Promise.reject(overload)
       for (const event of events) rememberKey(event)
-      return withinDeadline(enqueue(events).then(() => true))
+      return withinDeadline(enqueue(events))
     },
     findConflict(event) {
       if (event.content_hash === undefined) return undefined
@@ -194,23 +191,15 @@ const tooLate = () =>
     internal: `no store answered within ${ANSWER_WITHIN_MS} ms`,
   })
 
-/**
- * Waits for work that says whether it was begun in time. The work goes on after the deadline; its events are in
- * doubt, and storing them again is harmless. Written without `await` and a race: it is on the way of every event.
- */
-function withinDeadline(work: Promise<boolean>): Promise<void> {
-  return new Promise((resolve, reject) => {
-    const timer = setTimeout(() => reject(tooLate()), ANSWER_WITHIN_MS)
-    work.then(
-      (inTime) => {
-        clearTimeout(timer)
-        if (inTime) resolve()
-        else reject(tooLate())
-      },
-      (error: unknown) => {
-        clearTimeout(timer)
-        reject(error)
-      },
-    )
+/** The work goes on after the deadline; its events are in doubt, and storing them again is harmless. */
+async function withinDeadline(work: Promise<void>): Promise<void> {
+  let timer: NodeJS.Timeout | undefined
+  const deadline = new Promise<never>((_, reject) => {
+    timer = setTimeout(() => reject(tooLate()), ANSWER_WITHIN_MS)
   })
+  try {
+    await Promise.race([work, deadline])
+  } finally {
+    clearTimeout(timer)
+  }
 }
