@@ -22,13 +22,23 @@ export function createBoard(queues: readonly JobQueue<object>[], { basePath, rea
         readOnlyMode: readOnly,
         allowRetries: !readOnly,
       })
-      adapter.setFormatter('data', (data) => maskValue(data))
+      adapter.setFormatter('data', (data) => maskValue(firstEvents(data)))
       return adapter
     }),
     serverAdapter: server,
     options: { uiConfig: { boardTitle: 'Tidings', pollingInterval: { showSetting: true } } },
   })
   return new Hono({ strict: false }).route(basePath, server.registerPlugin())
+}
+
+/** Of an envelope's events, so many are shown: a page of full envelopes would hold up the API for seconds. */
+const SHOWN_EVENTS = 10
+
+function firstEvents(data: unknown): unknown {
+  if (typeof data !== 'object' || data === null || !('events' in data) || !Array.isArray(data.events))
+    return data
+  const more = data.events.length - SHOWN_EVENTS
+  return more > 0 ? { ...data, events: [...data.events.slice(0, SHOWN_EVENTS), `… and ${more} more`] } : data
 }
 
 /** The adapter takes queues of both backends; its types know of one. */

@@ -3,7 +3,7 @@ import { readBalance } from '@tidings/queue/dead-letter-accounting'
 import { makeDeath } from '@tidings/queue/dead-letter-fixtures'
 import { buryEvents, type Death } from '@tidings/queue/dead-letters'
 import { openDeadLetters } from '@tidings/queue/open-dead-letters'
-import { DEAD_LETTER_QUEUE } from '@tidings/queue/policy'
+import { DEAD_LETTER_QUEUE, ENVELOPE_JOB, STATUS_QUEUE } from '@tidings/queue/policy'
 import type { DeadLetter } from '@tidings/shared/dead-letter'
 import { createReleaser } from '@tidings/stack/releaser'
 import { createTestBackend, describeBackends, useReleaser } from '@tidings/stack/test-context'
@@ -21,6 +21,7 @@ describeBackends('/admin/queues', (kind) => {
   let otherId: string
   let backend: QueueBackend
   let dead: JobQueue<DeadLetter>
+  let main: JobQueue<unknown>
 
   beforeAll(async () => {
     const redisBackend = kind === 'redis' ? await createTestBackend('redis', releaser) : undefined
@@ -35,6 +36,8 @@ describeBackends('/admin/queues', (kind) => {
     releaser.onRelease(() => redis?.disconnect())
     dead = openQueue<DeadLetter>(DEAD_LETTER_QUEUE, backend, redis, { onError })
     releaser.onRelease(() => dead.close())
+    main = openQueue<unknown>(STATUS_QUEUE, backend, redis, { onError })
+    releaser.onRelease(() => main.close())
     const other = makeDeath()
     otherId = `dead-${other.eventId}`
     await buryEvents(dead, [
@@ -123,6 +126,15 @@ describeBackends('/admin/queues', (kind) => {
     const deaths = Array.from({ length: 60 }, () => makeDeath())
     expect(await listWith(deaths, '&jobsPerPage=3')).toHaveLength(3)
     expect(await listWith(deaths, '&jobsPerPage=1000000')).toHaveLength(50)
+  })
+
+  test('shows the first events of an envelope, and how many more it holds', async () => {
+    const events = Array.from({ length: 500 }, () => makeDeath().event)
+    const job = await main.add(ENVELOPE_JOB, { v: 1, events })
+    const response = await request(`/api/queues/${STATUS_QUEUE}/${job.id}`, reader)
+    const shown = (await response.json()) as { job: { data: { events: unknown[] } } }
+    expect(shown.job.data.events).toEqual([...events.slice(0, 10), '… and 490 more'])
+    await job.remove()
   })
 
   test('serves its own files and nothing else', async () => {
