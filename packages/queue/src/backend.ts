@@ -1,4 +1,5 @@
 import { leaveErrorsToQueries } from '@tidings/db/database'
+import { NotingClient } from '@tidings/db/failure'
 import { ConfigError } from '@tidings/shared/env'
 import type { IQueueBackend, Processor, QueueOptions, WorkerOptions } from 'bullmq'
 import { createPostgresBackend, Queue, runMigrations, Worker } from 'bullmq'
@@ -135,6 +136,7 @@ export async function prepareQueueBackend(backend: QueueBackend): Promise<void> 
 
 function postgresConnection(backend: { url: string; schema: string }) {
   return {
+    Client: NotingClient,
     connectionString: backend.url,
     schema: backend.schema,
     max: 8,
