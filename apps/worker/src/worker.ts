@@ -46,8 +46,9 @@ export interface StatusWorkerOptions {
   concurrency: number
   /** Writes a batch; a parameter so that fault tests can break it. */
   store: Store
+  /** Batches written at once. */
   lanes: number
-  /** Account on which repeats are booked. */
+  /** Account on which repeats are booked, and nothing else. */
   account: IngestAccount
   count: EventCounters
   lifecycle: Lifecycle
