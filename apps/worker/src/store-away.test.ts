@@ -7,7 +7,7 @@ import { ENVELOPE_JOB, ENVELOPE_JOB_OPTIONS } from '@tidings/queue/policy'
 import { identifyEvent } from '@tidings/shared/event-identity'
 import { createLifecycle } from '@tidings/shared/lifecycle'
 import { createLogger } from '@tidings/shared/log'
-import { statusReportSchema } from '@tidings/shared/status-event'
+import { type StatusEvent, statusReportSchema } from '@tidings/shared/status-event'
 import { withClient } from '@tidings/stack/postgres'
 import {
   availableBackends,
@@ -26,26 +26,29 @@ function makeEvent() {
   return identifyEvent(report, { type: 'email', source: 'test', receivedAt: new Date() })
 }
 
+const query = <Row>(url: string, sql: string) =>
+  withClient(url, async (client) => (await client.query(sql)).rows as Row[])
+
 describe('a worker whose PostgreSQL', () => {
   const releaser = useReleaser()
   const role = `worker_${randomUUID().replaceAll('-', '')}`
   let name: string
-  /** The worker's own way in, as a role of its own; `admin` is the test's, to another database. */
+  let ownerUrl: string
+  /** The worker's own way in, as a role of its own. */
   let db: Database
   let worker: StatusWorker
-  const admin = <Row>(sql: string) =>
-    withClient(inject('servers').postgresAdminUrl, async (client) => (await client.query(sql)).rows as Row[])
+  let statements = 0
+  /** In another database. */
+  const admin = (sql: string) => query(inject('servers').postgresAdminUrl, sql)
+  const asOwner = <Row>(sql: string) => query<Row>(ownerUrl, sql)
 
   beforeAll(async () => {
     await admin(`CREATE ROLE ${role} LOGIN PASSWORD 'old'`)
     releaser.onRelease(async () => void (await admin(`DROP ROLE ${role}`)))
     const url = new URL((await createTestDatabase(releaser)).url)
     name = url.pathname.slice(1)
-    await withClient(url.href, (client) =>
-      client.query(
-        `GRANT ALL ON ALL TABLES IN SCHEMA public TO ${role}; GRANT ALL ON SCHEMA public TO ${role}`,
-      ),
-    )
+    ownerUrl = url.href
+    await asOwner(`GRANT ALL ON ALL TABLES IN SCHEMA public TO ${role}`)
     url.username = role
     url.password = 'old'
     db = releaser.add(
@@ -63,7 +66,10 @@ describe('a worker whose PostgreSQL', () => {
       backend,
       shards: 1,
       concurrency: 8,
-      store: (events) => storeStatusEvents(db.pool, events, createIngestAccount('worker')),
+      store: (events) => {
+        statements++
+        return storeStatusEvents(db.pool, events, createIngestAccount('worker'))
+      },
       lanes: 2,
       account: createIngestAccount('worker'),
       count: { stored: ignore, duplicate: ignore, dead: ignore, retried: ignore },
@@ -73,8 +79,42 @@ describe('a worker whose PostgreSQL', () => {
     })
   })
 
+  const enqueue = (...events: StatusEvent[]) =>
+    worker.queues[0]?.add(ENVELOPE_JOB, { v: 1, events }, ENVELOPE_JOB_OPTIONS)
+  const untilStored = (...events: StatusEvent[]) =>
+    waitFor('rows', async () => {
+      const found = await db.pool.query('SELECT id FROM notification_status WHERE id = ANY($1::uuid[])', [
+        events.map((event) => event.id),
+      ])
+      return found.rows.length === events.length
+    })
+  const countDead = () => worker.deadLetters.getJobCountByTypes('waiting', 'prioritized', 'delayed')
   const disconnectAll = () =>
     admin(`SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = '${name}'`)
+
+  it('has no room on its disk for a while: nothing is tried again until there is some', async () => {
+    // A sequence counts what is rolled back too: here each try to write on an account.
+    await asOwner(`CREATE SEQUENCE probes;
+      CREATE FUNCTION disk_full() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER AS $$
+      BEGIN
+        IF TG_TABLE_NAME = 'ingest_accounts' THEN PERFORM nextval('public.probes'); END IF;
+        RAISE 'could not extend file: No space left on device' USING ERRCODE = '53100';
+      END $$;
+      CREATE TRIGGER full_events BEFORE INSERT ON notification_status FOR EACH ROW EXECUTE FUNCTION disk_full();
+      CREATE TRIGGER full_accounts BEFORE INSERT ON ingest_accounts FOR EACH ROW EXECUTE FUNCTION disk_full()`)
+    statements = 0
+    const event = makeEvent()
+    await enqueue(event)
+    await waitFor('several probes', async () => {
+      const [row] = await asOwner<{ last_value: string }>('SELECT last_value FROM probes')
+      return Number(row?.last_value) >= 3
+    })
+    expect(worker.isTakingJobs).toBe(false)
+    expect(statements).toBe(1)
+    await asOwner('DROP FUNCTION disk_full CASCADE')
+    await untilStored(event)
+    expect(await countDead()).toBe(0)
+  })
 
   it.each([
     {
@@ -84,6 +124,14 @@ describe('a worker whose PostgreSQL', () => {
         await disconnectAll()
       },
       giveBack: () => admin(`ALTER ROLE ${role} PASSWORD 'old'`),
+    },
+    {
+      what: 'is read-only for a while',
+      take: async () => {
+        await admin(`ALTER DATABASE ${name} SET default_transaction_read_only = on`)
+        await disconnectAll()
+      },
+      giveBack: () => admin(`ALTER DATABASE ${name} RESET default_transaction_read_only`),
     },
     {
       what: 'does not let it into the database for a while',
@@ -106,21 +154,14 @@ describe('a worker whose PostgreSQL', () => {
   ])('$what: everything waits, nothing dies', async ({ take, giveBack }) => {
     await take()
     const events = Array.from({ length: 20 }, makeEvent)
-    const [queue] = worker.queues
-    for (const event of events)
-      await queue?.add(ENVELOPE_JOB, { v: 1, events: [event] }, ENVELOPE_JOB_OPTIONS)
+    for (const event of events) await enqueue(event)
     try {
       await waitFor('the worker to take no more jobs', () => !worker.isTakingJobs)
     } finally {
       await giveBack()
     }
-    await waitFor('rows', async () => {
-      const found = await db.pool.query('SELECT id FROM notification_status WHERE id = ANY($1::uuid[])', [
-        events.map((event) => event.id),
-      ])
-      return found.rows.length === events.length
-    })
+    await untilStored(...events)
     expect(worker.isTakingJobs).toBe(true)
-    expect(await worker.deadLetters.getJobCountByTypes('waiting', 'prioritized', 'delayed')).toBe(0)
+    expect(await countDead()).toBe(0)
   })
 })
