@@ -81,13 +81,18 @@ describe('a worker whose PostgreSQL', () => {
 
   const enqueue = (...events: StatusEvent[]) =>
     worker.queues[0]?.add(ENVELOPE_JOB, { v: 1, events }, ENVELOPE_JOB_OPTIONS)
+  /** One outage soon after the other is a relapse: it takes longer each time. */
   const untilStored = (...events: StatusEvent[]) =>
-    waitFor('rows', async () => {
-      const found = await db.pool.query('SELECT id FROM notification_status WHERE id = ANY($1::uuid[])', [
-        events.map((event) => event.id),
-      ])
-      return found.rows.length === events.length
-    })
+    waitFor(
+      'rows',
+      async () => {
+        const found = await db.pool.query('SELECT id FROM notification_status WHERE id = ANY($1::uuid[])', [
+          events.map((event) => event.id),
+        ])
+        return found.rows.length === events.length
+      },
+      { timeoutMs: 30_000 },
+    )
   const countDead = () => worker.deadLetters.getJobCountByTypes('waiting', 'prioritized', 'delayed')
   const disconnectAll = () =>
     admin(`SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = '${name}'`)
