@@ -42,7 +42,7 @@ export interface StatusWorkerOptions {
   db: Database
   backend: QueueBackend
   shards: number
-  /** Most jobs run at once, over all shards. */
+  /** Most jobs run at once. Shared out among the shards and rounded up: each shard runs one at least. */
   concurrency: number
   /** Writes a batch; a parameter so that fault tests can break it. */
   store: Store
