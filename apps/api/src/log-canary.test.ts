@@ -3,10 +3,10 @@ import { createServiceKey } from '@tidings/db/service-keys'
 import { generateSigningKey } from '@tidings/shared/signing-keys'
 import { findFreePort } from '@tidings/stack/free-port'
 import { spawnApp } from '@tidings/stack/processes'
+import { startTcpProxy } from '@tidings/stack/tcp-proxy'
 import { createTestBackend, createTestDatabase, useReleaser } from '@tidings/stack/test-context'
 import { expect, it } from 'vitest'
 import { call } from './testing/http.ts'
-import { startTcpProxy } from './testing/tcp-proxy.ts'
 
 interface Grant {
   user: { id: string }

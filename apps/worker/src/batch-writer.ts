@@ -20,7 +20,7 @@ export type WriteResult =
   /** The store is away; counts as nothing. */
   | { outcome: 'outage'; error: WriteError }
 
-/** Stores a batch whole or throws: storeStatusEvents on a pool. `lane` is 0..lanes-1. */
+/** Stores a batch whole or throws: storeStatusEvents on a pool. `lane` is 0..lanes; the last is writeAlone's. */
 export type Store = (events: readonly StatusEvent[], lane: number) => Promise<StoreOutcome[]>
 
 export interface BatchWriterOptions {
@@ -35,7 +35,10 @@ export interface BatchWriterOptions {
 export interface BatchWriter {
   /** Writes a job's events together with whatever else is waiting; a result for each. Never rejects. */
   write(events: readonly StatusEvent[]): Promise<WriteResult[]>
-  /** Writes the event by itself: for one that may take the process down with it. Never rejects. */
+  /**
+   * Writes the event by itself, in a lane of its own: for one that may take the process down with it. Only one at a
+   * time. Never rejects.
+   */
   writeAlone(event: StatusEvent): Promise<WriteResult>
   drain(): Promise<void>
 }
@@ -84,7 +87,7 @@ export function createBatchWriter(options: BatchWriterOptions): BatchWriter {
   return {
     write: (events) => (events.length === 0 ? Promise.resolve([]) : batcher.add(events)),
     async writeAlone(event) {
-      const [result] = await writeOrHalve(store, [event], 0)
+      const [result] = await writeOrHalve(store, [event], lanes)
       return result ?? { outcome: 'retry', error: { code: 'internal', message: 'The store gave no answer.' } }
     },
     drain: () => batcher.drain(),

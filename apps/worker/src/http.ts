@@ -7,7 +7,7 @@ export interface WorkerHttpOptions {
   port: number
   host: string
   registry: Registry
-  /** Undefined until the worker runs. */
+  /** True while jobs are taken. */
   isReady(): boolean
 }
 

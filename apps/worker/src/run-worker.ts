@@ -53,8 +53,8 @@ export async function runWorker(env: WorkerEnv, hooks: RunWorkerHooks = {}): Pro
 
   const backend = queueBackendOf(env)
   await checkDurability(backend, env.STRICT_DURABILITY, log)
-  // Two statements at once must not wait for one account's row.
-  const accounts = Array.from({ length: LANES }, () => createIngestAccount('worker'))
+  // Statements that run at once must not wait for one account's row.
+  const accounts = Array.from({ length: LANES + 1 }, () => createIngestAccount('worker'))
   const accountOf = (lane: number) => accounts[lane] ?? createIngestAccount('worker')
   const store: Store = (events, lane) => storeStatusEvents(db.pool, events, accountOf(lane))
 
@@ -65,7 +65,7 @@ export async function runWorker(env: WorkerEnv, hooks: RunWorkerHooks = {}): Pro
     concurrency: env.WORKER_CONCURRENCY,
     store: hooks.wrapStore?.(store) ?? store,
     lanes: LANES,
-    account: accountOf(0),
+    account: createIngestAccount('worker'),
     count,
     lifecycle,
     log,

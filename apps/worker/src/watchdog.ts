@@ -16,26 +16,42 @@ export interface WatchdogOptions {
 export function startWatchdog(options: WatchdogOptions): () => void {
   const { queues, log, limitMs = 60_000, intervalMs = 5_000 } = options
   let stuckSince: number | undefined
+  let isLooking = false
 
   async function look() {
-    const counts = await Promise.all(queues.map((queue) => queue.getJobCounts('waiting', 'active')))
-    const stuck = counts.some(({ waiting = 0, active = 0 }) => waiting > 0 && active === 0)
-    if (!stuck || options.isPaused()) {
+    const waiting = await Promise.all(queues.map(countIfStuck))
+    if (waiting.every((jobs) => jobs === 0) || options.isPaused()) {
       stuckSince = undefined
       return
     }
     stuckSince ??= Date.now()
     if (Date.now() - stuckSince < limitMs) return
-    log.fatal({ counts, limitMs }, 'jobs wait and none is taken')
+    log.fatal({ waiting, limitMs }, 'jobs wait and none is taken')
     options.onWedged()
   }
 
   const timer = setInterval(() => {
-    look().catch(() => {
-      // The store is away; that is not a wedged worker.
+    // The store is away, or still silent since the last look: that is no wedged worker.
+    if (isLooking) {
       stuckSince = undefined
-    })
+      return
+    }
+    isLooking = true
+    look()
+      .catch(() => {
+        stuckSince = undefined
+      })
+      .finally(() => {
+        isLooking = false
+      })
   }, intervalMs)
   timer.unref()
   return () => clearInterval(timer)
+}
+
+/** Jobs that wait in a queue from which none is taken and some should be: an operator may have paused it. */
+async function countIfStuck(queue: JobQueue<unknown>): Promise<number> {
+  const { waiting = 0, active = 0 } = await queue.getJobCounts('waiting', 'active')
+  if (waiting === 0 || active > 0 || (await queue.isPaused())) return 0
+  return waiting
 }

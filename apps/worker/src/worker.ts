@@ -42,12 +42,13 @@ export interface StatusWorkerOptions {
   db: Database
   backend: QueueBackend
   shards: number
-  /** Most jobs run at once, over all shards. */
+  /** Most jobs run at once. Shared out among the shards and rounded up: each shard runs one at least. */
   concurrency: number
   /** Writes a batch; a parameter so that fault tests can break it. */
   store: Store
+  /** Batches written at once. */
   lanes: number
-  /** Account on which repeats are booked. */
+  /** Account on which repeats are booked, and nothing else. */
   account: IngestAccount
   count: EventCounters
   lifecycle: Lifecycle
@@ -100,17 +101,19 @@ export async function startStatusWorker(options: StatusWorkerOptions): Promise<S
   const writer = tracing ? followWrites(plainWriter, tracing) : plainWriter
   lifecycle.onRelease('writer', () => writer.drain())
 
+  const book = (repeats: { duplicate: number; redelivered: number }) =>
+    bookRepeats(db.pool, options.account, repeats)
   const gate = createOutageGate({
     log,
-    probe: () => probeWritable(db),
+    // A write: a standby, a read-only server and a full disk answer SELECT 1 as well. A connection keeps the
+    // read-only default it was opened with, but the pool drops one whose query failed.
+    probe: () => book({ duplicate: 0, redelivered: 0 }),
     pause: async () => void (await Promise.all(workers.map((worker) => worker.pause(true)))),
     resume: async () => void (await Promise.all(workers.map((worker) => worker.resume()))),
   })
   const enqueue = async (events: unknown[]) => {
     await queues[0]?.add(ENVELOPE_JOB, { v: 1, events }, ENVELOPE_JOB_OPTIONS)
   }
-  const book = (repeats: { duplicate: number; redelivered: number }) =>
-    bookRepeats(db.pool, options.account, repeats)
   const bury = createBury(deadLetters, (userIds) => findErasedUsers(db.pool, userIds))
   const sweeper = createSweeper({
     queues,
@@ -175,22 +178,6 @@ export async function startStatusWorker(options: StatusWorkerOptions): Promise<S
     get isTakingJobs() {
       return !gate.isOpen
     },
-  }
-}
-
-/** Rejects unless a new connection could write: a standby or read-only server answers SELECT 1 as well. */
-async function probeWritable(db: Database): Promise<void> {
-  const client = await db.pool.connect()
-  let failure: Error | undefined
-  try {
-    const { rows } = await client.query<{ transaction_read_only: string }>('SHOW transaction_read_only')
-    if (rows[0]?.transaction_read_only !== 'off') throw new Error('The server is read-only')
-  } catch (error) {
-    failure = error instanceof Error ? error : new Error(String(error))
-    throw failure
-  } finally {
-    // A connection keeps the read-only default it was opened with: after a failure it is not used again.
-    client.release(failure)
   }
 }
 

@@ -1,5 +1,6 @@
 import { drizzle, type NodePgDatabase } from 'drizzle-orm/node-postgres'
 import pg from 'pg'
+import { NotingClient } from './failure.ts'
 
 /** The two ways to PostgreSQL: typed queries, and the raw pool for the hot insert. */
 export interface Database {
@@ -27,6 +28,7 @@ export interface DatabaseOptions {
 export function openDatabase(options: DatabaseOptions): Database {
   const statementTimeoutMs = options.statementTimeoutMs ?? 15_000
   const pool = new pg.Pool({
+    Client: NotingClient,
     connectionString: options.url,
     application_name: options.applicationName,
     max: options.maxConnections,

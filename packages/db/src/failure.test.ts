@@ -1,6 +1,8 @@
+import { useReleaser } from '@tidings/stack/test-context'
 import { DrizzleQueryError } from 'drizzle-orm/errors'
 import pg from 'pg'
-import { describe, expect, it } from 'vitest'
+import { describe, expect, inject, it } from 'vitest'
+import { openDatabase } from './database.ts'
 import { classifyFailure, sqlState } from './failure.ts'
 
 function databaseError(code: string): pg.DatabaseError {
@@ -10,12 +12,18 @@ function databaseError(code: string): pg.DatabaseError {
 }
 
 describe('what a failure of PostgreSQL means', () => {
+  const releaser = useReleaser()
+
   it.each([
     ['08006', 'outage'],
     ['08P01', 'outage'],
     ['57P01', 'outage'],
     ['57P02', 'outage'],
     ['57P03', 'outage'],
+    ['57P04', 'outage'],
+    ['57P05', 'outage'],
+    ['28P01', 'outage'],
+    ['3D000', 'outage'],
     ['53100', 'outage'],
     ['53300', 'outage'],
     ['25006', 'outage'],
@@ -48,6 +56,23 @@ describe('what a failure of PostgreSQL means', () => {
     const error: unknown = await pool.query('SELECT 1').catch((caught: unknown) => caught)
     expect(classifyFailure(error)).toBe('outage')
     await pool.end()
+  })
+
+  it.each([
+    ['has another password', { password: 'rotated' }, '28P01'],
+    ['has no such database', { pathname: '/renamed' }, '3D000'],
+    ['does not speak TLS', { search: '?sslmode=verify-full' }, undefined],
+    // The same state as of a statement whose data can never be stored.
+    ['has other ideas of a setting', { search: '?options=-c%20role%3Dnobody' }, '22023'],
+  ])('takes a server that %s for an outage', async (_, change, code) => {
+    const url = Object.assign(new URL(inject('servers').postgresAdminUrl), change)
+    const { pool } = releaser.add(
+      openDatabase({ url: url.href, applicationName: 'refused', maxConnections: 1, onError: () => {} }),
+      (opened) => opened.close(),
+    )
+    const error: unknown = await pool.query('SELECT 1').catch((caught: unknown) => caught)
+    expect(sqlState(error)).toBe(code)
+    expect(classifyFailure(error)).toBe('outage')
   })
 
   it('takes anything unknown for transient', () => {

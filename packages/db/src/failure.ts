@@ -15,10 +15,15 @@ const OUTAGE_STATES = new Set([
   '57P01', // admin_shutdown
   '57P02', // crash_shutdown
   '57P03', // cannot_connect_now
+  '57P04', // database_dropped
+  '57P05', // idle_session_timeout
   '25006', // read_only_sql_transaction
 ])
-/** 08: connection exceptions; 53: disk full, out of memory, too many connections; 58: errors of the system. */
-const OUTAGE_CLASSES = new Set(['08', '53', '58'])
+/**
+ * 08: connection exceptions; 28: the user or the password is refused; 3D: no such database; 53: disk full, out of
+ * memory, too many connections; 58: errors of the system.
+ */
+const OUTAGE_CLASSES = new Set(['08', '28', '3D', '53', '58'])
 /** 22: data exceptions; 23: integrity constraint violations. */
 const PERMANENT_CLASSES = new Set(['22', '23'])
 
@@ -34,10 +39,38 @@ const OUTAGE_ERRNOS = new Set([
   'EAI_AGAIN',
 ])
 
-/** Classifies by SQLSTATE or error number, never by the SQL error's text. Anything unknown is transient. */
+/** What kept a connection from being made: an expired certificate and a revoked right look like any other error. */
+const connectErrors = new WeakSet<Error>()
+
+/** The client of every pool: it notes which errors came of connecting. */
+export class NotingClient extends pg.Client {
+  override connect(): Promise<pg.Client>
+  override connect(callback: (error: Error) => void): void
+  override connect(callback?: (error: Error) => void): Promise<pg.Client> | undefined {
+    if (!callback) {
+      return super.connect().catch((error: Error) => {
+        connectErrors.add(error)
+        throw error
+      })
+    }
+    super.connect((error: Error) => {
+      // Called with null when it has connected.
+      if (error) connectErrors.add(error)
+      callback(error)
+    })
+    return undefined
+  }
+}
+
+/**
+ * Classifies by SQLSTATE, error number or where it came from, never by the SQL error's text. Anything unknown is
+ * transient.
+ */
 export function classifyFailure(error: unknown): FailureClass {
+  const found = unwrapQueryError(error)
+  if (found instanceof Error && connectErrors.has(found)) return 'outage'
   const code = sqlState(error)
-  if (unwrapQueryError(error) instanceof pg.DatabaseError && code !== undefined) {
+  if (found instanceof pg.DatabaseError && code !== undefined) {
     if (OUTAGE_STATES.has(code) || OUTAGE_CLASSES.has(code.slice(0, 2))) return 'outage'
     if (PERMANENT_CLASSES.has(code.slice(0, 2))) return 'permanent'
     return 'transient'
@@ -45,7 +78,7 @@ export function classifyFailure(error: unknown): FailureClass {
   if (code !== undefined && OUTAGE_ERRNOS.has(code)) return 'outage'
   if (error instanceof AggregateError)
     return error.errors.some((e) => classifyFailure(e) === 'outage') ? 'outage' : 'transient'
-  return isDriverConnectionError(unwrapQueryError(error)) ? 'outage' : 'transient'
+  return isDriverConnectionError(found) ? 'outage' : 'transient'
 }
 
 /** SQLSTATE or errno of an error, looking through drizzle's wrapper. */

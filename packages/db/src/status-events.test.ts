@@ -2,6 +2,7 @@ import { randomUUID } from 'node:crypto'
 import { identifyEvent } from '@tidings/shared/event-identity'
 import { type StatusEvent, statusReportSchema } from '@tidings/shared/status-event'
 import { createTestDatabase, useReleaser } from '@tidings/stack/test-context'
+import { waitFor } from '@tidings/stack/wait-for'
 import fc from 'fast-check'
 import type pg from 'pg'
 import { beforeAll, describe, expect, it } from 'vitest'
@@ -50,6 +51,34 @@ describe('storing a batch', () => {
     expect(outcomes).toEqual(['unknown_user', 'stored', 'stored'])
     expect(await statusOf(second)).toEqual(['sent'])
     expect((await readIngestTotals(pool)).stored - before.stored).toBe(2)
+  })
+
+  it('lets no two batches with the same events wait for each other in a circle', async () => {
+    const byId = Array.from({ length: 3 }, () => makeEvent({ event_id: randomUUID() })).toSorted(
+      (one, other) => (one.id < other.id ? -1 : 1),
+    )
+    // Keeps both batches in the middle: each has written one event then, and wants the other's.
+    const client = await pool.connect()
+    await client.query('BEGIN')
+    await client.query(
+      `INSERT INTO notification_status (id, notification_id, notification_type, status, source, "timestamp", received_at)
+       VALUES ($1, 'n', 'email', 'sent', 'test', now(), now())`,
+      [byId[1]?.id],
+    )
+    const both = Promise.all([
+      storeStatusEvents(pool, byId, createIngestAccount('worker')),
+      storeStatusEvents(pool, byId.toReversed(), createIngestAccount('worker')),
+    ])
+    await waitFor('both to wait', async () => {
+      const { rows } = await pool.query(
+        `SELECT 1 FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'`,
+      )
+      return rows.length === 2
+    })
+    // Ends the transaction too.
+    client.release(true)
+    const outcomes = (await both).flat().toSorted()
+    expect(outcomes).toEqual([...Array(3).fill('duplicate'), ...Array(3).fill('stored')])
   })
 
   it('says of each event what became of it, whatever stands in the batch, and books the rows', async () => {

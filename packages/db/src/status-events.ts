@@ -8,7 +8,8 @@ export type StoreOutcome = 'stored' | 'duplicate' | 'conflict' | 'unknown_user'
 
 // One statement for any batch size: a prepared plan, one parse, one round trip. An event of a user who does
 // not exist is left out here instead of failing its neighbours; the foreign key still guards the race. It gives
-// the ids that did not become rows: nearly always none, and so nothing to send and read for each row.
+// the ids that did not become rows: nearly always none, and so nothing to send and read for each row. Written in
+// the order of their ids: two statements that share events would else wait for each other in a circle.
 const INSERT = `
 WITH event AS (
   SELECT * FROM unnest(
@@ -22,6 +23,7 @@ WITH event AS (
     notification_id, source, error, error_code, error_class, event_id, content_hash, provider,
     provider_message_id, metadata)
   SELECT * FROM event e WHERE e.user_id IS NULL OR EXISTS (SELECT 1 FROM users u WHERE u.id = e.user_id)
+  ORDER BY e.id
   ON CONFLICT (id) DO NOTHING
   RETURNING id
 ), booked AS (

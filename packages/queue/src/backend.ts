@@ -1,4 +1,5 @@
 import { leaveErrorsToQueries } from '@tidings/db/database'
+import { NotingClient } from '@tidings/db/failure'
 import { ConfigError } from '@tidings/shared/env'
 import type { IQueueBackend, Processor, QueueOptions, WorkerOptions } from 'bullmq'
 import { createPostgresBackend, Queue, runMigrations, Worker } from 'bullmq'
@@ -48,12 +49,20 @@ export type ConnectionMode = 'fail-fast' | 'patient' | 'operator'
 /** A command that takes longer has failed, for a caller that cannot wait. In milliseconds. */
 const FAIL_FAST_COMMAND_TIMEOUT_MS = 300
 const RECONNECT_CAP_MS = 1_000
+/**
+ * A connection whose commands get no answer for so long is given up and made anew: a peer that vanished without a
+ * word would else be waited for until the kernel gives up, a quarter of an hour later. A worker that waits for jobs
+ * has an answer within the 10 s that BullMQ blocks at most.
+ */
+const SILENCE_LIMIT_MS = 15_000
+const FAIL_FAST_SILENCE_LIMIT_MS = 2_000
 
 const CONNECTION_OPTIONS = {
   'fail-fast': {
     enableOfflineQueue: false,
     maxRetriesPerRequest: 1,
     commandTimeout: FAIL_FAST_COMMAND_TIMEOUT_MS,
+    socketTimeout: FAIL_FAST_SILENCE_LIMIT_MS,
   },
   patient: { maxRetriesPerRequest: null },
   operator: { maxRetriesPerRequest: 10, autoResendUnfulfilledCommands: false },
@@ -66,6 +75,7 @@ export function openRedis(url: string, mode: ConnectionMode, onError: (error: Er
   const redis = new Redis(url, {
     retryStrategy,
     connectTimeout: 2_000,
+    socketTimeout: SILENCE_LIMIT_MS,
     ...CONNECTION_OPTIONS[mode],
   })
   redis.on('error', onError)
@@ -108,7 +118,12 @@ export function openWorker<Data>(
     backend.kind === 'redis'
       ? new LenientWorker(name, processor, {
           ...options,
-          connection: { url: backend.url, maxRetriesPerRequest: null, retryStrategy },
+          connection: {
+            url: backend.url,
+            maxRetriesPerRequest: null,
+            retryStrategy,
+            socketTimeout: SILENCE_LIMIT_MS,
+          },
           prefix: backend.prefix,
         })
       : new Worker(
@@ -135,10 +150,13 @@ export async function prepareQueueBackend(backend: QueueBackend): Promise<void> 
 
 function postgresConnection(backend: { url: string; schema: string }) {
   return {
+    Client: NotingClient,
     connectionString: backend.url,
     schema: backend.schema,
     max: 8,
     connectionTimeoutMillis: 2_000,
+    // Waiting for jobs is no query: BullMQ listens.
+    query_timeout: SILENCE_LIMIT_MS,
     keepAlive: true,
     // BullMQ opens a pool of its own and does not listen on the connections it holds.
     onConnect: leaveErrorsToQueries,

@@ -1,5 +1,6 @@
 import type { JobQueue } from './backend.ts'
 import type { QueueDepth } from './dead-letter-store.ts'
+import { itemsOf } from './envelope.ts'
 
 /** Sums the jobs of the main queue's shards. */
 export async function readDepth(queues: readonly JobQueue<object>[]): Promise<QueueDepth> {
@@ -34,7 +35,7 @@ export async function countQueuedEvents(queues: readonly JobQueue<object>[]): Pr
     for (const state of states) {
       for (let start = 0; start < MAX_COUNTED_JOBS; start += PAGE) {
         const page = await queue.getJobs([state], start, start + PAGE - 1)
-        for (const job of page) events += eventsOf(job.data)
+        for (const job of page) events += itemsOf(job.data).length
         if (page.length < PAGE) break
       }
     }
@@ -43,9 +44,3 @@ export async function countQueuedEvents(queues: readonly JobQueue<object>[]): Pr
 }
 
 const PAGE = 50
-
-/** A job that is no envelope is one event, as the worker reads it. */
-function eventsOf(data: unknown): number {
-  if (typeof data !== 'object' || data === null) return 1
-  return 'events' in data && Array.isArray(data.events) && data.events.length > 0 ? data.events.length : 1
-}

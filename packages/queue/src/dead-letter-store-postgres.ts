@@ -1,4 +1,5 @@
 import { handlePoolErrors } from '@tidings/db/database'
+import { NotingClient } from '@tidings/db/failure'
 import pg from 'pg'
 import { type JobQueue, openQueue, type QueueBackend } from './backend.ts'
 import { countQueuedEvents, readDepth } from './dead-letter-depth.ts'
@@ -60,6 +61,7 @@ export async function openPostgresDeadLetters({
   onError,
 }: PostgresOptions): Promise<DeadLetterStore> {
   const pool = new pg.Pool({
+    Client: NotingClient,
     connectionString: backend.url,
     options: `-c search_path=${pg.escapeIdentifier(backend.schema)},public`,
     application_name: 'tidings-dead-letters',

@@ -51,8 +51,7 @@ const bareEventSchema = z.looseObject({
  * one spoils nothing else. The same job read again gives the same ids.
  */
 export function openEnvelope(job: EnvelopeJob): OpenedEnvelope {
-  const envelope = envelopeSchema.safeParse(job.data)
-  const items = envelope.success ? envelope.data.events : [job.data]
+  const items = itemsOf(job.data)
   const opened: OpenedEnvelope = { events: [], invalid: [], failures: readFailures(job.data) }
   items.forEach((raw, index) => {
     const key = `${job.queueName}/${job.id}/${job.timestamp}/${index}`
@@ -67,6 +66,12 @@ export function openEnvelope(job: EnvelopeJob): OpenedEnvelope {
       })
   })
   return opened
+}
+
+/** What stands for an event in a job's data, unread: those of an envelope, else the data as a whole. */
+export function itemsOf(data: unknown): unknown[] {
+  const envelope = envelopeSchema.safeParse(data)
+  return envelope.success ? envelope.data.events : [data]
 }
 
 type ReadEvent = { success: true; data: StatusEvent } | { success: false; message: string }

@@ -10,6 +10,7 @@ import { identifyEvent } from '@tidings/shared/event-identity'
 import { createLogger } from '@tidings/shared/log'
 import { type StatusEvent, statusReportSchema } from '@tidings/shared/status-event'
 import { type RedisServer, startRedis } from '@tidings/stack/redis'
+import { startTcpProxy } from '@tidings/stack/tcp-proxy'
 import { createTestDatabase, describeRedis, useReleaser } from '@tidings/stack/test-context'
 import { waitFor } from '@tidings/stack/wait-for'
 import { afterEach, beforeAll, expect, it } from 'vitest'
@@ -29,6 +30,7 @@ function makeEvent(more: Record<string, unknown> = {}): StatusEvent {
 describeRedis('accepting events', () => {
   const releaser = useReleaser()
   let db: Database
+  let direct: Database
   let redis: RedisServer
   let publisher: StatusPublisher
   let ingest: Ingest
@@ -42,7 +44,7 @@ describeRedis('accepting events', () => {
     releaser.onRelease(() => rm(dir, { recursive: true, force: true }))
     redis = await startRedis({ dataDir: dir })
     releaser.add(redis, () => redis.stop())
-    const direct = openDatabase({
+    direct = openDatabase({
       url: database.url,
       applicationName: 'direct',
       maxConnections: 2,
@@ -51,10 +53,17 @@ describeRedis('accepting events', () => {
       onError: () => {},
     })
     releaser.add(direct, () => direct.close())
-    publisher = createPublisher({ backend: { kind: 'redis', url: redis.url, prefix: 't' }, shards: 1, log })
-    releaser.add(publisher, () => publisher.close())
-    ingest = createIngest({
-      publisher,
+    const opened = await openIngest(redis.url)
+    publisher = opened.publisher
+    ingest = opened.ingest
+  })
+
+  async function openIngest(url: string) {
+    const opened = createPublisher({ backend: { kind: 'redis', url, prefix: 't' }, shards: 1, log })
+    releaser.add(opened, () => opened.close())
+    await waitFor('the publisher', () => opened.isConnected)
+    const way = createIngest({
+      publisher: opened,
       backpressure: {
         get pressure() {
           return pressure
@@ -64,8 +73,8 @@ describeRedis('accepting events', () => {
       account: createIngestAccount('api'),
       log,
     })
-    await waitFor('the publisher', () => publisher.isConnected)
-  })
+    return { publisher: opened, ingest: way }
+  }
 
   afterEach(async () => {
     pressure = { shed: false }
@@ -123,6 +132,26 @@ describeRedis('accepting events', () => {
     await waitFor('the connection to be gone', () => !publisher.isConnected)
     await ingest.accept(makeEvent())
     expect(ingest.inDoubt - before).toBe(1)
+  })
+
+  it('is back on the queue soon after its connection went silent without an end', async () => {
+    const proxy = await startTcpProxy(redis.url, releaser)
+    const proxied = await openIngest(`redis://127.0.0.1:${proxy.port}`)
+    await proxied.ingest.accept(makeEvent())
+    const before = await countJobs()
+    proxy.silence()
+    const event = makeEvent()
+    await proxied.ingest.accept(event)
+    expect(await isStored(event)).toBe(true)
+    await waitFor(
+      'the queue path',
+      async () => {
+        const next = makeEvent()
+        await proxied.ingest.accept(next)
+        return (await countJobs()) > before && !(await isStored(next))
+      },
+      { timeoutMs: 6_000 },
+    )
   })
 
   it('parks what cannot be stored directly, for the worker to judge', async () => {

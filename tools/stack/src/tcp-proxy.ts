@@ -1,5 +1,5 @@
 import { connect, createServer, type Server, type Socket } from 'node:net'
-import type { Releaser } from '@tidings/stack/releaser'
+import type { Releaser } from './releaser.ts'
 
 /** A way to a server that can be taken away and given back. */
 export interface TcpProxy {
@@ -7,6 +7,8 @@ export interface TcpProxy {
   /** Ends every connection and refuses new ones. */
   cut(): Promise<void>
   restore(): Promise<void>
+  /** Every connection stays open and nothing passes any more, as when a peer vanishes. New ones work. */
+  silence(): void
 }
 
 /** Forwards a local port to `target`, a URL with host and port. */
@@ -42,5 +44,12 @@ export async function startTcpProxy(target: string, releaser: Releaser): Promise
       for (const socket of sockets) socket.destroy()
     })
   releaser.onRelease(() => (server.listening ? cut() : undefined))
-  return { port, cut, restore: () => listen(port) }
+  return {
+    port,
+    cut,
+    restore: () => listen(port),
+    silence() {
+      for (const socket of sockets) socket.unpipe().pause()
+    },
+  }
 }
