@@ -46,7 +46,6 @@ await runMain(async () => {
         onOutage: ignore,
         count: { stored: ignore, duplicate: ignore, dead: ignore, retried: ignore },
         quarantine: { occupied: false },
-        enqueue: async () => {},
       }),
     { concurrency: 4, lockDuration: 10_000, stalledInterval: 5_000, maxStalledCount: 5 },
   )

@@ -72,7 +72,6 @@ describeBackends('processing one job', (kind) => {
       onOutage: ignore,
       count: { stored: ignore, duplicate: ignore, dead: ignore, retried: ignore },
       quarantine: { occupied: false },
-      enqueue: async (events) => void (await queue.add(ENVELOPE_JOB, { v: 1, events }, ENVELOPE_JOB_OPTIONS)),
       ...more,
     }
   }
@@ -123,32 +122,5 @@ describeBackends('processing one job', (kind) => {
     await expect(processEnvelope(job, TOKEN, context)).rejects.toBeInstanceOf(DelayedError)
     expect(asked).toBe(1)
     expect(context.quarantine.occupied).toBe(false)
-  })
-
-  it.each(['bury', 'enqueue'] as const)(
-    'never fails a foreign job, which may ask to be removed then (%s)',
-    async (step) => {
-      await queue.add(
-        'foreign',
-        { v: 1, events: [makeEvent(), 'no event'] },
-        { attempts: 1, removeOnFail: true },
-      )
-      const context = contextWith({ [step]: () => Promise.reject(databaseError('55P03')) })
-      await expect(processEnvelope(await takeJob(), TOKEN, context)).rejects.toBeInstanceOf(DelayedError)
-      expect(await queue.getDelayedCount()).toBe(1)
-    },
-  )
-
-  it('buries what is no event in a foreign job once, however often the job is taken up', async () => {
-    await queue.add('foreign', { v: 1, events: [makeEvent(), { status: 'no such status' }] })
-    const job = await takeJob()
-    const adopted: unknown[][] = []
-    const context = contextWith({ enqueue: async (events) => void adopted.push(events) })
-    await processEnvelope(job, TOKEN, context)
-    await processEnvelope(job, TOKEN, context)
-    expect(await dead.getJobCountByTypes('prioritized', 'waiting')).toBe(1)
-    // The events have their ids: stored twice is stored once.
-    expect(adopted.map((events) => events.length)).toEqual([1, 1])
-    expect(adopted[0]).toEqual(adopted[1])
   })
 })

@@ -1,7 +1,6 @@
 import { classifyFailure, sqlState } from '@tidings/db/failure'
 import type { Death } from '@tidings/queue/dead-letters'
 import { type InvalidEvent, openEnvelope } from '@tidings/queue/envelope'
-import { ATTEMPTS } from '@tidings/queue/policy'
 import type { FailedAttempt } from '@tidings/shared/dead-letter'
 import { errorMessage } from '@tidings/shared/errors'
 import type { StatusEvent } from '@tidings/shared/status-event'
@@ -20,8 +19,6 @@ export interface EnvelopeContext {
   onOutage(error: WriteError): void
   count: EventCounters
   quarantine: Quarantine
-  /** Enqueues an envelope of these under our own job options. */
-  enqueue(events: unknown[]): Promise<void>
 }
 
 /** Room for one job that has taken workers down. */
@@ -64,7 +61,6 @@ export async function processEnvelope(
   token: string | undefined,
   context: EnvelopeContext,
 ): Promise<void> {
-  if (!isKeptAsWeNeed(job)) return adopt(job, token, context)
   if (job.stalledCounter < SUSPECT_AFTER_STALLS) {
     return settleEnvelope(job, token, context, (events) => context.writer.write(events))
   }
@@ -77,28 +73,6 @@ export async function processEnvelope(
   } finally {
     context.quarantine.occupied = false
   }
-}
-
-/** A foreign producer may have asked for fewer tries, or for the job's removal when it fails: a loss. */
-function isKeptAsWeNeed({ opts }: Job): boolean {
-  return opts.attempts === ATTEMPTS && (opts.removeOnFail === undefined || opts.removeOnFail === false)
-}
-
-/**
- * Puts what the job holds into a job of our own, with the ids that it has now for good. What is no event has its id
- * from this job alone, so it is buried here. Nothing may fail the job: its options may have it removed then.
- */
-async function adopt(job: Job, token: string | undefined, context: EnvelopeContext): Promise<void> {
-  const { events, invalid } = openEnvelope(job)
-  const deaths = invalid.map((event) => deathOfInvalid(job, event))
-  try {
-    await bookRepeats(await context.bury(deaths), job, context)
-    if (events.length > 0) await context.enqueue(events)
-  } catch (cause) {
-    reportOutage(cause, context)
-    await postpone(job, token, OUTAGE_DELAY_MS)
-  }
-  for (const death of deaths) context.count.dead(death.reason)
 }
 
 /** False when it was something else. */

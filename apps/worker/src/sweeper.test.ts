@@ -6,7 +6,7 @@ import { identifyEvent } from '@tidings/shared/event-identity'
 import { createLogger } from '@tidings/shared/log'
 import { createTestBackend, describeRedis, useReleaser } from '@tidings/stack/test-context'
 import { waitFor } from '@tidings/stack/wait-for'
-import { FlowProducer } from 'bullmq'
+import { FlowProducer, UnrecoverableError } from 'bullmq'
 import type { Redis } from 'ioredis'
 import { beforeAll, expect, it } from 'vitest'
 import { createSweeper, type SweeperOptions } from './sweeper.ts'
@@ -36,7 +36,7 @@ describeRedis('the sweeper', () => {
     const failing = openWorker<unknown>(
       STATUS_QUEUE,
       backend,
-      () => Promise.reject(new Error('as the test says')),
+      () => Promise.reject(new UnrecoverableError('as the test says')),
       { removeOnComplete: { count: 0 } },
     )
     failing.on('error', () => {})

@@ -134,7 +134,6 @@ export async function startStatusWorker(options: StatusWorkerOptions): Promise<S
     onOutage: gate.report,
     count: options.count,
     quarantine: { occupied: false },
-    enqueue,
   }
   for (const queue of queues) {
     const worker = openWorker<unknown>(

@@ -1,7 +1,7 @@
 import { leaveErrorsToQueries } from '@tidings/db/database'
 import { ConfigError } from '@tidings/shared/env'
-import type { IQueueBackend, Processor, QueueOptions, WorkerOptions } from 'bullmq'
-import { createPostgresBackend, Queue, runMigrations, Worker } from 'bullmq'
+import type { IQueueBackend, Processor, QueueOptions, Worker, WorkerOptions } from 'bullmq'
+import { createPostgresBackend, Queue, runMigrations } from 'bullmq'
 import { Redis, type RedisOptions } from 'ioredis'
 import pg from 'pg'
 import { LenientQueue, LenientWorker } from './lenient-job.ts'
@@ -106,12 +106,12 @@ export function openWorker<Data>(
 ): JobWorker<Data> {
   const worker: unknown =
     backend.kind === 'redis'
-      ? new LenientWorker(name, processor, {
+      ? new LenientWorker<Data>(name, processor, {
           ...options,
           connection: { url: backend.url, maxRetriesPerRequest: null, retryStrategy },
           prefix: backend.prefix,
         })
-      : new Worker(
+      : new LenientWorker(
           name,
           processor,
           { ...options, connection: postgresConnection(backend) },
