@@ -2,11 +2,14 @@ import { createHash } from 'node:crypto'
 import type { DeadLetter, DeadLetterReason, FailedAttempt } from '@tidings/shared/dead-letter'
 import { canonicalJson } from '@tidings/shared/json'
 import type { JobQueue } from './backend.ts'
-import { eventFields, isEventObject } from './dead-letter-entry.ts'
+import { eventFields, isEventObject, toEntry } from './dead-letter-entry.ts'
 import { withoutTraces } from './erase-traces.ts'
 import { DEAD_LETTER_JOB, DEAD_LETTER_JOB_OPTIONS } from './policy.ts'
 
 export type DeadLetterQueue = JobQueue<DeadLetter>
+
+/** What burying needs of it. */
+export type BurialQueue = Pick<DeadLetterQueue, 'getJob' | 'addBulk'>
 
 /** What is known of an event at its death. */
 export interface Death {
@@ -31,35 +34,33 @@ export interface Death {
  *
  * @returns how many of them were dead letters already.
  */
-export async function buryEvents(queue: DeadLetterQueue, deaths: readonly Death[]): Promise<number> {
-  if (deaths.length === 0) return 0
-  const ids = new Map(deaths.map((death) => [death, deadLetterId(death)]))
-  const before = await findEntries(queue, ids.values())
-  await addEntries(queue, ids)
-
-  // Two contents may have one id, by their key or by a producer's mistake, and both die. Whose the entry is now is
-  // settled: the first one added is there. The other gets an entry of its own.
-  const doubtful = deaths.filter(
-    (death) => !isKeyedConflict(death) && (death.contentHash || !isNewId(death, deaths, before)),
-  )
-  if (doubtful.length > 0) {
-    const now = await findEntries(queue, doubtful.map(deadLetterId))
-    const displaced = doubtful.filter((death) => {
-      const holder = now.get(deadLetterId(death))
-      return holder !== undefined && !isSameEvent(holder, death)
-    })
-    const own = new Map(displaced.map((death) => [death, idWithContent(death)]))
-    for (const [id, entry] of await findEntries(queue, own.values())) before.set(id, entry)
-    await addEntries(queue, own)
-    for (const [death, id] of own) ids.set(death, id)
+export async function buryEvents(queue: BurialQueue, deaths: readonly Death[]): Promise<number> {
+  const burials = deaths.map((death) => ({ death, id: deadLetterId(death) }))
+  const added = new Set<string>()
+  // An event is buried when it is found buried. To have added it says nothing: an id that is taken keeps its entry,
+  // which may be of another event, and may be taken away by an operator before anybody looks again.
+  let open = burials
+  while (open.length > 0) {
+    const found = await findEntries(queue, open)
+    open = open.filter((burial) => !isBuried(burial, found.get(burial.id)))
+    const absent = open.filter(({ id }) => !found.has(id))
+    await addEntries(queue, absent)
+    for (const { id } of absent) added.add(id)
+    // Two contents may have one id, by their key or by a producer's mistake: the second gets an entry of its own.
+    for (const burial of open) if (found.has(burial.id)) burial.id = idWithContent(burial.death)
   }
-  const created = new Set([...ids.values()].filter((id) => !before.has(id)))
-  return deaths.length - created.size
+  const created = burials.map(({ id }) => id).filter((id) => added.has(id))
+  return deaths.length - new Set(created).size
 }
 
-const isNewId = (death: Death, deaths: readonly Death[], before: ReadonlyMap<string, unknown>) =>
-  !before.has(deadLetterId(death)) &&
-  deaths.every(({ eventId }, n) => eventId !== death.eventId || deaths[n] === death)
+/** A death, and the id under which it is to be found. */
+interface Burial {
+  death: Death
+  id: string
+}
+
+const isBuried = ({ death, id }: Burial, entry: DeadLetter | undefined): boolean =>
+  entry !== undefined && (isSameEvent(entry, death) || id === idWithContent(death))
 
 /** Whether a repeat of what is dead already has died; an entry may have lost its owner in between. */
 function isSameEvent(entry: DeadLetter, death: Death): boolean {
@@ -75,17 +76,18 @@ function contentOf(event: unknown): string {
   return canonicalJson(timestamp === received_at ? content : { ...content, timestamp })
 }
 
-async function findEntries(queue: DeadLetterQueue, ids: Iterable<string>): Promise<Map<string, DeadLetter>> {
-  const jobs = await Promise.all([...new Set(ids)].map(async (id) => [id, await queue.getJob(id)] as const))
-  return new Map(jobs.flatMap(([id, job]) => (job === undefined ? [] : [[id, job.data]])))
+async function findEntries(queue: BurialQueue, burials: readonly Burial[]): Promise<Map<string, DeadLetter>> {
+  const ids = [...new Set(burials.map(({ id }) => id))]
+  const jobs = await Promise.all(ids.map(async (id) => [id, await queue.getJob(id)] as const))
+  return new Map(jobs.flatMap(([id, job]) => (job === undefined ? [] : [[id, toEntry(id, job.data)]])))
 }
 
 /** An id that is taken keeps its entry. */
-async function addEntries(queue: DeadLetterQueue, ids: ReadonlyMap<Death, string>): Promise<void> {
-  if (ids.size === 0) return
+async function addEntries(queue: BurialQueue, burials: readonly Burial[]): Promise<void> {
+  if (burials.length === 0) return
   const deadAt = new Date().toISOString()
   await queue.addBulk(
-    [...ids].map(([death, jobId]) => ({
+    burials.map(({ death, id }) => ({
       name: DEAD_LETTER_JOB,
       data: {
         event: death.event,
@@ -99,7 +101,7 @@ async function addEntries(queue: DeadLetterQueue, ids: ReadonlyMap<Death, string
         source_job_id: death.sourceJobId,
         redrives: death.redrives,
       },
-      opts: { ...DEAD_LETTER_JOB_OPTIONS, jobId },
+      opts: { ...DEAD_LETTER_JOB_OPTIONS, jobId: id },
     })),
   )
 }
