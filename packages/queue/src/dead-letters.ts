@@ -1,9 +1,10 @@
 import { createHash } from 'node:crypto'
 import type { DeadLetter, DeadLetterReason, FailedAttempt } from '@tidings/shared/dead-letter'
 import { canonicalJson } from '@tidings/shared/json'
+import type { StatusEvent } from '@tidings/shared/status-event'
 import type { JobQueue } from './backend.ts'
 import { eventFields, isEventObject, toEntry } from './dead-letter-entry.ts'
-import { withoutTraces } from './erase-traces.ts'
+import { eventWithoutTraces } from './erase-traces.ts'
 import { DEAD_LETTER_JOB, DEAD_LETTER_JOB_OPTIONS } from './policy.ts'
 
 export type DeadLetterQueue = JobQueue<DeadLetter>
@@ -11,11 +12,17 @@ export type DeadLetterQueue = JobQueue<DeadLetter>
 /** What burying needs of it. */
 export type BurialQueue = Pick<DeadLetterQueue, 'getJob' | 'addBulk'>
 
-/** What is known of an event at its death. */
-export interface Death {
+/** Which event it is: two contents under one id are two. */
+interface Identity {
   /** The event's id; for an unreadable event, one derived from its job. */
   eventId: string
   event: unknown
+  /** Tells two conflicting contents under one event id apart. */
+  contentHash?: string | undefined
+}
+
+/** What is known of an event at its death. */
+export interface Death extends Identity {
   reason: DeadLetterReason
   error: { code: string; message: string }
   attempts: number
@@ -24,8 +31,6 @@ export interface Death {
   firstFailedAt: Date
   sourceJobId: string | null
   redrives: number
-  /** Tells two conflicting contents under one event id apart. */
-  contentHash?: string | undefined
 }
 
 /**
@@ -41,7 +46,10 @@ export async function buryEvents(queue: BurialQueue, deaths: readonly Death[]): 
   // which may be of another event, and may be taken away by an operator before anybody looks again.
   let open = burials
   while (open.length > 0) {
-    const found = await findEntries(queue, open)
+    const found = await findEntries(
+      queue,
+      open.map(({ id }) => id),
+    )
     open = open.filter((burial) => !isBuried(burial, found.get(burial.id)))
     const absent = open.filter(({ id }) => !found.has(id))
     await addEntries(queue, absent)
@@ -53,20 +61,41 @@ export async function buryEvents(queue: BurialQueue, deaths: readonly Death[]): 
   return deaths.length - new Set(created).size
 }
 
-/** A death, and the id under which it is to be found. */
-interface Burial {
-  death: Death
+/**
+ * Of these events, those that are dead letters: in an entry of their own, or in the one that they share with a
+ * repeat.
+ */
+export async function findDeadEvents(
+  queue: BurialQueue,
+  events: readonly StatusEvent[],
+): Promise<Set<StatusEvent>> {
+  const identities = events.map((event) => ({ eventId: event.id, event, contentHash: event.content_hash }))
+  const places = identities.flatMap((identity) =>
+    [plainId(identity), idWithContent(identity)].map((id) => ({ death: identity, id })),
+  )
+  const found = await findEntries(
+    queue,
+    places.map(({ id }) => id),
+  )
+  return new Set(
+    places.filter((place) => isBuried(place, found.get(place.id))).map(({ death }) => death.event),
+  )
+}
+
+/** An event, and an id under which it may be found among the dead. */
+interface Burial<Dead extends Identity = Death> {
+  death: Dead
   id: string
 }
 
-const isBuried = ({ death, id }: Burial, entry: DeadLetter | undefined): boolean =>
+const isBuried = ({ death, id }: Burial<Identity>, entry: DeadLetter | undefined): boolean =>
   entry !== undefined && (isSameEvent(entry, death) || id === idWithContent(death))
 
 /** Whether a repeat of what is dead already has died; an entry may have lost its owner in between. */
-function isSameEvent(entry: DeadLetter, death: Death): boolean {
-  if (death.contentHash) return eventFields(entry.event).contentHash === death.contentHash
+function isSameEvent(entry: DeadLetter, { event, contentHash }: Identity): boolean {
+  if (contentHash) return eventFields(entry.event).contentHash === contentHash
   const found = contentOf(entry.event)
-  return found === contentOf(death.event) || found === contentOf(withoutTraces(death).event)
+  return found === contentOf(event) || found === contentOf(eventWithoutTraces(event))
 }
 
 /** What makes an event without a key this event: not when it came, nor how often it was sent back. */
@@ -76,9 +105,8 @@ function contentOf(event: unknown): string {
   return canonicalJson(timestamp === received_at ? content : { ...content, timestamp })
 }
 
-async function findEntries(queue: BurialQueue, burials: readonly Burial[]): Promise<Map<string, DeadLetter>> {
-  const ids = [...new Set(burials.map(({ id }) => id))]
-  const jobs = await Promise.all(ids.map(async (id) => [id, await queue.getJob(id)] as const))
+async function findEntries(queue: BurialQueue, ids: readonly string[]): Promise<Map<string, DeadLetter>> {
+  const jobs = await Promise.all([...new Set(ids)].map(async (id) => [id, await queue.getJob(id)] as const))
   return new Map(jobs.flatMap(([id, job]) => (job === undefined ? [] : [[id, toEntry(id, job.data)]])))
 }
 
@@ -111,12 +139,14 @@ async function addEntries(queue: BurialQueue, burials: readonly Burial[]): Promi
  * its content's digest keeps them apart.
  */
 function deadLetterId(death: Death): string {
-  return isKeyedConflict(death) ? idWithContent(death) : `dead-${death.eventId}`
+  return isKeyedConflict(death) ? idWithContent(death) : plainId(death)
 }
+
+const plainId = ({ eventId }: Identity) => `dead-${eventId}`
 
 const isKeyedConflict = ({ reason, contentHash }: Death) => reason === 'conflict' && contentHash !== undefined
 
-function idWithContent({ eventId, contentHash, event }: Death): string {
+function idWithContent({ eventId, contentHash, event }: Identity): string {
   const digest = contentHash ?? createHash('sha256').update(contentOf(event)).digest('hex')
   return `dead-${eventId}-${digest.slice(0, 8)}`
 }
