@@ -89,6 +89,24 @@ describeRedis('the sweeper', () => {
     await left[0]?.remove()
   })
 
+  it('says once a second at most that jobs cannot be buried, however many and however often it looks', async () => {
+    for (let n = 0; n < 20; n++) await queue.add('job', { v: 1, events: [makeEvent()] })
+    await untilFailed(20)
+    const log = createLogger('test', 'silent')
+    const lines: unknown[] = []
+    const write = (...line: unknown[]) => void lines.push(line)
+    Object.assign(log, { warn: write, error: write })
+    const full = new Error('OOM command not allowed')
+    const sweeper = sweeperWith({ log, bury: () => Promise.reject(full), unpark: () => Promise.reject(full) })
+    const startedAt = performance.now()
+    for (let n = 0; n < 5; n++) await expect(sweeper.sweep()).rejects.toBe(full)
+    const seconds = (performance.now() - startedAt) / 1_000
+    expect(lines.length).toBeGreaterThan(0)
+    expect(lines.length).toBeLessThanOrEqual(1 + seconds)
+    expect(JSON.stringify(lines[0])).toContain('OOM')
+    await sweeperWith({}).sweep()
+  })
+
   it('stops when PostgreSQL is away: none could be buried', async () => {
     await queue.add('job', { v: 1, events: [makeEvent()] })
     await untilFailed(1)
