@@ -3,7 +3,7 @@ import type { DeadLetter, DeadLetterReason, FailedAttempt } from '@tidings/share
 import { canonicalJson } from '@tidings/shared/json'
 import type { StatusEvent } from '@tidings/shared/status-event'
 import type { JobQueue } from './backend.ts'
-import { eventFields, isEventObject, toEntry } from './dead-letter-entry.ts'
+import { eventFields, isEventObject, toEntry, writableEvent } from './dead-letter-entry.ts'
 import { eventWithoutTraces } from './erase-traces.ts'
 import { DEAD_LETTER_JOB, DEAD_LETTER_JOB_OPTIONS } from './policy.ts'
 
@@ -99,7 +99,8 @@ function isSameEvent(entry: DeadLetter, { event, contentHash }: Identity): boole
 }
 
 /** What makes an event without a key this event: not when it came, nor how often it was sent back. */
-function contentOf(event: unknown): string {
+function contentOf(whole: unknown): string {
+  const event = writableEvent(whole)
   if (!isEventObject(event)) return canonicalJson(event)
   const { received_at, redrives: _, timestamp, ...content } = event
   return canonicalJson(timestamp === received_at ? content : { ...content, timestamp })
