@@ -40,26 +40,42 @@ export interface Death extends Identity {
  * @returns how many of them were dead letters already.
  */
 export async function buryEvents(queue: BurialQueue, deaths: readonly Death[]): Promise<number> {
-  const burials = deaths.map((death) => ({ death, id: deadLetterId(death) }))
-  const added = new Set<string>()
-  // An event is buried when it is found buried. To have added it says nothing: an id that is taken keeps its entry,
-  // which may be of another event, and may be taken away by an operator before anybody looks again.
+  const burials = deaths.map((death): Burial => ({ death, id: deadLetterId(death), isAdded: false }))
   let open = burials
   while (open.length > 0) {
     const found = await findEntries(
       queue,
       open.map(({ id }) => id),
     )
-    open = open.filter((burial) => !isBuried(burial, found.get(burial.id)))
+    open = open.filter((burial) => !isSettled(burial, found.get(burial.id)))
     const absent = open.filter(({ id }) => !found.has(id))
-    await addEntries(queue, absent)
-    for (const { id } of absent) added.add(id)
+    // Of several with one id the first is added; what the others are is seen when it is there.
+    const adding = [...Map.groupBy(absent, ({ id }) => id).values()].flatMap((same) => same.slice(0, 1))
+    await addEntries(queue, adding)
+    for (const burial of adding) burial.isAdded = true
     // Two contents may have one id, by their key or by a producer's mistake: the second gets an entry of its own.
-    for (const burial of open) if (found.has(burial.id)) burial.id = idWithContent(burial.death)
+    for (const burial of open.filter(({ id }) => found.has(id))) {
+      burial.id = idWithContent(burial.death)
+      burial.isAdded = false
+    }
   }
-  const created = burials.map(({ id }) => id).filter((id) => added.has(id))
-  return deaths.length - new Set(created).size
+  return burials.filter(({ isAdded }) => !isAdded).length
 }
+
+/** A death on its way to the dead letters, and the id that it is to have there. */
+interface Burial {
+  death: Death
+  id: string
+  /** Under this id: whether it took effect is seen by reading, for an id that is taken keeps its entry. */
+  isAdded: boolean
+}
+
+/**
+ * An entry that is gone again was there, and was redriven or deleted: it must not be buried once more. To be another's
+ * that was faster, it would have had to come and go within the moment between two reads.
+ */
+const isSettled = ({ death, id, isAdded }: Burial, entry: DeadLetter | undefined): boolean =>
+  entry === undefined ? isAdded : isEntryOf(entry, id, death)
 
 /**
  * Of these events, those that are dead letters: in an entry of their own, or in the one that they share with a
@@ -69,27 +85,20 @@ export async function findDeadEvents(
   queue: BurialQueue,
   events: readonly StatusEvent[],
 ): Promise<Set<StatusEvent>> {
-  const identities = events.map((event) => ({ eventId: event.id, event, contentHash: event.content_hash }))
-  const places = identities.flatMap((identity) =>
-    [plainId(identity), idWithContent(identity)].map((id) => ({ death: identity, id })),
-  )
+  const places = events.flatMap((event) => {
+    const identity = { eventId: event.id, event, contentHash: event.content_hash }
+    return [plainId(identity), idWithContent(identity)].map((id) => ({ id, identity }))
+  })
   const found = await findEntries(
     queue,
     places.map(({ id }) => id),
   )
-  return new Set(
-    places.filter((place) => isBuried(place, found.get(place.id))).map(({ death }) => death.event),
-  )
+  const dead = places.filter(({ id, identity }) => isEntryOf(found.get(id), id, identity))
+  return new Set(dead.map(({ identity }) => identity.event))
 }
 
-/** An event, and an id under which it may be found among the dead. */
-interface Burial<Dead extends Identity = Death> {
-  death: Dead
-  id: string
-}
-
-const isBuried = ({ death, id }: Burial<Identity>, entry: DeadLetter | undefined): boolean =>
-  entry !== undefined && (isSameEvent(entry, death) || id === idWithContent(death))
+const isEntryOf = (entry: DeadLetter | undefined, id: string, identity: Identity): boolean =>
+  entry !== undefined && (isSameEvent(entry, identity) || id === idWithContent(identity))
 
 /** Whether a repeat of what is dead already has died; an entry may have lost its owner in between. */
 function isSameEvent(entry: DeadLetter, { event, contentHash }: Identity): boolean {
