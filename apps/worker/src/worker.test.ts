@@ -352,6 +352,29 @@ describeBackends('the worker', (kind) => {
     await untilIdle()
   })
 
+  it('stores the event of a job with options and fields that are no JSON, and counts it meanwhile', async () => {
+    // PostgreSQL takes no such job.
+    if (backend.kind !== 'redis') return
+    const redis = releaser.add(new Redis(backend.url), (it) => it.disconnect())
+    const broken: [string, string][] = [
+      ['opts', '{"attempts": 4'],
+      ['opts', 'null'],
+      ['progress', 'NaN'],
+      ['parent', '{"id":'],
+    ]
+    const events = await Promise.all(
+      broken.map(async ([field, text]) => {
+        const event = makeEvent()
+        const { id = '' } = await queue.add('by hand', { v: 1, events: [event] }, { delay: 3_000 })
+        await redis.hset(queue.toKey(id), field, text)
+        return event
+      }),
+    )
+    expect(await countQueuedEvents([queue as JobQueue<object>])).toBe(events.length)
+    await untilStored(...events)
+    await untilIdle()
+  })
+
   it('buries two unreadable events that a producer gave one id, each once', async () => {
     const id = randomUUID()
     const unreadable = (status: string) => ({ ...makeEvent(), id, notification_id: 'n', status })

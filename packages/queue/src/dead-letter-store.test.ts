@@ -249,6 +249,26 @@ describeRedis('a dead letter nested thousands of levels deep', () => {
   })
 })
 
+describeRedis('a dead letter that is no JSON', () => {
+  const releaser = useReleaser()
+
+  test('hides no other, and is shown as it is', async () => {
+    const backend = await createTestBackend('redis', releaser)
+    const redis = releaser.add(openRedis(testRedisUrl(), 'patient', onError), (it) => it.disconnect())
+    const dead: DeadLetterQueue = openQueue<DeadLetter>(DEAD_LETTER_QUEUE, backend, redis, { onError })
+    releaser.onRelease(() => dead.close())
+    const store = releaser.add(await openDeadLetters({ backend, shards: 1, onError }), (it) => it.close())
+    const [first, second] = [makeDeath(), makeDeath()]
+    await buryEvents(dead, [first, second])
+    await redis.hset(dead.toKey(`dead-${first.eventId}`), 'data', '{"score": NaN}')
+    const entries = (await store.page({ limit: 10 })).map(({ entry }) => entry)
+    expect(entries).toMatchObject([
+      { event: '{"score": NaN}', reason: 'invalid_event' },
+      { event: second.event, reason: 'unknown_user' },
+    ])
+  })
+})
+
 describeRedis('a full Redis', () => {
   const releaser = useReleaser()
 
