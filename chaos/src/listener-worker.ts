@@ -43,10 +43,11 @@ await runMain(async () => {
         onOpened: ignore,
         bury: (deaths) => buryEvents(deadLetters, deaths),
         bookRepeats: async () => {},
+        findDead: async () => new Set(),
         onOutage: ignore,
+        onStuck: ignore,
         count: { stored: ignore, duplicate: ignore, dead: ignore, retried: ignore },
         quarantine: { occupied: false },
-        enqueue: async () => {},
       }),
     { concurrency: 4, lockDuration: 10_000, stalledInterval: 5_000, maxStalledCount: 5 },
   )

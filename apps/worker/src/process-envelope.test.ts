@@ -1,4 +1,7 @@
 import { randomUUID } from 'node:crypto'
+import { mkdtemp, rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
 import {
   type JobQueue,
   openQueue,
@@ -7,24 +10,25 @@ import {
   prepareQueueBackend,
   type QueueBackend,
 } from '@tidings/queue/backend'
-import { buryEvents, type DeadLetterQueue } from '@tidings/queue/dead-letters'
+import { buryEvents, type DeadLetterQueue, findDeadEvents } from '@tidings/queue/dead-letters'
 import { DEAD_LETTER_QUEUE, ENVELOPE_JOB, ENVELOPE_JOB_OPTIONS, STATUS_QUEUE } from '@tidings/queue/policy'
 import type { DeadLetter } from '@tidings/shared/dead-letter'
 import { identifyEvent } from '@tidings/shared/event-identity'
 import type { StatusEvent } from '@tidings/shared/status-event'
-import { createTestBackend, describeBackends, useReleaser } from '@tidings/stack/test-context'
+import { startRedis } from '@tidings/stack/redis'
+import { createTestBackend, describeBackends, describeRedis, useReleaser } from '@tidings/stack/test-context'
 import { DelayedError, type Job } from 'bullmq'
 import pg from 'pg'
-import { beforeAll, beforeEach, expect, it } from 'vitest'
+import { beforeAll, beforeEach, describe, expect, it } from 'vitest'
 import type { BatchWriter, WriteResult } from './batch-writer.ts'
 import { type EnvelopeContext, processEnvelope } from './process-envelope.ts'
 
 const TOKEN = 'token'
 const ignore = () => {}
 
-const makeEvent = (): StatusEvent =>
+const makeEvent = (more: { event_id?: string } = {}): StatusEvent =>
   identifyEvent(
-    { notification_id: `n-${randomUUID()}`, status: 'sent' },
+    { notification_id: `n-${randomUUID()}`, status: 'sent', ...more },
     { type: 'email', source: 'test', receivedAt: new Date() },
   )
 
@@ -68,11 +72,12 @@ describeBackends('processing one job', (kind) => {
       writer,
       onOpened: ignore,
       bury: (deaths) => buryEvents(dead, deaths),
+      findDead: (events) => findDeadEvents(dead, events),
+      onStuck: ignore,
       bookRepeats: async () => {},
       onOutage: ignore,
       count: { stored: ignore, duplicate: ignore, dead: ignore, retried: ignore },
       quarantine: { occupied: false },
-      enqueue: async (events) => void (await queue.add(ENVELOPE_JOB, { v: 1, events }, ENVELOPE_JOB_OPTIONS)),
       ...more,
     }
   }
@@ -99,15 +104,127 @@ describeBackends('processing one job', (kind) => {
     },
   )
 
-  it('counts an attempt for any other failure there', async () => {
-    await enqueue(['no event'])
-    const locked = databaseError('55P03')
-    const context = contextWith({ bury: () => Promise.reject(locked) })
-    await expect(processEnvelope(await takeJob(), TOKEN, context)).rejects.toBe(locked)
+  it.each(['bury', 'bookRepeats', 'findDead'] as const)(
+    'goes back without losing an attempt when the dead letters cannot be written or read (%s), and says so',
+    async (step) => {
+      const full = new Error('OOM command not allowed')
+      const refuse = () => Promise.reject(full)
+      const troubles: unknown[] = []
+      const duplicate: WriteResult = { outcome: 'duplicate' }
+      const context = contextWith({
+        writer: { ...contextWith().writer, write: async (events) => events.map(() => duplicate) },
+        onStuck: (error) => void troubles.push(error),
+        [step]: refuse,
+      })
+      await enqueue([makeEvent(), 'no event', 'no event'])
+      const job = await takeJob()
+      job.attemptsStarted = 2
+      await expect(processEnvelope(job, TOKEN, context)).rejects.toBeInstanceOf(DelayedError)
+      expect(troubles).toEqual([full])
+      expect((await queue.getDelayed()).map((delayed) => delayed.attemptsMade)).toEqual([0])
+    },
+  )
+
+  it('goes back without losing an attempt when what is left cannot be noted in the job', async () => {
+    const event = makeEvent()
+    await enqueue([event])
+    const job = await takeJob()
+    job.updateData = () => Promise.reject(new Error('OOM command not allowed'))
+    const retry: WriteResult = { outcome: 'retry', error: { code: '55P03', message: 'locked' } }
+    const context = contextWith({ writer: { ...contextWith().writer, write: async () => [retry] } })
+    await expect(processEnvelope(job, TOKEN, context)).rejects.toBeInstanceOf(DelayedError)
+    expect((await queue.getDelayed()).map((delayed) => delayed.attemptsMade)).toEqual([0])
+  })
+
+  it('goes back when the queue is where the rows are, and so is away too', async () => {
+    await enqueue([makeEvent()])
+    const job = await takeJob()
+    const moveToDelayed = job.moveToDelayed.bind(job)
+    const answers = ['ECONNREFUSED', '57P03'].map((code) =>
+      code === '57P03' ? databaseError(code) : Object.assign(new Error('away'), { code }),
+    )
+    job.moveToDelayed = async (...args) => {
+      const error = answers.shift()
+      if (error) throw error
+      await moveToDelayed(...args)
+    }
+    const away: WriteResult = { outcome: 'outage', error: { code: '57P01', message: 'away' } }
+    const context = contextWith({ writer: { ...contextWith().writer, write: async () => [away] } })
+    await expect(processEnvelope(job, TOKEN, context)).rejects.toBeInstanceOf(DelayedError)
+    expect(answers).toEqual([])
+    expect((await queue.getDelayed()).map((delayed) => delayed.attemptsMade)).toEqual([0])
+  })
+
+  describe('an event that a former run of its job buried', () => {
+    const unknownUser: WriteResult = {
+      outcome: 'dead',
+      reason: 'unknown_user',
+      error: { code: 'unknown_user', message: 'There is no such user' },
+    }
+    const writerOf = (write: BatchWriter['write']) => ({ ...contextWith().writer, write })
+
+    it.each(['with', 'without'])('stays dead, %s a key, though it could be stored by now', async (key) => {
+      const more = key === 'with' ? { event_id: randomUUID() } : {}
+      const [orphan, neighbour] = [makeEvent(more), makeEvent()]
+      await enqueue([orphan, neighbour])
+      const job = await takeJob()
+      const first = contextWith({
+        writer: writerOf(async (events) =>
+          events.map((event) => (event.id === orphan.id ? unknownUser : { outcome: 'stored' as const })),
+        ),
+      })
+      await processEnvelope(job, TOKEN, first)
+      // The worker was killed here, before the job was completed, and the user was registered meanwhile.
+      job.attemptsStarted = 2
+      const written: StatusEvent[] = []
+      const booked: unknown[] = []
+      const second = contextWith({
+        writer: writerOf(async (events) => {
+          written.push(...events)
+          return events.map(() => ({ outcome: 'duplicate' }))
+        }),
+        bookRepeats: async (repeats) => void booked.push(repeats),
+      })
+      await processEnvelope(job, TOKEN, second)
+      expect(written.map(({ id }) => id)).toEqual([neighbour.id])
+      expect(booked).toEqual([{ duplicate: 0, redelivered: 2 }])
+      expect(await dead.getJobCountByTypes('prioritized', 'waiting')).toBe(1)
+    })
+
+    it('is stored when an operator sent it back', async () => {
+      const orphan = makeEvent()
+      await enqueue([orphan])
+      const job = await takeJob()
+      await processEnvelope(job, TOKEN, contextWith({ writer: writerOf(async () => [unknownUser]) }))
+      await (await dead.getJob(`dead-${orphan.id}`))?.remove()
+      job.attemptsStarted = 2
+      const written: StatusEvent[] = []
+      const context = contextWith({
+        writer: writerOf(async (events) => {
+          written.push(...events)
+          return events.map(() => ({ outcome: 'stored' }))
+        }),
+      })
+      await processEnvelope(job, TOKEN, context)
+      expect(written.map(({ id }) => id)).toEqual([orphan.id])
+    })
+
+    it('is not looked for the first time', async () => {
+      await enqueue([makeEvent()])
+      let asked = 0
+      const context = contextWith({
+        async findDead() {
+          asked++
+          return new Set()
+        },
+      })
+      await processEnvelope(await takeJob(), TOKEN, context)
+      expect(asked).toBe(0)
+    })
   })
 
   it('asks a store that is away once for a suspect, not for each of its events', async () => {
-    await enqueue(Array.from({ length: 50 }, makeEvent))
+    await enqueue(Array.from({ length: 50 }, () => makeEvent()))
     const job = await takeJob()
     job.stalledCounter = 2
     let asked = 0
@@ -124,31 +241,52 @@ describeBackends('processing one job', (kind) => {
     expect(asked).toBe(1)
     expect(context.quarantine.occupied).toBe(false)
   })
+})
 
-  it.each(['bury', 'enqueue'] as const)(
-    'never fails a foreign job, which may ask to be removed then (%s)',
-    async (step) => {
-      await queue.add(
-        'foreign',
-        { v: 1, events: [makeEvent(), 'no event'] },
-        { attempts: 1, removeOnFail: true },
-      )
-      const context = contextWith({ [step]: () => Promise.reject(databaseError('55P03')) })
-      await expect(processEnvelope(await takeJob(), TOKEN, context)).rejects.toBeInstanceOf(DelayedError)
-      expect(await queue.getDelayedCount()).toBe(1)
-    },
-  )
+describeRedis('a full Redis', () => {
+  const releaser = useReleaser()
 
-  it('buries what is no event in a foreign job once, however often the job is taken up', async () => {
-    await queue.add('foreign', { v: 1, events: [makeEvent(), { status: 'no such status' }] })
-    const job = await takeJob()
-    const adopted: unknown[][] = []
-    const context = contextWith({ enqueue: async (events) => void adopted.push(events) })
-    await processEnvelope(job, TOKEN, context)
-    await processEnvelope(job, TOKEN, context)
-    expect(await dead.getJobCountByTypes('prioritized', 'waiting')).toBe(1)
-    // The events have their ids: stored twice is stored once.
-    expect(adopted.map((events) => events.length)).toEqual([1, 1])
-    expect(adopted[0]).toEqual(adopted[1])
+  it('costs no event an attempt or its reason', async () => {
+    // A server of its own: the others of this run must not find memory full.
+    const dataDir = await mkdtemp(join(tmpdir(), 'tidings-full-redis-'))
+    releaser.onRelease(() => rm(dataDir, { recursive: true }))
+    const server = await startRedis({ dataDir })
+    releaser.onRelease(() => server.stop())
+    const backend = { kind: 'redis', url: server.url, prefix: 'full' } as const
+    const redis = releaser.add(openRedis(backend.url, 'patient', ignore), (it) => it.disconnect())
+    const options = { onError: ignore }
+    const queue = openQueue<unknown>(STATUS_QUEUE, backend, redis, options)
+    const dead: DeadLetterQueue = openQueue<DeadLetter>(DEAD_LETTER_QUEUE, backend, redis, options)
+    const worker = openWorker<unknown>(STATUS_QUEUE, backend, async () => {}, { autorun: false })
+    worker.on('error', ignore)
+    for (const part of [queue, dead, worker]) releaser.onRelease(() => part.close())
+    const unknownUser = { code: 'unknown_user', message: 'There is no such user' }
+    const context: EnvelopeContext = {
+      writer: {
+        write: async (events) =>
+          events.map(() => ({ outcome: 'dead', reason: 'unknown_user', error: unknownUser })),
+        writeAlone: () => Promise.reject(new Error('There is no suspect')),
+        drain: async () => {},
+      },
+      onOpened: ignore,
+      bury: (deaths) => buryEvents(dead, deaths),
+      findDead: (events) => findDeadEvents(dead, events),
+      bookRepeats: async () => {},
+      onOutage: ignore,
+      onStuck: ignore,
+      count: { stored: ignore, duplicate: ignore, dead: ignore, retried: ignore },
+      quarantine: { occupied: false },
+    }
+
+    const event = makeEvent()
+    await queue.add(ENVELOPE_JOB, { v: 1, events: [event] }, ENVELOPE_JOB_OPTIONS)
+    const job = (await worker.getNextJob(TOKEN)) as Job
+    await redis.config('SET', 'maxmemory', '1mb')
+    await expect(processEnvelope(job, TOKEN, context)).rejects.toBeInstanceOf(DelayedError)
+    await redis.config('SET', 'maxmemory', '0')
+    await (await queue.getJob(job.id ?? ''))?.promote()
+    await processEnvelope((await worker.getNextJob(TOKEN)) as Job, TOKEN, context)
+    const letter = await dead.getJob(`dead-${event.id}`)
+    expect(letter?.data).toMatchObject({ reason: 'unknown_user', attempts: 1 })
   })
 })

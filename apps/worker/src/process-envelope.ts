@@ -1,7 +1,7 @@
+import { setTimeout as sleep } from 'node:timers/promises'
 import { classifyFailure, sqlState } from '@tidings/db/failure'
 import type { Death } from '@tidings/queue/dead-letters'
 import { type InvalidEvent, openEnvelope } from '@tidings/queue/envelope'
-import { ATTEMPTS } from '@tidings/queue/policy'
 import type { FailedAttempt } from '@tidings/shared/dead-letter'
 import { errorMessage } from '@tidings/shared/errors'
 import type { StatusEvent } from '@tidings/shared/status-event'
@@ -14,14 +14,16 @@ export interface EnvelopeContext {
   /** Told how many events a job held. */
   onOpened(events: number): void
   bury: Bury
+  /** Of these events, those that are dead letters. */
+  findDead(events: readonly StatusEvent[]): Promise<ReadonlySet<StatusEvent>>
   /** Books events found already stored; resolves when that is durable. */
   bookRepeats(repeats: { duplicate: number; redelivered: number }): Promise<void>
   /** Called when the store was found away. */
   onOutage(error: WriteError): void
+  /** Called when what became of events cannot be noted, for another reason than that. */
+  onStuck(error: unknown): void
   count: EventCounters
   quarantine: Quarantine
-  /** Enqueues an envelope of these under our own job options. */
-  enqueue(events: unknown[]): Promise<void>
 }
 
 /** Room for one job that has taken workers down. */
@@ -37,12 +39,14 @@ export interface EventCounters {
   retried(events: number): void
 }
 
-/** How long a job waits that came while the store was away, in milliseconds. */
+/** How long a job waits that came while a store was away or full, in milliseconds. */
 const OUTAGE_DELAY_MS = 1_000
 /** One death may be chance; a job that was there at two is suspect. */
 const SUSPECT_AFTER_STALLS = 2
 /** How long a suspect waits for the quarantine, in milliseconds, at most. */
 const QUARANTINE_DELAY_MS = 1_000
+
+const NONE: ReadonlySet<StatusEvent> = new Set()
 
 /** Some events of a job are to be tried again. Its message is for people; the job's data says which events. */
 export class RetryEventsError extends Error {
@@ -56,7 +60,7 @@ export class RetryEventsError extends Error {
  * Runs one job: stores its events, buries those that never can be, and leaves in the job only those that may
  * yet be. It returns, and so the job is removed, only after every event is a row or a dead letter.
  *
- * @throws DelayedError while the store is away (the job is back in the queue, no attempt is counted)
+ * @throws DelayedError while a store is away or full (the job is back in the queue, no attempt is counted)
  * @throws RetryEventsError when some events failed for now (BullMQ counts the attempt)
  */
 export async function processEnvelope(
@@ -64,7 +68,6 @@ export async function processEnvelope(
   token: string | undefined,
   context: EnvelopeContext,
 ): Promise<void> {
-  if (!isKeptAsWeNeed(job)) return adopt(job, token, context)
   if (job.stalledCounter < SUSPECT_AFTER_STALLS) {
     return settleEnvelope(job, token, context, (events) => context.writer.write(events))
   }
@@ -79,38 +82,37 @@ export async function processEnvelope(
   }
 }
 
-/** A foreign producer may have asked for fewer tries, or for the job's removal when it fails: a loss. */
-function isKeptAsWeNeed({ opts }: Job): boolean {
-  return opts.attempts === ATTEMPTS && (opts.removeOnFail === undefined || opts.removeOnFail === false)
-}
-
 /**
- * Puts what the job holds into a job of our own, with the ids that it has now for good. What is no event has its id
- * from this job alone, so it is buried here. Nothing may fail the job: its options may have it removed then.
+ * Does what tells the world of what became of events. When that fails, as it does with a full Redis, it is no event's
+ * fault: the job comes again, and no attempt is counted.
  */
-async function adopt(job: Job, token: string | undefined, context: EnvelopeContext): Promise<void> {
-  const { events, invalid } = openEnvelope(job)
-  const deaths = invalid.map((event) => deathOfInvalid(job, event))
+async function orComeAgain<Result>(
+  work: () => Promise<Result>,
+  job: Job,
+  token: string | undefined,
+  context: EnvelopeContext,
+): Promise<Result> {
   try {
-    await bookRepeats(await context.bury(deaths), job, context)
-    if (events.length > 0) await context.enqueue(events)
+    return await work()
   } catch (cause) {
-    reportOutage(cause, context)
-    await postpone(job, token, OUTAGE_DELAY_MS)
+    if (classifyFailure(cause) !== 'outage') context.onStuck(cause)
+    else context.onOutage({ code: sqlState(cause) ?? 'unknown', message: errorMessage(cause) })
+    return postpone(job, token, OUTAGE_DELAY_MS)
   }
-  for (const death of deaths) context.count.dead(death.reason)
-}
-
-/** False when it was something else. */
-function reportOutage(cause: unknown, context: EnvelopeContext): boolean {
-  if (classifyFailure(cause) !== 'outage') return false
-  context.onOutage({ code: sqlState(cause) ?? 'unknown', message: errorMessage(cause) })
-  return true
 }
 
 /** Puts the job back without counting an attempt. Always throws. */
 async function postpone(job: Job, token: string | undefined, delayMs: number): Promise<never> {
-  await job.moveToDelayed(Date.now() + delayMs, token)
+  for (;;) {
+    try {
+      await job.moveToDelayed(Date.now() + delayMs, token)
+      break
+    } catch (error) {
+      // The queue may be in the PostgreSQL that is away: any other way to end this run counts an attempt.
+      if (classifyFailure(error) !== 'outage') throw error
+      await sleep(OUTAGE_DELAY_MS)
+    }
+  }
   throw new DelayedError()
 }
 
@@ -120,8 +122,14 @@ async function settleEnvelope(
   context: EnvelopeContext,
   write: (events: StatusEvent[]) => Promise<WriteResult[]>,
 ): Promise<void> {
-  const { events, invalid, failures } = openEnvelope(job)
-  context.onOpened(events.length)
+  const settle = <Result>(work: () => Promise<Result>) => orComeAgain(work, job, token, context)
+  const opened = openEnvelope(job)
+  const { invalid, failures } = opened
+  context.onOpened(opened.events.length)
+  // What a former run buried stays dead, though it might be stored by now: it would be a row and a dead letter. The
+  // first run, which nearly always is the only one, buried nothing before.
+  const dead = job.attemptsStarted > 1 ? await settle(() => context.findDead(opened.events)) : NONE
+  const events = opened.events.filter((event) => !dead.has(event))
   const results = await write(events)
 
   const away = results.find((result) => result.outcome === 'outage')
@@ -155,21 +163,17 @@ async function settleEnvelope(
   const duplicates = results.filter((result) => result.outcome === 'duplicate').length
   context.count.stored(stored)
   context.count.duplicate(duplicates)
-  try {
+  await settle(async () => {
     const deadBefore = await context.bury(deaths)
-    await bookRepeats(duplicates + deadBefore, job, context)
-  } catch (cause) {
-    // PostgreSQL went away after the rows: that counts no attempt either.
-    if (!reportOutage(cause, context)) throw cause
-    await postpone(job, token, OUTAGE_DELAY_MS)
-  }
+    await bookRepeats(duplicates + deadBefore + dead.size, job, context)
+  })
   for (const death of deaths) context.count.dead(death.reason)
 
   const [firstRetry] = retries
   if (firstRetry === undefined) return
   // Only what is left is tried again. Written before the attempt is counted: a crash in between repeats
   // work, it loses none.
-  await job.updateData({ v: 1, events: retries, failures: newFailures })
+  await settle(() => job.updateData({ v: 1, events: retries, failures: newFailures }))
   context.count.retried(retries.length)
   const firstError = newFailures[firstRetry.id]?.at(-1)
   throw new RetryEventsError(retries.length, firstError ?? { code: 'unknown', message: '' })

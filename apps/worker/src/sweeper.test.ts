@@ -6,7 +6,7 @@ import { identifyEvent } from '@tidings/shared/event-identity'
 import { createLogger } from '@tidings/shared/log'
 import { createTestBackend, describeRedis, useReleaser } from '@tidings/stack/test-context'
 import { waitFor } from '@tidings/stack/wait-for'
-import { FlowProducer } from 'bullmq'
+import { FlowProducer, UnrecoverableError } from 'bullmq'
 import type { Redis } from 'ioredis'
 import { beforeAll, expect, it } from 'vitest'
 import { createSweeper, type SweeperOptions } from './sweeper.ts'
@@ -36,7 +36,7 @@ describeRedis('the sweeper', () => {
     const failing = openWorker<unknown>(
       STATUS_QUEUE,
       backend,
-      () => Promise.reject(new Error('as the test says')),
+      () => Promise.reject(new UnrecoverableError('as the test says')),
       { removeOnComplete: { count: 0 } },
     )
     failing.on('error', () => {})
@@ -87,6 +87,24 @@ describeRedis('the sweeper', () => {
     const left = await queue.getFailed()
     expect(left).toHaveLength(1)
     await left[0]?.remove()
+  })
+
+  it('says once a second at most that jobs cannot be buried, however many and however often it looks', async () => {
+    for (let n = 0; n < 20; n++) await queue.add('job', { v: 1, events: [makeEvent()] })
+    await untilFailed(20)
+    const log = createLogger('test', 'silent')
+    const lines: unknown[] = []
+    const write = (...line: unknown[]) => void lines.push(line)
+    Object.assign(log, { warn: write, error: write })
+    const full = new Error('OOM command not allowed')
+    const sweeper = sweeperWith({ log, bury: () => Promise.reject(full), unpark: () => Promise.reject(full) })
+    const startedAt = performance.now()
+    for (let n = 0; n < 5; n++) await expect(sweeper.sweep()).rejects.toBe(full)
+    const seconds = (performance.now() - startedAt) / 1_000
+    expect(lines.length).toBeGreaterThan(0)
+    expect(lines.length).toBeLessThanOrEqual(1 + seconds)
+    expect(JSON.stringify(lines[0])).toContain('OOM')
+    await sweeperWith({}).sweep()
   })
 
   it('stops when PostgreSQL is away: none could be buried', async () => {

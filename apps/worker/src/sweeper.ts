@@ -3,6 +3,7 @@ import type { JobQueue } from '@tidings/queue/backend'
 import type { Death } from '@tidings/queue/dead-letters'
 import { openEnvelope } from '@tidings/queue/envelope'
 import { MAX_STALLED_COUNT } from '@tidings/queue/policy'
+import { throttledWarning } from '@tidings/queue/status-events'
 import { errorMessage } from '@tidings/shared/errors'
 import type { Logger } from '@tidings/shared/log'
 import { isUuid } from '@tidings/shared/uuid'
@@ -42,7 +43,9 @@ export interface SweeperOptions {
 const PAGE = 50
 
 export function createSweeper(options: SweeperOptions): Sweeper {
-  const { queues, log, intervalMs = 3_000 } = options
+  const { queues, intervalMs = 3_000 } = options
+  // A full Redis keeps every failed job from its burial, at every sweep.
+  const warn = throttledWarning(options.log, 'sweep')
   let running: Promise<number> | undefined
   let again = false
   let closed = false
@@ -53,7 +56,7 @@ export function createSweeper(options: SweeperOptions): Sweeper {
     const failed = await Promise.all(queues.map((queue) => queue.getFailedCount()))
     if (failed.some((jobs) => jobs > 0)) {
       await options.exclusively(async () => {
-        for (const queue of queues) buried += await sweepQueue(queue, options)
+        for (const queue of queues) buried += await sweepQueue(queue, options, warn)
       })
       if (buried > 0) options.onSwept?.(buried, startedAt)
     }
@@ -78,7 +81,7 @@ export function createSweeper(options: SweeperOptions): Sweeper {
         if (!closed) await sweepOnce()
       } catch (error) {
         // Next time: the failed set keeps everything.
-        if (classifyFailure(error) !== 'outage') log.warn({ error: errorMessage(error) }, 'sweep failed')
+        if (classifyFailure(error) !== 'outage') warn(error)
       }
     })()
   }
@@ -95,14 +98,16 @@ export function createSweeper(options: SweeperOptions): Sweeper {
   }
 }
 
-async function sweepQueue(queue: JobQueue<unknown>, options: SweeperOptions): Promise<number> {
+type Warn = (error: unknown) => void
+
+async function sweepQueue(queue: JobQueue<unknown>, options: SweeperOptions, warn: Warn): Promise<number> {
   let buried = 0
   let left = 0
   for (;;) {
     const jobs = await queue.getFailed(left, left + PAGE - 1)
     if (jobs.length === 0) return buried
     for (const job of jobs) {
-      const result = job === undefined ? 'left' : await buryOrLeave(job, options)
+      const result = job === undefined ? 'left' : await buryOrLeave(job, options, warn)
       if (result === 'left') left++
       else buried += result
     }
@@ -114,12 +119,12 @@ async function sweepQueue(queue: JobQueue<unknown>, options: SweeperOptions): Pr
  *
  * @throws when PostgreSQL is away: then none can be.
  */
-async function buryOrLeave(job: Job, options: SweeperOptions): Promise<number | 'left'> {
+async function buryOrLeave(job: Job, options: SweeperOptions, warn: Warn): Promise<number | 'left'> {
   try {
     return await buryJob(job, options)
   } catch (error) {
     if (classifyFailure(error) === 'outage') throw error
-    options.log.error({ jobId: job.id, error: errorMessage(error) }, 'failed job not buried, stays failed')
+    warn(new Error(`job ${job.id} is not buried, stays failed: ${errorMessage(error)}`, { cause: error }))
     return 'left'
   }
 }

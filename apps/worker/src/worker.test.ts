@@ -6,7 +6,7 @@ import { parkEvents } from '@tidings/db/parked-events'
 import { storeStatusEvents } from '@tidings/db/status-events'
 import { type JobQueue, prepareQueueBackend, type QueueBackend } from '@tidings/queue/backend'
 import { countQueuedEvents } from '@tidings/queue/dead-letter-depth'
-import { ENVELOPE_JOB, ENVELOPE_JOB_OPTIONS } from '@tidings/queue/policy'
+import { ENVELOPE_JOB, ENVELOPE_JOB_OPTIONS, STATUS_QUEUE } from '@tidings/queue/policy'
 import { identifyEvent } from '@tidings/shared/event-identity'
 import { createLifecycle, type Lifecycle } from '@tidings/shared/lifecycle'
 import { createLogger } from '@tidings/shared/log'
@@ -18,6 +18,7 @@ import {
   useReleaser,
 } from '@tidings/stack/test-context'
 import { waitFor } from '@tidings/stack/wait-for'
+import { createPostgresBackend, type JobsOptions, Queue } from 'bullmq'
 import { Redis } from 'ioredis'
 import pg from 'pg'
 import { beforeAll, expect, it } from 'vitest'
@@ -42,6 +43,8 @@ describeBackends('the worker', (kind) => {
   let lifecycle: Lifecycle
   let worker: StatusWorker
   let queue: JobQueue<unknown>
+  /** Plain BullMQ, as somebody without our packages has it. */
+  let producer: Pick<Queue, 'add' | 'close'>
   const userId = randomUUID()
   /** Events of these providers meet this SQLSTATE; the database itself is sound. */
   const failing = new Map<string, string>()
@@ -84,6 +87,15 @@ describeBackends('the worker', (kind) => {
     const [first] = worker.queues
     if (!first) throw new Error('There is a queue')
     queue = first
+    producer =
+      backend.kind === 'redis'
+        ? new Queue(STATUS_QUEUE, { connection: { url: backend.url }, prefix: backend.prefix })
+        : new Queue(
+            STATUS_QUEUE,
+            { connection: { connectionString: backend.url, schema: backend.schema } },
+            createPostgresBackend,
+          )
+    releaser.onRelease(() => producer.close())
   })
 
   const enqueue = (...events: unknown[]) => queue.add(ENVELOPE_JOB, { v: 1, events }, ENVELOPE_JOB_OPTIONS)
@@ -102,6 +114,20 @@ describeBackends('the worker', (kind) => {
       const counts = await queue.getJobCounts('waiting', 'active', 'delayed', 'failed')
       return Object.values(counts).every((jobs) => jobs === 0)
     })
+
+  /** What BullMQ notes of a job that it will fail without running it. */
+  async function giveUp(jobId: string) {
+    const reason = 'as the test says'
+    if (backend.kind === 'redis') {
+      const redis = releaser.add(new Redis(backend.url), (it) => it.disconnect())
+      await redis.hset(queue.toKey(jobId), 'defa', reason)
+      return
+    }
+    await db.pool.query(
+      `UPDATE ${backend.schema}.job SET deferred_failure = $1 WHERE queue = $2 AND id = $3`,
+      [reason, STATUS_QUEUE, jobId],
+    )
+  }
 
   it('stores an envelope whole and removes the job', async () => {
     const events = [
@@ -158,14 +184,51 @@ describeBackends('the worker', (kind) => {
     })
   })
 
-  it('keeps its promise for a job whose producer asked for removal on failure', async () => {
+  it('tries every job as often and as soon as our own, and keeps it, whatever its producer asked for', async () => {
+    const year = 365 * 24 * 3_600_000
+    const wishes: JobsOptions[] = [
+      {},
+      { attempts: 1, removeOnFail: true },
+      { attempts: 4, removeOnFail: { count: 0 } },
+      { attempts: 1_000 },
+      { attempts: 4, backoff: { type: 'of our own' } },
+      { attempts: 4, backoff: { type: 'fixed', delay: year } },
+    ]
     failing.set('careless', '55P03')
-    const event = makeEvent({ provider: 'careless' })
-    await queue.add('anything', { v: 1, events: [event] }, { attempts: 1, removeOnFail: true })
-    const dead = await untilDead(event.id)
-    expect(dead.data).toMatchObject({ reason: 'retries_exhausted', attempts: 4 })
+    const events = await Promise.all(
+      wishes.map(async (opts) => {
+        const event = makeEvent({ provider: 'careless' })
+        await producer.add('anything', { v: 1, events: [event] }, opts)
+        return event
+      }),
+    )
+    for (const event of events) {
+      const { data } = await untilDead(event.id)
+      expect(data).toMatchObject({ reason: 'retries_exhausted', attempts: 4, error: { code: '55P03' } })
+    }
+    await untilIdle()
+  })
+
+  it('removes what is done, whatever its producer asked for', async () => {
+    const event = makeEvent()
+    await producer.add('anything', { v: 1, events: [event] }, { removeOnComplete: false })
+    await untilStored(event)
     await untilIdle()
     expect(await queue.getCompletedCount()).toBe(0)
+  })
+
+  it('loses no job that BullMQ gives up before anybody looks into it, whatever its producer asked for', async () => {
+    // As it does after the sixth death of a worker.
+    const event = makeEvent()
+    const { id = '' } = await producer.add(
+      'anything',
+      { v: 1, events: [event] },
+      { removeOnFail: true, delay: 3_600_000 },
+    )
+    await giveUp(id)
+    await (await queue.getJob(id))?.promote()
+    expect((await untilDead(event.id)).data).toMatchObject({ reason: 'retries_exhausted' })
+    await untilIdle()
   })
 
   it('buries an event of an unknown user at once, and stores its neighbours', async () => {
@@ -286,6 +349,29 @@ describeBackends('the worker', (kind) => {
       (await worker.deadLetters.getJobs(['prioritized'])).find((job) => job.data.event === text),
     )
     expect(dead.data).toMatchObject({ reason: 'invalid_event', attempts: 1 })
+    await untilIdle()
+  })
+
+  it('stores the event of a job with options and fields that are no JSON, and counts it meanwhile', async () => {
+    // PostgreSQL takes no such job.
+    if (backend.kind !== 'redis') return
+    const redis = releaser.add(new Redis(backend.url), (it) => it.disconnect())
+    const broken: [string, string][] = [
+      ['opts', '{"attempts": 4'],
+      ['opts', 'null'],
+      ['progress', 'NaN'],
+      ['parent', '{"id":'],
+    ]
+    const events = await Promise.all(
+      broken.map(async ([field, text]) => {
+        const event = makeEvent()
+        const { id = '' } = await queue.add('by hand', { v: 1, events: [event] }, { delay: 3_000 })
+        await redis.hset(queue.toKey(id), field, text)
+        return event
+      }),
+    )
+    expect(await countQueuedEvents([queue as JobQueue<object>])).toBe(events.length)
+    await untilStored(...events)
     await untilIdle()
   })
 

@@ -11,7 +11,7 @@ import {
   openWorker,
   type QueueBackend,
 } from '@tidings/queue/backend'
-import type { DeadLetterQueue } from '@tidings/queue/dead-letters'
+import { type DeadLetterQueue, findDeadEvents } from '@tidings/queue/dead-letters'
 import {
   DEAD_LETTER_QUEUE,
   ENVELOPE_JOB,
@@ -25,7 +25,7 @@ import { throttledWarning } from '@tidings/queue/status-events'
 import type { DeadLetter } from '@tidings/shared/dead-letter'
 import type { Lifecycle } from '@tidings/shared/lifecycle'
 import type { Logger } from '@tidings/shared/log'
-import { LIMITS } from '@tidings/shared/status-event'
+import { LIMITS, type StatusEvent } from '@tidings/shared/status-event'
 import type { Tracing } from '@tidings/telemetry/tracing'
 import type { Redis } from 'ioredis'
 import { createBatchWriter, type Store } from './batch-writer.ts'
@@ -134,10 +134,11 @@ export async function startStatusWorker(options: StatusWorkerOptions): Promise<S
     onOpened: slots.note,
     bury,
     bookRepeats: book,
+    findDead: (events: readonly StatusEvent[]) => findDeadEvents(deadLetters, events),
     onOutage: gate.report,
+    onStuck: throttledWarning(log, 'burial'),
     count: options.count,
     quarantine: { occupied: false },
-    enqueue,
   }
   for (const queue of queues) {
     const worker = openWorker<unknown>(

@@ -1,8 +1,8 @@
 import { leaveErrorsToQueries } from '@tidings/db/database'
 import { NotingClient } from '@tidings/db/failure'
 import { ConfigError } from '@tidings/shared/env'
-import type { IQueueBackend, Processor, QueueOptions, WorkerOptions } from 'bullmq'
-import { createPostgresBackend, Queue, runMigrations, Worker } from 'bullmq'
+import type { IQueueBackend, Processor, QueueOptions, Worker, WorkerOptions } from 'bullmq'
+import { createPostgresBackend, Queue, runMigrations } from 'bullmq'
 import { Redis, type RedisOptions } from 'ioredis'
 import pg from 'pg'
 import { LenientQueue, LenientWorker } from './lenient-job.ts'
@@ -116,7 +116,7 @@ export function openWorker<Data>(
 ): JobWorker<Data> {
   const worker: unknown =
     backend.kind === 'redis'
-      ? new LenientWorker(name, processor, {
+      ? new LenientWorker<Data>(name, processor, {
           ...options,
           connection: {
             url: backend.url,
@@ -126,7 +126,7 @@ export function openWorker<Data>(
           },
           prefix: backend.prefix,
         })
-      : new Worker(
+      : new LenientWorker(
           name,
           processor,
           { ...options, connection: postgresConnection(backend) },

@@ -1,4 +1,5 @@
 import { type DeadLetter, deadLetterSchema } from '@tidings/shared/dead-letter'
+import { cutDeepJson, isTooDeep } from '@tidings/shared/json'
 
 /** A dead letter with the id it is addressed by: `dead-<event id>`. */
 export interface DeadLetterEntry extends DeadLetter {
@@ -13,6 +14,11 @@ export interface PlacedEntry {
 
 /** The most that is changed in one go: bounds how long one transaction keeps the store busy. */
 export const MAX_BATCH = 100
+/**
+ * Levels of an event that are kept. No event that died here has more than 32; what somebody else put here may have,
+ * and to write what is nested thousandfold, as an export or a redrive does, overflows the stack.
+ */
+export const MAX_ENTRY_DEPTH = 1_000
 /** Entries a page of a walk through all of them. */
 export const SCAN_PAGE = 500
 
@@ -53,10 +59,10 @@ export function isEventObject(event: unknown): event is Record<string, unknown> 
 /** Reads what the store holds under an id. Something else than a dead letter is shown as an unreadable one. */
 export function toEntry(id: string, data: unknown): DeadLetterEntry {
   const parsed = deadLetterSchema.safeParse(data)
-  if (parsed.success) return { id, ...parsed.data }
+  if (parsed.success) return { id, ...parsed.data, event: writableEvent(parsed.data.event) }
   return {
     id,
-    event: data,
+    event: writableEvent(data),
     reason: 'invalid_event',
     error: { code: 'unreadable_entry', message: 'The queue holds something that is no dead letter.' },
     fingerprint: '000000000000',
@@ -68,6 +74,10 @@ export function toEntry(id: string, data: unknown): DeadLetterEntry {
     redrives: 0,
   }
 }
+
+/** The event as far as it can be written again. */
+export const writableEvent = (event: unknown): unknown =>
+  isTooDeep(event, MAX_ENTRY_DEPTH) ? cutDeepJson(event, MAX_ENTRY_DEPTH) : event
 
 /** The entry without its id: what a job of the dead-letter queue holds. */
 export function toJobData({ id: _id, ...letter }: DeadLetterEntry): DeadLetter {

@@ -72,7 +72,7 @@ export async function openRedisDeadLetters({
     const found: unknown = await redis.eval(READ_DATA, keys.length, ...keys)
     return ids.map((id, index) => {
       const data: unknown = Array.isArray(found) ? found[index] : undefined
-      return typeof data === 'string' ? toEntry(id, JSON.parse(data)) : undefined
+      return typeof data === 'string' ? toEntry(id, readData(data)) : undefined
     })
   }
 
@@ -205,6 +205,15 @@ export async function openRedisDeadLetters({
       await Promise.all([dead, ...mains].map((queue) => queue.close()))
       redis.disconnect()
     },
+  }
+}
+
+/** Somebody who writes to Redis by hand may write something else than JSON: then the text, as LenientJob has it. */
+function readData(data: string): unknown {
+  try {
+    return JSON.parse(data)
+  } catch {
+    return data
   }
 }
 

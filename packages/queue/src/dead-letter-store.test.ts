@@ -3,12 +3,21 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import type { DeadLetter } from '@tidings/shared/dead-letter'
 import { startRedis } from '@tidings/stack/redis'
-import { createTestBackend, describeBackends, describeRedis, useReleaser } from '@tidings/stack/test-context'
+import {
+  createTestBackend,
+  describeBackends,
+  describeRedis,
+  testRedisUrl,
+  useReleaser,
+} from '@tidings/stack/test-context'
 import { Redis } from 'ioredis'
 import { beforeAll, beforeEach, describe, expect, test } from 'vitest'
 import { type JobQueue, openQueue, openRedis, type QueueBackend } from './backend.ts'
+import type { DeadLetterEntry } from './dead-letter-entry.ts'
 import { makeDeath } from './dead-letter-fixtures.ts'
+import { redriveDeadLetters } from './dead-letter-redrive.ts'
 import { type DeadLetterStore, scanDeadLetters } from './dead-letter-store.ts'
+import { importDeadLetters, toLine } from './dead-letter-transfer.ts'
 import { buryEvents, type DeadLetterQueue } from './dead-letters.ts'
 import { openDeadLetters } from './open-dead-letters.ts'
 import { DEAD_LETTER_QUEUE, STATUS_QUEUE } from './policy.ts'
@@ -175,6 +184,88 @@ describeBackends('the dead-letter store', (kind) => {
   test('refuses batches that would keep the store busy for long', async () => {
     const ids = Array.from({ length: 101 }, (_, n) => `dead-${n}`)
     await expect(store.requeue(ids, asIs)).rejects.toThrow(RangeError)
+  })
+})
+
+describeRedis('a dead letter nested thousands of levels deep', () => {
+  const releaser = useReleaser()
+  const deep = `${'{"a":'.repeat(20_000)}1${'}'.repeat(20_000)}`
+  let dead: DeadLetterQueue
+  let store: DeadLetterStore
+
+  beforeAll(async () => {
+    const backend = await createTestBackend('redis', releaser)
+    const redis = releaser.add(openRedis(testRedisUrl(), 'patient', onError), (it) => it.disconnect())
+    dead = releaser.add(openQueue<DeadLetter>(DEAD_LETTER_QUEUE, backend, redis, { onError }), (it) =>
+      it.close(),
+    )
+    store = releaser.add(await openDeadLetters({ backend, shards: 1, onError }), (it) => it.close())
+  })
+
+  /** A line of an export, with such an event. */
+  const deepLine = (entry: DeadLetterEntry) => {
+    const line = toLine({ ...entry, event: { ...(entry.event as object), metadata: 'HERE' } })
+    return line.replace('"HERE"', deep)
+  }
+
+  test.each(['of our making', 'of nobody knows whose'])(
+    'can be exported, redriven and die again (%s)',
+    async (make) => {
+      const death = makeDeath()
+      await buryEvents(dead, [death])
+      const id = `dead-${death.eventId}`
+      const [entry] = await store.get([id])
+      if (!entry) throw new Error('There is an entry')
+      // As only somebody can who writes to Redis by hand.
+      const redis = releaser.add(new Redis(testRedisUrl()), (it) => it.disconnect())
+      await redis.hset(dead.toKey(id), 'data', make === 'of our making' ? deepLine(entry) : deep)
+
+      const [found] = await store.get([id])
+      expect(found && toLine(found).length).toBeLessThan(10_000)
+      expect(await buryEvents(dead, [death])).toBe(0)
+      const selection = { kind: 'ids', ids: [id] } as const
+      const { redriven } = await redriveDeadLetters(store, { selection, force: true })
+      expect(redriven).toBe(1)
+    },
+  )
+
+  test('is not imported', async () => {
+    const death = makeDeath()
+    await buryEvents(dead, [death])
+    const entries = await store.get([`dead-${death.eventId}`])
+    await store.discard(entries)
+    async function* lines() {
+      for (const entry of entries) yield deepLine(entry)
+    }
+    const result = await importDeadLetters(store, {
+      lines: lines(),
+      findStored: async () => new Map(),
+      findErased: async () => new Set(),
+      dryRun: false,
+      onIntent: async () => {},
+    })
+    expect(result).toMatchObject({ imported: 0, badCount: 1, bad: [{ line: 1 }] })
+    expect(result.bad[0]?.message).toMatch(/nested deeper than 1000 levels/)
+  })
+})
+
+describeRedis('a dead letter that is no JSON', () => {
+  const releaser = useReleaser()
+
+  test('hides no other, and is shown as it is', async () => {
+    const backend = await createTestBackend('redis', releaser)
+    const redis = releaser.add(openRedis(testRedisUrl(), 'patient', onError), (it) => it.disconnect())
+    const dead: DeadLetterQueue = openQueue<DeadLetter>(DEAD_LETTER_QUEUE, backend, redis, { onError })
+    releaser.onRelease(() => dead.close())
+    const store = releaser.add(await openDeadLetters({ backend, shards: 1, onError }), (it) => it.close())
+    const [first, second] = [makeDeath(), makeDeath()]
+    await buryEvents(dead, [first, second])
+    await redis.hset(dead.toKey(`dead-${first.eventId}`), 'data', '{"score": NaN}')
+    const entries = (await store.page({ limit: 10 })).map(({ entry }) => entry)
+    expect(entries).toMatchObject([
+      { event: '{"score": NaN}', reason: 'invalid_event' },
+      { event: second.event, reason: 'unknown_user' },
+    ])
   })
 })
 

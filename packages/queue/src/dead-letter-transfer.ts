@@ -1,12 +1,18 @@
 import { deadLetterSchema } from '@tidings/shared/dead-letter'
+import { isTooDeep } from '@tidings/shared/json'
 import { z } from 'zod'
 import { INTENT_SIZE } from './dead-letter-delete.ts'
-import { type DeadLetterEntry, eventFields, MAX_BATCH } from './dead-letter-entry.ts'
+import { type DeadLetterEntry, eventFields, MAX_BATCH, MAX_ENTRY_DEPTH } from './dead-letter-entry.ts'
 import type { DeadLetterStore } from './dead-letter-store.ts'
 import { clearErased, type FindErased } from './erase-traces.ts'
 
-/** An id that BullMQ can take and that this system could have given. */
-const entrySchema = deadLetterSchema.extend({ id: z.string().regex(/^dead-[\w-]{1,250}$/) })
+const entrySchema = deadLetterSchema.extend({
+  /** An id that BullMQ can take and that this system could have given. */
+  id: z.string().regex(/^dead-[\w-]{1,250}$/),
+  event: z
+    .unknown()
+    .refine((event) => !isTooDeep(event, MAX_ENTRY_DEPTH), `is nested deeper than ${MAX_ENTRY_DEPTH} levels`),
+})
 
 export const toLine = (entry: DeadLetterEntry) => `${JSON.stringify(entry)}\n`
 

@@ -1,18 +1,28 @@
 import { createHash } from 'node:crypto'
 import type { DeadLetter, DeadLetterReason, FailedAttempt } from '@tidings/shared/dead-letter'
 import { canonicalJson } from '@tidings/shared/json'
+import type { StatusEvent } from '@tidings/shared/status-event'
 import type { JobQueue } from './backend.ts'
-import { eventFields, isEventObject } from './dead-letter-entry.ts'
-import { withoutTraces } from './erase-traces.ts'
+import { eventFields, isEventObject, toEntry, writableEvent } from './dead-letter-entry.ts'
+import { eventWithoutTraces } from './erase-traces.ts'
 import { DEAD_LETTER_JOB, DEAD_LETTER_JOB_OPTIONS } from './policy.ts'
 
 export type DeadLetterQueue = JobQueue<DeadLetter>
 
-/** What is known of an event at its death. */
-export interface Death {
+/** What burying needs of it. */
+export type BurialQueue = Pick<DeadLetterQueue, 'getJob' | 'addBulk'>
+
+/** Which event it is: two contents under one id are two. */
+interface Identity {
   /** The event's id; for an unreadable event, one derived from its job. */
   eventId: string
   event: unknown
+  /** Tells two conflicting contents under one event id apart. */
+  contentHash?: string | undefined
+}
+
+/** What is known of an event at its death. */
+export interface Death extends Identity {
   reason: DeadLetterReason
   error: { code: string; message: string }
   attempts: number
@@ -21,8 +31,6 @@ export interface Death {
   firstFailedAt: Date
   sourceJobId: string | null
   redrives: number
-  /** Tells two conflicting contents under one event id apart. */
-  contentHash?: string | undefined
 }
 
 /**
@@ -31,61 +39,93 @@ export interface Death {
  *
  * @returns how many of them were dead letters already.
  */
-export async function buryEvents(queue: DeadLetterQueue, deaths: readonly Death[]): Promise<number> {
-  if (deaths.length === 0) return 0
-  const ids = new Map(deaths.map((death) => [death, deadLetterId(death)]))
-  const before = await findEntries(queue, ids.values())
-  await addEntries(queue, ids)
-
-  // Two contents may have one id, by their key or by a producer's mistake, and both die. Whose the entry is now is
-  // settled: the first one added is there. The other gets an entry of its own.
-  const doubtful = deaths.filter(
-    (death) => !isKeyedConflict(death) && (death.contentHash || !isNewId(death, deaths, before)),
-  )
-  if (doubtful.length > 0) {
-    const now = await findEntries(queue, doubtful.map(deadLetterId))
-    const displaced = doubtful.filter((death) => {
-      const holder = now.get(deadLetterId(death))
-      return holder !== undefined && !isSameEvent(holder, death)
-    })
-    const own = new Map(displaced.map((death) => [death, idWithContent(death)]))
-    for (const [id, entry] of await findEntries(queue, own.values())) before.set(id, entry)
-    await addEntries(queue, own)
-    for (const [death, id] of own) ids.set(death, id)
+export async function buryEvents(queue: BurialQueue, deaths: readonly Death[]): Promise<number> {
+  const burials = deaths.map((death): Burial => ({ death, id: deadLetterId(death), isAdded: false }))
+  let open = burials
+  while (open.length > 0) {
+    const found = await findEntries(
+      queue,
+      open.map(({ id }) => id),
+    )
+    open = open.filter((burial) => !isSettled(burial, found.get(burial.id)))
+    const absent = open.filter(({ id }) => !found.has(id))
+    // Of several with one id the first is added; what the others are is seen when it is there.
+    const adding = [...Map.groupBy(absent, ({ id }) => id).values()].flatMap((same) => same.slice(0, 1))
+    await addEntries(queue, adding)
+    for (const burial of adding) burial.isAdded = true
+    // Two contents may have one id, by their key or by a producer's mistake: the second gets an entry of its own.
+    for (const burial of open.filter(({ id }) => found.has(id))) {
+      burial.id = idWithContent(burial.death)
+      burial.isAdded = false
+    }
   }
-  const created = new Set([...ids.values()].filter((id) => !before.has(id)))
-  return deaths.length - created.size
+  return burials.filter(({ isAdded }) => !isAdded).length
 }
 
-const isNewId = (death: Death, deaths: readonly Death[], before: ReadonlyMap<string, unknown>) =>
-  !before.has(deadLetterId(death)) &&
-  deaths.every(({ eventId }, n) => eventId !== death.eventId || deaths[n] === death)
+/** A death on its way to the dead letters, and the id that it is to have there. */
+interface Burial {
+  death: Death
+  id: string
+  /** Under this id: whether it took effect is seen by reading, for an id that is taken keeps its entry. */
+  isAdded: boolean
+}
+
+/**
+ * An entry that is gone again was there, and was redriven or deleted: it must not be buried once more. To be another's
+ * that was faster, it would have had to come and go within the moment between two reads.
+ */
+const isSettled = ({ death, id, isAdded }: Burial, entry: DeadLetter | undefined): boolean =>
+  entry === undefined ? isAdded : isEntryOf(entry, id, death)
+
+/**
+ * Of these events, those that are dead letters: in an entry of their own, or in the one that they share with a
+ * repeat.
+ */
+export async function findDeadEvents(
+  queue: BurialQueue,
+  events: readonly StatusEvent[],
+): Promise<Set<StatusEvent>> {
+  const places = events.flatMap((event) => {
+    const identity = { eventId: event.id, event, contentHash: event.content_hash }
+    return [plainId(identity), idWithContent(identity)].map((id) => ({ id, identity }))
+  })
+  const found = await findEntries(
+    queue,
+    places.map(({ id }) => id),
+  )
+  const dead = places.filter(({ id, identity }) => isEntryOf(found.get(id), id, identity))
+  return new Set(dead.map(({ identity }) => identity.event))
+}
+
+const isEntryOf = (entry: DeadLetter | undefined, id: string, identity: Identity): boolean =>
+  entry !== undefined && (isSameEvent(entry, identity) || id === idWithContent(identity))
 
 /** Whether a repeat of what is dead already has died; an entry may have lost its owner in between. */
-function isSameEvent(entry: DeadLetter, death: Death): boolean {
-  if (death.contentHash) return eventFields(entry.event).contentHash === death.contentHash
+function isSameEvent(entry: DeadLetter, { event, contentHash }: Identity): boolean {
+  if (contentHash) return eventFields(entry.event).contentHash === contentHash
   const found = contentOf(entry.event)
-  return found === contentOf(death.event) || found === contentOf(withoutTraces(death).event)
+  return found === contentOf(event) || found === contentOf(eventWithoutTraces(event))
 }
 
 /** What makes an event without a key this event: not when it came, nor how often it was sent back. */
-function contentOf(event: unknown): string {
+function contentOf(whole: unknown): string {
+  const event = writableEvent(whole)
   if (!isEventObject(event)) return canonicalJson(event)
   const { received_at, redrives: _, timestamp, ...content } = event
   return canonicalJson(timestamp === received_at ? content : { ...content, timestamp })
 }
 
-async function findEntries(queue: DeadLetterQueue, ids: Iterable<string>): Promise<Map<string, DeadLetter>> {
+async function findEntries(queue: BurialQueue, ids: readonly string[]): Promise<Map<string, DeadLetter>> {
   const jobs = await Promise.all([...new Set(ids)].map(async (id) => [id, await queue.getJob(id)] as const))
-  return new Map(jobs.flatMap(([id, job]) => (job === undefined ? [] : [[id, job.data]])))
+  return new Map(jobs.flatMap(([id, job]) => (job === undefined ? [] : [[id, toEntry(id, job.data)]])))
 }
 
 /** An id that is taken keeps its entry. */
-async function addEntries(queue: DeadLetterQueue, ids: ReadonlyMap<Death, string>): Promise<void> {
-  if (ids.size === 0) return
+async function addEntries(queue: BurialQueue, burials: readonly Burial[]): Promise<void> {
+  if (burials.length === 0) return
   const deadAt = new Date().toISOString()
   await queue.addBulk(
-    [...ids].map(([death, jobId]) => ({
+    burials.map(({ death, id }) => ({
       name: DEAD_LETTER_JOB,
       data: {
         event: death.event,
@@ -99,7 +139,7 @@ async function addEntries(queue: DeadLetterQueue, ids: ReadonlyMap<Death, string
         source_job_id: death.sourceJobId,
         redrives: death.redrives,
       },
-      opts: { ...DEAD_LETTER_JOB_OPTIONS, jobId },
+      opts: { ...DEAD_LETTER_JOB_OPTIONS, jobId: id },
     })),
   )
 }
@@ -109,12 +149,14 @@ async function addEntries(queue: DeadLetterQueue, ids: ReadonlyMap<Death, string
  * its content's digest keeps them apart.
  */
 function deadLetterId(death: Death): string {
-  return isKeyedConflict(death) ? idWithContent(death) : `dead-${death.eventId}`
+  return isKeyedConflict(death) ? idWithContent(death) : plainId(death)
 }
+
+const plainId = ({ eventId }: Identity) => `dead-${eventId}`
 
 const isKeyedConflict = ({ reason, contentHash }: Death) => reason === 'conflict' && contentHash !== undefined
 
-function idWithContent({ eventId, contentHash, event }: Death): string {
+function idWithContent({ eventId, contentHash, event }: Identity): string {
   const digest = contentHash ?? createHash('sha256').update(contentOf(event)).digest('hex')
   return `dead-${eventId}-${digest.slice(0, 8)}`
 }

@@ -26,14 +26,19 @@ interface Traces {
 
 /** The same dead letter without what says whose it was: owner, texts, metadata. */
 export function withoutTraces<Letter extends Traces>(letter: Letter): Letter {
-  const event = isEventObject(letter.event) ? letter.event : {}
-  const kept = Object.entries(event).filter(([name]) => KEPT_FIELDS.includes(name))
   return {
     ...letter,
-    event: { ...Object.fromEntries(kept), ...('error' in event && { error: ERASED }) },
+    event: eventWithoutTraces(letter.event),
     error: { code: letter.error.code, message: ERASED },
     ...(letter.history && { history: letter.history.map((attempt) => ({ ...attempt, message: ERASED })) }),
   }
+}
+
+/** What the event of such a dead letter becomes. */
+export function eventWithoutTraces(event: unknown): Record<string, unknown> {
+  const fields = isEventObject(event) ? event : {}
+  const kept = Object.entries(fields).filter(([name]) => KEPT_FIELDS.includes(name))
+  return { ...Object.fromEntries(kept), ...('error' in fields && { error: ERASED }) }
 }
 
 /** Which of these user ids, in lower case, are of users who were erased. */

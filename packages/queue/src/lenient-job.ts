@@ -1,4 +1,15 @@
-import { Job, type JobProgress, Queue, Worker } from 'bullmq'
+import {
+  type ConnectionOptions,
+  type IQueueBackend,
+  Job,
+  type JobJson,
+  type JobProgress,
+  Queue,
+  type RedisQueueBackend,
+  Worker,
+} from 'bullmq'
+import { readLeniently } from './lenient-backend.ts'
+import { ENVELOPE_JOB_OPTIONS } from './policy.ts'
 
 /**
  * A job of a producer that wrote something else than JSON, as Python does with NaN. BullMQ would fail to read it
@@ -23,16 +34,39 @@ class LenientJob<Data, Result, Name extends string, Progress extends JobProgress
   }
 }
 
-/** BullMQ's queue in Redis, for jobs whose data are no JSON too. PostgreSQL takes no others. */
+/** BullMQ's queue in Redis, for jobs that are no JSON too. PostgreSQL takes no others. */
 export class LenientQueue extends Queue {
+  protected override createBackend(): void {
+    super.createBackend()
+    readLeniently(this.backend)
+  }
+
   protected override get Job(): typeof Job {
     return LenientJob
   }
 }
 
-/** BullMQ's worker on Redis, for jobs whose data are no JSON too. */
-export class LenientWorker extends Worker {
+/**
+ * BullMQ's worker, for jobs that are no JSON too. Whatever a job's producer asked for, it is tried and kept as
+ * ours are: with its own options a job could be removed when it fails, or wait a year for its next try. BullMQ looks
+ * at the options of the job it took up, not at those in the store, whenever a run ends, also when it fails a job
+ * without running it.
+ */
+export class LenientWorker<
+  Data,
+  Backend extends IQueueBackend = RedisQueueBackend,
+  Connection = ConnectionOptions,
+> extends Worker<Data, void, string, Backend, JobProgress, Connection> {
+  protected override createBackend(): void {
+    super.createBackend()
+    readLeniently(this.backend)
+  }
+
   protected override get Job(): typeof Job {
     return LenientJob
+  }
+
+  protected override createJob(json: JobJson, id: string): Job<Data, void, string> {
+    return super.createJob({ ...json, opts: { ...json.opts, ...ENVELOPE_JOB_OPTIONS } }, id)
   }
 }

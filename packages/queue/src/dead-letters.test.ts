@@ -1,0 +1,140 @@
+import { randomUUID } from 'node:crypto'
+import type { DeadLetter } from '@tidings/shared/dead-letter'
+import { createTestBackend, describeBackends, useReleaser } from '@tidings/stack/test-context'
+import fc from 'fast-check'
+import { beforeAll, expect, it } from 'vitest'
+import { openQueue, openRedis, prepareQueueBackend } from './backend.ts'
+import { makeDeath } from './dead-letter-fixtures.ts'
+import { type BurialQueue, buryEvents, type DeadLetterQueue } from './dead-letters.ts'
+import { DEAD_LETTER_QUEUE } from './policy.ts'
+
+const onError = (error: Error) => {
+  throw error
+}
+
+describeBackends('burying', (kind) => {
+  const releaser = useReleaser()
+  let dead: DeadLetterQueue
+
+  beforeAll(async () => {
+    const backend = await createTestBackend(kind, releaser)
+    await prepareQueueBackend(backend)
+    const redis = backend.kind === 'redis' ? openRedis(backend.url, 'patient', onError) : undefined
+    releaser.onRelease(() => redis?.disconnect())
+    dead = releaser.add(openQueue<DeadLetter>(DEAD_LETTER_QUEUE, backend, redis, { onError }), (it) =>
+      it.close(),
+    )
+  })
+
+  const makeContent = (eventId: string, notification_id: string, more: { contentHash?: string } = {}) =>
+    makeDeath({
+      eventId,
+      ...more,
+      fields: { notification_id, ...(more.contentHash && { content_hash: more.contentHash }) },
+    })
+  const contentOf = (letter: DeadLetter) => (letter.event as { notification_id: string }).notification_id
+  /** The contents that are dead under an event's id. */
+  async function findContents(eventId: string): Promise<string[]> {
+    const jobs = await dead.getJobs(['prioritized'])
+    return jobs
+      .filter((job) => job.id?.startsWith(`dead-${eventId}`))
+      .map((job) => contentOf(job.data))
+      .sort()
+  }
+  /** As an operator does who redrives or deletes it. @returns the content that is dealt with. */
+  async function takeAway(id: string): Promise<string | undefined> {
+    const job = await dead.getJob(id)
+    await job?.remove()
+    return job && contentOf(job.data)
+  }
+  /** The queue, and what others do to it just before and just after something is added. */
+  function whileAdding(others: { before?(): Promise<unknown>; after?(): Promise<unknown> }): BurialQueue {
+    let isFirst = true
+    return {
+      getJob: (id) => dead.getJob(id),
+      async addBulk(jobs) {
+        const act = isFirst
+        isFirst = false
+        if (act) await others.before?.()
+        const added = await dead.addBulk(jobs)
+        if (act) await others.after?.()
+        return added
+      },
+    }
+  }
+
+  it('keeps another content under a dead id although an operator takes the first one away meanwhile', async () => {
+    const eventId = randomUUID()
+    await buryEvents(dead, [makeContent(eventId, 'first')])
+    const busy = whileAdding({ after: () => takeAway(`dead-${eventId}`) })
+    expect(await buryEvents(busy, [makeContent(eventId, 'second')])).toBe(0)
+    expect(await findContents(eventId)).toContain('second')
+  })
+
+  it.each([
+    ['with a key', ['1'.repeat(64), '2'.repeat(64)]],
+    ['without one', []],
+  ])('keeps both contents of one id that die at once, %s', async (_, [firstHash, secondHash]) => {
+    const eventId = randomUUID()
+    const first = makeContent(eventId, 'first', firstHash ? { contentHash: firstHash } : {})
+    const second = makeContent(eventId, 'second', secondHash ? { contentHash: secondHash } : {})
+    const busy = whileAdding({ before: () => buryEvents(dead, [first]) })
+    expect(await buryEvents(busy, [second])).toBe(0)
+    expect(await findContents(eventId)).toEqual(['first', 'second'])
+  })
+
+  it('does not bury again what an operator takes away at once', async () => {
+    const eventId = randomUUID()
+    const busy = whileAdding({ after: () => takeAway(`dead-${eventId}`) })
+    expect(await buryEvents(busy, [makeContent(eventId, 'only')])).toBe(0)
+    expect(await findContents(eventId)).toEqual([])
+  })
+
+  it('counts what was dead before, and adds nothing for it', async () => {
+    const eventId = randomUUID()
+    const [first, second] = ['first', 'second'].map((content) => makeContent(eventId, content))
+    if (!first || !second) throw new Error('There are two')
+    expect(await buryEvents(dead, [first, second, { ...first }])).toBe(1)
+    expect(await buryEvents(dead, [second, makeDeath(), first])).toBe(2)
+    expect(await findContents(eventId)).toEqual(['first', 'second'])
+  })
+
+  it('loses no content, whoever buries and whoever takes away at the same time', async () => {
+    const content = fc.constantFrom('a', 'b', 'c')
+    const contents = fc.array(content, { minLength: 1, maxLength: 2 })
+    const burials = fc.array(contents, { minLength: 2, maxLength: 4 })
+    await fc.assert(
+      fc.asyncProperty(fc.scheduler(), contents, burials, async (scheduler, before, bodies) => {
+        const eventId = randomUUID()
+        const bury = (queue: BurialQueue, names: string[]) =>
+          buryEvents(
+            queue,
+            names.map((name) => makeContent(eventId, name)),
+          )
+        await bury(dead, before)
+        // Whoever wants something of the store waits for a turn.
+        const inTurn = async <Result>(act: () => Promise<Result>): Promise<Result> => {
+          await scheduler.schedule(Promise.resolve())
+          return act()
+        }
+        const busy: BurialQueue = {
+          getJob: (id) => inTurn(() => dead.getJob(id)),
+          addBulk: (jobs) => inTurn(() => dead.addBulk(jobs)),
+        }
+        // An operator deals with what was dead when the command was given.
+        const [oldest] = before
+        const [, taken] = await scheduler.waitFor(
+          Promise.all([
+            Promise.all(bodies.map((names) => bury(busy, names))),
+            inTurn(() => takeAway(`dead-${eventId}`)),
+          ]),
+        )
+        expect(taken).toBe(oldest)
+        expect([taken, ...(await findContents(eventId))]).toEqual(
+          expect.arrayContaining([...new Set([...before, ...bodies.flat()])]),
+        )
+      }),
+      { numRuns: 30 },
+    )
+  })
+})
