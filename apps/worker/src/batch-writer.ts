@@ -100,6 +100,12 @@ export function createBatchWriter(options: BatchWriterOptions): BatchWriter {
  */
 const STATEMENT_FAILURES = new Set(['57014', '40001', '40P01'])
 
+/**
+ * 42: PostgreSQL does not know or not allow what the statement names. The statement is always the same, so a migration
+ * or a grant is missing, whatever the events are: they wait, as for a store that is away.
+ */
+const isUnpreparedStore = (code: string) => /^42[0-9A-Z]{3}$/.test(code)
+
 async function writeOrHalve(store: Store, events: StatusEvent[], lane: number): Promise<WriteResult[]> {
   try {
     return (await store(events, lane)).map(toResult)
@@ -107,7 +113,8 @@ async function writeOrHalve(store: Store, events: StatusEvent[], lane: number): 
     const code = sqlState(cause) ?? (cause instanceof Error ? cause.name : 'unknown')
     const error = { code, message: errorMessage(cause) }
     const failure = classifyFailure(cause)
-    if (failure === 'outage') return events.map(() => ({ outcome: 'outage', error }))
+    if (failure === 'outage' || isUnpreparedStore(code))
+      return events.map(() => ({ outcome: 'outage', error }))
     if (events.length > 1 && !STATEMENT_FAILURES.has(code)) return writeHalves(store, events, lane)
     if (failure === 'transient') return events.map(() => ({ outcome: 'retry', error }))
     // A foreign key that fails means that the user was erased between the check and the insert.

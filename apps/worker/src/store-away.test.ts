@@ -2,10 +2,10 @@ import { randomUUID } from 'node:crypto'
 import { type Database, openDatabase } from '@tidings/db/database'
 import { createIngestAccount } from '@tidings/db/ingest-accounts'
 import { storeStatusEvents } from '@tidings/db/status-events'
-import { prepareQueueBackend } from '@tidings/queue/backend'
+import { prepareQueueBackend, type QueueBackend } from '@tidings/queue/backend'
 import { ENVELOPE_JOB, ENVELOPE_JOB_OPTIONS } from '@tidings/queue/policy'
 import { identifyEvent } from '@tidings/shared/event-identity'
-import { createLifecycle } from '@tidings/shared/lifecycle'
+import { createLifecycle, type Lifecycle } from '@tidings/shared/lifecycle'
 import { createLogger } from '@tidings/shared/log'
 import { type StatusEvent, statusReportSchema } from '@tidings/shared/status-event'
 import { withClient } from '@tidings/stack/postgres'
@@ -16,7 +16,7 @@ import {
   useReleaser,
 } from '@tidings/stack/test-context'
 import { waitFor } from '@tidings/stack/wait-for'
-import { beforeAll, describe, expect, inject, it } from 'vitest'
+import { afterEach, beforeAll, beforeEach, describe, expect, inject, it } from 'vitest'
 import { type StatusWorker, startStatusWorker } from './worker.ts'
 
 const log = createLogger('test', 'silent')
@@ -36,6 +36,8 @@ describe('a worker whose PostgreSQL', () => {
   let ownerUrl: string
   /** The worker's own way in, as a role of its own. */
   let db: Database
+  let backend: QueueBackend
+  let lifecycle: Lifecycle
   let worker: StatusWorker
   let statements = 0
   /** In another database. */
@@ -56,10 +58,13 @@ describe('a worker whose PostgreSQL', () => {
       (it) => it.close(),
     )
     // The queue stays: it is another server's, or at least another database's.
-    const backend = await createTestBackend(availableBackends()[0] ?? 'postgres', releaser)
+    backend = await createTestBackend(availableBackends()[0] ?? 'postgres', releaser)
     await prepareQueueBackend(backend)
-    const lifecycle = createLifecycle(log)
-    releaser.onRelease(() => lifecycle.release())
+  })
+
+  // A new one each time: one that has just seen an outage looks less often after the next.
+  beforeEach(async () => {
+    lifecycle = createLifecycle(log)
     const ignore = () => {}
     worker = await startStatusWorker({
       db,
@@ -78,10 +83,10 @@ describe('a worker whose PostgreSQL', () => {
       onWedged: ignore,
     })
   })
+  afterEach(() => lifecycle.release())
 
   const enqueue = (...events: StatusEvent[]) =>
     worker.queues[0]?.add(ENVELOPE_JOB, { v: 1, events }, ENVELOPE_JOB_OPTIONS)
-  /** One outage soon after the other is a relapse: it takes longer each time. */
   const untilStored = (...events: StatusEvent[]) =>
     waitFor(
       'rows',
@@ -137,6 +142,16 @@ describe('a worker whose PostgreSQL', () => {
         await disconnectAll()
       },
       giveBack: () => admin(`ALTER DATABASE ${name} RESET default_transaction_read_only`),
+    },
+    {
+      what: 'does not let it write events for a while',
+      take: () => asOwner(`REVOKE INSERT ON notification_status FROM ${role}`),
+      giveBack: () => asOwner(`GRANT INSERT ON notification_status TO ${role}`),
+    },
+    {
+      what: 'lacks a column for a while, as before a migration',
+      take: () => asOwner('ALTER TABLE notification_status RENAME COLUMN provider TO former_provider'),
+      giveBack: () => asOwner('ALTER TABLE notification_status RENAME COLUMN former_provider TO provider'),
     },
     {
       what: 'does not let it into the database for a while',
