@@ -12,6 +12,7 @@ import {
   type QueueBackend,
 } from '@tidings/queue/backend'
 import { type DeadLetterQueue, findDeadEvents } from '@tidings/queue/dead-letters'
+import { findShards } from '@tidings/queue/find-shards'
 import {
   DEAD_LETTER_QUEUE,
   ENVELOPE_JOB,
@@ -41,6 +42,7 @@ import { startWatchdog } from './watchdog.ts'
 export interface StatusWorkerOptions {
   db: Database
   backend: QueueBackend
+  /** Those that hold jobs of a former, larger number are read too. */
   shards: number
   /** Most jobs run at once. Shared out among the shards and rounded up: each shard runs one at least. */
   concurrency: number
@@ -75,7 +77,10 @@ export async function startStatusWorker(options: StatusWorkerOptions): Promise<S
   lifecycle.onRelease('redis', () => redis?.disconnect())
 
   const traced = tracing && { telemetry: tracing.queueTelemetry }
-  const queues = shardNames(options.shards).map((name) =>
+  const shards = await findShards(backend, redis, options.shards)
+  if (shards > options.shards)
+    log.warn({ shards, configured: options.shards }, 'taking jobs also from shards of a former QUEUE_SHARDS')
+  const queues = shardNames(shards).map((name) =>
     openQueue<unknown>(name, backend, redis, { onError, ...traced }),
   )
   const deadLetters = openQueue<DeadLetter>(DEAD_LETTER_QUEUE, backend, redis, { onError })

@@ -138,11 +138,19 @@ export function openWorker<Data>(
 /** Creates or upgrades the tables of the PostgreSQL backend; nothing to do for Redis. */
 export async function prepareQueueBackend(backend: QueueBackend): Promise<void> {
   if (backend.kind === 'redis') return
+  await withQueueClient(backend, (client) => runMigrations(client, backend.schema))
+}
+
+/** Runs work on a connection of its own to the PostgreSQL backend. */
+export async function withQueueClient<Result>(
+  backend: { url: string },
+  run: (client: pg.Client) => Promise<Result>,
+): Promise<Result> {
   const client = new pg.Client({ connectionString: backend.url })
   leaveErrorsToQueries(client)
   await client.connect()
   try {
-    await runMigrations(client, backend.schema)
+    return await run(client)
   } finally {
     await client.end()
   }

@@ -12,6 +12,7 @@ import {
   toJobData,
 } from './dead-letter-entry.ts'
 import type { DeadLetterStore, PageRequest } from './dead-letter-store.ts'
+import { findShards } from './find-shards.ts'
 import {
   DEAD_LETTER_JOB,
   DEAD_LETTER_JOB_OPTIONS,
@@ -71,8 +72,10 @@ export async function openPostgresDeadLetters({
   })
   handlePoolErrors(pool, onError)
   const dead = openQueue<object>(DEAD_LETTER_QUEUE, backend, undefined, { onError })
-  const mains = shardNames(shards).map((name) => openQueue<object>(name, backend, undefined, { onError }))
-  let nextShard = Math.floor(Math.random() * mains.length)
+  const mains = shardNames(await findShards(backend, undefined, shards)).map((name) =>
+    openQueue<object>(name, backend, undefined, { onError }),
+  )
+  let nextShard = Math.floor(Math.random() * shards)
 
   async function page({ after, limit, newestFirst = false }: PageRequest): Promise<PlacedEntry[]> {
     const [priority, seq] = after?.split('.') ?? (newestFirst ? [2_147_483_647, 0] : [0, 0])
@@ -111,7 +114,7 @@ export async function openPostgresDeadLetters({
   }
 
   async function enqueue(client: pg.PoolClient, events: unknown[]): Promise<void> {
-    const main: JobQueue<object> | undefined = mains[nextShard++ % mains.length]
+    const main: JobQueue<object> | undefined = mains[nextShard++ % shards]
     if (main === undefined) throw new Error('There must be at least one shard.')
     const job = {
       name: ENVELOPE_JOB,

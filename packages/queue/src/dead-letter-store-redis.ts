@@ -18,6 +18,7 @@ import {
   toJobData,
 } from './dead-letter-entry.ts'
 import type { DeadLetterStore, PageRequest } from './dead-letter-store.ts'
+import { findShards } from './find-shards.ts'
 import {
   DEAD_LETTER_JOB,
   DEAD_LETTER_JOB_OPTIONS,
@@ -60,10 +61,10 @@ export async function openRedisDeadLetters({
   await waitUntilReady(redis)
   const open = <Data>(name: string): JobQueue<Data> => openQueue<Data>(name, backend, redis, { onError })
   const dead = open<object>(DEAD_LETTER_QUEUE)
-  const mains = shardNames(shards).map((name) => open<object>(name))
+  const mains = shardNames(await findShards(backend, redis, shards)).map((name) => open<object>(name))
   await Promise.all([dead, ...mains].map((queue) => queue.waitUntilReady()))
   const order = dead.toKey('prioritized')
-  let nextShard = Math.floor(Math.random() * mains.length)
+  let nextShard = Math.floor(Math.random() * shards)
   let lastChange: Promise<unknown> = Promise.resolve()
 
   async function readAll(ids: readonly string[]): Promise<(DeadLetterEntry | undefined)[]> {
@@ -139,7 +140,7 @@ export async function openRedisDeadLetters({
   }
 
   async function enqueue(multi: IRedisTransaction, events: unknown[]): Promise<void> {
-    const main = mains[nextShard++ % mains.length]
+    const main = mains[nextShard++ % shards]
     if (main === undefined) throw new Error('There must be at least one shard.')
     // A transaction of Redis does not roll back: with memory full, the add would fail and the removals go
     // through. A plain command that needs memory makes Redis refuse the transaction as a whole.

@@ -74,6 +74,9 @@ const share = z.coerce
   .number({ error: 'must be a number from 0 to 1' })
   .refine((number) => number >= 0 && number <= 1, { error: 'must be a number from 0 to 1' })
 
+/** More parts than a Redis gains from: each has a worker's connections. */
+export const MAX_QUEUE_SHARDS = 64
+
 /** Variables that more than one app reads. Each is documented in .env.example. */
 export const envFields = {
   DATABASE_URL: url(/^postgres(ql)?$/, 'postgres://user:password@localhost:5432/tidings'),
@@ -83,7 +86,7 @@ export const envFields = {
     .string()
     .regex(/^[\w{}-]+$/, 'may hold letters, digits, _ - { }')
     .default('tidings'),
-  QUEUE_SHARDS: wholeNumber(1, 64).default(1),
+  QUEUE_SHARDS: wholeNumber(1, MAX_QUEUE_SHARDS).default(1),
   LOG_LEVEL: z.enum(LOG_LEVELS).default('info'),
   STRICT_DURABILITY: z.stringbool().default(false),
   /** Base URL of an OTLP/HTTP collector; absent, nothing is traced. */

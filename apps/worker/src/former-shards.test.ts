@@ -1,0 +1,69 @@
+import { randomUUID } from 'node:crypto'
+import { createIngestAccount } from '@tidings/db/ingest-accounts'
+import { storeStatusEvents } from '@tidings/db/status-events'
+import { openQueue, openRedis, prepareQueueBackend } from '@tidings/queue/backend'
+import { findShards } from '@tidings/queue/find-shards'
+import { openDeadLetters } from '@tidings/queue/open-dead-letters'
+import { ENVELOPE_JOB, ENVELOPE_JOB_OPTIONS, shardNames } from '@tidings/queue/policy'
+import { identifyEvent } from '@tidings/shared/event-identity'
+import { createLifecycle } from '@tidings/shared/lifecycle'
+import { createLogger } from '@tidings/shared/log'
+import { statusReportSchema } from '@tidings/shared/status-event'
+import {
+  createTestBackend,
+  createTestDatabase,
+  describeBackends,
+  useReleaser,
+} from '@tidings/stack/test-context'
+import { waitFor } from '@tidings/stack/wait-for'
+import { expect, it } from 'vitest'
+import { startStatusWorker } from './worker.ts'
+
+const log = createLogger('test', 'silent')
+const ignore = () => {}
+
+describeBackends('jobs in a shard that QUEUE_SHARDS does not name any more', (kind) => {
+  const releaser = useReleaser()
+
+  it('are counted, and taken by a worker that starts', async () => {
+    const database = await createTestDatabase(releaser)
+    const { pool } = database.database
+    const backend = await createTestBackend(kind, releaser, database)
+    await prepareQueueBackend(backend)
+    const redis = backend.kind === 'redis' ? openRedis(backend.url, 'patient', ignore) : undefined
+    releaser.onRelease(() => redis?.disconnect())
+    expect(await findShards(backend, redis, 1)).toBe(1)
+
+    const report = statusReportSchema.parse({ notification_id: `n-${randomUUID()}`, status: 'sent' })
+    const event = identifyEvent(report, { type: 'email', source: 'test', receivedAt: new Date() })
+    const former = openQueue<unknown>(shardNames(3)[2] ?? '', backend, redis, { onError: ignore })
+    releaser.onRelease(() => former.close())
+    await former.add(ENVELOPE_JOB, { v: 1, events: [event] }, ENVELOPE_JOB_OPTIONS)
+    expect(await findShards(backend, redis, 1)).toBe(3)
+    expect(await findShards(backend, redis, 4)).toBe(4)
+    const deadLetters = await openDeadLetters({ backend, shards: 1, onError: ignore })
+    releaser.onRelease(() => deadLetters.close())
+    expect(await deadLetters.countQueuedEvents()).toBe(1)
+
+    const lifecycle = createLifecycle(log)
+    releaser.onRelease(() => lifecycle.release())
+    await startStatusWorker({
+      db: database.database,
+      backend,
+      shards: 1,
+      concurrency: 8,
+      store: (events) => storeStatusEvents(pool, events, createIngestAccount('worker')),
+      lanes: 2,
+      account: createIngestAccount('worker'),
+      count: { stored: ignore, duplicate: ignore, dead: ignore, retried: ignore },
+      lifecycle,
+      log,
+      onWedged: ignore,
+    })
+    await waitFor('the row', async () => {
+      const { rows } = await pool.query('SELECT 1 FROM notification_status WHERE id = $1', [event.id])
+      return rows.length === 1
+    })
+    await waitFor('the shard to be empty', async () => (await findShards(backend, redis, 1)) === 1)
+  })
+})
