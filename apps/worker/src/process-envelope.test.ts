@@ -17,6 +17,7 @@ import { identifyEvent } from '@tidings/shared/event-identity'
 import type { StatusEvent } from '@tidings/shared/status-event'
 import { startRedis } from '@tidings/stack/redis'
 import { createTestBackend, describeBackends, describeRedis, useReleaser } from '@tidings/stack/test-context'
+import { waitFor } from '@tidings/stack/wait-for'
 import { DelayedError, type Job } from 'bullmq'
 import pg from 'pg'
 import { beforeAll, beforeEach, describe, expect, it } from 'vitest'
@@ -288,5 +289,15 @@ describeRedis('a full Redis', () => {
     await processEnvelope((await worker.getNextJob(TOKEN)) as Job, TOKEN, context)
     const letter = await dead.getJob(`dead-${event.id}`)
     expect(letter?.data).toMatchObject({ reason: 'unknown_user', attempts: 1 })
+
+    // Nor is it asked for jobs all the time: it has enough to do.
+    await redis.config('SET', 'maxmemory', '1mb')
+    let refused = 0
+    worker.on('error', () => refused++)
+    const startedAt = performance.now()
+    void worker.run()
+    await waitFor('several refusals', () => refused >= 3)
+    expect(performance.now() - startedAt).toBeGreaterThan(1_000)
+    await redis.config('SET', 'maxmemory', '0')
   })
 })

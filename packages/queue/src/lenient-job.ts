@@ -1,3 +1,4 @@
+import { setTimeout as sleep } from 'node:timers/promises'
 import {
   type ConnectionOptions,
   type IQueueBackend,
@@ -46,6 +47,9 @@ export class LenientQueue extends Queue {
   }
 }
 
+/** Until a job is asked for again after an answer that was an error. In milliseconds. */
+const PAUSE_AFTER_ERROR_MS = 500
+
 /**
  * BullMQ's worker, for jobs that are no JSON too. Whatever a job's producer asked for, it is tried and kept as
  * ours are: with its own options a job could be removed when it fails, or wait a year for its next try. BullMQ looks
@@ -64,6 +68,16 @@ export class LenientWorker<
 
   protected override get Job(): typeof Job {
     return LenientJob
+  }
+
+  protected override async moveToActive(token: string, name?: string) {
+    try {
+      return await super.moveToActive(token, name)
+    } catch (error) {
+      // After any error but a lost connection BullMQ asks again at once: a thousand times a second while Redis is full.
+      await sleep(PAUSE_AFTER_ERROR_MS)
+      throw error
+    }
   }
 
   protected override createJob(json: JobJson, id: string): Job<Data, void, string> {
