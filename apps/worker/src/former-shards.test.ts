@@ -1,6 +1,4 @@
 import { randomUUID } from 'node:crypto'
-import { createIngestAccount } from '@tidings/db/ingest-accounts'
-import { storeStatusEvents } from '@tidings/db/status-events'
 import { openQueue, openRedis, prepareQueueBackend } from '@tidings/queue/backend'
 import { findShards } from '@tidings/queue/find-shards'
 import { openDeadLetters } from '@tidings/queue/open-dead-letters'
@@ -17,9 +15,8 @@ import {
 } from '@tidings/stack/test-context'
 import { waitFor } from '@tidings/stack/wait-for'
 import { expect, it } from 'vitest'
-import { startStatusWorker } from './worker.ts'
+import { startTestWorker } from './testing/start-test-worker.ts'
 
-const log = createLogger('test', 'silent')
 const ignore = () => {}
 
 describeBackends('jobs in a shard that QUEUE_SHARDS does not name any more', (kind) => {
@@ -45,21 +42,9 @@ describeBackends('jobs in a shard that QUEUE_SHARDS does not name any more', (ki
     releaser.onRelease(() => deadLetters.close())
     expect(await deadLetters.countQueuedEvents()).toBe(1)
 
-    const lifecycle = createLifecycle(log)
+    const lifecycle = createLifecycle(createLogger('test', 'silent'))
     releaser.onRelease(() => lifecycle.release())
-    await startStatusWorker({
-      db: database.database,
-      backend,
-      shards: 1,
-      concurrency: 8,
-      store: (events) => storeStatusEvents(pool, events, createIngestAccount('worker')),
-      lanes: 2,
-      account: createIngestAccount('worker'),
-      count: { stored: ignore, duplicate: ignore, dead: ignore, retried: ignore },
-      lifecycle,
-      log,
-      onWedged: ignore,
-    })
+    await startTestWorker({ db: database.database, backend, lifecycle })
     await waitFor('the row', async () => {
       const { rows } = await pool.query('SELECT 1 FROM notification_status WHERE id = $1', [event.id])
       return rows.length === 1

@@ -17,7 +17,8 @@ import {
 } from '@tidings/stack/test-context'
 import { waitFor } from '@tidings/stack/wait-for'
 import { afterEach, beforeAll, beforeEach, describe, expect, inject, it } from 'vitest'
-import { type StatusWorker, startStatusWorker } from './worker.ts'
+import { startTestWorker } from './testing/start-test-worker.ts'
+import type { StatusWorker } from './worker.ts'
 
 const log = createLogger('test', 'silent')
 
@@ -65,22 +66,14 @@ describe('a worker whose PostgreSQL', () => {
   // A new one each time: one that has just seen an outage looks less often after the next.
   beforeEach(async () => {
     lifecycle = createLifecycle(log)
-    const ignore = () => {}
-    worker = await startStatusWorker({
+    worker = await startTestWorker({
       db,
       backend,
-      shards: 1,
-      concurrency: 8,
+      lifecycle,
       store: (events) => {
         statements++
         return storeStatusEvents(db.pool, events, createIngestAccount('worker'))
       },
-      lanes: 2,
-      account: createIngestAccount('worker'),
-      count: { stored: ignore, duplicate: ignore, dead: ignore, retried: ignore },
-      lifecycle,
-      log,
-      onWedged: ignore,
     })
   })
   afterEach(() => lifecycle.release())

@@ -23,7 +23,8 @@ import { Redis } from 'ioredis'
 import pg from 'pg'
 import { beforeAll, expect, it } from 'vitest'
 import type { Store } from './batch-writer.ts'
-import { type StatusWorker, startStatusWorker } from './worker.ts'
+import { startTestWorker } from './testing/start-test-worker.ts'
+import type { StatusWorker } from './worker.ts'
 
 const log = createLogger('test', 'silent')
 
@@ -70,20 +71,7 @@ describeBackends('the worker', (kind) => {
       if (code !== undefined) return Promise.reject(databaseError(code))
       return storeStatusEvents(db.pool, events, accounts[lane] ?? createIngestAccount('worker'))
     }
-    const ignore = () => {}
-    worker = await startStatusWorker({
-      db,
-      backend,
-      shards: 1,
-      concurrency: 8,
-      store,
-      lanes: 2,
-      account: createIngestAccount('worker'),
-      count: { stored: ignore, duplicate: ignore, dead: ignore, retried: ignore },
-      lifecycle,
-      log,
-      onWedged: ignore,
-    })
+    worker = await startTestWorker({ db, backend, lifecycle, store })
     const [first] = worker.queues
     if (!first) throw new Error('There is a queue')
     queue = first

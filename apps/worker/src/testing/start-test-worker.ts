@@ -1,0 +1,26 @@
+import { createIngestAccount } from '@tidings/db/ingest-accounts'
+import { storeStatusEvents } from '@tidings/db/status-events'
+import { createLogger } from '@tidings/shared/log'
+import { type StatusWorker, type StatusWorkerOptions, startStatusWorker } from '../worker.ts'
+
+type TestWorkerOptions = Pick<StatusWorkerOptions, 'db' | 'backend' | 'lifecycle'> &
+  Partial<StatusWorkerOptions>
+
+const ignore = () => {}
+
+/** A worker in the test's own process: one shard, two lanes, silent, and nobody counts. */
+export function startTestWorker(options: TestWorkerOptions): Promise<StatusWorker> {
+  const accounts = [createIngestAccount('worker'), createIngestAccount('worker')]
+  return startStatusWorker({
+    shards: 1,
+    concurrency: 8,
+    store: (events, lane) =>
+      storeStatusEvents(options.db.pool, events, accounts[lane] ?? createIngestAccount('worker')),
+    lanes: accounts.length,
+    account: createIngestAccount('worker'),
+    count: { stored: ignore, duplicate: ignore, dead: ignore, retried: ignore },
+    log: createLogger('test', 'silent'),
+    onWedged: ignore,
+    ...options,
+  })
+}
