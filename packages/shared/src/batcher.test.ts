@@ -54,6 +54,35 @@ describe('a batcher', () => {
   describe('with a deadline', () => {
     afterEach(() => void vi.useRealTimers())
 
+    it('rejects each of many that hang once, also those that are due while others are rejected', async () => {
+      let errors = 0
+      const batcher = createBatcher<number, number>({
+        maxSize: 100,
+        windowMs: 0,
+        maxInFlight: 2,
+        deadline: {
+          ms: 20,
+          error() {
+            errors++
+            const until = performance.now() + 0.1
+            while (performance.now() < until);
+            return new Error('late')
+          },
+        },
+        flush: () => new Promise(() => {}),
+      })
+      const answers: Promise<unknown>[] = []
+      const startedAt = performance.now()
+      while (answers.length < 300) {
+        answers.push(batcher.add(answers.length))
+        const nextAt = startedAt + answers.length * 0.05
+        while (performance.now() < nextAt);
+      }
+      const settled = await Promise.allSettled(answers)
+      expect(settled.every(({ status }) => status === 'rejected')).toBe(true)
+      expect(errors).toBe(300)
+    })
+
     it('rejects who came too long ago, and does not flush what still waited', async () => {
       vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout', 'performance'] })
       const flushed: number[][] = []

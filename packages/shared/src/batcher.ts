@@ -31,6 +31,7 @@ export interface BatcherOptions<Item, Result> {
 interface Waiting<Item, Result> {
   item: Item
   sinceMs: number
+  isLate: boolean
   resolve(result: Result): void
   reject(error: unknown): void
 }
@@ -92,33 +93,32 @@ export function createBatcher<Item, Result>(options: BatcherOptions<Item, Result
   function watchDeadline() {
     const { deadline } = options
     if (deadline === undefined || deadlineTimer !== undefined) return
-    const now = performance.now()
-    const undecided = [...inFlight, queue].flatMap(
-      (items) => items.find(({ sinceMs }) => sinceMs > now - deadline.ms) ?? [],
-    )
-    if (undecided.length === 0) return
-    const firstMs = Math.min(...undecided.map(({ sinceMs }) => sinceMs))
+    const next = [...inFlight, queue].flatMap((items) => items.find(({ isLate }) => !isLate) ?? [])
+    if (next.length === 0) return
+    const dueMs = Math.min(...next.map(({ sinceMs }) => sinceMs)) + deadline.ms
     deadlineTimer = setTimeout(
       () => {
         deadlineTimer = undefined
         rejectLate(performance.now() - deadline.ms, deadline.error)
         watchDeadline()
       },
-      firstMs + deadline.ms - now,
+      Math.max(0, dueMs - performance.now()),
     )
   }
 
   /** Those that came before; of each batch they are the first ones. */
   function rejectLate(earliestMs: number, createError: () => Error) {
     for (const items of [...inFlight, queue]) {
-      for (const { sinceMs, reject } of items) {
-        if (sinceMs > earliestMs) break
-        reject(createError())
+      for (const waiting of items) {
+        if (waiting.sinceMs > earliestMs) break
+        // A batch that hangs holds its items for long.
+        if (waiting.isLate) continue
+        waiting.isLate = true
+        waiting.reject(createError())
       }
     }
-    const left = queue.filter(({ sinceMs }) => sinceMs > earliestMs)
-    for (const { item } of queue.slice(0, queue.length - left.length)) size -= sizeOf(item)
-    queue = left
+    for (const { item, isLate } of queue) if (isLate) size -= sizeOf(item)
+    queue = queue.filter(({ isLate }) => !isLate)
     wakeIfIdle()
   }
 
@@ -137,7 +137,7 @@ export function createBatcher<Item, Result>(options: BatcherOptions<Item, Result
   return {
     add(item) {
       return new Promise<Result>((resolve, reject) => {
-        queue.push({ item, sinceMs: performance.now(), resolve, reject })
+        queue.push({ item, sinceMs: performance.now(), isLate: false, resolve, reject })
         size += sizeOf(item)
         schedule()
         watchDeadline()
