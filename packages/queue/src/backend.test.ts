@@ -1,14 +1,66 @@
+import { randomUUID } from 'node:crypto'
 import { once } from 'node:events'
+import { mkdtemp, rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { startRedis } from '@tidings/stack/redis'
 import { startTcpProxy } from '@tidings/stack/tcp-proxy'
 import {
   createTestBackend,
   createTestDatabase,
   describeBackends,
+  describeRedis,
   useReleaser,
 } from '@tidings/stack/test-context'
 import { waitFor } from '@tidings/stack/wait-for'
 import { expect, it } from 'vitest'
 import { openQueue, openRedis, openWorker, prepareQueueBackend } from './backend.ts'
+
+describeRedis('a command whose connection is lost', () => {
+  const releaser = useReleaser()
+  const onError = () => {}
+
+  it('fails at once for an operator, also when the connection is back soon', async () => {
+    const backend = await createTestBackend('redis', releaser)
+    const proxy = await startTcpProxy(backend.url, releaser)
+    const redis = openRedis(`redis://127.0.0.1:${proxy.port}`, 'operator', onError)
+    releaser.onRelease(() => redis.disconnect())
+    await redis.ping()
+    const answer = redis.blpop(`nothing-${randomUUID()}`, 0)
+    const outcome = answer.then(
+      () => 'answered',
+      (error: Error) => error.name,
+    )
+    await proxy.cut()
+    await proxy.restore()
+    expect(await outcome).toBe('MaxRetriesPerRequestError')
+    await waitFor('the connection', () => redis.status === 'ready')
+    expect(await redis.ping()).toBe('PONG')
+  })
+
+  it('is not sent again for a caller that was told of a timeout', async () => {
+    const dataDir = await mkdtemp(join(tmpdir(), 'tidings-backend-'))
+    releaser.onRelease(() => rm(dataDir, { recursive: true }))
+    const server = await startRedis({ dataDir })
+    releaser.onRelease(() => server.stop())
+    const redis = openRedis(server.url, 'fail-fast', onError)
+    releaser.onRelease(() => redis.disconnect())
+    await once(redis, 'ready')
+    const backend = { kind: 'redis', url: server.url, prefix: 'frozen' } as const
+    const queue = openQueue<unknown>('frozen', backend, redis, { onError })
+    releaser.onRelease(() => queue.close())
+    await queue.add('job', 'before')
+    const lost = new Promise((resolve) => redis.once('close', resolve))
+    server.freeze()
+    await expect(queue.add('job', 'frozen')).rejects.toThrow('timed out')
+    await lost
+    server.thaw()
+    await waitFor('the connection', () => redis.status === 'ready')
+    await queue.add('job', 'after')
+    const jobs = await queue.getJobs(['waiting'])
+    expect(jobs.filter(({ data }) => data === 'frozen').length).toBeLessThanOrEqual(1)
+  })
+})
 
 describeBackends('connections that go silent without an end', (kind) => {
   const releaser = useReleaser()

@@ -41,8 +41,8 @@ export type JobWorker<Data> = Worker<Data, void, string, IQueueBackend>
  * How a Redis connection behaves when Redis does not answer:
  * - `fail-fast`: for requests that have somewhere else to go;
  * - `patient`: for workers, who can wait;
- * - `operator`: for a person, who waits some seconds and then wants to know. A command whose answer was lost
- *   is not sent again: repeating it could undo what another operator did in between.
+ * - `operator`: for a person, who wants to know. A command whose connection was lost has failed and is not sent
+ *   again: repeating it could undo what another operator did in between.
  */
 export type ConnectionMode = 'fail-fast' | 'patient' | 'operator'
 
@@ -60,12 +60,15 @@ const FAIL_FAST_SILENCE_LIMIT_MS = 2_000
 const CONNECTION_OPTIONS = {
   'fail-fast': {
     enableOfflineQueue: false,
+    // Nobody waits for it any more, and what was to be written has been written in another way.
+    autoResendUnfulfilledCommands: false,
     maxRetriesPerRequest: 1,
     commandTimeout: FAIL_FAST_COMMAND_TIMEOUT_MS,
     socketTimeout: FAIL_FAST_SILENCE_LIMIT_MS,
   },
   patient: { maxRetriesPerRequest: null },
-  operator: { maxRetriesPerRequest: 10, autoResendUnfulfilledCommands: false },
+  // With any other number a command that is not sent again would never be answered.
+  operator: { maxRetriesPerRequest: 0, autoResendUnfulfilledCommands: false },
 } as const satisfies Record<ConnectionMode, RedisOptions>
 
 const retryStrategy = (attempt: number) => Math.min(attempt * 50, RECONNECT_CAP_MS)
