@@ -99,6 +99,14 @@ describeBackends('burying', (kind) => {
     expect(await findContents(eventId)).toEqual(['first', 'second'])
   })
 
+  it('counts a conflict as dead that comes once more for another reason', async () => {
+    const eventId = randomUUID()
+    const event = makeContent(eventId, 'second', { contentHash: '3'.repeat(64) })
+    expect(await buryEvents(dead, [{ ...event, reason: 'conflict' }])).toBe(0)
+    expect(await buryEvents(dead, [{ ...event, reason: 'stalled' }])).toBe(1)
+    expect(await findContents(eventId)).toEqual(['second'])
+  })
+
   it('loses no content, whoever buries and whoever takes away at the same time', async () => {
     const content = fc.constantFrom('a', 'b', 'c')
     const contents = fc.array(content, { minLength: 1, maxLength: 2 })

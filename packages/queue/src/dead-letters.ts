@@ -41,7 +41,12 @@ export interface Death extends Identity {
  */
 export async function buryEvents(queue: BurialQueue, deaths: readonly Death[]): Promise<number> {
   const burials = deaths.map((death): Burial => ({ death, id: deadLetterId(death), isAdded: false }))
-  let open = burials
+  // A conflict has an id of its own, and may come once more as something else: as stalled, after its burial.
+  const dead = await findDead(
+    queue,
+    deaths.filter(({ contentHash }) => contentHash !== undefined),
+  )
+  let open = burials.filter(({ death }) => !dead.has(death))
   while (open.length > 0) {
     const found = await findEntries(
       queue,
@@ -85,16 +90,23 @@ export async function findDeadEvents(
   queue: BurialQueue,
   events: readonly StatusEvent[],
 ): Promise<Set<StatusEvent>> {
-  const places = events.flatMap((event) => {
-    const identity = { eventId: event.id, event, contentHash: event.content_hash }
-    return [plainId(identity), idWithContent(identity)].map((id) => ({ id, identity }))
-  })
+  const identities = events.map((event) => ({ eventId: event.id, event, contentHash: event.content_hash }))
+  return new Set([...(await findDead(queue, identities))].map(({ event }) => event))
+}
+
+async function findDead<Dead extends Identity>(
+  queue: BurialQueue,
+  identities: readonly Dead[],
+): Promise<Set<Dead>> {
+  const places = identities.flatMap((identity) =>
+    [plainId(identity), idWithContent(identity)].map((id) => ({ id, identity })),
+  )
   const found = await findEntries(
     queue,
     places.map(({ id }) => id),
   )
   const dead = places.filter(({ id, identity }) => isEntryOf(found.get(id), id, identity))
-  return new Set(dead.map(({ identity }) => identity.event))
+  return new Set(dead.map(({ identity }) => identity))
 }
 
 const isEntryOf = (entry: DeadLetter | undefined, id: string, identity: Identity): boolean =>
