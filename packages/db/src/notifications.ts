@@ -1,5 +1,5 @@
 import type { DeliveryError, ErrorClass, NotificationType, Status } from '@tidings/shared/status-event'
-import { and, asc, desc, eq, gte, inArray, lt, lte, or, type SQL, sql } from 'drizzle-orm'
+import { and, asc, desc, eq, gte, lt, lte, or, type SQL, sql } from 'drizzle-orm'
 import type { Database } from './database.ts'
 import { notificationStatus } from './schema/notification-status.ts'
 
@@ -53,25 +53,22 @@ const OLDEST_FIRST = [asc(notificationStatus.timestamp), asc(notificationStatus.
  */
 export async function listDecidingEvents(db: Database, notificationId: string): Promise<StoredEvent[]> {
   const t = notificationStatus
-  const time = sql`least(${t.timestamp}, ${t.receivedAt})`
-  const kind = sql`PARTITION BY ${t.status}, ${t.errorClass}`
-  const ranks = [
-    sql`${kind} ORDER BY coalesce(${t.attempt}, 0) DESC, ${time} DESC, ${t.id} DESC`,
-    sql`${kind} ORDER BY ${time}`,
-    sql`PARTITION BY ${t.userId} IS NULL ORDER BY ${t.timestamp} DESC, ${t.id} DESC`,
-    sql`ORDER BY ${t.userId}`,
-    sql`ORDER BY ${t.userId} DESC NULLS LAST`,
-  ].map((window) => sql`row_number() OVER (${window})`)
-  const ranked = db.orm
-    .select({ id: t.id, best: sql<number>`least(${sql.join(ranks, sql`, `)})`.as('best') })
-    .from(t)
-    .where(eq(t.notificationId, notificationId))
-    .as('ranked')
-  const best = db.orm.select({ id: ranked.id }).from(ranked).where(eq(ranked.best, 1))
+  const deciding = sql`
+    WITH event AS MATERIALIZED (
+      SELECT ${t.id}, ${t.status}, ${t.errorClass}, ${t.userId}, ${t.timestamp},
+        coalesce(${t.attempt}, 0) AS attempt, least(${t.timestamp}, ${t.receivedAt}) AS time
+      FROM ${t} WHERE ${eq(t.notificationId, notificationId)}
+    ), owned AS (SELECT * FROM event WHERE user_id IS NOT NULL)
+    (SELECT DISTINCT ON (status, error_class) id FROM event
+      ORDER BY status, error_class, attempt DESC, time DESC, id DESC)
+    UNION (SELECT DISTINCT ON (status, error_class) id FROM event ORDER BY status, error_class, time)
+    UNION (SELECT id FROM owned ORDER BY timestamp DESC, id DESC LIMIT 1)
+    UNION (SELECT id FROM owned ORDER BY user_id LIMIT 1)
+    UNION (SELECT id FROM owned ORDER BY user_id DESC LIMIT 1)`
   const rows = await db.orm
     .select()
     .from(t)
-    .where(inArray(t.id, best))
+    .where(sql`${t.id} IN (${deciding})`)
     .orderBy(...OLDEST_FIRST)
   return rows.map(toStoredEvent)
 }
