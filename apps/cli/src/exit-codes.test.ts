@@ -43,6 +43,15 @@ test.each(cases)('the shell gets the exit code for $name', async ({ name, cli, a
   if (name !== 'ok' && name !== 'threshold') expect(run.stderr).not.toBe('')
 })
 
+test('a store that refuses the connection is told from one that does not answer', async () => {
+  const url = new URL(String(lab.cli.env.DATABASE_URL))
+  url.pathname = '/no_such_database'
+  const { exitCode, stderr } = await createCli({ DATABASE_URL: url.href }).run('dlq', 'list')
+  expect(exitCode).toBe(EXIT.unreachable)
+  expect(stderr).toContain('A store refuses the connection (database "no_such_database" does not exist).')
+  expect((await away.run('dlq', 'list')).stderr).toContain('A store does not answer (')
+})
+
 test('every exit code is tested above', () => {
   expect(cases.map(({ name }) => name).toSorted()).toEqual(Object.keys(EXIT).toSorted())
 })

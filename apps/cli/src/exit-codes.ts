@@ -1,4 +1,4 @@
-import { classifyFailure, unwrapQueryError } from '@tidings/db/failure'
+import { classifyFailure, sqlState, unwrapQueryError } from '@tidings/db/failure'
 import { BadCursorError } from '@tidings/queue/dead-letter-list'
 import { StoreUnreachableError } from '@tidings/queue/store-unreachable'
 import { ConfigError } from '@tidings/shared/env'
@@ -43,11 +43,14 @@ export function describeFailure(thrown: unknown): { exitCode: ExitCode; message:
   if (isUnreachable(error)) {
     return {
       exitCode: EXIT.unreachable,
-      message: `A store does not answer (${storeError(error)}). Is Tidings running? Check DATABASE_URL and REDIS_URL.`,
+      message: `A store ${isRefusal(error) ? 'refuses the connection' : 'does not answer'} (${storeError(error)}). Is Tidings running? Check DATABASE_URL and REDIS_URL.`,
     }
   }
   return { exitCode: EXIT.failure, message: error instanceof Error ? error.message : String(error) }
 }
+
+/** 28: the user or the password; 3D: there is no such database. */
+const isRefusal = (error: unknown) => /^(28|3D)/.test(sqlState(error) ?? '')
 
 /** ioredis raises these without a code. */
 const REDIS_CONNECTION_ERRORS = new Set(['MaxRetriesPerRequestError', 'AbortError'])

@@ -121,8 +121,13 @@ describeBackends('processing one job', (kind) => {
       const job = await takeJob()
       job.attemptsStarted = 2
       await expect(processEnvelope(job, TOKEN, context)).rejects.toBeInstanceOf(DelayedError)
-      expect(troubles).toEqual([full])
-      expect((await queue.getDelayed()).map((delayed) => delayed.attemptsMade)).toEqual([0])
+      expect(troubles).toEqual([
+        new Error(`job ${job.id} is not settled, comes again: OOM command not allowed`, { cause: full }),
+      ])
+      const [delayed] = await queue.getDelayed()
+      expect(delayed).toMatchObject({ id: job.id, attemptsMade: 0 })
+      // It was stuck before: the second time it waits for twice as long.
+      expect(delayed?.delay).toBeGreaterThan(1_500)
     },
   )
 

@@ -41,6 +41,7 @@ export interface EventCounters {
 
 /** How long a job waits that came while a store was away or full, in milliseconds. */
 const OUTAGE_DELAY_MS = 1_000
+const MAX_STUCK_FACTOR = 10
 /** One death may be chance; a job that was there at two is suspect. */
 const SUSPECT_AFTER_STALLS = 2
 /** How long a suspect waits for the quarantine, in milliseconds, at most. */
@@ -95,9 +96,13 @@ async function orComeAgain<Result>(
   try {
     return await work()
   } catch (cause) {
-    if (classifyFailure(cause) !== 'outage') context.onStuck(cause)
-    else context.onOutage({ code: sqlState(cause) ?? 'unknown', message: errorMessage(cause) })
-    return postpone(job, token, OUTAGE_DELAY_MS)
+    if (classifyFailure(cause) === 'outage') {
+      context.onOutage({ code: sqlState(cause) ?? 'unknown', message: errorMessage(cause) })
+      return postpone(job, token, OUTAGE_DELAY_MS)
+    }
+    context.onStuck(new Error(`job ${job.id} is not settled, comes again: ${errorMessage(cause)}`, { cause }))
+    // Nobody says when that will end: the longer it goes on, the less often it is tried.
+    return postpone(job, token, OUTAGE_DELAY_MS * Math.min(job.attemptsStarted, MAX_STUCK_FACTOR))
   }
 }
 

@@ -141,7 +141,7 @@ export async function startStatusWorker(options: StatusWorkerOptions): Promise<S
     bookRepeats: book,
     findDead: (events: readonly StatusEvent[]) => findDeadEvents(deadLetters, events),
     onOutage: gate.report,
-    onStuck: throttledWarning(log, 'burial'),
+    onStuck: throttledWarning(log, 'settling'),
     count: options.count,
     quarantine: { occupied: false },
   }

@@ -104,8 +104,8 @@ export function createIngest(options: IngestOptions): Ingest {
   }
 
   /**
-   * Before anything is awaited: two contents under one key may come at the same time. But not of what is refused:
-   * that may come again with other content.
+   * Before anything is awaited: two contents under one key may come at the same time. But not of what is refused for
+   * overload: that may come again with other content.
    */
   function rememberKey(event: StatusEvent) {
     if (event.content_hash !== undefined) recentKeys.set(event.id, event.content_hash)
