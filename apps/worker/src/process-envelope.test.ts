@@ -22,7 +22,7 @@ import { DelayedError, type Job } from 'bullmq'
 import pg from 'pg'
 import { beforeAll, beforeEach, describe, expect, it } from 'vitest'
 import type { BatchWriter, WriteResult } from './batch-writer.ts'
-import { type EnvelopeContext, processEnvelope } from './process-envelope.ts'
+import { type EnvelopeContext, LostJobError, processEnvelope } from './process-envelope.ts'
 
 const TOKEN = 'token'
 const ignore = () => {}
@@ -130,6 +130,24 @@ describeBackends('processing one job', (kind) => {
       expect(delayed?.delay).toBeGreaterThan(1_500)
     },
   )
+
+  it('buries nothing of a job that another worker has by now', async () => {
+    const added: number[] = []
+    const context = contextWith({
+      async bury(deaths, beforeAdding) {
+        await beforeAdding?.()
+        added.push(deaths.length)
+        return 0
+      },
+    })
+    await enqueue(['no event'])
+    const job = await takeJob()
+    // As it is for a worker that was frozen: the lock is held with another token.
+    await expect(processEnvelope(job, 'former-token', context)).rejects.toBeInstanceOf(LostJobError)
+    expect(added).toEqual([])
+    await processEnvelope(job, TOKEN, context)
+    expect(added).toEqual([1])
+  })
 
   it('goes back without losing an attempt when what is left cannot be noted in the job', async () => {
     const event = makeEvent()

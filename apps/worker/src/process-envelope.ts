@@ -2,6 +2,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { classifyFailure, sqlState } from '@tidings/db/failure'
 import type { Death } from '@tidings/queue/dead-letters'
 import { type InvalidEvent, openEnvelope } from '@tidings/queue/envelope'
+import { LOCK_DURATION_MS } from '@tidings/queue/policy'
 import type { FailedAttempt } from '@tidings/shared/dead-letter'
 import { errorMessage } from '@tidings/shared/errors'
 import type { StatusEvent } from '@tidings/shared/status-event'
@@ -57,6 +58,14 @@ export class RetryEventsError extends Error {
   }
 }
 
+/** Another worker has the job. BullMQ makes nothing of the failure: the lock is not ours. */
+export class LostJobError extends Error {
+  constructor() {
+    super('the job was taken over by another worker')
+    this.name = 'LostJobError'
+  }
+}
+
 /**
  * Runs one job: stores its events, buries those that never can be, and leaves in the job only those that may
  * yet be. It returns, and so the job is removed, only after every event is a row or a dead letter.
@@ -96,6 +105,7 @@ async function orComeAgain<Result>(
   try {
     return await work()
   } catch (cause) {
+    if (cause instanceof LostJobError) throw cause
     if (classifyFailure(cause) === 'outage') {
       context.onOutage({ code: sqlState(cause) ?? 'unknown', message: errorMessage(cause) })
       return postpone(job, token, OUTAGE_DELAY_MS)
@@ -104,6 +114,16 @@ async function orComeAgain<Result>(
     // Nobody says when that will end: the longer it goes on, the less often it is tried.
     return postpone(job, token, OUTAGE_DELAY_MS * Math.min(job.attemptsStarted, MAX_STUCK_FACTOR))
   }
+}
+
+/**
+ * A worker that was frozen, or cut off, for longer than the lock lasts is taken for dead, and another one has the job.
+ * What that one buried may have been redriven and stored since: to bury it once more would make it both.
+ *
+ * @throws LostJobError
+ */
+async function assertOurs(job: Job, token: string | undefined): Promise<void> {
+  if ((await job.extendLock(token ?? '', LOCK_DURATION_MS)) !== 1) throw new LostJobError()
 }
 
 /** Puts the job back without counting an attempt. Always throws. */
@@ -169,7 +189,7 @@ async function settleEnvelope(
   context.count.stored(stored)
   context.count.duplicate(duplicates)
   await settle(async () => {
-    const deadBefore = await context.bury(deaths)
+    const deadBefore = await context.bury(deaths, () => assertOurs(job, token))
     await bookRepeats(duplicates + deadBefore + dead.size, job, context)
   })
   for (const death of deaths) context.count.dead(death.reason)

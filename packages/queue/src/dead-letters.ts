@@ -37,9 +37,14 @@ export interface Death extends Identity {
  * Writes dead letters; resolves when all are durable. Burying the same event again changes nothing, so it is
  * safe to repeat after a crash.
  *
+ * @param beforeAdding rejects where they are no longer the caller's to bury.
  * @returns how many of them were dead letters already.
  */
-export async function buryEvents(queue: BurialQueue, deaths: readonly Death[]): Promise<number> {
+export async function buryEvents(
+  queue: BurialQueue,
+  deaths: readonly Death[],
+  beforeAdding?: () => Promise<void>,
+): Promise<number> {
   const burials = deaths.map((death): Burial => ({ death, id: deadLetterId(death), isAdded: false }))
   // A conflict has an id of its own, and may come once more as something else: as stalled, after its burial.
   const dead = await findDead(
@@ -56,6 +61,7 @@ export async function buryEvents(queue: BurialQueue, deaths: readonly Death[]): 
     const absent = open.filter(({ id }) => !found.has(id))
     // Of several with one id the first is added; what the others are is seen when it is there.
     const adding = [...Map.groupBy(absent, ({ id }) => id).values()].flatMap((same) => same.slice(0, 1))
+    if (adding.length > 0) await beforeAdding?.()
     await addEntries(queue, adding)
     for (const burial of adding) burial.isAdded = true
     // Two contents may have one id, by their key or by a producer's mistake: the second gets an entry of its own.

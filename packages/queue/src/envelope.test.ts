@@ -27,6 +27,14 @@ describe('opening a job', () => {
     expect(openEnvelope(job(bare, '8')).events[0]?.id).not.toBe(first.events[0]?.id)
   })
 
+  it('drops an id that a bare event brings, as any other field that nobody knows', () => {
+    const bare = { notification_id: 'n', notification_type: 'push', status: 'sent' }
+    const plain = openEnvelope(job(bare)).events
+    expect(plain).toHaveLength(1)
+    for (const id of [5, 'mine', plain[0]?.id.replace(/^./, '0')])
+      expect(openEnvelope(job({ ...bare, id })).events).toEqual(plain)
+  })
+
   it('keeps a bad event from its neighbours', () => {
     const nul = { ...event, id: '11111111-1111-4111-8111-111111111111', notification_id: 'x\0' }
     const opened = openEnvelope(job({ v: 1, events: [event, nul, 'nonsense', { ...event, status: 'lost' }] }))

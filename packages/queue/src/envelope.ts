@@ -87,7 +87,9 @@ function readEvent(raw: unknown, key: string, jobTimestamp: number): ReadEvent {
 }
 
 function parseEvent(raw: unknown, key: string, jobTimestamp: number): ReadEvent {
-  if (typeof raw === 'object' && raw !== null && !('id' in raw)) return readBareEvent(raw, key, jobTimestamp)
+  // Only an event that was accepted knows when; an id alone is a field that nobody here knows.
+  if (typeof raw === 'object' && raw !== null && !('id' in raw && 'received_at' in raw))
+    return readBareEvent(raw, key, jobTimestamp)
   const event = statusEventSchema.safeParse(raw)
   return event.success ? event : { success: false, message: describe(event.error) }
 }
