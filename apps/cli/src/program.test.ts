@@ -133,13 +133,19 @@ describe('bin/tidings', () => {
     expect(help).toContain('Usage: tidings')
   })
 
-  test('takes the Node of the project, else the one on the PATH, and passes everything on', async () => {
+  test('says when nothing is installed; takes the Node of the project, else the one on the PATH, and passes everything on', async () => {
     const folder = await makeFolder()
     for (const part of ['bin', 'src']) await mkdir(join(folder, 'apps/cli', part), { recursive: true })
     const launcher = join(folder, 'apps/cli/bin/tidings')
     await copyFile(CLI_COMMAND, launcher)
     const told = 'JSON.stringify({ node: process.argv0, args: process.argv.slice(2) })'
     await writeFile(join(folder, 'apps/cli/src/main.ts'), `process.stdout.write(${told})`)
+    expect(spawnSync(launcher, { encoding: 'utf8' })).toMatchObject({
+      status: 1,
+      stderr: expect.stringContaining('Nothing is installed yet: run `npm start`'),
+    })
+
+    await mkdir(join(folder, 'apps/cli/node_modules'))
     const args = ['dlq', 'list', '--error', "it's * two words"]
     const path = `${dirname(process.execPath)}:${process.env.PATH}`
     expect(JSON.parse(run(launcher, args, path))).toEqual({ node: 'node', args })
