@@ -18,7 +18,8 @@ Examples:
   tidings doctor
   tidings doctor -o json | jq '.[] | select(.result != "ok")'
 
-Exits with 1 when a check fails, with 6 when a store does not answer. A warning alone exits with 0.`,
+Exits with 1 when a check fails, with 6 when a store does not answer.
+A warning alone exits with 0.`,
     )
 }
 

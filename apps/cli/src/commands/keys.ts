@@ -56,8 +56,9 @@ Examples:
     .addHelpText(
       'after',
       `
-A running API picks a changed JWT_KEYS_FILE up within two seconds, without a restart. Where each replica has
-JWT_KEYS of its own, rotate in two rounds: --standby, restart all; --use <kid>, restart all.
+A running API picks a changed JWT_KEYS_FILE up within two seconds, without a
+restart. Where each replica has JWT_KEYS of its own, rotate in two rounds:
+--standby, restart all; --use <kid>, restart all.
 
 Examples:
   tidings keys rotate --file /etc/tidings/jwt-keys.json
