@@ -259,7 +259,9 @@ describe('tidings users import-django', () => {
   })
 
   it('refuses a file that is not there, and one that is something else', async () => {
-    expect((await tidings('/nowhere/dump.json')).code).toBe(3)
+    const absent = await tidings('/nowhere/dump.json')
+    expect(absent.code).toBe(3)
+    expect(absent.stderr).toContain('There is no file /nowhere/dump.json.')
     const other = await tidings(MAIN)
     expect(other.code).toBe(1)
     expect(other.stderr).toContain('is not the JSON of dumpdata')
