@@ -6,8 +6,12 @@ import { findRedisServer } from '@tidings/stack/redis'
 import { ROWS } from './rows/all.ts'
 import { type RowOutcome, runMatrix } from './run-matrix.ts'
 
-const HELP = `Runs the fault matrix against real processes: it starts its own PostgreSQL and Redis, and kills,
-freezes and fills them under load. A ledger on the client's side decides what was lost or doubled.
+/** In lines that fit any terminal. */
+const ROW_NAMES = `Rows: ${ROWS.map((row) => row.name).join(', ')}`.replace(/(.{1,78})(?: |$)/g, '$1\n')
+
+const HELP = `Runs the fault matrix against real processes: it starts its own PostgreSQL and
+Redis, and kills, freezes and fills them under load. A ledger on the client's
+side decides what was lost or doubled.
 
   npm run chaos                              every row, then 10 minutes of nemesis
   npm run chaos -- --short                   the short form that npm test runs
@@ -15,8 +19,7 @@ freezes and fills them under load. A ledger on the client's side decides what wa
   npm run chaos -- --only nemesis --minutes 2
   npm run chaos -- --seed 42                 repeat a run
 
-Rows: ${ROWS.map((row) => row.name).join(', ')}
-Exit code: 0 when every row passes, 1 when one misses, 64 for a usage error.
+${ROW_NAMES}Exit code: 0 when every row passes, 1 when one misses, 64 for a usage error.
 `
 
 const USAGE_ERROR = 64

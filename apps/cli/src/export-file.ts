@@ -1,10 +1,23 @@
-import { open } from 'node:fs/promises'
+import { lstat, open } from 'node:fs/promises'
 import { CliError, EXIT } from './exit-codes.ts'
 
 export interface ExportFile {
   /** Resolves when the text is on the disk. */
   write(text: string): Promise<void>
   close(): Promise<void>
+}
+
+const isThere = (path: string) =>
+  new CliError(EXIT.failure, `${path} exists. Choose another name: nothing is overwritten.`)
+
+/**
+ * Before somebody is asked: whether there is something already where a new file is to be. Only openExportFile makes sure.
+ *
+ * @throws CliError when there is.
+ */
+export async function assertNoFile(path: string): Promise<void> {
+  const found = await lstat(path).catch(() => undefined)
+  if (found !== undefined) throw isThere(path)
 }
 
 /**
@@ -24,11 +37,7 @@ export async function openExportFile(path: string): Promise<ExportFile> {
     }
   } catch (error) {
     const reason = error instanceof Error && 'code' in error ? error.code : undefined
-    throw new CliError(
-      EXIT.failure,
-      reason === 'EEXIST'
-        ? `${path} exists. Choose another name: nothing is overwritten.`
-        : `${path} cannot be written (${String(reason)}).`,
-    )
+    if (reason === 'EEXIST') throw isThere(path)
+    throw new CliError(EXIT.failure, `${path} cannot be written (${String(reason)}).`)
   }
 }

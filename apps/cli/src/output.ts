@@ -23,6 +23,8 @@ export interface Column<Item> {
   maxWidth?: number
   /** Never shortened: an id that is cut off cannot be typed. */
   whole?: true
+  /** Goes on in the next line instead of being shortened. */
+  wraps?: true
   /** On a terminal too narrow for all columns this one is left out, those with the smallest number first. */
   spare?: number
   style?: Parameters<typeof styleText>[0]
@@ -103,14 +105,20 @@ export function toTable<Item>(
   const paint = (style: Column<Item>['style'], text: string) =>
     colors && style !== undefined ? styleText(style, text, { validateStream: false }) : text
   const body = items.map((_, row) =>
-    columns.map(({ cells, style, width }) => paint(style, shorten(cells[row] ?? '', width))),
+    columns.map(({ cells, style, width, wraps }) => {
+      const cell = cells[row] ?? ''
+      return paint(style, wraps ? cell : shorten(cell, width))
+    }),
   )
   return table([columns.map((column) => paint('bold', column.title)), ...body], {
     border: BORDER,
     drawHorizontalLine: () => false,
     drawVerticalLine: (index) => index > 0 && index < columns.length,
     columnDefault: { paddingLeft: 0, paddingRight: 0 },
-    columns: columns.map((column) => ({ alignment: column.align ?? 'left' })),
+    columns: columns.map(({ align, wraps, width }) => ({
+      alignment: align ?? 'left',
+      ...(wraps && { width, wrapWord: true }),
+    })),
   })
     .split('\n')
     .map((line) => line.trimEnd())
@@ -158,5 +166,5 @@ function fitColumns<Filled extends FilledColumn>(
   return columns
 }
 
-const shorten = (text: string, width: number) =>
+export const shorten = (text: string, width: number) =>
   text.length > width ? `${text.slice(0, Math.max(0, width - 1))}…` : text

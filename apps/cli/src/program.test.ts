@@ -7,6 +7,7 @@ import { promisify } from 'node:util'
 import { maskText, maskValue } from '@tidings/shared/mask'
 import { useReleaser } from '@tidings/stack/test-context'
 import { describe, expect, test, vi } from 'vitest'
+import manifest from '../package.json' with { type: 'json' }
 import { CLI_COMMAND, createCli, linesOf } from './testing/cli-process.ts'
 import { hasTerminals, openTerminal } from './testing/terminal-session.ts'
 
@@ -87,6 +88,31 @@ describe('completion and manual', () => {
       expect((await cli.run('completion', shell)).stdout).toContain('abort-on-failure-ratio')
   })
 
+  test('help shows what a command of a command takes, and says when there is none', async () => {
+    const shown = await cli.run('help', 'dlq', 'show')
+    expect(shown).toEqual(await cli.run('dlq', 'show', '--help'))
+    expect(await cli.run('help')).toEqual(await cli.run('--help'))
+    expect(await cli.run('help', 'dlq', 'shwo')).toMatchObject({
+      exitCode: 64,
+      stderr: 'tidings: There is no command dlq shwo. See tidings --help.\n',
+    })
+  })
+
+  test('--version is that of the package', async () => {
+    expect(await cli.run('--version')).toMatchObject({ exitCode: 0, stdout: `${manifest.version}\n` })
+  })
+
+  test('every help fits 80 columns, but for commands to be copied', async () => {
+    const manual = (await cli.run('manual', '--format', 'markdown')).stdout
+    const commands = [...manual.matchAll(/^## tidings ?(.*)$/gm)].map((match) => match[1] ?? '')
+    expect(commands).toContain('dlq redrive')
+    for (const command of commands) {
+      const { stdout } = await cli.run('help', ...command.split(' ').filter(Boolean))
+      for (const line of linesOf(stdout))
+        if (!line.startsWith('  ')) expect(line.length, line).toBeLessThanOrEqual(80)
+    }
+  })
+
   test('defaults are said in units, as they are given', async () => {
     expect((await cli.run('dlq', 'redrive', '--help')).stdout).toMatch(
       /--timeout <duration>[^(]*\(default: 2m\)/,
@@ -133,13 +159,19 @@ describe('bin/tidings', () => {
     expect(help).toContain('Usage: tidings')
   })
 
-  test('takes the Node of the project, else the one on the PATH, and passes everything on', async () => {
+  test('says when nothing is installed; takes the Node of the project, else the one on the PATH, and passes everything on', async () => {
     const folder = await makeFolder()
     for (const part of ['bin', 'src']) await mkdir(join(folder, 'apps/cli', part), { recursive: true })
     const launcher = join(folder, 'apps/cli/bin/tidings')
     await copyFile(CLI_COMMAND, launcher)
     const told = 'JSON.stringify({ node: process.argv0, args: process.argv.slice(2) })'
     await writeFile(join(folder, 'apps/cli/src/main.ts'), `process.stdout.write(${told})`)
+    expect(spawnSync(launcher, { encoding: 'utf8' })).toMatchObject({
+      status: 1,
+      stderr: expect.stringContaining('Nothing is installed yet: run `npm start`'),
+    })
+
+    await mkdir(join(folder, 'apps/cli/node_modules'))
     const args = ['dlq', 'list', '--error', "it's * two words"]
     const path = `${dirname(process.execPath)}:${process.env.PATH}`
     expect(JSON.parse(run(launcher, args, path))).toEqual({ node: 'node', args })

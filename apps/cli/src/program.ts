@@ -1,7 +1,9 @@
 import { Command, Option } from 'commander'
+import manifest from '../package.json' with { type: 'json' }
 import { registerCompletion } from './commands/completion.ts'
 import { registerDlq } from './commands/dlq.ts'
 import { registerDoctor } from './commands/doctor.ts'
+import { registerHelp } from './commands/help.ts'
 import { registerKeys } from './commands/keys.ts'
 import { registerServiceKeys } from './commands/service-keys.ts'
 import { registerStatus } from './commands/status.ts'
@@ -17,6 +19,7 @@ export function createProgram(context: CliContext): Command {
   const { terminal } = context
   const program = new Command('tidings')
     .description('Operate a Tidings installation: dead letters, notifications, keys, health.')
+    .version(manifest.version, '--version', 'print the version')
     .addOption(
       new Option(
         '-o, --output <format>',
@@ -38,11 +41,12 @@ export function createProgram(context: CliContext): Command {
     .addHelpText(
       'after',
       `
-The stores are taken from DATABASE_URL, REDIS_URL, QUEUE_BACKEND, QUEUE_PREFIX and QUEUE_SHARDS; without
-DATABASE_URL, from $DATA_DIR/dev.env (.data/dev.env), which npm start writes.
+The stores are taken from DATABASE_URL, REDIS_URL, QUEUE_BACKEND,
+QUEUE_PREFIX and QUEUE_SHARDS; without DATABASE_URL, from $DATA_DIR/dev.env
+(.data/dev.env), which npm start writes.
 
-Exit codes: 0 done, 1 failure, 2 declined, 3 not found, 5 done in part, 6 a store does not answer,
-7 a --fail-if limit passed, 64 wrong usage.`,
+Exit codes: 0 done, 1 failure, 2 declined, 3 not found, 5 done in part,
+6 a store does not answer, 7 a --fail-if limit passed, 64 wrong usage.`,
     )
     .hook('preAction', () => {
       const options = program.opts()
@@ -57,5 +61,6 @@ Exit codes: 0 done, 1 failure, 2 declined, 3 not found, 5 done in part, 6 a stor
   registerDoctor(program, context)
   registerKeys(program, context)
   registerCompletion(program, context)
+  registerHelp(program)
   return program
 }

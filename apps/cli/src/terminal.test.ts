@@ -127,4 +127,54 @@ describeOnTerminal('a terminal', (terminal) => {
       }
     },
   )
+
+  test.each([80, 110, 160])(
+    'doctor says all that it has found and advises, in %d columns',
+    async (columns) => {
+      await terminal.lab.bury(3)
+      const checks: { found: string; advice?: string }[] = JSON.parse(
+        (await terminal.lab.cli.run('doctor', '-o', 'json')).stdout,
+      )
+      const session = terminal.open(['doctor'], {}, { columns, rows: 40 })
+      expect(await session.ended).toBe(0)
+      const shown = stripVTControlCharacters(session.output())
+      expect(shown).not.toContain('…')
+      const words = checks.flatMap(({ found, advice = '' }) => `${found} ${advice}`.split(/[ ,;]+/))
+      for (const word of words) expect(shown).toContain(word)
+      for (const line of shown.split('\r\n')) expect(line.length).toBeLessThanOrEqual(columns)
+    },
+  )
+
+  test('in 80 columns service keys are told by their beginning, not by half a list of scopes', async () => {
+    const { cli } = terminal.lab
+    const scopes = ['status:write:email', 'status:write:push', 'status:read', 'users:read']
+    const { stdout: key } = await cli.run('service-keys', 'create', 'gateway', '--scope', ...scopes)
+    const session = terminal.open(['service-keys', 'list'], {}, { columns: 80, rows: 40 })
+    expect(await session.ended).toBe(0)
+    const shown = stripVTControlCharacters(session.output())
+    expect(shown).toContain(key.slice(0, 10))
+    expect(shown).not.toContain('SCOPES')
+  })
+
+  test('a preview fits the terminal, and a list says a reason once', async () => {
+    const message = `canceling statement due to lock timeout ${'x'.repeat(200)}`
+    await terminal.lab.bury(2, { error: { code: '55P03', message } })
+    const asked = terminal.open(['dlq', 'delete', '--all'], {}, { columns: 90, rows: 40 })
+    await asked.answer('Type status-events-dead', '\r')
+    expect(await asked.ended).toBe(2)
+    const line = stripVTControlCharacters(asked.output())
+      .split('\r\n')
+      .find((text) => text.includes('55P03'))
+    expect(line).toMatch(/…$/)
+    expect(line).toHaveLength(90)
+
+    await terminal.lab.empty()
+    await terminal.lab.bury(1, {
+      reason: 'unknown_user',
+      error: { code: 'unknown_user', message: 'Nobody.' },
+    })
+    const shown = stripVTControlCharacters(await show(['dlq', 'list']))
+    expect(shown).toContain('Nobody.')
+    expect(shown).not.toContain('unknown_user: ')
+  })
 })

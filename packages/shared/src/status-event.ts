@@ -48,14 +48,21 @@ export type ErrorClass = (typeof ERROR_CLASSES)[number]
 const text = (max: number) => z.string().min(1).max(max)
 
 /** Text as a producer gives it, or its parts when the provider's answer was understood. */
-export const deliveryErrorSchema = z.union([
-  text(LIMITS.errorLength),
-  z.object({
-    code: text(LIMITS.errorCodeLength).optional(),
-    class: z.enum(ERROR_CLASSES).optional(),
-    message: text(LIMITS.errorLength),
-  }),
-])
+export const deliveryErrorSchema = z.union(
+  [
+    text(LIMITS.errorLength),
+    z.object({
+      code: text(LIMITS.errorCodeLength).optional(),
+      class: z.enum(ERROR_CLASSES).optional(),
+      message: text(LIMITS.errorLength),
+    }),
+  ],
+  {
+    error:
+      `Must be text of 1 to ${LIMITS.errorLength} characters, or an object with such a message and, where known, a ` +
+      `code (text of 1 to ${LIMITS.errorCodeLength} characters) and a class (${ERROR_CLASSES.join(', ')}).`,
+  },
+)
 export type DeliveryError = z.infer<typeof deliveryErrorSchema>
 
 const EARLIEST_TIME = Date.UTC(1970, 0, 1)

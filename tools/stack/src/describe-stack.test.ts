@@ -30,7 +30,7 @@ describe('what npm start says of its queue', () => {
     const postgres = { place: 'postgres', because: 'asked' } as const
     expect(describeWith(postgres)).not.toContain('Warning')
     expect(describeWith({ ...postgres, leftBehind: 'redis-private' })).toContain(
-      'Warning: until now the queue was in a private Redis. Its events and dead letters stay there, where dlq list does not\n  show them and doctor calls their events lost. Back to them:\n  QUEUE_BACKEND=redis with a redis-server installed\n',
+      'Warning: until now the queue was in a private Redis.\n  Its events and dead letters stay there, where dlq list does not show them and\n  doctor calls their events lost. Back to them:\n  QUEUE_BACKEND=redis with a redis-server installed\n',
     )
   })
 })
@@ -38,7 +38,7 @@ describe('what npm start says of its queue', () => {
 test('a warning when the database is another one than before', () => {
   const queue = { place: 'postgres', because: 'asked' } as const
   expect(describeWith(queue, '/data', 'other')).toContain(
-    'Warning: until now the database was the one of another DATABASE_URL. What is in it stays there: users, events, keys.\n  Back to it:\n  that DATABASE_URL again\n',
+    'Warning: until now the database was the one of another DATABASE_URL.\n  What is in it stays there: users, events, keys. Back to it:\n  that DATABASE_URL again\n',
   )
 })
 

@@ -60,8 +60,8 @@ function warnOfDatabase(leftBehind: DatabaseBefore | undefined): string {
   if (leftBehind === undefined) return ''
   const [name, wayBack] = DATABASE_WAYS_BACK[leftBehind]
   return `
-  Warning: until now the database was ${name}. What is in it stays there: users, events, keys.
-  Back to it:
+  Warning: until now the database was ${name}.
+  What is in it stays there: users, events, keys. Back to it:
   ${wayBack}
 `
 }
@@ -70,8 +70,9 @@ function warnOfQueue({ leftBehind }: QueueChoice): string {
   if (leftBehind === undefined) return ''
   const [name, wayBack] = WAYS_BACK[leftBehind]
   return `
-  Warning: until now the queue was in ${name}. Its events and dead letters stay there, where dlq list does not
-  show them and doctor calls their events lost. Back to them:
+  Warning: until now the queue was in ${name}.
+  Its events and dead letters stay there, where dlq list does not show them and
+  doctor calls their events lost. Back to them:
   ${wayBack}
 `
 }

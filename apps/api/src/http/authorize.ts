@@ -27,7 +27,10 @@ export function createAuthorize({ authenticateService, authenticateUser }: Authe
     service(c, scope) {
       const token = bearerToken(c)
       // Whether it is a good token decides between 401 and 403.
-      if (!token.startsWith(SERVICE_KEY_PREFIX)) return andThen(authenticateUser(token), refuse)
+      if (!token.startsWith(SERVICE_KEY_PREFIX))
+        return andThen(authenticateUser(token), () => {
+          throw needsScope(scope)
+        })
       return andThen(authenticateService(token), (service) => requireScope(service, scope))
     },
 
@@ -50,8 +53,11 @@ export function createAuthorize({ authenticateService, authenticateUser }: Authe
 /** @throws AppError `forbidden` when the key lacks the scope. */
 export function requireScope(principal: ServicePrincipal, scope: Scope): ServicePrincipal {
   if (principal.scopes.has(scope)) return principal
-  throw new AppError('forbidden', `This needs a service key with the scope ${scope}.`)
+  throw needsScope(scope)
 }
+
+const needsScope = (scope: Scope) =>
+  new AppError('forbidden', `This needs a service key with the scope ${scope}.`)
 
 function refuse(): never {
   throw new AppError('forbidden', 'This credential is not meant for this resource.')

@@ -24,6 +24,8 @@ interface BadInput {
   error: string
   /** A field that must be named among `errors`. */
   pointer?: string
+  /** What the answer must say. */
+  reason?: string
 }
 
 const event = (fields: object) => ({ notification_id: CANARY, status: 'sent', ...fields })
@@ -119,6 +121,13 @@ const statusFields: BadInput[] = [
   ),
   { name: 'an unknown status', body: event({ status: CANARY }), status: 400, error: 'invalid_status' },
   { name: 'a status in capitals', body: event({ status: 'SENT' }), status: 400, error: 'invalid_status' },
+  {
+    name: 'an error of an unknown class',
+    body: event({ status: 'failed', error: { class: 'other', message: 'No.' } }),
+    ...invalid,
+    pointer: '/error',
+    reason: 'class (transient, permanent, config)',
+  },
   { name: 'failed without error', body: event({ status: 'failed' }), status: 400, error: 'missing_error' },
   {
     name: 'bounced, error null',
@@ -308,6 +317,7 @@ const credentials: BadInput[] = [
     body: event({}),
     status: 403,
     error: 'forbidden',
+    reason: 'This needs a service key with the scope status:write:email.',
   },
   {
     name: 'a key where a person is needed',
@@ -402,6 +412,7 @@ describe('bad input', () => {
     expect(problem.instance).toBe(response.headers.get('x-request-id'))
     expect(text).not.toContain(CANARY)
     if (input.pointer !== undefined) expect(problem.errors.map((e) => e.pointer)).toContain(input.pointer)
+    expect(text).toContain(input.reason ?? '')
     if (input.status === 401) expect(response.headers.get('www-authenticate')).toMatch(/^Bearer/)
     if (input.status === 405) expect(response.headers.get('allow')).toBe('POST')
   })

@@ -9,7 +9,7 @@ import { withAudit } from '../audit.ts'
 import { askForName, askToGoOn } from '../confirm.ts'
 import type { CliContext } from '../context.ts'
 import { CliError, EXIT } from '../exit-codes.ts'
-import { openExportFile } from '../export-file.ts'
+import { assertNoFile, openExportFile } from '../export-file.ts'
 import { writeResult } from '../output.ts'
 import { parseText } from '../parse-option.ts'
 import { startProgress } from '../progress.ts'
@@ -54,6 +54,7 @@ async function runDelete(context: CliContext, ids: string[], options: DeleteOpti
   const selection = await toSelection(context, ids, options)
   context.assertWritable()
   const file = options.exportFirst === undefined ? undefined : context.resolvePath(options.exportFirst)
+  if (file !== undefined) await assertNoFile(file)
   const store = await context.deadLetters()
   if (!options.yes && !context.terminal.isInteractive) await askToGoOn(context, '')
   const preview = await previewSelection(context, store, selection)

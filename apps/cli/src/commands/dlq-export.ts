@@ -24,7 +24,8 @@ Examples:
   tidings dlq export backup.ndjson
   tidings dlq export --reason invalid_event | jq -r .event.notification_id
 
-An export is a backup, so it is never masked; the file can be read by its owner only.`,
+An export is a backup, so it is never masked; the file can be read by its
+owner only.`,
   )
 }
 

@@ -33,9 +33,10 @@ Examples:
   tidings dlq import backup.ndjson
   ssh old-host tidings dlq export | tidings dlq import -
 
-Entries that are there already, or whose events are stored by now, are left out: importing a file twice is
-harmless. Wrong lines are named and left out too. Entries of users who were erased since come without owner, texts
-and metadata.`,
+Entries that are there already, or whose events are stored by now, are left
+out: importing a file twice is harmless. Wrong lines are named and left out
+too. Entries of users who were erased since come without owner, texts and
+metadata.`,
     )
 }
 

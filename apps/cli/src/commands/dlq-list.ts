@@ -57,6 +57,8 @@ async function runList(context: CliContext, options: ListOptions): Promise<void>
     )
 }
 
+const errorText = ({ error }: DeadLetterEntry) => `${error.code}: ${error.message}`
+
 /** How an entry is shown in lists: the same in every command that prints some. */
 export function entryView(context: CliContext): ListView<DeadLetterEntry> {
   const mask = context.globals.showSensitive ? (text: string) => text : maskText
@@ -77,7 +79,12 @@ export function entryView(context: CliContext): ListView<DeadLetterEntry> {
       { title: 'STATUS', cell: field('status'), spare: 3 },
       { title: 'NOTIFICATION', cell: field('notificationId'), maxWidth: 28, spare: 1 },
       { title: 'RE', cell: (entry) => String(entry.redrives), align: 'right', spare: 4 },
-      { title: 'ERROR', cell: (entry) => mask(`${entry.error.code}: ${entry.error.message}`), style: 'red' },
+      {
+        title: 'ERROR',
+        cell: (entry) => mask(entry.error.code === entry.reason ? entry.error.message : errorText(entry)),
+        raw: (entry) => mask(errorText(entry)),
+        style: 'red',
+      },
     ],
     json: (entry) => toShown(context.globals, entry),
     id: (entry) => entry.id,

@@ -75,8 +75,8 @@ Examples:
   tidings dlq redrive --all --dry-run
   tidings dlq list --error timeout -o id | tidings dlq redrive - --yes
 
-Ctrl-C ends after the batch in hand; the same command again does the rest. At every moment each entry is
-either a dead letter or on the queue.`,
+Ctrl-C ends after the batch in hand; the same command again does the rest.
+At every moment each entry is either a dead letter or on the queue.`,
   )
 }
 

@@ -7,7 +7,7 @@ import type { Command } from 'commander'
 import { entries, formatCount } from '../age.ts'
 import type { CliContext } from '../context.ts'
 import { CliError, EXIT, usageError } from '../exit-codes.ts'
-import { printable } from '../output.ts'
+import { printable, shorten } from '../output.ts'
 import { parseText, parseTexts } from '../parse-option.ts'
 import { startProgress } from '../progress.ts'
 import { readIds } from '../read-ids.ts'
@@ -63,6 +63,8 @@ export async function previewSelection(
 }
 
 const SHOWN_GROUPS = 8
+/** In columns, where stderr is no terminal. */
+const PREVIEW_WIDTH = 120
 
 /**
  * Says on stderr what is about to happen to which entries.
@@ -77,14 +79,16 @@ export function sayPreview(
   max = Number.POSITIVE_INFINITY,
 ): void {
   const { terminal } = context
+  const width = terminal.stderr.isTTY ? terminal.stderr.columns || 80 : PREVIEW_WIDTH
   const mask = context.globals.showSensitive ? (text: string) => text : maskText
   const isPart = max < preview.count
   const which = `${isPart ? `the first ${formatCount(max)} of ` : ''}${entries(preview.count)}`
   terminal.say(`${what}: ${which}, ${target}`)
   if (isPart && preview.groups.length > 0) terminal.say(`  All ${formatCount(preview.count)} by group:`)
   for (const group of preview.groups.slice(0, SHOWN_GROUPS)) {
-    const error = printable(mask(`${group.error.code}: ${group.error.message}`)).slice(0, 70)
-    terminal.say(`  ${formatCount(group.count).padStart(8)}  ${group.fingerprint}  ${group.reason}  ${error}`)
+    const error = printable(mask(`${group.error.code}: ${group.error.message}`))
+    const line = `  ${formatCount(group.count).padStart(8)}  ${group.fingerprint}  ${group.reason}  ${error}`
+    terminal.say(shorten(line, width))
   }
   if (preview.groups.length > SHOWN_GROUPS)
     terminal.say(`            and ${preview.groups.length - SHOWN_GROUPS} more groups`)

@@ -353,8 +353,11 @@ describeBackends('tidings dlq', (kind) => {
     expect(await cli.run('dlq', 'import', file)).toMatchObject({ exitCode: 0 })
     expect(await lab.store.get(ids)).toEqual(before)
     expect((await cli.run('dlq', 'import', file)).stderr).toContain('6 already there')
-    const second = await cli.run('dlq', 'delete', '--all', '--export-first', file, '--yes')
-    expect(second).toMatchObject({ exitCode: 1 })
+    for (const yes of [['--yes'], []]) {
+      // It is no question of yes or no: said before anybody is asked.
+      const second = await cli.run('dlq', 'delete', '--all', '--export-first', file, ...yes)
+      expect(second).toMatchObject({ exitCode: 1, stderr: expect.stringContaining(`${file} exists.`) })
+    }
     expect(await lab.store.count()).toBe(6)
     expect((await audit()).filter(({ result }) => result === 'done')).toMatchObject([
       { action: 'dlq.delete', changed: 6 },

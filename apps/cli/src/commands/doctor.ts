@@ -18,7 +18,8 @@ Examples:
   tidings doctor
   tidings doctor -o json | jq '.[] | select(.result != "ok")'
 
-Exits with 1 when a check fails, with 6 when a store does not answer. A warning alone exits with 0.`,
+Exits with 1 when a check fails, with 6 when a store does not answer.
+A warning alone exits with 0.`,
     )
 }
 
@@ -29,8 +30,8 @@ async function runDoctor(context: CliContext): Promise<void> {
     columns: [
       { title: ' ', cell: (check) => SIGNS[check.result], raw: (check) => check.result, style: 'bold' },
       { title: 'CHECK', cell: (check) => check.check },
-      { title: 'FOUND', cell: (check) => check.found },
-      { title: 'WHAT TO DO', cell: (check) => check.advice ?? '', style: 'yellow' },
+      { title: 'FOUND', cell: (check) => check.found, wraps: true },
+      { title: 'WHAT TO DO', cell: (check) => check.advice ?? '', style: 'yellow', wraps: true },
     ],
     json: (check) => check,
   })

@@ -113,7 +113,10 @@ describe('tidings keys', () => {
 
   it('rotate refuses what it cannot do, without quoting a key', async () => {
     expect((await tidings(['keys', 'rotate'])).code).toBe(64)
-    expect((await tidings(['keys', 'rotate', '--file', join(directory, 'absent.json')])).code).toBe(3)
+    const file = join(directory, 'absent.json')
+    const absent = await tidings(['keys', 'rotate', '--file', file])
+    expect(absent.code).toBe(3)
+    expect(absent.stderr).toContain(`There is no file ${file}; make one: tidings keys generate > ${file}`)
     const broken = await tidings(['keys', 'rotate'], {
       JWT_KEYS: '{"keys":[{"kty":"OKP","d":"secret-part"}]}',
     })

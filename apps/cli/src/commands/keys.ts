@@ -10,6 +10,7 @@ import { type Command, InvalidArgumentError } from 'commander'
 import { recordAudit } from '../audit.ts'
 import type { CliContext } from '../context.ts'
 import { CliError, describeFailure, EXIT, usageError } from '../exit-codes.ts'
+import { isMissing } from '../file-errors.ts'
 import { parseText } from '../parse-option.ts'
 
 /** Old keys that go on verifying after a rotation. An access token lives for 15 minutes at most. */
@@ -56,8 +57,9 @@ Examples:
     .addHelpText(
       'after',
       `
-A running API picks a changed JWT_KEYS_FILE up within two seconds, without a restart. Where each replica has
-JWT_KEYS of its own, rotate in two rounds: --standby, restart all; --use <kid>, restart all.
+A running API picks a changed JWT_KEYS_FILE up within two seconds, without a
+restart. Where each replica has JWT_KEYS of its own, rotate in two rounds:
+--standby, restart all; --use <kid>, restart all.
 
 Examples:
   tidings keys rotate --file /etc/tidings/jwt-keys.json
@@ -119,7 +121,10 @@ function rotated({ keys }: SigningKeySet, { keep, standby, use }: RotateOptions)
 
 async function readText(file: string): Promise<string> {
   return readFile(file, 'utf8').catch((error: unknown) => {
-    throw new CliError(EXIT.notFound, `Cannot read ${file}: ${errorMessage(error)}`)
+    const reason = isMissing(error)
+      ? `There is no file ${file}; make one: tidings keys generate > ${file}`
+      : `Cannot read ${file}: ${errorMessage(error)}`
+    throw new CliError(EXIT.notFound, reason)
   })
 }
 

@@ -33,7 +33,7 @@ export async function createKey(context: CliContext, name: string, scopes: reado
   }
   const { id, key } = result
   await writeItem(context, { id, name, key, scopes: unique }, context.globals.output === 'id' ? id : key)
-  context.terminal.say('This is the only time the key is shown.')
+  context.terminal.say(`Its id is ${id}. This is the only time the key is shown.`)
 }
 
 export async function listKeys(context: CliContext): Promise<void> {
@@ -50,8 +50,8 @@ export async function listKeys(context: CliContext): Promise<void> {
     columns: [
       { title: 'ID', cell: (key) => key.id, whole: true },
       { title: 'NAME', cell: (key) => key.name, style: 'bold' },
-      { title: 'KEY', cell: (key) => `${key.prefix}…`, spare: 1 },
-      { title: 'SCOPES', cell: (key) => key.scopes.join(' '), spare: 3 },
+      { title: 'KEY', cell: (key) => `${key.prefix}…`, spare: 3 },
+      { title: 'SCOPES', cell: (key) => key.scopes.join(' '), spare: 1 },
       { ...time('AGE', (key) => key.createdAt), spare: 2 },
       { ...time('USED', (key) => key.lastUsedAt), spare: 4 },
       { ...time('REVOKED', (key) => key.revokedAt), style: 'red' },

@@ -14,8 +14,10 @@ export async function runStatus(context: CliContext, id: string, explain: boolea
   const dead = explain ? await findDeadLetters(context, id) : []
   const [first] = timeline
   if (first === undefined) {
-    const hint = dead.length > 0 ? ` It has dead letters: ${dead.map((entry) => entry.id).join(', ')}.` : ''
-    throw new CliError(EXIT.notFound, `No event of notification ${printable(id)} is stored.${hint}`)
+    throw new CliError(
+      EXIT.notFound,
+      `No event of notification ${printable(id)} is stored.${hintAtDeath(explain, dead)}`,
+    )
   }
   const state = foldNotification(deciding)
   const notification = {
@@ -30,6 +32,11 @@ export async function runStatus(context: CliContext, id: string, explain: boolea
   }
   const text = describe(context, notification.notification_type, id, state, timeline, explain, dead)
   await writeItem(context, toShown(context.globals, notification), text)
+}
+
+function hintAtDeath(explain: boolean, dead: readonly DeadLetterEntry[]): string {
+  if (!explain) return ' Is it a dead letter? Add --explain.'
+  return dead.length > 0 ? ` It has dead letters: ${dead.map((entry) => entry.id).join(', ')}.` : ''
 }
 
 async function findDeadLetters(context: CliContext, notificationId: string): Promise<DeadLetterEntry[]> {

@@ -108,7 +108,9 @@ describeBackends('tidings status', (kind) => {
     const [dead = ''] = await lab.bury(1, { fields: { notification_id: 'order-8' } })
     const unknown = await cli.run('status', 'order-8')
     expect(unknown).toMatchObject({ exitCode: 3, stdout: '' })
-    expect(unknown.stderr).toContain('No event of notification order-8 is stored.')
+    expect(unknown.stderr).toContain(
+      'No event of notification order-8 is stored. Is it a dead letter? Add --explain.',
+    )
     expect(unknown.stderr).not.toContain(dead)
     const explained = await cli.run('status', 'order-8', '--explain', '-o', 'json')
     expect(explained).toMatchObject({ exitCode: 3, stdout: '' })

@@ -29,12 +29,15 @@ export function registerUsers(program: Command, context: CliContext): void {
     .addHelpText(
       'after',
       `
-Ids, password hashes, preferences, times and the status log are kept. It can be run again: after an
-interruption, after conflicts were settled, and for what came meanwhile. Nothing is imported twice. Users who
-changed in Django since are brought up to date; those whose row here is newer are left alone.
-Users whose address differs from another's only by case are reported, and none of them is imported.
+Ids, password hashes, preferences, times and the status log are kept. It can
+be run again: after an interruption, after conflicts were settled, and for
+what came meanwhile. Nothing is imported twice. Users who changed in Django
+since are brought up to date; those whose row here is newer are left alone.
+Users whose address differs from another's only by case are reported, and none
+of them is imported.
 
-Exit code 5: some rows were left out; the report says which. docs/migrating-from-django.md walks through it.
+Exit code 5: some rows were left out; the report says which.
+docs/migrating-from-django.md walks through it.
 
 Examples:
   tidings users import-django postgres://reader@old-db/users --dry-run

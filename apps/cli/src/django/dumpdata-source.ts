@@ -6,6 +6,7 @@ import { errorMessage } from '@tidings/shared/errors'
 import streamArray from 'stream-json/streamers/stream-array.js'
 import { z } from 'zod'
 import { CliError, EXIT } from '../exit-codes.ts'
+import { isMissing } from '../file-errors.ts'
 import { readLines } from '../read-lines.ts'
 import { type DjangoRecord, type DjangoTable, parseDjangoRow } from './records.ts'
 import type { DjangoSource, OnProgress } from './source.ts'
@@ -25,7 +26,10 @@ const objectSchema = z.object({
 /** What `manage.py dumpdata` wrote: JSON or JSONL, also compressed with gzip. Models other than ours are left. */
 export async function openDumpdataSource(path: string): Promise<DjangoSource> {
   const { size } = await stat(path).catch((error: unknown) => {
-    throw new CliError(EXIT.notFound, `Cannot read ${path}: ${errorMessage(error)}`)
+    const reason = isMissing(error)
+      ? `There is no file ${path}. Name one that manage.py dumpdata wrote, or a database: postgres://…`
+      : `Cannot read ${path}: ${errorMessage(error)}`
+    throw new CliError(EXIT.notFound, reason)
   })
 
   async function* read(tables: readonly DjangoTable[], onProgress: OnProgress): AsyncGenerator<DjangoRecord> {

@@ -259,7 +259,9 @@ describe('tidings users import-django', () => {
   })
 
   it('refuses a file that is not there, and one that is something else', async () => {
-    expect((await tidings('/nowhere/dump.json')).code).toBe(3)
+    const absent = await tidings('/nowhere/dump.json')
+    expect(absent.code).toBe(3)
+    expect(absent.stderr).toContain('There is no file /nowhere/dump.json.')
     const other = await tidings(MAIN)
     expect(other.code).toBe(1)
     expect(other.stderr).toContain('is not the JSON of dumpdata')
@@ -277,8 +279,9 @@ describe('tidings users import-django', () => {
     const absent = new URL(django.url)
     absent.pathname = '/absent'
     const run = await tidings(absent.href)
-    expect(run).toMatchObject({ code: 1, stdout: '' })
-    expect(run.stderr).toMatch(/The source postgres:\/\/\S+\/absent cannot be read \(.*"absent"/)
+    // As with our own stores: an address may be wrong for a while only, so it is an outage.
+    expect(run).toMatchObject({ code: 6, stdout: '' })
+    expect(run.stderr).toMatch(/The source postgres:\/\/\S+\/absent does not answer \(.*"absent"/)
   })
 
   it('says so where the tables of the Django service are not there', async () => {
