@@ -57,6 +57,9 @@ async function runImport(context: CliContext, path: string, options: ImportOptio
   })
 }
 
+/** Longer than any entry's; what is cut is no JSON. */
+const MAX_LINE_LENGTH = 64 * 1024 * 1024
+
 /** @param audit undefined for a dry run. */
 async function readFile(
   context: CliContext,
@@ -64,12 +67,16 @@ async function readFile(
   audit: RunningAudit | undefined,
 ): Promise<ImportResult> {
   const { pool } = await context.database()
+  const signal = context.interruption()
   return importDeadLetters(await context.deadLetters(), {
-    lines: readLines(path === '-' ? context.terminal.stdin : createReadStream(path)),
+    lines: readLines(path === '-' ? context.terminal.stdin : createReadStream(path), {
+      maxLength: MAX_LINE_LENGTH,
+      signal,
+    }),
     dryRun: audit === undefined,
     findStored: (ids) => findStoredContent(pool, ids),
     findErased: (userIds) => findErasedUsers(pool, userIds),
-    signal: context.interruption(),
+    signal,
     onIntent: async (ids) => audit?.announce(ids),
     onBatch(totals) {
       if (audit) audit.changed = totals.imported
