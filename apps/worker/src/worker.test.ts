@@ -340,6 +340,21 @@ describeBackends('the worker', (kind) => {
     await untilIdle()
   })
 
+  it('buries what is far too large to be read, with its beginning', async () => {
+    // PostgreSQL has it read before anybody could tell.
+    if (backend.kind !== 'redis') return
+    const redis = releaser.add(new Redis(backend.url), (it) => it.disconnect())
+    const { id = '' } = await queue.add('by hand', {}, { delay: 2_000 })
+    await redis.hset(queue.toKey(id), 'data', `["huge"${',{}'.repeat(6_000_000)}]`)
+    expect(await countQueuedEvents([queue as JobQueue<object>])).toBe(1)
+    const dead = await waitFor('the dead letter', async () =>
+      (await worker.deadLetters.getJobs(['prioritized'])).find((job) => job.data.source_job_id === id),
+    )
+    expect(dead.data).toMatchObject({ reason: 'invalid_event', attempts: 1 })
+    expect(dead.data.event).toMatch(/^\["huge",.{64000,66000} … \(18000008 characters\)$/)
+    await untilIdle()
+  })
+
   it('stores the event of a job with options and fields that are no JSON, and counts it meanwhile', async () => {
     // PostgreSQL takes no such job.
     if (backend.kind !== 'redis') return
@@ -349,6 +364,8 @@ describeBackends('the worker', (kind) => {
       ['opts', 'null'],
       ['progress', 'NaN'],
       ['parent', '{"id":'],
+      // Of a scheduler whose next run BullMQ cannot plan.
+      ['rjk', 'of-nobody'],
     ]
     const events = await Promise.all(
       broken.map(async ([field, text]) => {

@@ -12,10 +12,15 @@ import {
 import { readLeniently } from './lenient-backend.ts'
 import { ENVELOPE_JOB_OPTIONS } from './policy.ts'
 
+/** Several times an envelope of the largest events there are, in characters: to parse more may end the process. */
+const MAX_DATA_LENGTH = 16 * 1024 * 1024
+/** Of longer data so much is kept, for people to see whose they were. In characters. */
+const KEPT_DATA_LENGTH = 64 * 1024
+
 /**
- * A job of a producer that wrote something else than JSON, as Python does with NaN. BullMQ would fail to read it
- * wherever it meets it, and start it for ever. Here what was written is the job's data, as text: no event, and so
- * a dead letter.
+ * A job of a producer that wrote something else than JSON, as Python does with NaN, or far too much. BullMQ would fail
+ * to read it wherever it meets it, and start it for ever. Here what was written is the job's data, as text: no event,
+ * and so a dead letter.
  */
 class LenientJob<Data, Result, Name extends string, Progress extends JobProgress> extends Job<
   Data,
@@ -26,6 +31,10 @@ class LenientJob<Data, Result, Name extends string, Progress extends JobProgress
   static override fromJSON<Data, Result, Name extends string>(
     ...[queue, json, id]: Parameters<typeof Job.fromJSON>
   ): Job<Data, Result, Name> {
+    if (typeof json.data === 'string' && json.data.length > MAX_DATA_LENGTH) {
+      const kept = `${json.data.slice(0, KEPT_DATA_LENGTH)} … (${json.data.length} characters)`
+      return Job.fromJSON(queue, { ...json, data: JSON.stringify(kept) }, id)
+    }
     try {
       return Job.fromJSON(queue, json, id)
     } catch (error) {
@@ -68,6 +77,14 @@ export class LenientWorker<
 
   protected override get Job(): typeof Job {
     return LenientJob
+  }
+
+  protected override async nextJobFromJobData(json?: JobJson, id?: string, token?: string) {
+    const job = await super.nextJobFromJobData(json, id, token)
+    if (job || !json?.repeatJobKey) return job
+    // The run after this one cannot be planned. BullMQ makes neither then, and leaves the job active for ever.
+    const { repeatJobKey: _, ...once } = json
+    return super.nextJobFromJobData(once, id, token)
   }
 
   protected override async moveToActive(token: string, name?: string) {

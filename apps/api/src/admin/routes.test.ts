@@ -137,6 +137,21 @@ describeBackends('/admin/queues', (kind) => {
     await job.remove()
   })
 
+  test.runIf(kind === 'redis')('answers 503 in our own words when Redis refuses', async () => {
+    if (backend.kind !== 'redis') return
+    const redis = openRedis(backend.url, 'patient', () => undefined)
+    await redis.set(main.toKey('wait'), 'no list')
+    try {
+      const response = await request('/api/queues', reader)
+      expect(response.status).toBe(503)
+      expect(response.headers.get('content-type')).toContain('application/problem+json')
+      expect(await response.text()).not.toContain('WRONGTYPE')
+    } finally {
+      await redis.del(main.toKey('wait'))
+      redis.disconnect()
+    }
+  })
+
   test('serves its own files and nothing else', async () => {
     const page = await (await request('/', reader)).text()
     const script = /src="([^"]+\.js)"/.exec(page)?.[1]

@@ -63,6 +63,11 @@ export function adminRoutes(deps: AdminRouteDeps): Hono<ApiEnv> {
     const answer = isChange
       ? await auditChange(deps.db, principal, path, () => board.fetch(c.req.raw))
       : await board.fetch(capPage(c.req.raw))
+    // Bull Board's own text is the store's.
+    if (answer.status >= 500)
+      throw new AppError('unavailable', 'The queue refuses or does not answer. Try again shortly.', {
+        internal: await answer.text(),
+      })
     const response = new Response(answer.body, answer)
     response.headers.set('Content-Security-Policy', CONTENT_POLICY)
     return response
