@@ -111,7 +111,7 @@ export const eventRows: Row[] = [
     short: true,
     run: (stage) =>
       playUnderLoad(stage, { apis: 2, restWithinMs: 90_000 }, async ({ world, ledger }) => {
-        const kills = stage.short ? 2 : 10
+        const kills = stage.short ? 1 : 10
         const keys: string[] = []
         for (let kill = 0; kill < kills; kill++) {
           const until = performance.now() + 500 + 1_000 * stage.random()
