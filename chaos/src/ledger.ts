@@ -75,6 +75,8 @@ export interface DeadEntry {
   attempts: number
 }
 
+export const listDead = ({ dead }: Pick<Found, 'dead'>): DeadEntry[] => [...dead.values()].flat()
+
 export interface Verdict {
   acknowledged: number
   /** Acknowledged and in neither store. */

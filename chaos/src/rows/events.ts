@@ -1,7 +1,8 @@
 import { randomUUID } from 'node:crypto'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { ENVELOPE_JOB, ENVELOPE_JOB_OPTIONS } from '@tidings/queue/policy'
-import type { Ledger } from '../ledger.ts'
+import { type Ledger, listDead } from '../ledger.ts'
+import { postStatus } from '../post-status.ts'
 import { check, playUnderLoad, type Row } from '../row.ts'
 import { readStores, untilRest } from '../settle.ts'
 import type { World } from '../world.ts'
@@ -38,8 +39,8 @@ export const eventRows: Row[] = [
           await untilRest(world, 30_000)
           const { dead } = await readStores(world)
           // The load goes on: what died is counted after rest, in the shared checks.
-          const tries = new Set([...dead.values()].flat().map((entry) => entry.attempts))
-          const reasons = [...new Set([...dead.values()].flat().map((entry) => entry.reason))].sort()
+          const tries = new Set(listDead({ dead }).map((entry) => entry.attempts))
+          const reasons = [...new Set(listDead({ dead }).map((entry) => entry.reason))].sort()
           return [
             check('poison was sent', poisoned > 5, poisoned),
             check('1 try each', tries.size === 1 && tries.has(1), [...tries].join(', ')),
@@ -69,8 +70,8 @@ export const eventRows: Row[] = [
           await load.stop()
           await untilRest(world, 40_000)
           const { dead } = await readStores(world)
-          const attempts = new Set([...dead.values()].flat().map((entry) => entry.attempts))
-          const reasons = new Set([...dead.values()].flat().map((entry) => entry.reason))
+          const attempts = new Set(listDead({ dead }).map((entry) => entry.attempts))
+          const reasons = new Set(listDead({ dead }).map((entry) => entry.reason))
           return [
             check('some were unlucky', dead.size > 0, dead.size),
             check(
@@ -92,11 +93,12 @@ export const eventRows: Row[] = [
         const notificationId = `${world.databaseName}-same`
         ledger.send(notificationId)
         const post = (i: number) =>
-          fetch(`${world.apis[i % world.apis.length]?.url}/api/v1/push/status/`, {
-            method: 'POST',
-            headers: { authorization: `Bearer ${world.serviceKey}`, 'content-type': 'application/json' },
-            body: JSON.stringify({ notification_id: notificationId, status: 'sent', event_id: 'the-same' }),
-          }).then((answer) => answer.status)
+          postStatus(
+            world,
+            world.apis[i % world.apis.length]?.url,
+            { notification_id: notificationId, event_id: 'the-same' },
+            'push',
+          ).then((answer) => answer.status)
         const answers = await Promise.all(Array.from({ length: 100 }, (_, i) => post(i)))
         ledger.learn(notificationId, 'acknowledged')
         const good = answers.filter((status) => status >= 200 && status < 300).length
@@ -129,7 +131,7 @@ export const eventRows: Row[] = [
         }
         await untilRest(world, 90_000)
         const { rows, dead } = await readStores(world)
-        const conflicts = [...dead.values()].flat().filter(({ reason }) => reason === 'conflict').length
+        const conflicts = listDead({ dead }).filter(({ reason }) => reason === 'conflict').length
         const stored = keys.map((key) => [0, 1].filter((content) => rows.has(`${key}-${content}`)).length)
         const wrong = stored.filter((contents) => contents !== 1).length
         return [
@@ -148,11 +150,7 @@ async function postUnderKey(
 ) {
   const notificationId = `${key}-${content}`
   ledger.send(notificationId, 'either')
-  const answer = await fetch(`${url}/api/v1/email/status/`, {
-    method: 'POST',
-    headers: { authorization: `Bearer ${world.serviceKey}`, 'content-type': 'application/json' },
-    body: JSON.stringify({ notification_id: notificationId, status: 'sent', event_id: key }),
-  })
+  const answer = await postStatus(world, url, { notification_id: notificationId, event_id: key })
   if (answer.status === 202) ledger.learn(notificationId, 'acknowledged')
   if (answer.status === 409) ledger.learn(notificationId, 'refused')
 }

@@ -1,5 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import { withClient } from '@tidings/stack/postgres'
+import { postStatus } from '../post-status.ts'
 import { check, playUnderLoad, type Row } from '../row.ts'
 import { countStalled, readStores } from '../settle.ts'
 import { requireRedis, type World } from '../world.ts'
@@ -110,11 +111,7 @@ export const postgresRows: Row[] = [
         await sleep(1_000)
         await Promise.all([postgres.stop('immediate'), redis.kill9()])
         await sleep(1_500)
-        const answer = await fetch(`${world.apis[0]?.url}/api/v1/email/status/`, {
-          method: 'POST',
-          headers: { authorization: `Bearer ${world.serviceKey}`, 'content-type': 'application/json' },
-          body: JSON.stringify({ notification_id: 'nobody', status: 'sent' }),
-        })
+        const answer = await postStatus(world, world.apis[0]?.url, { notification_id: 'nobody' })
         await sleep(5_000)
         await Promise.all([postgres.start(), redis.start()])
         await sleep(3_000)

@@ -1,6 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import { waitFor } from '@tidings/stack/wait-for'
-import { Ledger } from '../ledger.ts'
+import { Ledger, listDead } from '../ledger.ts'
 import { startLoad } from '../load.ts'
 import { check, playUnderLoad, type Row, settleAndJudge } from '../row.ts'
 import { readStores } from '../settle.ts'
@@ -76,12 +76,11 @@ export const workerRows: Row[] = [
         await load.stop()
         await waitFor(
           'the killer to be buried',
-          async () =>
-            [...(await readStores(world)).dead.values()].flat().some((dead) => dead.reason === 'stalled'),
+          async () => listDead(await readStores(world)).some((dead) => dead.reason === 'stalled'),
           { timeoutMs: 180_000, intervalMs: 500 },
         )
         const { dead } = await readStores(world)
-        const killer = [...dead.values()].flat().find((entry) => entry.reason === 'stalled')
+        const killer = listDead({ dead }).find((entry) => entry.reason === 'stalled')
         const checks = await settleAndJudge(world, ledger)
         supervising = false
         await worker?.kill9()

@@ -1,0 +1,15 @@
+import type { World } from './world.ts'
+
+/** Posts one event to an API of the world, beside the load and once: whoever asks looks at the answer. */
+export function postStatus(
+  { serviceKey }: Pick<World, 'serviceKey'>,
+  url: string | undefined,
+  body: Record<string, unknown>,
+  type: 'email' | 'push' = 'email',
+): Promise<Response> {
+  return fetch(`${url}/api/v1/${type}/status/`, {
+    method: 'POST',
+    headers: { authorization: `Bearer ${serviceKey}`, 'content-type': 'application/json' },
+    body: JSON.stringify({ status: 'sent', ...body }),
+  })
+}
