@@ -155,8 +155,6 @@ export async function startStatusWorker(options: StatusWorkerOptions): Promise<S
         lockDuration: LOCK_DURATION_MS,
         stalledInterval: STALLED_INTERVAL_MS,
         maxStalledCount: MAX_STALLED_COUNT,
-        // For jobs of foreign producers, who may not say so: completed jobs would fill Redis.
-        removeOnComplete: { count: 0 },
         // After a connection error BullMQ would wait 15 s before it looks again.
         runRetryDelay: 1_000,
         ...traced,

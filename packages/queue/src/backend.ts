@@ -174,7 +174,8 @@ function postgresConnection(backend: { url: string; schema: string }) {
   }
 }
 
-function requireRedis(redis: Redis | undefined): Redis {
+/** @throws with the Redis backend and no connection: a mistake of the caller. */
+export function requireRedis(redis: Redis | undefined): Redis {
   if (redis === undefined) throw new Error('The Redis backend needs an open connection')
   return redis
 }

@@ -1,7 +1,7 @@
 import { MAX_QUEUE_SHARDS } from '@tidings/shared/env'
 import type { Redis } from 'ioredis'
 import pg from 'pg'
-import { type QueueBackend, withQueueClient } from './backend.ts'
+import { type QueueBackend, requireRedis, withQueueClient } from './backend.ts'
 import { shardNames } from './policy.ts'
 
 /** BullMQ's lists and sets of a queue's jobs; one that is empty is no key. */
@@ -21,16 +21,17 @@ export async function findShards(
   const others = shardNames(MAX_QUEUE_SHARDS).slice(shards)
   if (others.length === 0) return shards
   const hasJobs =
-    backend.kind === 'postgres' ? await askPostgres(backend, others) : await askRedis(backend, redis, others)
+    backend.kind === 'postgres'
+      ? await askPostgres(backend, others)
+      : await askRedis(backend, requireRedis(redis), others)
   return shards + hasJobs.lastIndexOf(true) + 1
 }
 
 async function askRedis(
   { prefix }: { prefix: string },
-  redis: Redis | undefined,
+  redis: Redis,
   names: readonly string[],
 ): Promise<boolean[]> {
-  if (redis === undefined) throw new Error('The Redis backend needs an open connection')
   const counts = await Promise.all(
     names.map((name) => redis.exists(...STATES.map((state) => `${prefix}:${name}:${state}`))),
   )
