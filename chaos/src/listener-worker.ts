@@ -44,6 +44,7 @@ await runMain(async () => {
         bury: (deaths) => buryEvents(deadLetters, deaths),
         bookRepeats: async () => {},
         findDead: async () => new Set(),
+        recall: async () => {},
         onOutage: ignore,
         onStuck: ignore,
         count: { stored: ignore, duplicate: ignore, dead: ignore, retried: ignore },

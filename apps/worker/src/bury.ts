@@ -1,5 +1,6 @@
 import { buryEvents, type DeadLetterQueue, type Death } from '@tidings/queue/dead-letters'
 import { clearErased, type FindErased } from '@tidings/queue/erase-traces'
+import type { Recall } from './recall.ts'
 
 /**
  * Writes dead letters; resolves when all are durable, to how many of them were there before. Safe to repeat.
@@ -9,9 +10,13 @@ export type Bury = (deaths: readonly Death[], beforeAdding?: () => Promise<void>
 
 /**
  * Burial as the worker does it: an event that was on its way when its user was erased no longer says whose it
- * was.
+ * was, and one that came again and was stored by another job meanwhile is dead no more.
  */
-export function createBury(deadLetters: DeadLetterQueue, findErased: FindErased): Bury {
-  return async (deaths, beforeAdding) =>
-    buryEvents(deadLetters, await clearErased(deaths, findErased), beforeAdding)
+export function createBury(deadLetters: DeadLetterQueue, findErased: FindErased, recall: Recall): Bury {
+  return async (deaths, beforeAdding) => {
+    const deadBefore = await buryEvents(deadLetters, await clearErased(deaths, findErased), beforeAdding)
+    // An unreadable event never was what became a row under its id.
+    await recall.dead(deaths.filter(({ reason }) => reason !== 'invalid_event'))
+    return deadBefore
+  }
 }

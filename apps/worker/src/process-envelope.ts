@@ -17,6 +17,8 @@ export interface EnvelopeContext {
   bury: Bury
   /** Of these events, those that are dead letters. */
   findDead(events: readonly StatusEvent[]): Promise<ReadonlySet<StatusEvent>>
+  /** Takes back the dead letters of events that are rows. */
+  recall(events: readonly StatusEvent[]): Promise<void>
   /** Books events found already stored; resolves when that is durable. */
   bookRepeats(repeats: { duplicate: number; redelivered: number }): Promise<void>
   /** Called when the store was found away. */
@@ -184,11 +186,13 @@ async function settleEnvelope(
     }
   })
 
-  const stored = results.filter((result) => result.outcome === 'stored').length
+  const isRow = (result: WriteResult | undefined) =>
+    result?.outcome === 'stored' || result?.outcome === 'duplicate'
   const duplicates = results.filter((result) => result.outcome === 'duplicate').length
-  context.count.stored(stored)
+  context.count.stored(results.filter((result) => result.outcome === 'stored').length)
   context.count.duplicate(duplicates)
   await settle(async () => {
+    await context.recall(events.filter((_, index) => isRow(results[index])))
     const deadBefore = await context.bury(deaths, () => assertOurs(job, token))
     await bookRepeats(duplicates + deadBefore + dead.size, job, context)
   })

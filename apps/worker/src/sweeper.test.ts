@@ -50,6 +50,7 @@ describeRedis('the sweeper', () => {
     const sweeper = createSweeper({
       queues: [queue],
       bury: async () => 0,
+      recall: async () => {},
       findStored: async () => new Map(),
       bookRepeats: async () => {},
       exclusively: async (work) => {
@@ -57,6 +58,7 @@ describeRedis('the sweeper', () => {
         return true
       },
       unpark: async () => 0,
+      recallStoredPastTheQueue: async () => {},
       onBuried: () => {},
       log: createLogger('test', 'silent'),
       intervalMs: 3_600_000,
@@ -87,6 +89,25 @@ describeRedis('the sweeper', () => {
     const left = await queue.getFailed()
     expect(left).toHaveLength(1)
     await left[0]?.remove()
+  })
+
+  it('takes back the dead letter of an event that is a row, whatever its job failed for', async () => {
+    const event = makeEvent()
+    await queue.add('job', { v: 1, events: [event] })
+    await untilFailed(1)
+    const recalled: string[] = []
+    const buried: Death[] = []
+    const sweeper = sweeperWith({
+      findStored: async () => new Map([[event.id, event.content_hash]]),
+      recall: async (events) => void recalled.push(...events.map(({ eventId }) => eventId)),
+      async bury(deaths) {
+        buried.push(...deaths)
+        return 0
+      },
+    })
+    await sweeper.sweep()
+    expect(recalled).toEqual([event.id])
+    expect(buried).toEqual([])
   })
 
   it('says once a second at most that jobs cannot be buried, however many and however often it looks', async () => {

@@ -25,6 +25,8 @@ export interface Sweeper {
 export interface SweeperOptions {
   queues: readonly JobQueue<unknown>[]
   bury: Bury
+  /** Takes back the dead letters of events that are rows. */
+  recall(events: readonly Death[]): Promise<void>
   /** Of these event ids, those that are rows, each with the digest of its content if it has one. */
   findStored(ids: readonly string[]): Promise<ReadonlyMap<string, string | undefined>>
   /** Books events found already stored or dead; resolves when that is durable. */
@@ -33,6 +35,8 @@ export interface SweeperOptions {
   exclusively(work: () => Promise<void>): Promise<boolean>
   /** Puts parked events on the queue; resolves to how many. */
   unpark(): Promise<number>
+  /** Takes back the dead letters of events that were stored past the queue. */
+  recallStoredPastTheQueue(): Promise<void>
   onBuried(reason: string): void
   /** Called after a sweep that buried something, with how many events. */
   onSwept?(buried: number, startedAt: Date): void
@@ -61,6 +65,7 @@ export function createSweeper(options: SweeperOptions): Sweeper {
       if (buried > 0) options.onSwept?.(buried, startedAt)
     }
     while (!closed && (await options.unpark()) > 0);
+    await options.recallStoredPastTheQueue()
     return buried
   }
 
@@ -136,21 +141,19 @@ async function buryJob(job: Job, options: SweeperOptions): Promise<number> {
     deaths.filter((death) => isUuid(death.eventId)).map((death) => death.eventId),
   )
   // A row with other content is not this event's: it is a conflict that nobody came to judge.
-  const dead = deaths.filter(
-    ({ eventId, reason, contentHash }) =>
-      reason === 'invalid_event' || !stored.has(eventId) || stored.get(eventId) !== contentHash,
-  )
+  const isRow = ({ eventId, reason, contentHash }: Death) =>
+    reason !== 'invalid_event' && stored.has(eventId) && stored.get(eventId) === contentHash
+  const rows = deaths.filter(isRow)
+  const dead = deaths.filter((death) => !isRow(death))
   const deadBefore = await options.bury(dead)
-  const repeats = deaths.length - dead.length + deadBefore
+  await options.recall(rows)
+  const repeats = rows.length + deadBefore
   // It was tried before: whether the rows are of this job or of another, nobody knows any more.
   if (repeats > 0) await options.bookRepeats({ duplicate: 0, redelivered: repeats })
   // Of a job with children only itself: they are jobs of their own.
   await job.remove({ removeChildren: false })
   for (const death of dead) options.onBuried(death.reason)
-  options.log.warn(
-    { jobId: job.id, events: dead.length, alreadyStored: deaths.length - dead.length },
-    'failed job buried',
-  )
+  options.log.warn({ jobId: job.id, events: dead.length, alreadyStored: rows.length }, 'failed job buried')
   return dead.length
 }
 

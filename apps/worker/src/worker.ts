@@ -1,6 +1,6 @@
 import type { Database } from '@tidings/db/database'
 import { findErasedUsers } from '@tidings/db/erased-users'
-import { bookRepeats, type IngestAccount } from '@tidings/db/ingest-accounts'
+import { bookRepeats, type IngestAccount, readStoredByApis } from '@tidings/db/ingest-accounts'
 import { unparkEvents } from '@tidings/db/parked-events'
 import { findStoredContent } from '@tidings/db/status-events'
 import {
@@ -11,8 +11,9 @@ import {
   openWorker,
   type QueueBackend,
 } from '@tidings/queue/backend'
-import { type DeadLetterQueue, findDeadEvents } from '@tidings/queue/dead-letters'
+import { type DeadLetterQueue, findDeadEvents, identityOf } from '@tidings/queue/dead-letters'
 import { findShards } from '@tidings/queue/find-shards'
+import { openDeadLetters } from '@tidings/queue/open-dead-letters'
 import {
   DEAD_LETTER_QUEUE,
   ENVELOPE_JOB,
@@ -35,6 +36,7 @@ import { createJobSlots } from './job-slots.ts'
 import { withSweepLock } from './locks.ts'
 import { createOutageGate } from './outage-gate.ts'
 import { type EventCounters, processEnvelope } from './process-envelope.ts'
+import { createRecall } from './recall.ts'
 import { createSweeper } from './sweeper.ts'
 import { followWrites, traceStore } from './trace-writes.ts'
 import { startWatchdog } from './watchdog.ts'
@@ -119,12 +121,22 @@ export async function startStatusWorker(options: StatusWorkerOptions): Promise<S
   const enqueue = async (events: unknown[]) => {
     await queues[0]?.add(ENVELOPE_JOB, { v: 1, events }, ENVELOPE_JOB_OPTIONS)
   }
-  const bury = createBury(deadLetters, (userIds) => findErasedUsers(db.pool, userIds))
+  const findStored = (ids: readonly string[]) => findStoredContent(db.pool, ids)
+  const recall = createRecall({
+    openStore: () => openDeadLetters({ backend, shards: options.shards, onError }),
+    findStored,
+    countStoredByApis: () => readStoredByApis(db.pool),
+    log,
+  })
+  lifecycle.onRelease('recall', () => recall.close())
+  const bury = createBury(deadLetters, (userIds) => findErasedUsers(db.pool, userIds), recall)
   const sweeper = createSweeper({
     queues,
     bury,
+    recall: (events) => recall.stored(events),
+    recallStoredPastTheQueue: () => recall.storedPastTheQueue(),
     log,
-    findStored: (ids) => findStoredContent(db.pool, ids),
+    findStored,
     bookRepeats: book,
     exclusively: (work) => withSweepLock(db.pool, work),
     unpark: () => unparkEvents(db.pool, LIMITS.envelopeEvents, enqueue),
@@ -139,7 +151,12 @@ export async function startStatusWorker(options: StatusWorkerOptions): Promise<S
     onOpened: slots.note,
     bury,
     bookRepeats: book,
-    findDead: (events: readonly StatusEvent[]) => findDeadEvents(deadLetters, events),
+    async findDead(events: readonly StatusEvent[]) {
+      const dead = await findDeadEvents(deadLetters, events)
+      await recall.dead([...dead].map(identityOf))
+      return dead
+    },
+    recall: (events: readonly StatusEvent[]) => recall.stored(events.map(identityOf)),
     onOutage: gate.report,
     onStuck: throttledWarning(log, 'settling'),
     count: options.count,

@@ -71,6 +71,14 @@ export async function readIngestTotals(pool: pg.Pool): Promise<IngestTotals> {
   }
 }
 
+/** Events that APIs stored themselves, past the queue. Less after accounts were merged. */
+export async function readStoredByApis(pool: pg.Pool): Promise<number> {
+  const { rows } = await pool.query<{ stored: string }>(
+    `SELECT coalesce(sum(stored), 0) AS stored FROM ingest_accounts WHERE role = 'api'`,
+  )
+  return Number(rows[0]?.stored ?? 0)
+}
+
 /**
  * Adds the accounts of processes that ended over a day ago into one, so that the table stays small.
  */

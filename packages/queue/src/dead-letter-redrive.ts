@@ -87,7 +87,7 @@ export function findObstacle(entry: DeadLetterEntry): 'exhausted' | 'unreadable'
 }
 
 /** The event as it goes back: it carries how often, so that its next death knows. */
-function toRedrivenEvent(entry: DeadLetterEntry): unknown {
+export function toRedrivenEvent(entry: DeadLetterEntry): unknown {
   return isEventObject(entry.event) ? { ...entry.event, redrives: entry.redrives + 1 } : (entry.event ?? null)
 }
 

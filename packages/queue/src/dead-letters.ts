@@ -3,7 +3,13 @@ import type { DeadLetter, DeadLetterReason, FailedAttempt } from '@tidings/share
 import { canonicalJson } from '@tidings/shared/json'
 import type { StatusEvent } from '@tidings/shared/status-event'
 import type { JobQueue } from './backend.ts'
-import { eventFields, isEventObject, toEntry, writableEvent } from './dead-letter-entry.ts'
+import {
+  type DeadLetterEntry,
+  eventFields,
+  isEventObject,
+  toEntry,
+  writableEvent,
+} from './dead-letter-entry.ts'
 import { eventWithoutTraces } from './erase-traces.ts'
 import { DEAD_LETTER_JOB, DEAD_LETTER_JOB_OPTIONS } from './policy.ts'
 
@@ -13,13 +19,16 @@ export type DeadLetterQueue = JobQueue<DeadLetter>
 export type BurialQueue = Pick<DeadLetterQueue, 'getJob' | 'addBulk'>
 
 /** Which event it is: two contents under one id are two. */
-interface Identity {
+export interface Identity {
   /** The event's id; for an unreadable event, one derived from its job. */
   eventId: string
   event: unknown
   /** Tells two conflicting contents under one event id apart. */
   contentHash?: string | undefined
 }
+
+export const identityOf = (event: StatusEvent) =>
+  ({ eventId: event.id, event, contentHash: event.content_hash }) satisfies Identity
 
 /** What is known of an event at its death. */
 export interface Death extends Identity {
@@ -45,48 +54,56 @@ export async function buryEvents(
   deaths: readonly Death[],
   beforeAdding?: () => Promise<void>,
 ): Promise<number> {
-  const burials = deaths.map((death): Burial => ({ death, id: deadLetterId(death), isAdded: false }))
+  const burials = deaths.map((death): Burial => ({ death, id: deadLetterId(death), addedAt: undefined }))
   // A conflict has an id of its own, and may come once more as something else: as stalled, after its burial.
   const dead = await findDead(
     queue,
     deaths.filter(({ contentHash }) => contentHash !== undefined),
   )
   let open = burials.filter(({ death }) => !dead.has(death))
+  let deadBefore = burials.length - open.length
   while (open.length > 0) {
     const found = await findEntries(
       queue,
       open.map(({ id }) => id),
     )
-    open = open.filter((burial) => !isSettled(burial, found.get(burial.id)))
+    const settled = new Set(open.filter((burial) => isSettled(burial, found.get(burial.id))))
+    for (const burial of settled) if (!isOurs(burial, found.get(burial.id))) deadBefore++
+    open = open.filter((burial) => !settled.has(burial))
     const absent = open.filter(({ id }) => !found.has(id))
     // Of several with one id the first is added; what the others are is seen when it is there.
     const adding = [...Map.groupBy(absent, ({ id }) => id).values()].flatMap((same) => same.slice(0, 1))
     if (adding.length > 0) await beforeAdding?.()
-    await addEntries(queue, adding)
-    for (const burial of adding) burial.isAdded = true
+    const addedAt = await addEntries(queue, adding)
+    for (const burial of adding) burial.addedAt = addedAt
     // Two contents may have one id, by their key or by a producer's mistake: the second gets an entry of its own.
     for (const burial of open.filter(({ id }) => found.has(id))) {
       burial.id = idWithContent(burial.death)
-      burial.isAdded = false
+      burial.addedAt = undefined
     }
   }
-  return burials.filter(({ isAdded }) => !isAdded).length
+  return deadBefore
 }
 
 /** A death on its way to the dead letters, and the id that it is to have there. */
 interface Burial {
   death: Death
   id: string
-  /** Under this id: whether it took effect is seen by reading, for an id that is taken keeps its entry. */
-  isAdded: boolean
+  /** When under this id: whether it took effect is seen by reading, for an id that is taken keeps its entry. */
+  addedAt: string | undefined
 }
 
 /**
  * An entry that is gone again was there, and was redriven or deleted: it must not be buried once more. To be another's
  * that was faster, it would have had to come and go within the moment between two reads.
  */
-const isSettled = ({ death, id, isAdded }: Burial, entry: DeadLetter | undefined): boolean =>
-  entry === undefined ? isAdded : isEntryOf(entry, id, death)
+const isSettled = ({ death, id, addedAt }: Burial, entry: DeadLetter | undefined): boolean =>
+  entry === undefined ? addedAt !== undefined : isEntryOf(entry, id, death)
+
+/** Whether it is this burial that made the entry, and not a repeat's in another job at the same moment. */
+const isOurs = ({ death, addedAt }: Burial, entry: DeadLetter | undefined): boolean =>
+  addedAt !== undefined &&
+  (entry === undefined || (entry.dead_at === addedAt && entry.source_job_id === death.sourceJobId))
 
 /**
  * Of these events, those that are dead letters: in an entry of their own, or in the one that they share with a
@@ -96,8 +113,28 @@ export async function findDeadEvents(
   queue: BurialQueue,
   events: readonly StatusEvent[],
 ): Promise<Set<StatusEvent>> {
-  const identities = events.map((event) => ({ eventId: event.id, event, contentHash: event.content_hash }))
-  return new Set([...(await findDead(queue, identities))].map(({ event }) => event))
+  const dead = await findDead(queue, events.map(identityOf))
+  return new Set([...dead].map(({ event }) => event))
+}
+
+/**
+ * The ids of these events' dead letters, asked for at once. Without a key only the place is looked at that an event
+ * has nearly always: the other one follows from its whole content, and costs too much to be asked for each event.
+ */
+export async function findDeadLetterIds(
+  store: { get(ids: readonly string[]): Promise<DeadLetterEntry[]> },
+  identities: readonly Identity[],
+): Promise<string[]> {
+  const places = identities.flatMap((identity) => {
+    const ids = identity.contentHash ? [plainId(identity), idWithContent(identity)] : [plainId(identity)]
+    return ids.map((id) => ({ id, identity }))
+  })
+  const entries = await store.get([...new Set(places.map(({ id }) => id))])
+  if (entries.length === 0) return []
+  const identitiesAt = Map.groupBy(places, ({ id }) => id)
+  const isTheirs = (entry: DeadLetterEntry) =>
+    identitiesAt.get(entry.id)?.some(({ identity }) => isEntryOf(entry, entry.id, identity))
+  return entries.filter(isTheirs).map(({ id }) => id)
 }
 
 async function findDead<Dead extends Identity>(
@@ -138,10 +175,10 @@ async function findEntries(queue: BurialQueue, ids: readonly string[]): Promise<
   return new Map(jobs.flatMap(([id, job]) => (job === undefined ? [] : [[id, toEntry(id, job.data)]])))
 }
 
-/** An id that is taken keeps its entry. */
-async function addEntries(queue: BurialQueue, burials: readonly Burial[]): Promise<void> {
-  if (burials.length === 0) return
+/** An id that is taken keeps its entry. @returns the time of death that the others have. */
+async function addEntries(queue: BurialQueue, burials: readonly Burial[]): Promise<string> {
   const deadAt = new Date().toISOString()
+  if (burials.length === 0) return deadAt
   await queue.addBulk(
     burials.map(({ death, id }) => ({
       name: DEAD_LETTER_JOB,
@@ -160,6 +197,7 @@ async function addEntries(queue: BurialQueue, burials: readonly Burial[]): Promi
       opts: { ...DEAD_LETTER_JOB_OPTIONS, jobId: id },
     })),
   )
+  return deadAt
 }
 
 /**

@@ -1,0 +1,254 @@
+import { randomUUID } from 'node:crypto'
+import type { Database } from '@tidings/db/database'
+import { createIngestAccount } from '@tidings/db/ingest-accounts'
+import { findStoredContent, storeStatusEvents } from '@tidings/db/status-events'
+import { prepareQueueBackend } from '@tidings/queue/backend'
+import { readBalance } from '@tidings/queue/dead-letter-accounting'
+import { redriveDeadLetters } from '@tidings/queue/dead-letter-redrive'
+import type { DeadLetterStore } from '@tidings/queue/dead-letter-store'
+import { buryEvents, type Death, identityOf } from '@tidings/queue/dead-letters'
+import { openDeadLetters } from '@tidings/queue/open-dead-letters'
+import { ENVELOPE_JOB, ENVELOPE_JOB_OPTIONS } from '@tidings/queue/policy'
+import { identifyEvent } from '@tidings/shared/event-identity'
+import { createLifecycle } from '@tidings/shared/lifecycle'
+import { createLogger } from '@tidings/shared/log'
+import type { StatusEvent, StatusReport } from '@tidings/shared/status-event'
+import {
+  createTestBackend,
+  createTestDatabase,
+  describeBackends,
+  useReleaser,
+} from '@tidings/stack/test-context'
+import { waitFor } from '@tidings/stack/wait-for'
+import fc from 'fast-check'
+import { beforeAll, describe, expect, it } from 'vitest'
+import { createBury } from './bury.ts'
+import { createRecall, type Recall } from './recall.ts'
+import { startTestWorker } from './testing/start-test-worker.ts'
+import type { StatusWorker } from './worker.ts'
+
+const log = createLogger('test', 'silent')
+
+function makeEvent(report: Partial<StatusReport> = {}): StatusEvent {
+  return identifyEvent(
+    { notification_id: 'n', status: 'sent', timestamp: '2026-01-01T00:00:00.000Z', ...report },
+    { type: 'email', source: 'test', receivedAt: new Date() },
+  )
+}
+
+const deathOf = (event: StatusEvent, reason: Death['reason'] = 'retries_exhausted'): Death => ({
+  ...identityOf(event),
+  reason,
+  error: { code: '53300', message: 'as the test says' },
+  attempts: 4,
+  firstFailedAt: new Date(),
+  sourceJobId: null,
+  redrives: 0,
+})
+
+describeBackends('an event that is dead', (kind) => {
+  const releaser = useReleaser()
+  let db: Database
+  let worker: StatusWorker
+  let store: DeadLetterStore
+  let recall: Recall
+
+  beforeAll(async () => {
+    const database = await createTestDatabase(releaser)
+    db = database.database
+    const backend = await createTestBackend(kind, releaser, database)
+    await prepareQueueBackend(backend)
+    const lifecycle = createLifecycle(log)
+    releaser.onRelease(() => lifecycle.release())
+    worker = await startTestWorker({ db, backend, lifecycle })
+    const openStore = () => openDeadLetters({ backend, shards: 1, onError: () => {} })
+    store = releaser.add(await openStore(), (it) => it.close())
+    recall = releaser.add(
+      createRecall({
+        openStore,
+        findStored: (ids) => findStoredContent(db.pool, ids),
+        countStoredByApis: async () => 0,
+        log,
+      }),
+      (it) => it.close(),
+    )
+  })
+
+  const enqueue = (...events: StatusEvent[]) =>
+    worker.queues[0]?.add(ENVELOPE_JOB, { v: 1, events }, ENVELOPE_JOB_OPTIONS)
+  const register = (id: string) =>
+    db.pool.query(
+      `INSERT INTO users (id, email, name, password) VALUES ($1, $2, 'A', '!') ON CONFLICT DO NOTHING`,
+      [id, `${id}@example.com`],
+    )
+  const untilIdle = () =>
+    waitFor('the queue to be empty', async () => (await store.countQueuedEvents()) === 0, {
+      timeoutMs: 30_000,
+    })
+  const findRows = async ({ id, status }: StatusEvent) =>
+    (await db.pool.query('SELECT 1 FROM notification_status WHERE id = $1 AND status = $2', [id, status]))
+      .rows.length
+  const findLetters = async ({ id, content_hash, status }: StatusEvent) =>
+    (await store.get([`dead-${id}`, `dead-${id}-${content_hash?.slice(0, 8)}`])).filter(
+      ({ event }) => (event as StatusEvent).status === status,
+    ).length
+  const untilRecalled = (event: StatusEvent) =>
+    waitFor('the dead letter to be gone', async () => (await findLetters(event)) === 0)
+  const writeRow = (event: StatusEvent) => storeStatusEvents(db.pool, [event], createIngestAccount('worker'))
+
+  it.each([
+    ['with', { event_id: 'k' }],
+    ['without', {}],
+  ])('is a row and dead no more when it comes again and can be stored, %s a key', async (_, key) => {
+    const user_id = randomUUID()
+    const event = makeEvent({ user_id, ...key })
+    await enqueue(event)
+    await waitFor('its death', async () => (await findLetters(event)) === 1)
+    await register(user_id)
+    await enqueue(makeEvent({ user_id, ...key }))
+    await untilRecalled(event)
+    await untilIdle()
+    expect(await findRows(event)).toBe(1)
+    expect(await findLetters(event)).toBe(0)
+  })
+
+  it('is dead no more when it became a row while it was buried', async () => {
+    const event = makeEvent({ event_id: randomUUID() })
+    await writeRow(event)
+    const bury = createBury(worker.deadLetters, async () => new Set(), recall)
+    await bury([deathOf(event)])
+    await untilRecalled(event)
+    await untilIdle()
+    expect(await findRows(event)).toBe(1)
+    expect(await findLetters(event)).toBe(0)
+  })
+
+  it('is dead no more when its row is found only by the worker that comes after a killed one', async () => {
+    const event = makeEvent({ event_id: randomUUID() })
+    await buryEvents(worker.deadLetters, [deathOf(event)])
+    await writeRow(event)
+    await recall.dead([identityOf(event)])
+    await untilRecalled(event)
+  })
+
+  it('is dead no more when an API stored it while the queue was away', async () => {
+    const event = makeEvent({ event_id: randomUUID() })
+    const others = Array.from({ length: 20 }, () => makeEvent({ event_id: randomUUID() }))
+    await buryEvents(
+      worker.deadLetters,
+      [...others, event].map((each) => deathOf(each)),
+    )
+    await storeStatusEvents(db.pool, [event], createIngestAccount('api'))
+    await untilRecalled(event)
+    await untilIdle()
+    expect(await findRows(event)).toBe(1)
+    expect(await Promise.all(others.map(findLetters))).toEqual(others.map(() => 1))
+  })
+
+  it('stays dead while it is no row, or the row has other content, or it never could be one', async () => {
+    const key = randomUUID()
+    const [row, conflict, none, unreadable] = [
+      makeEvent({ event_id: key }),
+      makeEvent({ event_id: key, status: 'delivered' }),
+      makeEvent({ event_id: randomUUID() }),
+      makeEvent(),
+    ] as const
+    await writeRow(row)
+    await writeRow(unreadable)
+    const bury = createBury(worker.deadLetters, async () => new Set(), recall)
+    await bury([
+      deathOf(conflict, 'conflict'),
+      deathOf(none),
+      { ...deathOf(unreadable, 'invalid_event'), event: { ...unreadable, status: 'no status' } },
+    ])
+    await recall.stored([identityOf(row), identityOf(unreadable)])
+    await recall.dead([identityOf(conflict), identityOf(none)])
+    await untilIdle()
+    expect(await Promise.all([conflict, none].map(findLetters))).toEqual([1, 1])
+    expect(await store.get([`dead-${unreadable.id}`])).toHaveLength(1)
+  })
+
+  it('is looked for again after the store could not be opened', async () => {
+    let tries = 0
+    const flaky = createRecall({
+      openStore: async () => {
+        tries++
+        if (tries === 1) throw new Error('away')
+        const none = async () => []
+        return { get: none, page: none, requeue: none, close: async () => {} }
+      },
+      findStored: async () => new Map(),
+      countStoredByApis: async () => 0,
+      log,
+    })
+    await expect(flaky.stored([identityOf(makeEvent())])).rejects.toThrow('away')
+    await flaky.stored([identityOf(makeEvent())])
+    await flaky.stored([identityOf(makeEvent())])
+    expect(tries).toBe(2)
+    await flaky.close()
+  })
+
+  /** A step of a run: which contents are sent in one job, or what happens meanwhile. */
+  const step = fc.oneof(
+    { weight: 3, arbitrary: fc.array(fc.nat(2), { minLength: 1, maxLength: 4 }) },
+    { weight: 2, arbitrary: fc.constantFrom('register', 'redrive', 'wait') },
+  )
+  const steps = fc.array(step, { minLength: 2, maxLength: 8 })
+  /** What the books say of all there is. */
+  const countBooked = async () => {
+    const { stored, duplicate, redelivered, dead } = await readBalance(db, store)
+    return stored + duplicate + redelivered + dead
+  }
+
+  it('is one row or one dead letter in the end, whatever is sent, registered and redriven when', async () => {
+    await untilIdle()
+    const bookedBefore = await countBooked()
+    const everything = { selection: { kind: 'filter' as const, filter: {} }, force: true }
+    let sentEvents = 0
+    await fc.assert(
+      fc.asyncProperty(steps, async (run) => {
+        const user_id = randomUUID()
+        const key = { event_id: randomUUID(), user_id }
+        const contents = [
+          () => makeEvent(key),
+          () => makeEvent({ ...key, status: 'delivered' }),
+          () => makeEvent({ user_id }),
+        ]
+        const sent = new Set<number>()
+        for (const what of run) {
+          if (what === 'register') await register(user_id)
+          else if (what === 'wait') await untilIdle()
+          else if (typeof what === 'string') await redriveDeadLetters(store, everything)
+          else {
+            for (const which of what) sent.add(which)
+            sentEvents += what.length
+            await enqueue(...what.flatMap((which) => contents[which]?.() ?? []))
+          }
+        }
+        await untilIdle()
+        for (const which of sent) {
+          const event = contents[which]?.() as StatusEvent
+          const places = { rows: await findRows(event), letters: await findLetters(event) }
+          expect(places.rows + places.letters, JSON.stringify({ which, ...places })).toBe(1)
+        }
+      }),
+      { numRuns: 40 },
+    )
+    expect(await countBooked()).toBe(bookedBefore + sentEvents)
+  })
+})
+
+describe('where nothing is asked', () => {
+  it('opens no connection', async () => {
+    const recall = createRecall({
+      openStore: () => Promise.reject(new Error('opened')),
+      findStored: () => Promise.reject(new Error('asked')),
+      countStoredByApis: async () => 0,
+      log,
+    })
+    await recall.stored([])
+    await recall.dead([])
+    await recall.storedPastTheQueue()
+    await recall.close()
+  })
+})
