@@ -10,6 +10,7 @@ test.each([
   ['--rounds', '1.5'],
   ['--connections', '2.5'],
   ['--seconds', 'Infinity'],
+  ['--against', '/tmp'],
 ])('%s %j is wrong usage before anything is measured', (option, value) => {
   // Should it get past that, there is nothing to measure either.
   const run = spawnSync(process.execPath, [MAIN, option, value, '--only', 'nothing'], { encoding: 'utf8' })

@@ -1,3 +1,5 @@
+import { existsSync } from 'node:fs'
+import { join, resolve } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { Command, InvalidArgumentError, Option } from 'commander'
 import { writeResults } from './report/write-results.ts'
@@ -28,7 +30,7 @@ const command = new Command('bench')
   .option('--seconds <n>', 'length of each load (default: 5)', parseCount)
   .option('--connections <n>', 'of ingest-single (default: 128)', parseCount)
   .option('--quick', 'a look of about two minutes: one short round, little data')
-  .option('--against <checkout>', 'measure the ingest of another checkout of Tidings as well')
+  .option('--against <checkout>', 'measure the ingest of another checkout of Tidings as well', parseCheckout)
   .option('--output <name>', 'name of the files in bench/results', parseName, 'latest')
   .addHelpText('after', '\nExamples:\n  npm run bench -- --quick\n  npm run bench -- --only ingest-single')
   .exitOverride(({ exitCode }) => process.exit(exitCode === 0 ? 0 : USAGE_EXIT_CODE))
@@ -72,6 +74,16 @@ async function run(options: Options): Promise<void> {
   }
   process.stdout.write(await writeResults(RESULTS_DIR, options.output, results, effort))
   progress(`written to bench/results/${options.output}.{json,md,svg}`)
+}
+
+/** Known before an hour of measuring, and from where npm was called, not from where it runs the script. */
+function parseCheckout(text: string): string {
+  const checkout = resolve(process.env['INIT_CWD'] ?? '.', text)
+  if (existsSync(join(checkout, 'apps/api/src/main.ts')) && existsSync(join(checkout, 'node_modules')))
+    return checkout
+  throw new InvalidArgumentError(
+    'Give the folder of a checkout of Tidings. Run `npm run bench -- --help` in it once: that installs it.',
+  )
 }
 
 function parseCount(text: string): number {

@@ -43,7 +43,7 @@ await runMain(async () => {
         onOpened: ignore,
         bury: (deaths) => buryEvents(deadLetters, deaths),
         bookRepeats: async () => {},
-        findDead: async () => new Set(),
+        findBuried: async () => new Set(),
         recall: async () => {},
         onOutage: ignore,
         onStuck: ignore,

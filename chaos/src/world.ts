@@ -168,10 +168,14 @@ export function requireRedis({ redis }: Servers): RedisServer {
 
 async function createUsers(db: Database): Promise<string[]> {
   const ids = Array.from({ length: USERS }, () => randomUUID())
+  await addUsers(db, ids)
+  return ids
+}
+
+export async function addUsers(db: Database, ids: readonly string[]): Promise<void> {
   await db.pool.query(
     `INSERT INTO users (id, email, name, password)
      SELECT id, id::text || '@example.com', 'Chaos', '!' FROM unnest($1::uuid[]) AS id`,
     [ids],
   )
-  return ids
 }

@@ -10,7 +10,7 @@ import {
   prepareQueueBackend,
   type QueueBackend,
 } from '@tidings/queue/backend'
-import { buryEvents, type DeadLetterQueue, findDeadEvents } from '@tidings/queue/dead-letters'
+import { buryEvents, type DeadLetterQueue, findBuried } from '@tidings/queue/dead-letters'
 import { DEAD_LETTER_QUEUE, ENVELOPE_JOB, ENVELOPE_JOB_OPTIONS, STATUS_QUEUE } from '@tidings/queue/policy'
 import type { DeadLetter } from '@tidings/shared/dead-letter'
 import { identifyEvent } from '@tidings/shared/event-identity'
@@ -73,7 +73,7 @@ describeBackends('processing one job', (kind) => {
       writer,
       onOpened: ignore,
       bury: (deaths) => buryEvents(dead, deaths),
-      findDead: (events) => findDeadEvents(dead, events),
+      findBuried: (events, jobId) => findBuried(dead, events, jobId),
       recall: async () => {},
       onStuck: ignore,
       bookRepeats: async () => {},
@@ -106,7 +106,7 @@ describeBackends('processing one job', (kind) => {
     },
   )
 
-  it.each(['bury', 'bookRepeats', 'findDead'] as const)(
+  it.each(['bury', 'bookRepeats', 'findBuried'] as const)(
     'goes back without losing an attempt when the dead letters cannot be written or read (%s), and says so',
     async (step) => {
       const full = new Error('OOM command not allowed')
@@ -234,11 +234,38 @@ describeBackends('processing one job', (kind) => {
       expect(written.map(({ id }) => id)).toEqual([orphan.id])
     })
 
+    it('is tried again when it was another job that buried it: it was sent again', async () => {
+      const orphan = makeEvent({ event_id: randomUUID() })
+      await enqueue([orphan])
+      await processEnvelope(
+        await takeJob(),
+        TOKEN,
+        contextWith({ writer: writerOf(async () => [unknownUser]) }),
+      )
+      await enqueue([orphan])
+      const again = await takeJob()
+      again.attemptsStarted = 2
+      const written: StatusEvent[] = []
+      const recalled: StatusEvent[] = []
+      const context = contextWith({
+        writer: writerOf(async (events) => {
+          written.push(...events)
+          return events.map(() => ({ outcome: 'stored' }))
+        }),
+        recall: async (events) => void recalled.push(...events),
+      })
+      await processEnvelope(again, TOKEN, context)
+      expect([written, recalled].map((events) => events.map(({ id }) => id))).toEqual([
+        [orphan.id],
+        [orphan.id],
+      ])
+    })
+
     it('is not looked for the first time', async () => {
       await enqueue([makeEvent()])
       let asked = 0
       const context = contextWith({
-        async findDead() {
+        async findBuried() {
           asked++
           return new Set()
         },
@@ -295,7 +322,7 @@ describeRedis('a full Redis', () => {
       },
       onOpened: ignore,
       bury: (deaths) => buryEvents(dead, deaths),
-      findDead: (events) => findDeadEvents(dead, events),
+      findBuried: (events, jobId) => findBuried(dead, events, jobId),
       recall: async () => {},
       bookRepeats: async () => {},
       onOutage: ignore,

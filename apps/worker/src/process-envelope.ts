@@ -15,8 +15,8 @@ export interface EnvelopeContext {
   /** Told how many events a job held. */
   onOpened(events: number): void
   bury: Bury
-  /** Of these events, those that are dead letters. */
-  findDead(events: readonly StatusEvent[]): Promise<ReadonlySet<StatusEvent>>
+  /** Of these events, those that a former run of this job buried. */
+  findBuried(events: readonly StatusEvent[], jobId: string | undefined): Promise<ReadonlySet<StatusEvent>>
   /** Takes back the dead letters of events that are rows. */
   recall(events: readonly StatusEvent[]): Promise<void>
   /** Books events found already stored; resolves when that is durable. */
@@ -153,9 +153,9 @@ async function settleEnvelope(
   const opened = openEnvelope(job)
   const { invalid, failures } = opened
   context.onOpened(opened.events.length)
-  // What a former run buried stays dead, though it might be stored by now: it would be a row and a dead letter. The
-  // first run, which nearly always is the only one, buried nothing before.
-  const dead = job.attemptsStarted > 1 ? await settle(() => context.findDead(opened.events)) : NONE
+  // What a former run buried stays dead, though it might be stored by now: it would be accepted once and found twice.
+  // The first run, which nearly always is the only one, buried nothing before.
+  const dead = job.attemptsStarted > 1 ? await settle(() => context.findBuried(opened.events, job.id)) : NONE
   const events = opened.events.filter((event) => !dead.has(event))
   const results = await write(events)
 

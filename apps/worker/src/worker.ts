@@ -11,7 +11,7 @@ import {
   openWorker,
   type QueueBackend,
 } from '@tidings/queue/backend'
-import { type DeadLetterQueue, findDeadEvents, identityOf } from '@tidings/queue/dead-letters'
+import { type DeadLetterQueue, findBuried, identityOf } from '@tidings/queue/dead-letters'
 import { findShards } from '@tidings/queue/find-shards'
 import { openDeadLetters } from '@tidings/queue/open-dead-letters'
 import {
@@ -151,8 +151,8 @@ export async function startStatusWorker(options: StatusWorkerOptions): Promise<S
     onOpened: slots.note,
     bury,
     bookRepeats: book,
-    async findDead(events: readonly StatusEvent[]) {
-      const dead = await findDeadEvents(deadLetters, events)
+    async findBuried(events: readonly StatusEvent[], jobId: string | undefined) {
+      const dead = await findBuried(deadLetters, events, jobId)
       await recall.dead([...dead].map(identityOf))
       return dead
     },

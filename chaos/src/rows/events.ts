@@ -1,11 +1,12 @@
 import { randomUUID } from 'node:crypto'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { ENVELOPE_JOB, ENVELOPE_JOB_OPTIONS } from '@tidings/queue/policy'
+import { waitFor } from '@tidings/stack/wait-for'
 import { type Ledger, listDead } from '../ledger.ts'
 import { postStatus } from '../post-status.ts'
 import { check, playUnderLoad, type Row } from '../row.ts'
 import { readStores, untilRest } from '../settle.ts'
-import type { World } from '../world.ts'
+import { addUsers, type World } from '../world.ts'
 
 /** A third of the poison comes by REST (an unknown user), the rest straight onto the queue. */
 const POISON_EVERY = 100
@@ -140,7 +141,60 @@ export const eventRows: Row[] = [
         ]
       }),
   },
+  {
+    name: 'sent-again',
+    fault: 'dead events sent again once their users are there, worker kill -9',
+    short: true,
+    run: (stage) =>
+      playUnderLoad(stage, { restWithinMs: 90_000 }, async ({ world, ledger }) => {
+        const kills = stage.short ? 2 : 15
+        const events: { notificationId: string; userId: string }[] = []
+        for (let kill = 0; kill < kills; kill++) {
+          const batch = Array.from({ length: 20 }, (_, n) => ({
+            notificationId: `${world.databaseName}-again-${kill}-${n}`,
+            userId: randomUUID(),
+          }))
+          events.push(...batch)
+          await Promise.all(batch.map((event) => postOfUser(world, ledger, event)))
+          await waitFor(
+            'their deaths',
+            async () => (await world.deadLetters.getPrioritizedCount()) >= batch.length,
+            { timeoutMs: 30_000 },
+          )
+          await addUsers(
+            world.db,
+            batch.map(({ userId }) => userId),
+          )
+          const posts = Promise.all(batch.map((event) => postOfUser(world, ledger, event)))
+          // About as long as the worker needs to have some of them stored.
+          await sleep(60 * stage.random())
+          await world.workers[0]?.kill9()
+          await world.workers[0]?.start()
+          await posts
+          await waitFor('their rows', async () => (await world.deadLetters.getPrioritizedCount()) === 0, {
+            timeoutMs: 60_000,
+          })
+          stage.progress(`kill ${kill + 1}/${kills}`)
+        }
+        return [check('died and were sent again', events.length > 0, events.length)]
+      }),
+  },
 ]
+
+/** An event under a key of its own, for a user who may not be there yet. */
+async function postOfUser(
+  world: World,
+  ledger: Ledger,
+  { notificationId, userId }: { notificationId: string; userId: string },
+) {
+  ledger.send(notificationId)
+  const answer = await postStatus(world, world.apis[0]?.url, {
+    notification_id: notificationId,
+    event_id: notificationId,
+    user_id: userId,
+  })
+  if (answer.status === 202) ledger.learn(notificationId, 'acknowledged')
+}
 
 /** One of two contents: they differ in the notification, by which the ledger finds each again. */
 async function postUnderKey(

@@ -105,15 +105,14 @@ const isOurs = ({ death, addedAt }: Burial, entry: DeadLetter | undefined): bool
   addedAt !== undefined &&
   (entry === undefined || (entry.dead_at === addedAt && entry.source_job_id === death.sourceJobId))
 
-/**
- * Of these events, those that are dead letters: in an entry of their own, or in the one that they share with a
- * repeat.
- */
-export async function findDeadEvents(
+/** Of these events, those that a job with this id buried, and that are dead letters still. */
+export async function findBuried(
   queue: BurialQueue,
   events: readonly StatusEvent[],
+  jobId: string | undefined,
 ): Promise<Set<StatusEvent>> {
-  const dead = await findDead(queue, events.map(identityOf))
+  const isOfJob = (entry: DeadLetter) => entry.source_job_id === (jobId ?? null)
+  const dead = await findDead(queue, events.map(identityOf), isOfJob)
   return new Set([...dead].map(({ event }) => event))
 }
 
@@ -140,6 +139,7 @@ export async function findDeadLetterIds(
 async function findDead<Dead extends Identity>(
   queue: BurialQueue,
   identities: readonly Dead[],
+  counts: (entry: DeadLetter) => boolean = () => true,
 ): Promise<Set<Dead>> {
   const places = identities.flatMap((identity) =>
     [plainId(identity), idWithContent(identity)].map((id) => ({ id, identity })),
@@ -148,7 +148,10 @@ async function findDead<Dead extends Identity>(
     queue,
     places.map(({ id }) => id),
   )
-  const dead = places.filter(({ id, identity }) => isEntryOf(found.get(id), id, identity))
+  const dead = places.filter(({ id, identity }) => {
+    const entry = found.get(id)
+    return entry !== undefined && counts(entry) && isEntryOf(entry, id, identity)
+  })
   return new Set(dead.map(({ identity }) => identity))
 }
 
