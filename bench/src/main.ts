@@ -78,7 +78,7 @@ async function run(options: Options): Promise<void> {
 
 /** Known before an hour of measuring, and from where npm was called, not from where it runs the script. */
 function parseCheckout(text: string): string {
-  const checkout = resolve(process.env['INIT_CWD'] ?? '.', text)
+  const checkout = resolve(process.env.INIT_CWD ?? '.', text)
   if (existsSync(join(checkout, 'apps/api/src/main.ts')) && existsSync(join(checkout, 'node_modules')))
     return checkout
   throw new InvalidArgumentError(
