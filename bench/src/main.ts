@@ -76,9 +76,9 @@ async function run(options: Options): Promise<void> {
   progress(`written to bench/results/${options.output}.{json,md,svg}`)
 }
 
-/** Known before an hour of measuring, and from where npm was called, not from where it runs the script. */
+/** Known before an hour of measuring. A relative path begins at the project's root, where npm runs the script. */
 function parseCheckout(text: string): string {
-  const checkout = resolve(process.env.INIT_CWD ?? '.', text)
+  const checkout = resolve(text)
   if (existsSync(join(checkout, 'apps/api/src/main.ts')) && existsSync(join(checkout, 'node_modules')))
     return checkout
   throw new InvalidArgumentError(
