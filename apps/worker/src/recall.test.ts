@@ -175,7 +175,7 @@ describeBackends('an event that is dead', (kind) => {
         tries++
         if (tries === 1) throw new Error('away')
         const none = async () => []
-        return { get: none, page: none, requeue: none, close: async () => {} }
+        return { isEmpty: async () => false, get: none, page: none, requeue: none, close: async () => {} }
       },
       findStored: async () => new Map(),
       countStoredByApis: async () => 0,

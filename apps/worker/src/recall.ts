@@ -23,7 +23,7 @@ export interface Recall {
 }
 
 export interface RecallOptions {
-  openStore(): Promise<Pick<DeadLetterStore, 'get' | 'page' | 'requeue' | 'close'>>
+  openStore(): Promise<Pick<DeadLetterStore, 'isEmpty' | 'get' | 'page' | 'requeue' | 'close'>>
   /** Of these event ids, those that are rows, each with the digest of its content if it has one. */
   findStored(ids: readonly string[]): Promise<ReadonlyMap<string, string | undefined>>
   /** Counts the events that were stored past the queue. */
@@ -53,6 +53,8 @@ export function createRecall(options: RecallOptions): Recall {
 
   async function recall(events: readonly Identity[]): Promise<void> {
     const deadLetters = await store()
+    // Where there are none, the question for all of them is not even put together.
+    if (await deadLetters.isEmpty()) return
     const ids = await findDeadLetterIds(deadLetters, events)
     for (let from = 0; from < ids.length; from += MAX_BATCH) {
       const moved = await deadLetters.requeue(ids.slice(from, from + MAX_BATCH), toRedrivenEvent)

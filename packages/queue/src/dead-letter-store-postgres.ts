@@ -37,6 +37,7 @@ interface JobRow {
 
 const IN_DEAD_QUEUE = `queue = '${DEAD_LETTER_QUEUE}' AND state = 'waiting'`
 const COUNT = `SELECT count(*)::int AS count FROM job WHERE ${IN_DEAD_QUEUE} AND priority > 0`
+const HAS_ANY = `SELECT EXISTS (SELECT FROM job WHERE ${IN_DEAD_QUEUE} AND priority > 0) AS found`
 const PAGE_UP = `SELECT id, data, priority, seq FROM job
   WHERE ${IN_DEAD_QUEUE} AND priority > 0 AND (priority, seq) > ($1::int, $2::bigint)
   ORDER BY priority, seq LIMIT $3`
@@ -128,6 +129,7 @@ export async function openPostgresDeadLetters({
 
   return {
     count: async () => (await pool.query<{ count: number }>(COUNT)).rows[0]?.count ?? 0,
+    isEmpty: async () => !(await pool.query<{ found: boolean }>(HAS_ANY)).rows[0]?.found,
     page,
     get: find,
     requeue: (ids, prepare) =>

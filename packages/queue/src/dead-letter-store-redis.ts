@@ -151,6 +151,7 @@ export async function openRedisDeadLetters({
 
   return {
     count: () => redis.zcard(order),
+    isEmpty: async () => (await redis.exists(order)) === 0,
     page,
     get: async (ids) => (await readAll(ids)).filter((entry) => entry !== undefined),
     requeue: (ids, prepare) =>

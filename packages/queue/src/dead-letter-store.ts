@@ -24,6 +24,8 @@ export interface QueueDepth {
  */
 export interface DeadLetterStore {
   count(): Promise<number>
+  /** As dear for many as for none. */
+  isEmpty(): Promise<boolean>
   /** A page in the order of burial. Entries added or removed meanwhile never make it skip or repeat others. */
   page(request: PageRequest): Promise<PlacedEntry[]>
   /** Those of these entries that exist, in the order asked for. */
