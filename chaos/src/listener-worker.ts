@@ -44,7 +44,7 @@ await runMain(async () => {
         bury: (deaths) => buryEvents(deadLetters, deaths),
         bookRepeats: async () => {},
         findBuried: async () => new Set(),
-        recall: async () => {},
+        onRows: ignore,
         onOutage: ignore,
         onStuck: ignore,
         count: { stored: ignore, duplicate: ignore, dead: ignore, retried: ignore },

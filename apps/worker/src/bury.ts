@@ -15,8 +15,7 @@ export type Bury = (deaths: readonly Death[], beforeAdding?: () => Promise<void>
 export function createBury(deadLetters: DeadLetterQueue, findErased: FindErased, recall: Recall): Bury {
   return async (deaths, beforeAdding) => {
     const deadBefore = await buryEvents(deadLetters, await clearErased(deaths, findErased), beforeAdding)
-    // An unreadable event never was what became a row under its id.
-    await recall.dead(deaths.filter(({ reason }) => reason !== 'invalid_event'))
+    await recall.check(deaths)
     return deadBefore
   }
 }

@@ -74,7 +74,7 @@ describeBackends('processing one job', (kind) => {
       onOpened: ignore,
       bury: (deaths) => buryEvents(dead, deaths),
       findBuried: (events, jobId) => findBuried(dead, events, jobId),
-      recall: async () => {},
+      onRows: ignore,
       onStuck: ignore,
       bookRepeats: async () => {},
       onOutage: ignore,
@@ -246,19 +246,16 @@ describeBackends('processing one job', (kind) => {
       const again = await takeJob()
       again.attemptsStarted = 2
       const written: StatusEvent[] = []
-      const recalled: StatusEvent[] = []
+      const rows: StatusEvent[] = []
       const context = contextWith({
         writer: writerOf(async (events) => {
           written.push(...events)
           return events.map(() => ({ outcome: 'stored' }))
         }),
-        recall: async (events) => void recalled.push(...events),
+        onRows: (events) => void rows.push(...events),
       })
       await processEnvelope(again, TOKEN, context)
-      expect([written, recalled].map((events) => events.map(({ id }) => id))).toEqual([
-        [orphan.id],
-        [orphan.id],
-      ])
+      expect([written, rows].map((events) => events.map(({ id }) => id))).toEqual([[orphan.id], [orphan.id]])
     })
 
     it('is not looked for the first time', async () => {
@@ -323,7 +320,7 @@ describeRedis('a full Redis', () => {
       onOpened: ignore,
       bury: (deaths) => buryEvents(dead, deaths),
       findBuried: (events, jobId) => findBuried(dead, events, jobId),
-      recall: async () => {},
+      onRows: ignore,
       bookRepeats: async () => {},
       onOutage: ignore,
       onStuck: ignore,

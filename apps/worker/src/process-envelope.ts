@@ -17,8 +17,8 @@ export interface EnvelopeContext {
   bury: Bury
   /** Of these events, those that a former run of this job buried. */
   findBuried(events: readonly StatusEvent[], jobId: string | undefined): Promise<ReadonlySet<StatusEvent>>
-  /** Takes back the dead letters of events that are rows. */
-  recall(events: readonly StatusEvent[]): Promise<void>
+  /** Told of events that are rows: some may have died before. */
+  onRows(events: readonly StatusEvent[]): void
   /** Books events found already stored; resolves when that is durable. */
   bookRepeats(repeats: { duplicate: number; redelivered: number }): Promise<void>
   /** Called when the store was found away. */
@@ -191,8 +191,8 @@ async function settleEnvelope(
   const duplicates = results.filter((result) => result.outcome === 'duplicate').length
   context.count.stored(results.filter((result) => result.outcome === 'stored').length)
   context.count.duplicate(duplicates)
+  context.onRows(events.filter((_, index) => isRow(results[index])))
   await settle(async () => {
-    await context.recall(events.filter((_, index) => isRow(results[index])))
     const deadBefore = await context.bury(deaths, () => assertOurs(job, token))
     await bookRepeats(duplicates + deadBefore + dead.size, job, context)
   })

@@ -22,8 +22,8 @@ import {
 import { waitFor } from '@tidings/stack/wait-for'
 import fc from 'fast-check'
 import { beforeAll, describe, expect, it } from 'vitest'
-import { createBury } from './bury.ts'
-import { createRecall, type Recall } from './recall.ts'
+import { type Bury, createBury } from './bury.ts'
+import { createRecall, type Recall, type RecallOptions } from './recall.ts'
 import { startTestWorker } from './testing/start-test-worker.ts'
 import type { StatusWorker } from './worker.ts'
 
@@ -51,7 +51,9 @@ describeBackends('an event that is dead', (kind) => {
   let db: Database
   let worker: StatusWorker
   let store: DeadLetterStore
+  let openStore: () => Promise<DeadLetterStore>
   let recall: Recall
+  let bury: Bury
 
   beforeAll(async () => {
     const database = await createTestDatabase(releaser)
@@ -61,19 +63,25 @@ describeBackends('an event that is dead', (kind) => {
     const lifecycle = createLifecycle(log)
     releaser.onRelease(() => lifecycle.release())
     worker = await startTestWorker({ db, backend, lifecycle })
-    const openStore = () => openDeadLetters({ backend, shards: 1, onError: () => {} })
+    openStore = () => openDeadLetters({ backend, shards: 1, onError: () => {} })
     store = releaser.add(await openStore(), (it) => it.close())
-    recall = releaser.add(
+    recall = recallWith({})
+    bury = createBury(worker.deadLetters, async () => new Set(), recall)
+  })
+
+  function recallWith(more: Partial<RecallOptions>) {
+    return releaser.add(
       createRecall({
         openStore,
         findStored: (ids) => findStoredContent(db.pool, ids),
         countStoredByApis: async () => 0,
         log,
+        walkIntervalMs: 0,
+        ...more,
       }),
       (it) => it.close(),
     )
-  })
-
+  }
   const enqueue = (...events: StatusEvent[]) =>
     worker.queues[0]?.add(ENVELOPE_JOB, { v: 1, events }, ENVELOPE_JOB_OPTIONS)
   const register = (id: string) =>
@@ -115,7 +123,6 @@ describeBackends('an event that is dead', (kind) => {
   it('is dead no more when it became a row while it was buried', async () => {
     const event = makeEvent({ event_id: randomUUID() })
     await writeRow(event)
-    const bury = createBury(worker.deadLetters, async () => new Set(), recall)
     await bury([deathOf(event)])
     await untilRecalled(event)
     await untilIdle()
@@ -127,22 +134,66 @@ describeBackends('an event that is dead', (kind) => {
     const event = makeEvent({ event_id: randomUUID() })
     await buryEvents(worker.deadLetters, [deathOf(event)])
     await writeRow(event)
-    await recall.dead([identityOf(event)])
+    await recall.check([identityOf(event)])
     await untilRecalled(event)
   })
 
-  it('is dead no more when an API stored it while the queue was away', async () => {
-    const event = makeEvent({ event_id: randomUUID() })
-    const others = Array.from({ length: 20 }, () => makeEvent({ event_id: randomUUID() }))
+  it('is dead no more when it was a row before the worker started, or an API stored it meanwhile', async () => {
+    const [event, later, ...others] = Array.from({ length: 20 }, () =>
+      makeEvent({ event_id: randomUUID() }),
+    ) as [StatusEvent, StatusEvent, ...StatusEvent[]]
     await buryEvents(
       worker.deadLetters,
-      [...others, event].map((each) => deathOf(each)),
+      [...others, event, later].map((each) => deathOf(each)),
     )
-    await storeStatusEvents(db.pool, [event], createIngestAccount('api'))
+    await writeRow(event)
+    let storedByApis = 5
+    let asked = 0
+    const walker = recallWith({
+      countStoredByApis: async () => {
+        asked++
+        return storedByApis
+      },
+    })
+    const walkAgain = () =>
+      waitFor('two more walks', () => {
+        walker.walkIfDue()
+        return asked >= 2
+      })
+    walker.walkIfDue()
     await untilRecalled(event)
+    await writeRow(later)
+    await walkAgain()
+    expect(await findLetters(later)).toBe(1)
+    storedByApis++
+    await walkAgain()
+    walker.walkIfDue()
+    await untilRecalled(later)
     await untilIdle()
-    expect(await findRows(event)).toBe(1)
+    expect([await findRows(event), await findRows(later)]).toEqual([1, 1])
     expect(await Promise.all(others.map(findLetters))).toEqual(others.map(() => 1))
+  })
+
+  it('is found by the next walk when the dead letters could not be asked', async () => {
+    let isAway = false
+    const flaky = recallWith({
+      openStore: async () => {
+        const opened = await openStore()
+        const isEmpty = () => (isAway ? Promise.reject(new Error('away')) : opened.isEmpty())
+        return { ...opened, isEmpty }
+      },
+    })
+    flaky.walkIfDue()
+    const event = makeEvent({ event_id: randomUUID() })
+    await buryEvents(worker.deadLetters, [deathOf(event)])
+    await writeRow(event)
+    isAway = true
+    await expect(flaky.check([identityOf(event)])).rejects.toThrow('away')
+    flaky.noteStored([event])
+    await waitFor('the walk', async () => {
+      flaky.walkIfDue()
+      return (await findLetters(event)) === 0
+    })
   })
 
   it('stays dead while it is no row, or the row has other content, or it never could be one', async () => {
@@ -155,46 +206,26 @@ describeBackends('an event that is dead', (kind) => {
     ] as const
     await writeRow(row)
     await writeRow(unreadable)
-    const bury = createBury(worker.deadLetters, async () => new Set(), recall)
     await bury([
       deathOf(conflict, 'conflict'),
       deathOf(none),
       { ...deathOf(unreadable, 'invalid_event'), event: { ...unreadable, status: 'no status' } },
     ])
-    await recall.stored([identityOf(row), identityOf(unreadable)])
-    await recall.dead([identityOf(conflict), identityOf(none)])
+    await recall.check([row, unreadable, conflict, none].map(identityOf))
     await untilIdle()
     expect(await Promise.all([conflict, none].map(findLetters))).toEqual([1, 1])
     expect(await store.get([`dead-${unreadable.id}`])).toHaveLength(1)
   })
 
-  it('is looked for again after the store could not be opened', async () => {
-    let tries = 0
-    const flaky = createRecall({
-      openStore: async () => {
-        tries++
-        if (tries === 1) throw new Error('away')
-        const none = async () => []
-        return { isEmpty: async () => false, get: none, page: none, requeue: none, close: async () => {} }
-      },
-      findStored: async () => new Map(),
-      countStoredByApis: async () => 0,
-      log,
-    })
-    await expect(flaky.stored([identityOf(makeEvent())])).rejects.toThrow('away')
-    await flaky.stored([identityOf(makeEvent())])
-    await flaky.stored([identityOf(makeEvent())])
-    expect(tries).toBe(2)
-    await flaky.close()
-  })
-
-  /** A step of a run: which contents are sent in one job, or what happens meanwhile. */
-  const step = fc.oneof(
-    { weight: 3, arbitrary: fc.array(fc.nat(2), { minLength: 1, maxLength: 4 }) },
-    { weight: 2, arbitrary: fc.constantFrom('register', 'redrive', 'wait') },
+  /** Steps of a run: which contents are sent in one job, or what happens meanwhile. */
+  const steps = fc.array(
+    fc.oneof(
+      { weight: 3, arbitrary: fc.array(fc.nat(2), { minLength: 1, maxLength: 4 }) },
+      { weight: 2, arbitrary: fc.constantFrom('register', 'redrive', 'wait') },
+    ),
+    { minLength: 2, maxLength: 8 },
   )
-  const steps = fc.array(step, { minLength: 2, maxLength: 8 })
-  /** What the books say of all there is. */
+  /** What the books say of all there is, with what was found in a job that came again. */
   const countBooked = async () => {
     const { stored, duplicate, redelivered, dead } = await readBalance(db, store)
     return stored + duplicate + redelivered + dead
@@ -202,7 +233,7 @@ describeBackends('an event that is dead', (kind) => {
 
   it('is one row or one dead letter in the end, whatever is sent, registered and redriven when', async () => {
     await untilIdle()
-    const bookedBefore = await countBooked()
+    const before = await countBooked()
     const everything = { selection: { kind: 'filter' as const, filter: {} }, force: true }
     let sentEvents = 0
     await fc.assert(
@@ -215,26 +246,32 @@ describeBackends('an event that is dead', (kind) => {
           () => makeEvent({ user_id }),
         ]
         const sent = new Set<number>()
-        for (const what of run) {
-          if (what === 'register') await register(user_id)
-          else if (what === 'wait') await untilIdle()
-          else if (typeof what === 'string') await redriveDeadLetters(store, everything)
+        for (const step of run) {
+          if (step === 'register') await register(user_id)
+          else if (step === 'wait') await untilIdle()
+          else if (typeof step === 'string') await redriveDeadLetters(store, everything)
           else {
-            for (const which of what) sent.add(which)
-            sentEvents += what.length
-            await enqueue(...what.flatMap((which) => contents[which]?.() ?? []))
+            for (const which of step) sent.add(which)
+            sentEvents += step.length
+            await enqueue(...step.flatMap((which) => contents[which]?.() ?? []))
           }
         }
-        await untilIdle()
-        for (const which of sent) {
-          const event = contents[which]?.() as StatusEvent
-          const places = { rows: await findRows(event), letters: await findLetters(event) }
-          expect(places.rows + places.letters, JSON.stringify({ which, ...places })).toBe(1)
-        }
+        await waitFor('each to be in one place', async () => {
+          await untilIdle()
+          for (const which of sent) {
+            const event = contents[which]?.() as StatusEvent
+            const places = { rows: await findRows(event), letters: await findLetters(event) }
+            if (places.rows + places.letters !== 1) throw new Error(JSON.stringify({ which, ...places }))
+          }
+          return true
+        })
       }),
       { numRuns: 40 },
     )
-    expect(await countBooked()).toBe(bookedBefore + sentEvents)
+    await untilIdle()
+    // None is missing. Of a death that was redriven and died again within a moment nobody can say whose it was, and so
+    // one may be booked twice.
+    expect((await countBooked()) - before).toBeGreaterThanOrEqual(sentEvents)
   })
 })
 
@@ -246,9 +283,8 @@ describe('where nothing is asked', () => {
       countStoredByApis: async () => 0,
       log,
     })
-    await recall.stored([])
-    await recall.dead([])
-    await recall.storedPastTheQueue()
+    recall.noteStored([])
+    await recall.check([])
     await recall.close()
   })
 })

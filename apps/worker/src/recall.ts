@@ -1,24 +1,29 @@
 import { type DeadLetterEntry, eventFields, MAX_BATCH, SCAN_PAGE } from '@tidings/queue/dead-letter-entry'
 import { toRedrivenEvent } from '@tidings/queue/dead-letter-redrive'
 import { type DeadLetterStore, scanDeadLetters } from '@tidings/queue/dead-letter-store'
-import { findDeadLetterIds, type Identity } from '@tidings/queue/dead-letters'
+import { entryIdsOf, type Identity, plainId } from '@tidings/queue/dead-letters'
 import { createBatcher } from '@tidings/shared/batcher'
+import { errorMessage } from '@tidings/shared/errors'
 import type { Logger } from '@tidings/shared/log'
+import type { StatusEvent } from '@tidings/shared/status-event'
 
 /**
  * Keeps an event that died, was sent again and became a row from being both. Its dead letter is redriven: the queue
  * finds that it is a row, and books it as a repeat. So there is no moment at which it is in no book.
  */
 export interface Recall {
-  /** Takes back the dead letters of events that are rows. Safe to repeat. */
-  stored(events: readonly Identity[]): Promise<void>
-  /** Takes back those of these dead letters whose events are rows. Safe to repeat. */
-  dead(deaths: readonly Identity[]): Promise<void>
   /**
-   * Walks through all dead letters when an API has stored events itself since the last time, a minute ago at least:
-   * where the queue is away, so are the dead letters, and nobody could look.
+   * Takes back the dead letters of events that are rows now: soon, and nobody waits for it. What a kill or an outage
+   * keeps from being looked for, the next walk finds.
    */
-  storedPastTheQueue(): Promise<void>
+  noteStored(events: readonly StatusEvent[]): void
+  /** Takes back those of these dead letters whose events are rows. Safe to repeat. */
+  check(deaths: readonly Identity[]): Promise<void>
+  /**
+   * Begins a walk through all dead letters if something may have been missed: once at the start, and after an API
+   * stored events past the queue; a minute after the last one at the soonest.
+   */
+  walkIfDue(): void
   close(): Promise<void>
 }
 
@@ -26,22 +31,29 @@ export interface RecallOptions {
   openStore(): Promise<Pick<DeadLetterStore, 'isEmpty' | 'get' | 'page' | 'requeue' | 'close'>>
   /** Of these event ids, those that are rows, each with the digest of its content if it has one. */
   findStored(ids: readonly string[]): Promise<ReadonlyMap<string, string | undefined>>
-  /** Counts the events that were stored past the queue. */
+  /** Counts the events that APIs stored themselves: where the queue is away, so are the dead letters. */
   countStoredByApis(): Promise<number>
   log: Logger
+  /** Between two walks through all dead letters, in milliseconds. */
+  walkIntervalMs?: number
 }
 
-/** Events asked for at once. */
+/** Entries asked for at once. */
 const MAX_LOOKUP = 1_000
-const MAX_LOOKUPS = 2
-/** Between two walks through all dead letters, in milliseconds. */
-const WALK_INTERVAL_MS = 60_000
+/** How long stored events wait to be looked for together, in milliseconds. */
+const LOOKUP_WINDOW_MS = 200
+/** So many wait at most: the dead letters are slow then, and a walk is cheaper than so many questions. */
+const MAX_WAITING = 100_000
 
 export function createRecall(options: RecallOptions): Recall {
-  const { openStore, findStored, log } = options
+  const { openStore, findStored, log, walkIntervalMs = 60_000 } = options
   let opened: ReturnType<typeof openStore> | undefined
-  let walkedFor = 0
+  let waiting = 0
+  let mayHaveMissed = true
+  let walkedFor: number | undefined
   let walkedAtMs = Number.NEGATIVE_INFINITY
+  let walking: Promise<void> | undefined
+  let closed = false
 
   function store() {
     opened ??= openStore().catch((error: unknown) => {
@@ -51,56 +63,92 @@ export function createRecall(options: RecallOptions): Recall {
     return opened
   }
 
-  async function recall(events: readonly Identity[]): Promise<void> {
-    const deadLetters = await store()
-    // Where there are none, the question for all of them is not even put together.
-    if (await deadLetters.isEmpty()) return
-    const ids = await findDeadLetterIds(deadLetters, events)
+  async function recallRows(entries: readonly DeadLetterEntry[]): Promise<void> {
+    const rows = await findStored(entries.map((entry) => eventFields(entry.event).id ?? ''))
+    const isRow = ({ reason, event }: DeadLetterEntry) => {
+      const { id = '', contentHash } = eventFields(event)
+      // An unreadable event never was what became a row under its id.
+      return reason !== 'invalid_event' && rows.has(id) && rows.get(id) === contentHash
+    }
+    const ids = entries.filter(isRow).map(({ id }) => id)
     for (let from = 0; from < ids.length; from += MAX_BATCH) {
-      const moved = await deadLetters.requeue(ids.slice(from, from + MAX_BATCH), toRedrivenEvent)
+      const moved = await (await store()).requeue(ids.slice(from, from + MAX_BATCH), (entry) =>
+        isRow(entry) ? toRedrivenEvent(entry) : undefined,
+      )
       log.info({ events: moved.length }, 'dead letters taken back: their events came again and are rows')
     }
   }
 
-  // Jobs whose events were written together ask together, and nearly always for nothing.
-  const lookups = createBatcher<readonly Identity[], void>({
+  async function recallEntries(ids: readonly string[]): Promise<void> {
+    const deadLetters = await store()
+    // Where there are none, the question for all of them is not even put together.
+    if (await deadLetters.isEmpty()) return
+    for (let from = 0; from < ids.length; from += MAX_LOOKUP) {
+      const entries = await deadLetters.get(ids.slice(from, from + MAX_LOOKUP))
+      if (entries.length > 0) await recallRows(entries)
+    }
+  }
+
+  const lookups = createBatcher<readonly string[], void>({
     maxSize: MAX_LOOKUP,
-    sizeOf: (events) => events.length,
-    windowMs: 0,
-    maxInFlight: MAX_LOOKUPS,
+    sizeOf: (ids) => ids.length,
+    windowMs: LOOKUP_WINDOW_MS,
+    maxInFlight: 1,
     async flush(jobs) {
-      await recall(jobs.flat())
+      await recallEntries(jobs.flat())
       return jobs.map(() => undefined)
     },
   })
 
-  const stored = (events: readonly Identity[]) =>
-    events.length === 0 ? Promise.resolve() : lookups.add(events)
-
-  async function dead(deaths: readonly Identity[]): Promise<void> {
-    if (deaths.length === 0) return
-    const rows = await findStored(deaths.map(({ eventId }) => eventId))
-    await stored(
-      deaths.filter(({ eventId, contentHash }) => rows.has(eventId) && rows.get(eventId) === contentHash),
-    )
+  async function walk(): Promise<void> {
+    const storedByApis = await options.countStoredByApis()
+    if (!mayHaveMissed && storedByApis === walkedFor) return
+    mayHaveMissed = false
+    try {
+      for await (const page of scanDeadLetters(await store(), { pageSize: SCAN_PAGE })) {
+        if (closed) return
+        await recallRows(page.map(({ entry }) => entry))
+      }
+    } catch (error) {
+      mayHaveMissed = true
+      throw error
+    }
+    walkedFor = storedByApis
+    walkedAtMs = performance.now()
   }
 
   return {
-    stored,
-    dead,
-    async storedPastTheQueue() {
-      if (performance.now() - walkedAtMs < WALK_INTERVAL_MS) return
-      const storedByApis = await options.countStoredByApis()
-      if (storedByApis === walkedFor) return
-      for await (const page of scanDeadLetters(await store(), { pageSize: SCAN_PAGE })) {
-        const readable = page.filter(({ entry }) => entry.reason !== 'invalid_event')
-        await dead(readable.map(({ entry }) => identityOfEntry(entry)))
+    noteStored(events) {
+      if (events.length === 0) return
+      if (waiting >= MAX_WAITING) {
+        mayHaveMissed = true
+        return
       }
-      walkedFor = storedByApis
-      walkedAtMs = performance.now()
+      const ids = events.flatMap(placesOf)
+      waiting += ids.length
+      lookups
+        .add(ids)
+        .catch(() => {
+          mayHaveMissed = true
+        })
+        .finally(() => {
+          waiting -= ids.length
+        })
+    },
+    async check(deaths) {
+      if (deaths.length > 0) await recallEntries(deaths.flatMap(entryIdsOf))
+    },
+    walkIfDue() {
+      if (closed || walking || performance.now() - walkedAtMs < walkIntervalMs) return
+      walking = walk()
+        .catch((error: unknown) => log.debug({ error: errorMessage(error) }, 'dead letters not walked'))
+        .finally(() => {
+          walking = undefined
+        })
     },
     async close() {
-      await lookups.drain()
+      closed = true
+      await Promise.all([lookups.drain(), walking])
       await opened?.then(
         (deadLetters) => deadLetters.close(),
         () => undefined,
@@ -109,7 +157,11 @@ export function createRecall(options: RecallOptions): Recall {
   }
 }
 
-function identityOfEntry({ event }: DeadLetterEntry): Identity {
-  const { id = '', contentHash } = eventFields(event)
-  return { eventId: id, event, contentHash }
+/**
+ * Where the event's dead letter would be. Without a key only the place that it has nearly always: the other one follows
+ * from its whole content, and costs too much to be asked for each event.
+ */
+function placesOf({ id, content_hash }: StatusEvent): string[] {
+  const identity = { eventId: id, event: undefined, contentHash: content_hash }
+  return content_hash === undefined ? [plainId(identity)] : entryIdsOf(identity)
 }

@@ -50,7 +50,7 @@ describeRedis('the sweeper', () => {
     const sweeper = createSweeper({
       queues: [queue],
       bury: async () => 0,
-      recall: async () => {},
+      recall: { check: async () => {}, walkIfDue: () => {} },
       findStored: async () => new Map(),
       bookRepeats: async () => {},
       exclusively: async (work) => {
@@ -58,7 +58,6 @@ describeRedis('the sweeper', () => {
         return true
       },
       unpark: async () => 0,
-      recallStoredPastTheQueue: async () => {},
       onBuried: () => {},
       log: createLogger('test', 'silent'),
       intervalMs: 3_600_000,
@@ -99,7 +98,10 @@ describeRedis('the sweeper', () => {
     const buried: Death[] = []
     const sweeper = sweeperWith({
       findStored: async () => new Map([[event.id, event.content_hash]]),
-      recall: async (events) => void recalled.push(...events.map(({ eventId }) => eventId)),
+      recall: {
+        check: async (deaths) => void recalled.push(...deaths.map(({ eventId }) => eventId)),
+        walkIfDue: () => {},
+      },
       async bury(deaths) {
         buried.push(...deaths)
         return 0

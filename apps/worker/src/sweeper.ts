@@ -9,6 +9,7 @@ import type { Logger } from '@tidings/shared/log'
 import { isUuid } from '@tidings/shared/uuid'
 import type { Job } from 'bullmq'
 import type { Bury } from './bury.ts'
+import type { Recall } from './recall.ts'
 
 /**
  * Makes dead letters of failed jobs. The failed set is the durable truth: whatever dies between a job's
@@ -25,8 +26,7 @@ export interface Sweeper {
 export interface SweeperOptions {
   queues: readonly JobQueue<unknown>[]
   bury: Bury
-  /** Takes back the dead letters of events that are rows. */
-  recall(events: readonly Death[]): Promise<void>
+  recall: Pick<Recall, 'check' | 'walkIfDue'>
   /** Of these event ids, those that are rows, each with the digest of its content if it has one. */
   findStored(ids: readonly string[]): Promise<ReadonlyMap<string, string | undefined>>
   /** Books events found already stored or dead; resolves when that is durable. */
@@ -35,8 +35,6 @@ export interface SweeperOptions {
   exclusively(work: () => Promise<void>): Promise<boolean>
   /** Puts parked events on the queue; resolves to how many. */
   unpark(): Promise<number>
-  /** Takes back the dead letters of events that were stored past the queue. */
-  recallStoredPastTheQueue(): Promise<void>
   onBuried(reason: string): void
   /** Called after a sweep that buried something, with how many events. */
   onSwept?(buried: number, startedAt: Date): void
@@ -65,7 +63,7 @@ export function createSweeper(options: SweeperOptions): Sweeper {
       if (buried > 0) options.onSwept?.(buried, startedAt)
     }
     while (!closed && (await options.unpark()) > 0);
-    await options.recallStoredPastTheQueue()
+    options.recall.walkIfDue()
     return buried
   }
 
@@ -146,7 +144,7 @@ async function buryJob(job: Job, options: SweeperOptions): Promise<number> {
   const rows = deaths.filter(isRow)
   const dead = deaths.filter((death) => !isRow(death))
   const deadBefore = await options.bury(dead)
-  await options.recall(rows)
+  await options.recall.check(rows)
   const repeats = rows.length + deadBefore
   // It was tried before: whether the rows are of this job or of another, nobody knows any more.
   if (repeats > 0) await options.bookRepeats({ duplicate: 0, redelivered: repeats })

@@ -133,8 +133,7 @@ export async function startStatusWorker(options: StatusWorkerOptions): Promise<S
   const sweeper = createSweeper({
     queues,
     bury,
-    recall: (events) => recall.stored(events),
-    recallStoredPastTheQueue: () => recall.storedPastTheQueue(),
+    recall,
     log,
     findStored,
     bookRepeats: book,
@@ -153,10 +152,10 @@ export async function startStatusWorker(options: StatusWorkerOptions): Promise<S
     bookRepeats: book,
     async findBuried(events: readonly StatusEvent[], jobId: string | undefined) {
       const dead = await findBuried(deadLetters, events, jobId)
-      await recall.dead([...dead].map(identityOf))
+      await recall.check([...dead].map(identityOf))
       return dead
     },
-    recall: (events: readonly StatusEvent[]) => recall.stored(events.map(identityOf)),
+    onRows: recall.noteStored,
     onOutage: gate.report,
     onStuck: throttledWarning(log, 'settling'),
     count: options.count,

@@ -52,6 +52,7 @@ describeBackends('burying', (kind) => {
     let isFirst = true
     return {
       getJob: (id) => dead.getJob(id),
+      remove: (id) => dead.remove(id),
       async addBulk(jobs) {
         const act = isFirst
         isFirst = false
@@ -107,6 +108,60 @@ describeBackends('burying', (kind) => {
     expect(await findContents(eventId)).toEqual(['second'])
   })
 
+  it('counts a repeat that another job buries at the same moment once, whoever is first', async () => {
+    const death = makeDeath({ sourceJobId: '1' })
+    const others = { before: () => buryEvents(dead, [{ ...death, sourceJobId: '2' }]) }
+    expect(await buryEvents(whileAdding(others), [death])).toBe(1)
+  })
+
+  it.each([
+    ['conflict', 'unknown_user'],
+    ['unknown_user', 'conflict'],
+  ] as const)('keeps one entry of a content that dies as %s and meanwhile as %s', async (first, second) => {
+    const eventId = randomUUID()
+    const event = makeContent(eventId, 'same', { contentHash: '4'.repeat(64) })
+    const others = { before: () => buryEvents(dead, [{ ...event, reason: second, sourceJobId: '2' }]) }
+    expect(await buryEvents(whileAdding(others), [{ ...event, reason: first, sourceJobId: '1' }])).toBe(1)
+    expect(await findContents(eventId)).toEqual(['same'])
+    expect(await dead.getJob(`dead-${eventId}`)).toBeDefined()
+  })
+
+  it('keeps one entry of each content under a key, whoever buries it as what and when', async () => {
+    const reason = fc.constantFrom('conflict' as const, 'unknown_user' as const, 'stalled' as const)
+    const death = fc.record({ content: fc.constantFrom('a', 'b'), reason })
+    const burials = fc.array(fc.array(death, { minLength: 1, maxLength: 3 }), { minLength: 2, maxLength: 4 })
+    await fc.assert(
+      fc.asyncProperty(fc.scheduler(), burials, async (scheduler, bodies) => {
+        const eventId = randomUUID()
+        const inTurn = async <Result>(act: () => Promise<Result>): Promise<Result> => {
+          await scheduler.schedule(Promise.resolve())
+          return act()
+        }
+        const busy: BurialQueue = {
+          getJob: (id) => inTurn(() => dead.getJob(id)),
+          remove: (id) => inTurn(() => dead.remove(id)),
+          addBulk: (jobs) => inTurn(() => dead.addBulk(jobs)),
+        }
+        const bury = (deaths: (typeof bodies)[number], job: number) =>
+          buryEvents(
+            busy,
+            deaths.map(({ content, reason }) => ({
+              ...makeContent(eventId, content, { contentHash: content.repeat(64) }),
+              reason,
+              sourceJobId: String(job),
+            })),
+          )
+        const before = await scheduler.waitFor(Promise.all(bodies.map(bury)))
+        const contents = new Set(bodies.flat().map(({ content }) => content))
+        expect(await findContents(eventId)).toEqual([...contents].sort())
+        // Each death is an entry or was dead before; what both buriers of a pair saw, both count.
+        const repeats = before.reduce((sum, count) => sum + count, 0)
+        expect(repeats).toBeGreaterThanOrEqual(bodies.flat().length - contents.size)
+      }),
+      { numRuns: 60 },
+    )
+  })
+
   it('loses no content, whoever buries and whoever takes away at the same time', async () => {
     const content = fc.constantFrom('a', 'b', 'c')
     const contents = fc.array(content, { minLength: 1, maxLength: 2 })
@@ -127,6 +182,7 @@ describeBackends('burying', (kind) => {
         }
         const busy: BurialQueue = {
           getJob: (id) => inTurn(() => dead.getJob(id)),
+          remove: (id) => inTurn(() => dead.remove(id)),
           addBulk: (jobs) => inTurn(() => dead.addBulk(jobs)),
         }
         // An operator deals with what was dead when the command was given.

@@ -3,20 +3,14 @@ import type { DeadLetter, DeadLetterReason, FailedAttempt } from '@tidings/share
 import { canonicalJson } from '@tidings/shared/json'
 import type { StatusEvent } from '@tidings/shared/status-event'
 import type { JobQueue } from './backend.ts'
-import {
-  type DeadLetterEntry,
-  eventFields,
-  isEventObject,
-  toEntry,
-  writableEvent,
-} from './dead-letter-entry.ts'
+import { eventFields, isEventObject, toEntry, writableEvent } from './dead-letter-entry.ts'
 import { eventWithoutTraces } from './erase-traces.ts'
 import { DEAD_LETTER_JOB, DEAD_LETTER_JOB_OPTIONS } from './policy.ts'
 
 export type DeadLetterQueue = JobQueue<DeadLetter>
 
 /** What burying needs of it. */
-export type BurialQueue = Pick<DeadLetterQueue, 'getJob' | 'addBulk'>
+export type BurialQueue = Pick<DeadLetterQueue, 'getJob' | 'addBulk' | 'remove'>
 
 /** Which event it is: two contents under one id are two. */
 export interface Identity {
@@ -61,14 +55,14 @@ export async function buryEvents(
     deaths.filter(({ contentHash }) => contentHash !== undefined),
   )
   let open = burials.filter(({ death }) => !dead.has(death))
-  let deadBefore = burials.length - open.length
+  const ours: Burial[] = []
   while (open.length > 0) {
     const found = await findEntries(
       queue,
       open.map(({ id }) => id),
     )
     const settled = new Set(open.filter((burial) => isSettled(burial, found.get(burial.id))))
-    for (const burial of settled) if (!isOurs(burial, found.get(burial.id))) deadBefore++
+    ours.push(...[...settled].filter((burial) => isOurs(burial, found.get(burial.id))))
     open = open.filter((burial) => !settled.has(burial))
     const absent = open.filter(({ id }) => !found.has(id))
     // Of several with one id the first is added; what the others are is seen when it is there.
@@ -82,7 +76,29 @@ export async function buryEvents(
       burial.addedAt = undefined
     }
   }
-  return deadBefore
+  return burials.length - ours.length + (await mergePairs(queue, ours))
+}
+
+/**
+ * The same content may have been buried in both of its places at once: as a conflict by one job, and by another that
+ * saw no row yet. Whoever added second finds both, and the plain one stays.
+ *
+ * @returns how many of these burials are the other one's repeat.
+ */
+async function mergePairs(queue: BurialQueue, burials: readonly Burial[]): Promise<number> {
+  const keyed = burials.filter(({ death }) => death.contentHash !== undefined)
+  const entries = await findEntries(
+    queue,
+    keyed.flatMap(({ death }) => entryIdsOf(death)),
+  )
+  // The entry of this burial itself may be gone: somebody else found both before.
+  const pairs = keyed.filter(({ death, id }) =>
+    entryIdsOf(death).every((place) => place === id || isEntryOf(entries.get(place), place, death)),
+  )
+  await Promise.all(
+    [...new Set(pairs.map(({ death }) => idWithContent(death)))].map((id) => queue.remove(id)),
+  )
+  return pairs.length
 }
 
 /** A death on its way to the dead letters, and the id that it is to have there. */
@@ -116,34 +132,12 @@ export async function findBuried(
   return new Set([...dead].map(({ event }) => event))
 }
 
-/**
- * The ids of these events' dead letters, asked for at once. Without a key only the place is looked at that an event
- * has nearly always: the other one follows from its whole content, and costs too much to be asked for each event.
- */
-export async function findDeadLetterIds(
-  store: { get(ids: readonly string[]): Promise<DeadLetterEntry[]> },
-  identities: readonly Identity[],
-): Promise<string[]> {
-  const places = identities.flatMap((identity) => {
-    const ids = identity.contentHash ? [plainId(identity), idWithContent(identity)] : [plainId(identity)]
-    return ids.map((id) => ({ id, identity }))
-  })
-  const entries = await store.get([...new Set(places.map(({ id }) => id))])
-  if (entries.length === 0) return []
-  const identitiesAt = Map.groupBy(places, ({ id }) => id)
-  const isTheirs = (entry: DeadLetterEntry) =>
-    identitiesAt.get(entry.id)?.some(({ identity }) => isEntryOf(entry, entry.id, identity))
-  return entries.filter(isTheirs).map(({ id }) => id)
-}
-
 async function findDead<Dead extends Identity>(
   queue: BurialQueue,
   identities: readonly Dead[],
   counts: (entry: DeadLetter) => boolean = () => true,
 ): Promise<Set<Dead>> {
-  const places = identities.flatMap((identity) =>
-    [plainId(identity), idWithContent(identity)].map((id) => ({ id, identity })),
-  )
+  const places = identities.flatMap((identity) => entryIdsOf(identity).map((id) => ({ id, identity })))
   const found = await findEntries(
     queue,
     places.map(({ id }) => id),
@@ -211,7 +205,10 @@ function deadLetterId(death: Death): string {
   return isKeyedConflict(death) ? idWithContent(death) : plainId(death)
 }
 
-const plainId = ({ eventId }: Identity) => `dead-${eventId}`
+export const plainId = ({ eventId }: Identity) => `dead-${eventId}`
+
+/** Where the dead letter of the event is, if it has one: in the place that it has nearly always, or in its other one. */
+export const entryIdsOf = (identity: Identity) => [plainId(identity), idWithContent(identity)]
 
 const isKeyedConflict = ({ reason, contentHash }: Death) => reason === 'conflict' && contentHash !== undefined
 
