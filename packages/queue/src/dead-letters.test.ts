@@ -6,7 +6,7 @@ import { beforeAll, expect, it } from 'vitest'
 import { openQueue, openRedis, prepareQueueBackend } from './backend.ts'
 import { makeDeath } from './dead-letter-fixtures.ts'
 import { type BurialQueue, buryEvents, type DeadLetterQueue } from './dead-letters.ts'
-import { DEAD_LETTER_QUEUE } from './policy.ts'
+import { DEAD_LETTER_QUEUE, MAX_JOB_LENGTH } from './policy.ts'
 
 const onError = (error: Error) => {
   throw error
@@ -97,6 +97,13 @@ describeBackends('burying', (kind) => {
     expect(await buryEvents(dead, [first, second, { ...first }])).toBe(1)
     expect(await buryEvents(dead, [second, makeDeath(), first])).toBe(2)
     expect(await findContents(eventId)).toEqual(['first', 'second'])
+  })
+
+  it('knows again what is longer, with the reason of its death, than a job may be', async () => {
+    const death = makeDeath({ fields: { metadata: { page: 'x'.repeat(MAX_JOB_LENGTH - 500) } } })
+    expect(await buryEvents(dead, [death])).toBe(0)
+    expect(await buryEvents(dead, [death])).toBe(1)
+    expect(await findContents(death.eventId)).toHaveLength(1)
   })
 
   it('counts a conflict as dead that comes once more for another reason', async () => {
