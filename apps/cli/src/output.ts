@@ -37,33 +37,81 @@ export interface ListView<Item> {
   id?(item: Item): string
 }
 
+/** A list on its way out: what is large is written as it comes. */
+export interface OpenList<Item> {
+  write(items: readonly Item[]): Promise<void>
+  end(): Promise<void>
+}
+
 /** Writes items in the format asked for: on a terminal a table, in a pipe tab-separated lines. */
+export function openList<Item>({ terminal, globals }: Output, view: ListView<Item>): OpenList<Item> {
+  const inLines = (toLine: (item: Item) => string): OpenList<Item> => ({
+    write: (items) => terminal.write(items.map((item) => `${toLine(item)}\n`).join('')),
+    end: async () => undefined,
+  })
+  switch (globals.output) {
+    case 'json':
+      return openArray(terminal, view.json)
+    case 'ndjson':
+      return inLines((item) => JSON.stringify(view.json(item)))
+    case 'id': {
+      const { id } = view
+      if (id === undefined) throw usageError('There are no ids here: use -o table, json or ndjson.')
+      return inLines(id)
+    }
+    default:
+      return terminal.width === undefined
+        ? inLines((item) => toTsv(item, view.columns))
+        : openTable(terminal, terminal.width, view.columns)
+  }
+}
+
+function openArray<Item>(terminal: Terminal, toJson: (item: Item) => unknown): OpenList<Item> {
+  const [indent, lineEnd] = terminal.width === undefined ? [0, ''] : [2, '\n']
+  let isEmpty = true
+  return {
+    async write(items) {
+      if (items.length === 0) return
+      // The members of an array as JSON.stringify sets them, without its brackets.
+      const members = JSON.stringify(items.map(toJson), null, indent).slice(1, lineEnd ? -2 : -1)
+      await terminal.write(`${isEmpty ? '[' : ','}${members}`)
+      isEmpty = false
+    },
+    end: () => terminal.write(isEmpty ? '[]\n' : `${lineEnd}]\n`),
+  }
+}
+
+/** All rows are needed to know how wide a column is; of an item only its cells are kept. */
+function openTable<Item>(
+  terminal: Terminal,
+  width: number,
+  columns: readonly Column<Item>[],
+): OpenList<Item> {
+  const rows: string[][] = []
+  return {
+    async write(items) {
+      for (const item of items) rows.push(columns.map((column) => column.cell(item)))
+    },
+    async end() {
+      if (rows.length === 0) return
+      const cells = columns.map(({ cell: _, raw: __, ...column }, index) => ({
+        ...column,
+        cell: (row: string[]) => row[index] ?? '',
+      }))
+      await terminal.write(toTable(rows, cells, width, terminal.colors.stdout))
+    },
+  }
+}
+
+/** Writes a list whose items are all there. */
 export async function writeList<Item>(
   context: Output,
   items: readonly Item[],
   view: ListView<Item>,
 ): Promise<void> {
-  const { terminal, globals } = context
-  const lines = (texts: readonly string[]) => texts.map((text) => `${text}\n`).join('')
-  switch (globals.output) {
-    case 'json':
-      return terminal.write(`${JSON.stringify(items.map(view.json), null, terminal.width ? 2 : 0)}\n`)
-    case 'ndjson':
-      return terminal.write(lines(items.map((item) => JSON.stringify(view.json(item)))))
-    case 'id': {
-      const { id } = view
-      if (id === undefined) throw usageError('There are no ids here: use -o table, json or ndjson.')
-      return terminal.write(lines(items.map(id)))
-    }
-    default:
-      return terminal.write(
-        terminal.width === undefined
-          ? lines(items.map((item) => toTsv(item, view.columns)))
-          : items.length === 0
-            ? ''
-            : toTable(items, view.columns, terminal.width, terminal.colors.stdout),
-      )
-  }
+  const list = openList(context, view)
+  await list.write(items)
+  await list.end()
 }
 
 /** Writes one object: JSON where that is asked for, else what `text` makes of it. */

@@ -61,7 +61,7 @@ async function countFound(db: Database, store: DeadLetterStore, ids: readonly st
   let found = 0
   for (let start = 0; start < ids.length; start += SCAN_PAGE) {
     const page = ids.slice(start, start + SCAN_PAGE)
-    const dead = new Set((await store.get(page)).map((entry) => entry.id))
+    const dead = await store.sizes(page)
     const others = page.filter((id) => !dead.has(id)).map(splitDeadLetterId)
     const rows = await findStoredContent(
       db.pool,

@@ -1,5 +1,5 @@
 import { type DeadLetterEntry, MAX_BATCH } from './dead-letter-entry.ts'
-import { readSelection, type Selection } from './dead-letter-selection.ts'
+import { isTooMuch, readSelection, type Selection } from './dead-letter-selection.ts'
 import type { DeadLetterStore } from './dead-letter-store.ts'
 
 export interface DeleteRequest {
@@ -25,7 +25,7 @@ export interface DeleteResult extends DeleteTotals {
   end: 'done' | 'interrupted'
 }
 
-/** Entries announced at once: one row in the audit table each. */
+/** The most entries announced at once: one row in the audit table for all of them. */
 export const INTENT_SIZE = 1_000
 
 /** Deletes dead letters for good. Killed at any point, each entry is there or it was announced. */
@@ -35,6 +35,7 @@ export async function deleteDeadLetters(
 ): Promise<DeleteResult> {
   const totals: DeleteTotals = { matched: 0, deleted: 0, gone: 0 }
   let chunk: DeadLetterEntry[] = []
+  let chunkBytes = 0
 
   async function deleteChunk() {
     if (chunk.length === 0) return
@@ -47,13 +48,16 @@ export async function deleteDeadLetters(
       onBatch?.(totals)
     }
     chunk = []
+    chunkBytes = 0
   }
 
-  for await (const { entries, missing } of readSelection(store, selection)) {
+  for await (const { entries, missing, bytes } of readSelection(store, selection)) {
     if (signal?.aborted) return { ...totals, end: 'interrupted' }
     totals.matched += entries.length
     totals.gone += missing.length
+    if (isTooMuch(chunkBytes, bytes)) await deleteChunk()
     chunk.push(...entries)
+    chunkBytes += bytes
     if (chunk.length >= INTENT_SIZE) await deleteChunk()
   }
   if (signal?.aborted) return { ...totals, end: 'interrupted' }

@@ -43,4 +43,5 @@ export async function countQueuedEvents(queues: readonly JobQueue<object>[]): Pr
   return events
 }
 
-const PAGE = 50
+/** Jobs held at once: few, for each may be as long as MAX_JOB_LENGTH. */
+const PAGE = 4

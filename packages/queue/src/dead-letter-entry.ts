@@ -10,16 +10,25 @@ export interface DeadLetterEntry extends DeadLetter {
 export interface PlacedEntry {
   entry: DeadLetterEntry
   position: string
+  /** What it takes in the store. */
+  bytes: number
 }
 
 /** The most that is changed in one go: bounds how long one transaction keeps the store busy. */
 export const MAX_BATCH = 100
 /**
+ * The most that is read, moved or changed in one go, in bytes as the store holds them; an entry that is larger goes
+ * alone. What a producer sends may be hundreds of times an ordinary event, and a page of such would fill memory. Two
+ * pages of ordinary entries have room. An envelope of so much is always one that the worker reads whole: written anew
+ * it can be at most 5 times as long, where somebody else wrote numbers as `1e20`, and that is below MAX_JOB_LENGTH.
+ */
+export const MAX_BATCH_BYTES = 2 * 1024 * 1024
+/**
  * Levels of an event that are kept. No event that died here has more than 32; what somebody else put here may have,
  * and to write what is nested thousandfold, as an export or a redrive does, overflows the stack.
  */
 export const MAX_ENTRY_DEPTH = 1_000
-/** Entries a page of a walk through all of them. */
+/** The most entries of a page of a walk through all of them. */
 export const SCAN_PAGE = 500
 
 /** What operators look for in an event, whatever shape it has: an unreadable event has none of it. */

@@ -1,5 +1,6 @@
-import { type DeadLetterEntry, eventFields, type PlacedEntry, SCAN_PAGE } from './dead-letter-entry.ts'
+import { type DeadLetterEntry, eventFields, SCAN_PAGE } from './dead-letter-entry.ts'
 import { createMatcher, type DeadLetterFilter } from './dead-letter-filter.ts'
+import { readSelection } from './dead-letter-selection.ts'
 import { type DeadLetterStore, scanDeadLetters } from './dead-letter-store.ts'
 
 export const LIST_SORTS = [
@@ -17,16 +18,12 @@ export type ListSort = (typeof LIST_SORTS)[number]
 export interface ListRequest {
   filter: DeadLetterFilter
   limit: number
-  /** `nextCursor` of the page before, made with the same filter and sorting. */
+  /** What the page before returned, made with the same filter and sorting. */
   cursor?: string | undefined
   sort: ListSort
   ascending: boolean
-}
-
-export interface ListPage {
-  entries: DeadLetterEntry[]
-  /** Undefined at the end. */
-  nextCursor: string | undefined
+  /** Called, and awaited, with the entries of the page, part by part: it need not fit into memory. */
+  onEntries(entries: readonly DeadLetterEntry[]): Promise<void>
 }
 
 /** A cursor that this library did not make, or made for another sorting. */
@@ -39,33 +36,38 @@ export class BadCursorError extends Error {
 
 /**
  * One page of the entries that match. By time of death it reads only as far as it must; any other sorting
- * reads all entries once and keeps `limit` of them.
+ * reads all entries once, and those of the page again.
  *
+ * @returns the cursor of the next page; undefined at the end.
  * @throws BadCursorError
  */
-export async function listDeadLetters(store: DeadLetterStore, request: ListRequest): Promise<ListPage> {
+export async function listDeadLetters(
+  store: DeadLetterStore,
+  request: ListRequest,
+): Promise<string | undefined> {
   return request.sort === 'dead_at' ? listByDeath(store, request) : listSorted(store, request)
 }
 
-async function listByDeath(store: DeadLetterStore, request: ListRequest): Promise<ListPage> {
+async function listByDeath(store: DeadLetterStore, request: ListRequest): Promise<string | undefined> {
   const { limit, cursor, ascending } = request
   if (cursor !== undefined && !/^\d+(\.\d+)?$/.test(cursor)) throw new BadCursorError()
   const matches = createMatcher(request.filter)
-  const found: PlacedEntry[] = []
   const pages = scanDeadLetters(store, {
     pageSize: Math.min(SCAN_PAGE, limit + 1),
     after: cursor,
     newestFirst: !ascending,
   })
+  let left = limit
+  let last: string | undefined
   for await (const page of pages) {
-    found.push(...page.filter(({ entry }) => matches(entry)))
-    if (found.length > limit) break
+    const found = page.filter(({ entry }) => matches(entry))
+    const listed = found.slice(0, left)
+    if (listed.length > 0) await request.onEntries(listed.map(({ entry }) => entry))
+    left -= listed.length
+    last = listed.at(-1)?.position ?? last
+    if (found.length > listed.length) return last
   }
-  const page = found.slice(0, limit)
-  return {
-    entries: page.map(({ entry }) => entry),
-    nextCursor: found.length > limit ? page.at(-1)?.position : undefined,
-  }
+  return undefined
 }
 
 type SortKey = [value: string | number, id: string]
@@ -89,31 +91,30 @@ function compareKeys([a, aId]: SortKey, [b, bId]: SortKey): number {
   return a < b ? -1 : a > b ? 1 : aId < bId ? -1 : aId > bId ? 1 : 0
 }
 
-async function listSorted(store: DeadLetterStore, request: ListRequest): Promise<ListPage> {
+async function listSorted(store: DeadLetterStore, request: ListRequest): Promise<string | undefined> {
   const { limit, sort, ascending } = request
   const matches = createMatcher(request.filter)
   const after = request.cursor === undefined ? undefined : readCursor(request.cursor, sort)
   const compare = (a: SortKey, b: SortKey) => (ascending ? compareKeys(a, b) : compareKeys(b, a))
-  let best: { key: SortKey; entry: DeadLetterEntry }[] = []
+  let best: SortKey[] = []
   const keepBest = () => {
-    best.sort((a, b) => compare(a.key, b.key))
+    best.sort(compare)
     best = best.slice(0, limit + 1)
   }
   for await (const page of scanDeadLetters(store, { pageSize: SCAN_PAGE })) {
     for (const { entry } of page) {
       if (!matches(entry)) continue
       const key = sortKey(entry, sort)
-      if (after === undefined || compare(key, after) > 0) best.push({ key, entry })
+      if (after === undefined || compare(key, after) > 0) best.push(key)
     }
     if (best.length > 4 * limit + 1_000) keepBest()
   }
   keepBest()
   const page = best.slice(0, limit)
+  const ids = page.map(([, id]) => id)
+  for await (const { entries } of readSelection(store, { kind: 'ids', ids })) await request.onEntries(entries)
   const last = page.at(-1)
-  return {
-    entries: page.map(({ entry }) => entry),
-    nextCursor: best.length > limit && last ? writeCursor(sort, last.key) : undefined,
-  }
+  return best.length > limit && last ? writeCursor(sort, last) : undefined
 }
 
 const writeCursor = (sort: ListSort, key: SortKey) =>

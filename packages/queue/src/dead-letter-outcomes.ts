@@ -23,7 +23,7 @@ export interface OutcomeTracker {
 }
 
 export interface TrackerOptions {
-  store: Pick<DeadLetterStore, 'get'>
+  store: Pick<DeadLetterStore, 'sizes'>
   /** Of these event ids, those that are rows, each with the digest of its content if it has one. */
   findStored(eventIds: readonly string[]): Promise<ReadonlyMap<string, string | undefined>>
   signal?: AbortSignal | undefined
@@ -43,7 +43,7 @@ export function createOutcomeTracker(options: TrackerOptions): OutcomeTracker {
     const eventIds = ids.map((id) => open.get(id)?.eventId ?? '')
     // Rows first: a row cannot become a dead letter, but an event in flight can become either in between.
     const stored = await findStored(eventIds)
-    const dead = new Set((await store.get(ids)).map((entry) => entry.id))
+    const dead = await store.sizes(ids)
     for (const id of ids) {
       const wanted = open.get(id)
       if (wanted === undefined) continue

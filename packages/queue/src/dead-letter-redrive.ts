@@ -1,8 +1,9 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import { MAX_REDRIVES } from '@tidings/shared/dead-letter'
-import { type DeadLetterEntry, isEventObject, MAX_BATCH } from './dead-letter-entry.ts'
+import { type DeadLetterEntry, isEventObject, MAX_BATCH, MAX_BATCH_BYTES } from './dead-letter-entry.ts'
 import { readSelection, type Selection } from './dead-letter-selection.ts'
 import type { DeadLetterStore } from './dead-letter-store.ts'
+import { fitsEnvelope } from './envelope.ts'
 
 export interface RedriveRequest {
   selection: Selection
@@ -30,6 +31,8 @@ export interface RedriveTotals {
   exhausted: number
   /** Left where they are: no event that could be stored. */
   unreadable: number
+  /** Left where they are, also by force: the worker would keep only the beginning of an event that is so long. */
+  oversized: number
   /** Asked for by id and not there, or moved or deleted by somebody else meanwhile. */
   gone: number
 }
@@ -48,14 +51,21 @@ export async function redriveDeadLetters(
   request: RedriveRequest,
 ): Promise<RedriveResult> {
   const { max, rate, signal } = request
-  const totals: RedriveTotals = { matched: 0, redriven: 0, exhausted: 0, unreadable: 0, gone: 0 }
+  const totals: RedriveTotals = {
+    matched: 0,
+    redriven: 0,
+    exhausted: 0,
+    unreadable: 0,
+    oversized: 0,
+    gone: 0,
+  }
   const startedAt = performance.now()
 
-  for await (const { entries, missing } of readSelection(store, request.selection)) {
+  for await (const { entries, missing, bytes } of readSelection(store, request.selection)) {
     totals.matched += entries.length
     totals.gone += missing.length
     const ready = entries.filter((entry) => {
-      const obstacle = request.force ? undefined : findObstacle(entry)
+      const obstacle = findObstacle(entry, bytes, request.force)
       if (obstacle !== undefined) totals[obstacle]++
       return obstacle === undefined
     })
@@ -65,7 +75,7 @@ export async function redriveDeadLetters(
       const moved = await store.requeue(
         batch.map((entry) => entry.id),
         // Read again by the move itself: between the two, somebody may have redriven it and it died again.
-        (entry) => (!request.force && findObstacle(entry) ? undefined : toRedrivenEvent(entry)),
+        (entry) => (findObstacle(entry, bytes, request.force) ? undefined : toRedrivenEvent(entry)),
       )
       totals.redriven += moved.length
       totals.gone += batch.length - moved.length
@@ -80,8 +90,18 @@ export async function redriveDeadLetters(
   return { ...totals, end: signal?.aborted ? 'interrupted' : 'done' }
 }
 
-/** Why an entry should stay where it is unless forced. */
-export function findObstacle(entry: DeadLetterEntry): 'exhausted' | 'unreadable' | undefined {
+/**
+ * Why an entry should stay where it is.
+ *
+ * @param batchBytes of the entry and those it was read with: only one that was read alone can be too long.
+ */
+export function findObstacle(
+  entry: DeadLetterEntry,
+  batchBytes: number,
+  force: boolean,
+): 'exhausted' | 'unreadable' | 'oversized' | undefined {
+  if (batchBytes > MAX_BATCH_BYTES && !fitsEnvelope(toRedrivenEvent(entry))) return 'oversized'
+  if (force) return undefined
   if (entry.redrives >= MAX_REDRIVES) return 'exhausted'
   return isEventObject(entry.event) ? undefined : 'unreadable'
 }

@@ -7,11 +7,13 @@ import {
   type DeadLetterEntry,
   diedAt,
   MAX_BATCH,
+  MAX_BATCH_BYTES,
   type PlacedEntry,
   toEntry,
   toJobData,
 } from './dead-letter-entry.ts'
 import type { DeadLetterStore, PageRequest } from './dead-letter-store.ts'
+import { assertReadable } from './envelope.ts'
 import { findShards } from './find-shards.ts'
 import {
   DEAD_LETTER_JOB,
@@ -31,20 +33,23 @@ interface PostgresOptions {
 interface JobRow {
   id: string
   data: unknown
+}
+
+interface PlacedRow extends JobRow {
   priority: number
   seq: string
+  bytes: number
 }
 
 const IN_DEAD_QUEUE = `queue = '${DEAD_LETTER_QUEUE}' AND state = 'waiting'`
 const COUNT = `SELECT count(*)::int AS count FROM job WHERE ${IN_DEAD_QUEUE} AND priority > 0`
 const HAS_ANY = `SELECT EXISTS (SELECT FROM job WHERE ${IN_DEAD_QUEUE} AND priority > 0) AS found`
-const PAGE_UP = `SELECT id, data, priority, seq FROM job
-  WHERE ${IN_DEAD_QUEUE} AND priority > 0 AND (priority, seq) > ($1::int, $2::bigint)
-  ORDER BY priority, seq LIMIT $3`
-const PAGE_DOWN = `SELECT id, data, priority, seq FROM job
-  WHERE ${IN_DEAD_QUEUE} AND priority > 0 AND (priority, seq) < ($1::int, $2::bigint)
-  ORDER BY priority DESC, seq DESC LIMIT $3`
-const FIND = `SELECT id, data, priority, seq FROM job WHERE ${IN_DEAD_QUEUE} AND id = ANY($1::text[])`
+/** What is sent of an entry; its stored size is a compressed one. */
+const BYTES = 'octet_length(data::text)'
+const PAGE_UP = pageQuery('>', 'ASC')
+const PAGE_DOWN = pageQuery('<', 'DESC')
+const FIND = `SELECT id, data FROM job WHERE ${IN_DEAD_QUEUE} AND id = ANY($1::text[])`
+const SIZES = `SELECT id, ${BYTES} AS bytes FROM job WHERE ${IN_DEAD_QUEUE} AND id = ANY($1::text[])`
 // Always in the same order, so that two operators wait for each other instead of deadlocking.
 const LOCK = `${FIND} ORDER BY id FOR UPDATE`
 // BullMQ's own functions, called as BullMQ calls them: only they know what else belongs to a job.
@@ -80,11 +85,18 @@ export async function openPostgresDeadLetters({
 
   async function page({ after, limit, newestFirst = false }: PageRequest): Promise<PlacedEntry[]> {
     const [priority, seq] = after?.split('.') ?? (newestFirst ? [2_147_483_647, 0] : [0, 0])
-    const found = await pool.query<JobRow>(newestFirst ? PAGE_DOWN : PAGE_UP, [priority, seq, limit])
+    const query = newestFirst ? PAGE_DOWN : PAGE_UP
+    const found = await pool.query<PlacedRow>(query, [priority, seq, limit, MAX_BATCH_BYTES])
     return found.rows.map((row) => ({
       entry: toEntry(row.id, row.data),
       position: `${row.priority}.${row.seq}`,
+      bytes: row.bytes,
     }))
+  }
+
+  async function sizes(ids: readonly string[]): Promise<Map<string, number>> {
+    const found = await pool.query<{ id: string; bytes: number }>(SIZES, [ids])
+    return new Map(found.rows.map(({ id, bytes }) => [id, bytes]))
   }
 
   async function find(ids: readonly string[]): Promise<DeadLetterEntry[]> {
@@ -117,9 +129,11 @@ export async function openPostgresDeadLetters({
   async function enqueue(client: pg.PoolClient, events: unknown[]): Promise<void> {
     const main: JobQueue<object> | undefined = mains[nextShard++ % shards]
     if (main === undefined) throw new Error('There must be at least one shard.')
+    const data = JSON.stringify({ v: 1, events })
+    assertReadable(data)
     const job = {
       name: ENVELOPE_JOB,
-      data: JSON.stringify({ v: 1, events }),
+      data,
       opts: ENVELOPE_JOB_OPTIONS,
       timestamp: Date.now(),
       attempts: ENVELOPE_JOB_OPTIONS.attempts,
@@ -131,6 +145,7 @@ export async function openPostgresDeadLetters({
     count: async () => (await pool.query<{ count: number }>(COUNT)).rows[0]?.count ?? 0,
     isEmpty: async () => !(await pool.query<{ found: boolean }>(HAS_ANY)).rows[0]?.found,
     page,
+    sizes,
     get: find,
     requeue: (ids, prepare) =>
       inTransaction(async (client) => {
@@ -162,7 +177,7 @@ export async function openPostgresDeadLetters({
       }),
     restore: async (entries) => {
       assertBatch(entries)
-      const existed = new Set((await find(entries.map((entry) => entry.id))).map((entry) => entry.id))
+      const existed = await sizes(entries.map((entry) => entry.id))
       const added = entries.filter((entry) => !existed.has(entry.id))
       await dead.addBulk(
         added.map((entry) => ({
@@ -180,6 +195,23 @@ export async function openPostgresDeadLetters({
       await pool.end()
     },
   }
+}
+
+/**
+ * $1 and $2: the position to go on from, $3: the most entries, $4: the most bytes of more than one. Goes from entry to
+ * entry by the index, so that it looks at the size of no more than one that is not in the page. The condition on the
+ * priority is one that the index cannot take: with `> 0` each step would start at the first entry of all.
+ */
+function pageQuery(behind: '>' | '<', order: 'ASC' | 'DESC'): string {
+  const next = (priority: string, seq: string) => `SELECT id, data, priority, seq, ${BYTES} AS bytes FROM job
+    WHERE ${IN_DEAD_QUEUE} AND priority <> 0 AND (priority, seq) ${behind} (${priority}, ${seq})
+    ORDER BY priority ${order}, seq ${order} LIMIT 1`
+  return `WITH RECURSIVE page AS (
+    SELECT first.*, 1 AS place, first.bytes::bigint AS total FROM (${next('$1::int', '$2::bigint')}) first
+    UNION ALL
+    SELECT next.*, place + 1, total + next.bytes FROM page, LATERAL (${next('page.priority', 'page.seq')}) next
+    WHERE place < $3 AND total + next.bytes <= $4
+  ) SELECT id, data, priority, seq, bytes FROM page ORDER BY place`
 }
 
 function assertBatch(batch: readonly unknown[]): void {

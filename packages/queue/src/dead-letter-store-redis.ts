@@ -13,11 +13,13 @@ import {
   type DeadLetterEntry,
   diedAt,
   MAX_BATCH,
+  MAX_BATCH_BYTES,
   type PlacedEntry,
   toEntry,
   toJobData,
 } from './dead-letter-entry.ts'
 import type { DeadLetterStore, PageRequest } from './dead-letter-store.ts'
+import { assertReadable } from './envelope.ts'
 import { findShards } from './find-shards.ts'
 import {
   DEAD_LETTER_JOB,
@@ -40,10 +42,17 @@ const CONNECT_TIMEOUT_MS = 3_000
 /** Somebody else changed an entry while it was being changed: read again. One of the two always gets through. */
 const MAX_CHANGE_TRIES = 100
 
-// One answer for a page instead of one for each entry: a walk through 200,000 is several times faster.
-const READ_DATA = `local data = {}
-for i, key in ipairs(KEYS) do data[i] = redis.call('HGET', key, 'data') end
+// One answer for a page instead of one for each entry: a walk through 200,000 is several times faster. It ends before
+// the entry that is too much, unless that is the first one found.
+const READ_DATA = `local data, total = {}, 0
+for i, key in ipairs(KEYS) do
+  local bytes = redis.call('HSTRLEN', key, 'data')
+  if total > 0 and total + bytes > tonumber(ARGV[1]) then break end
+  total = total + bytes
+  data[i] = redis.call('HGET', key, 'data')
+end
 return data`
+const answerSchema = z.array(z.string().nullable())
 
 /** Queues what is to happen to the found entries, and says to which of them something will. */
 type BuildChange = (multi: IRedisTransaction, found: DeadLetterEntry[]) => Promise<DeadLetterEntry[]>
@@ -67,14 +76,16 @@ export async function openRedisDeadLetters({
   let nextShard = Math.floor(Math.random() * shards)
   let lastChange: Promise<unknown> = Promise.resolve()
 
-  async function readAll(ids: readonly string[]): Promise<(DeadLetterEntry | undefined)[]> {
+  /** What the first of these ids hold, null where there is no entry: as many of them as `maxBytes` hold. */
+  async function readData(ids: readonly string[], maxBytes: number): Promise<(string | null)[]> {
     if (ids.length === 0) return []
     const keys = ids.map((id) => dead.toKey(id))
-    const found: unknown = await redis.eval(READ_DATA, keys.length, ...keys)
-    return ids.map((id, index) => {
-      const data: unknown = Array.isArray(found) ? found[index] : undefined
-      return typeof data === 'string' ? toEntry(id, readData(data)) : undefined
-    })
+    return answerSchema.parse(await redis.eval(READ_DATA, keys.length, ...keys, maxBytes))
+  }
+
+  async function find(ids: readonly string[]): Promise<DeadLetterEntry[]> {
+    const found = await readData(ids, Number.MAX_SAFE_INTEGER)
+    return found.flatMap((data, index) => (data === null ? [] : [toEntry(ids[index] ?? '', parseData(data))]))
   }
 
   async function page({ after, limit, newestFirst = false }: PageRequest): Promise<PlacedEntry[]> {
@@ -98,12 +109,13 @@ export async function openRedisDeadLetters({
         : await redis.zrange(order, start ?? '-inf', '+inf', 'BYSCORE', 'LIMIT', 0, limit, 'WITHSCORES')
       if (range.length === 0) return []
       const ids = range.filter((_, index) => index % 2 === 0)
-      const entries = await readAll(ids)
-      entries.forEach((entry, index) => {
-        const position = range[index * 2 + 1]
-        if (entry !== undefined && position !== undefined) placed.push({ entry, position })
+      const found = await readData(ids, MAX_BATCH_BYTES)
+      found.forEach((data, index) => {
+        from = range[index * 2 + 1]
+        if (data === null || from === undefined) return
+        const entry = toEntry(ids[index] ?? '', parseData(data))
+        placed.push({ entry, position: from, bytes: Buffer.byteLength(data) })
       })
-      from = range.at(-1)
     }
     return placed
   }
@@ -117,7 +129,7 @@ export async function openRedisDeadLetters({
     if (ids.length === 0) return []
     for (let tries = 0; tries < MAX_CHANGE_TRIES; tries++) {
       await redis.watch(ids.map((id) => dead.toKey(id)))
-      const found = (await readAll(ids)).filter((entry) => entry !== undefined)
+      const found = await find(ids)
       const multi = beginTransaction(redis)
       const changing = await build(multi, found)
       if (changing.length === 0) {
@@ -145,15 +157,24 @@ export async function openRedisDeadLetters({
     // A transaction of Redis does not roll back: with memory full, the add would fail and the removals go
     // through. A plain command that needs memory makes Redis refuse the transaction as a whole.
     multi.hset(`${backend.prefix}:dead-letters`, { last_requeue_at: new Date().toISOString() })
-    const job = new Job(main, ENVELOPE_JOB, { v: 1, events }, ENVELOPE_JOB_OPTIONS)
-    await redisBackend(main).addJobToTransaction(multi, job.asJSON(), '')
+    const job = new Job(main, ENVELOPE_JOB, { v: 1, events }, ENVELOPE_JOB_OPTIONS).asJSON()
+    assertReadable(job.data)
+    await redisBackend(main).addJobToTransaction(multi, job, '')
   }
 
   return {
     count: () => redis.zcard(order),
     isEmpty: async () => (await redis.exists(order)) === 0,
     page,
-    get: async (ids) => (await readAll(ids)).filter((entry) => entry !== undefined),
+    sizes: async (ids) => {
+      const pipeline = redis.pipeline()
+      for (const id of ids) pipeline.hstrlen(dead.toKey(id), 'data')
+      const sizes = z.array(z.int()).parse(valuesOf(await pipeline.exec()))
+      return new Map(
+        ids.map((id, index) => [id, sizes[index] ?? 0] as const).filter(([, bytes]) => bytes > 0),
+      )
+    },
+    get: find,
     requeue: (ids, prepare) =>
       inTurn(() =>
         change(ids, async (multi, found) => {
@@ -211,7 +232,7 @@ export async function openRedisDeadLetters({
 }
 
 /** Somebody who writes to Redis by hand may write something else than JSON: then the text, as LenientJob has it. */
-function readData(data: string): unknown {
+function parseData(data: string): unknown {
   try {
     return JSON.parse(data)
   } catch {

@@ -20,14 +20,19 @@ export interface QueueDepth {
 
 /**
  * The dead letters as operators need them, on either backend. Each call costs the store a bounded amount of
- * work: nothing here walks the whole queue.
+ * work: nothing here walks the whole queue. Whoever names entries names at most MAX_BATCH_BYTES of them, or one.
  */
 export interface DeadLetterStore {
   count(): Promise<number>
   /** As dear for many as for none. */
   isEmpty(): Promise<boolean>
-  /** A page in the order of burial. Entries added or removed meanwhile never make it skip or repeat others. */
+  /**
+   * A page in the order of burial: as many of `limit` entries as MAX_BATCH_BYTES hold, and none only at the end.
+   * Entries added or removed meanwhile never make it skip or repeat others.
+   */
   page(request: PageRequest): Promise<PlacedEntry[]>
+  /** Which of these entries exist, and how many bytes each takes: asks for little, however large they are. */
+  sizes(ids: readonly string[]): Promise<ReadonlyMap<string, number>>
   /** Those of these entries that exist, in the order asked for. */
   get(ids: readonly string[]): Promise<DeadLetterEntry[]>
   /**
@@ -36,6 +41,7 @@ export interface DeadLetterStore {
    *
    * @param prepare gives the event to enqueue; undefined leaves the entry where it is.
    * @returns the entries that this call moved. One that is missing was moved or deleted by somebody else.
+   * @throws RangeError, and moves none, when their envelope is longer than the worker reads.
    */
   requeue(
     ids: readonly string[],

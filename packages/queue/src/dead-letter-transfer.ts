@@ -3,6 +3,7 @@ import { isTooDeep } from '@tidings/shared/json'
 import { z } from 'zod'
 import { INTENT_SIZE } from './dead-letter-delete.ts'
 import { type DeadLetterEntry, eventFields, MAX_BATCH, MAX_ENTRY_DEPTH } from './dead-letter-entry.ts'
+import { isTooMuch } from './dead-letter-selection.ts'
 import type { DeadLetterStore } from './dead-letter-store.ts'
 import { clearErased, type FindErased } from './erase-traces.ts'
 
@@ -57,16 +58,18 @@ export async function importDeadLetters(
 ): Promise<ImportResult> {
   const totals: ImportTotals = { lines: 0, imported: 0, present: 0, stored: 0, bad: [], badCount: 0 }
   let batch: DeadLetterEntry[] = []
+  let batchBytes = 0
 
   async function addBatch() {
     const unique = [...new Map(batch.map((entry) => [entry.id, entry])).values()]
-    const present = new Set((await store.get(unique.map((entry) => entry.id))).map((entry) => entry.id))
+    const present = await store.sizes(unique.map((entry) => entry.id))
     const stored = await request.findStored(unique.flatMap(({ event }) => eventFields(event).id ?? []))
     const absent = unique.filter((entry) => !present.has(entry.id))
     const wanted = absent.filter((entry) => !isStored(entry, stored))
     totals.present += batch.length - absent.length
     totals.stored += absent.length - wanted.length
     batch = []
+    batchBytes = 0
     if (wanted.length > 0 && !request.dryRun) {
       const cleared = await clearErased(wanted, request.findErased)
       await request.onIntent(cleared.map((entry) => entry.id))
@@ -92,7 +95,10 @@ export async function importDeadLetters(
       if (totals.bad.length < MAX_BAD_SHOWN) totals.bad.push({ line: totals.lines, message: entry.message })
       continue
     }
+    const bytes = Buffer.byteLength(line)
+    if (isTooMuch(batchBytes, bytes)) await addBatch()
     batch.push(entry)
+    batchBytes += bytes
     if (batch.length === INTENT_SIZE) await addBatch()
   }
   if (batch.length > 0 && !request.signal?.aborted) await addBatch()

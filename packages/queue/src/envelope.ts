@@ -11,6 +11,7 @@ import {
   statusReportSchema,
 } from '@tidings/shared/status-event'
 import { z } from 'zod'
+import { MAX_JOB_LENGTH } from './policy.ts'
 
 /** What a job brought, event by event. */
 export interface OpenedEnvelope {
@@ -66,6 +67,16 @@ export function openEnvelope(job: EnvelopeJob): OpenedEnvelope {
       })
   })
   return opened
+}
+
+/** Whether the worker would read the event whole, alone in an envelope: of longer data it keeps only the beginning. */
+export const fitsEnvelope = (event: unknown): boolean =>
+  JSON.stringify({ v: 1, events: [event] }).length <= MAX_JOB_LENGTH
+
+/** @throws RangeError when the worker would not read an envelope's JSON whole: the events would be lost. */
+export function assertReadable(envelope: string): void {
+  if (envelope.length > MAX_JOB_LENGTH)
+    throw new RangeError(`An envelope holds at most ${MAX_JOB_LENGTH} characters.`)
 }
 
 /** What stands for an event in a job's data, unread: those of an envelope, else the data as a whole. */

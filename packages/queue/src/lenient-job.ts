@@ -10,10 +10,8 @@ import {
   Worker,
 } from 'bullmq'
 import { readLeniently } from './lenient-backend.ts'
-import { ENVELOPE_JOB_OPTIONS } from './policy.ts'
+import { DEAD_LETTER_QUEUE, ENVELOPE_JOB_OPTIONS, MAX_JOB_LENGTH } from './policy.ts'
 
-/** Several times an envelope of the largest events there are, in characters: to parse more may end the process. */
-const MAX_DATA_LENGTH = 16 * 1024 * 1024
 /** Of longer data so much is kept, for people to see whose they were. In characters. */
 const KEPT_DATA_LENGTH = 64 * 1024
 
@@ -31,7 +29,9 @@ class LenientJob<Data, Result, Name extends string, Progress extends JobProgress
   static override fromJSON<Data, Result, Name extends string>(
     ...[queue, json, id]: Parameters<typeof Job.fromJSON>
   ): Job<Data, Result, Name> {
-    if (typeof json.data === 'string' && json.data.length > MAX_DATA_LENGTH) {
+    // A dead letter is somewhat longer than what died, and is told from another by what it holds.
+    const isBounded = queue.name !== DEAD_LETTER_QUEUE
+    if (isBounded && typeof json.data === 'string' && json.data.length > MAX_JOB_LENGTH) {
       const kept = `${json.data.slice(0, KEPT_DATA_LENGTH)} … (${json.data.length} characters)`
       return Job.fromJSON(queue, { ...json, data: JSON.stringify(kept) }, id)
     }

@@ -9,6 +9,12 @@ export const DEAD_LETTER_JOB = 'dead-letter'
 export const shardNames = (shards: number): string[] =>
   Array.from({ length: shards }, (_, shard) => (shard === 0 ? STATUS_QUEUE : `${STATUS_QUEUE}-${shard}`))
 
+/**
+ * The longest data of a job that is read, in characters: several times an envelope of the largest events there are. To
+ * parse more may end the process.
+ */
+export const MAX_JOB_LENGTH = 16 * 1024 * 1024
+
 /** The first run and three retries. */
 export const ATTEMPTS = 4
 

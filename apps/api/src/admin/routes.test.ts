@@ -128,6 +128,18 @@ describeBackends('/admin/queues', (kind) => {
     expect(await listWith(deaths, '&jobsPerPage=1000000')).toHaveLength(50)
   })
 
+  test('shows of what is long which event it is, and how long the rest is', async () => {
+    const deaths = Array.from({ length: 50 }, () =>
+      makeDeath({ fields: { notification_id: 'long', metadata: { page: 'x'.repeat(280_000), to: 'a' } } }),
+    )
+    const jobs = JSON.stringify(await listWith(deaths, '&jobsPerPage=50'))
+    expect(jobs.length).toBeLessThan(200_000)
+    expect(jobs).toContain('"notification_id":"long"')
+    expect(jobs).toContain('"reason":"unknown_user"')
+    expect(jobs).toContain('"page":"… 280002 characters"')
+    expect(jobs).toContain('"to":"a"')
+  })
+
   test('shows the first events of an envelope, and how many more it holds', async () => {
     const events = Array.from({ length: 500 }, () => makeDeath().event)
     const job = await main.add(ENVELOPE_JOB, { v: 1, events })

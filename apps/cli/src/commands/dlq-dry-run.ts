@@ -27,7 +27,9 @@ export async function runDryRun(
   let found = 0
   let shown = 0
   for await (const batch of readSelection(store, selection)) {
-    const ready = batch.entries.filter((entry) => options.force || !findObstacle(entry)).slice(0, left)
+    const ready = batch.entries
+      .filter((entry) => !findObstacle(entry, batch.bytes, options.force === true))
+      .slice(0, left)
     found += batch.entries.length
     left -= ready.length
     shown += ready.length

@@ -4,7 +4,7 @@ import { maskText } from '@tidings/shared/mask'
 import { type Command, Option } from 'commander'
 import { entries, formatAge } from '../age.ts'
 import type { CliContext } from '../context.ts'
-import { type ListView, writeList } from '../output.ts'
+import { type ListView, openList } from '../output.ts'
 import { parseCount } from '../parse-option.ts'
 import { toShown } from '../shown.ts'
 import { addFilterOptions, describeNone, type FilterOptions, toFilter } from './dlq-filter-options.ts'
@@ -42,19 +42,23 @@ Examples:
 async function runList(context: CliContext, options: ListOptions): Promise<void> {
   const store = await context.deadLetters()
   const filter = toFilter(options)
-  const page = await listDeadLetters(store, {
+  const list = openList(context, entryView(context))
+  let listed = 0
+  const nextCursor = await listDeadLetters(store, {
     filter,
     limit: options.limit,
     cursor: options.cursor,
     sort: options.sort,
     ascending: options.reverse === true,
+    async onEntries(entries) {
+      listed += entries.length
+      await list.write(entries)
+    },
   })
-  await writeList(context, page.entries, entryView(context))
-  if (page.nextCursor !== undefined) context.terminal.say(`More: add --cursor ${page.nextCursor}`)
+  await list.end()
+  if (nextCursor !== undefined) context.terminal.say(`More: add --cursor ${nextCursor}`)
   else if (context.terminal.width !== undefined && context.globals.output === undefined)
-    context.terminal.say(
-      page.entries.length === 0 ? describeNone(filter) : `${entries(page.entries.length)}.`,
-    )
+    context.terminal.say(listed === 0 ? describeNone(filter) : `${entries(listed)}.`)
 }
 
 const errorText = ({ error }: DeadLetterEntry) => `${error.code}: ${error.message}`

@@ -118,9 +118,11 @@ async function runRedrive(context: CliContext, ids: string[], options: RedriveOp
 }
 
 /** How far a run is. Entries that are left alone bring the end nearer, but not the one of --max. */
-function countSettled({ redriven, exhausted, unreadable, gone }: RedriveTotals, { max }: RedriveOptions) {
-  return max === undefined ? redriven + exhausted + unreadable + gone : redriven
+function countSettled(totals: RedriveTotals, { max }: RedriveOptions) {
+  return max === undefined ? totals.redriven + totals.gone + countLeft(totals) : totals.redriven
 }
+
+const countLeft = ({ exhausted, unreadable, oversized }: RedriveTotals) => exhausted + unreadable + oversized
 
 interface RedriveOutcome {
   result: RedriveResult
@@ -201,6 +203,8 @@ async function report(context: CliContext, { result, tracker }: RedriveOutcome):
     )
   if (result.unreadable > 0)
     said.push(`left ${formatCount(result.unreadable)} unreadable (--force takes them)`)
+  if (result.oversized > 0)
+    said.push(`left ${formatCount(result.oversized)} too long for the queue (dlq export writes them)`)
   if (result.gone > 0) said.push(`${formatCount(result.gone)} not there any more`)
   context.terminal.say(`${said.join('; ')}.`)
   await writeResult(context, { ...result, ...outcomes })
@@ -220,6 +224,6 @@ function failUnlessComplete({ result, tracker, canaryFailure }: RedriveOutcome, 
   if (selection.kind === 'ids' && result.matched === 0 && result.gone > 0) throw noneExists()
   if (tracker && (tracker.outcomes.dead > 0 || tracker.outcomes.pending > 0))
     throw new CliError(EXIT.partial, 'Not every entry was stored.')
-  if (result.exhausted + result.unreadable > 0 || (selection.kind === 'ids' && result.gone > 0))
+  if (countLeft(result) > 0 || (selection.kind === 'ids' && result.gone > 0))
     throw new CliError(EXIT.partial, 'Not every entry was redriven.')
 }

@@ -4,6 +4,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { noteErasure } from '@tidings/db/erased-users'
 import { LIST_SORTS, type ListSort } from '@tidings/queue/dead-letter-list'
+import { MAX_JOB_LENGTH } from '@tidings/queue/policy'
 import { describeBackends, useReleaser } from '@tidings/stack/test-context'
 import { beforeAll, beforeEach, expect, test } from 'vitest'
 import { type CliLab, createCliLab } from '../testing/cli-lab.ts'
@@ -323,6 +324,19 @@ describeBackends('tidings dlq', (kind) => {
     expect(await cli.run('dlq', 'redrive', id, '--force')).toMatchObject({ exitCode: 0 })
     const [job] = await lab.main.getJobs(['waiting'])
     expect(job?.data.events[0]?.redrives).toBe(4)
+  })
+
+  test('what is too long to go back stays, also when forced, and can be exported', async () => {
+    const page = 'x'.repeat(MAX_JOB_LENGTH)
+    const [id = ''] = await lab.bury(1, { fields: { metadata: { page } } })
+    await lab.bury(1)
+    expect((await cli.run('dlq', 'redrive', '--all', '--dry-run', '--force')).stdout).not.toContain(id)
+    const redrive = await cli.run('dlq', 'redrive', '--all', '--force', '--yes', '-o', 'json')
+    expect(redrive.exitCode).toBe(5)
+    expect(JSON.parse(redrive.stdout)).toMatchObject({ matched: 2, redriven: 1, oversized: 1, gone: 0 })
+    expect(redrive.stderr).toContain('left 1 too long for the queue')
+    const { stdout } = await cli.run('dlq', 'export')
+    expect(JSON.parse(stdout)).toMatchObject({ id, event: { metadata: { page } } })
   })
 
   test('--rate keeps to the rate', async () => {

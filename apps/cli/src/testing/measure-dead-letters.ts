@@ -12,10 +12,12 @@ import { startRedis } from '@tidings/stack/redis'
 import { createCli, linesOf } from './cli-process.ts'
 
 /*
- * The figures of docs/dead-letters.md:  node apps/cli/src/testing/measure-dead-letters.ts [entries]
+ * The figures of docs/dead-letters.md:  node apps/cli/src/testing/measure-dead-letters.ts [entries] [bytes of each]
  * A private PostgreSQL and a private, durable Redis; the real program in processes of its own.
  */
 const count = Number(process.argv[2] ?? 200_000)
+/** Of each entry's event, beside its usual fields. */
+const bytesEach = Number(process.argv[3] ?? 0)
 const SLOW_CALL_MS = 50
 const ERRORS = ['lock timeout on row', 'statement timeout after', 'deadlock with process', 'disk full, block']
 
@@ -40,6 +42,7 @@ try {
   await measure('stats', 'dlq', 'stats', '-o', 'json')
   await measure('export', 'dlq', 'export', join(dataDir, 'export.ndjson'))
   await measure('redrive --all', 'dlq', 'redrive', '--all', '--yes')
+  await measure('doctor, all of it queued', 'doctor')
   await measure('import', 'dlq', 'import', join(dataDir, 'export.ndjson'))
   await measure('delete --all', 'dlq', 'delete', '--all', '--yes')
 } finally {
@@ -52,9 +55,12 @@ try {
 async function seed(): Promise<void> {
   const backend = { kind: 'redis', url: server.url, prefix: 'tidings' } as const
   const queue = openQueue<DeadLetter>(DEAD_LETTER_QUEUE, backend, redis, { onError: () => undefined })
-  for (let done = 0; done < count; done += 500) {
-    const deaths = Array.from({ length: Math.min(500, count - done) }, (_, n) =>
+  const atOnce = Math.max(1, Math.min(500, Math.floor(2 ** 23 / bytesEach)))
+  const fields = bytesEach > 0 ? { metadata: { page: 'x'.repeat(bytesEach) } } : {}
+  for (let done = 0; done < count; done += atOnce) {
+    const deaths = Array.from({ length: Math.min(atOnce, count - done) }, (_, n) =>
       makeDeath({
+        fields,
         reason: 'retries_exhausted',
         error: { code: `5500${n % 4}`, message: `${ERRORS[n % 4]} ${done + n}` },
         redrives: n % 3,
