@@ -82,7 +82,7 @@ test('packages are chosen for the Node that runs them, not for the one that inst
   expect(nodeVersion).toBe(catalog.node)
 })
 
-test('the image installs what the lockfile says, runs as a user, and copies every manifest it needs', async () => {
+test('the image installs what the lockfile says, runs as a user, and copies every manifest and patch it needs', async () => {
   const dockerfile = await read('deploy/Dockerfile')
   expect(dockerfile).toContain('install --frozen-lockfile --prod')
   expect(dockerfile).toMatch(/^USER node$/m)
@@ -97,4 +97,5 @@ test('the image installs what the lockfile says, runs as a user, and copies ever
     'packages/telemetry',
   ])
     expect(dockerfile).toContain(`COPY ${room}/package.json ${room}/`)
+  expect(dockerfile).toMatch(/^COPY patches patches$/m)
 })
