@@ -18,11 +18,12 @@ import { generateSigningKey, MAX_SIGNING_KEYS, parseSigningKeySet } from '@tidin
 import { COMPILE_CACHE } from '@tidings/stack/compile-cache'
 import { createTestDatabase, type TestDatabase, useReleaser } from '@tidings/stack/test-context'
 import { beforeAll, describe, expect, it } from 'vitest'
+import { createCli } from '../testing/cli-process.ts'
 
 const MAIN = fileURLToPath(new URL('../main.ts', import.meta.url))
 
 interface Outcome {
-  code: number
+  code: number | null
   stdout: string
   stderr: string
 }
@@ -36,21 +37,23 @@ beforeAll(async () => {
   releaser.onRelease(() => rm(directory, { recursive: true }))
 })
 
-/** @param as who runs it, where that is somebody else. */
-function tidings(
-  args: string[],
-  variables: Record<string, string> = {},
-  as: { uid?: number; gid?: number } = {},
-): Promise<Outcome> {
-  const env = {
-    ...COMPILE_CACHE,
-    PATH: process.env.PATH,
-    DATA_DIR: directory,
-    DATABASE_URL: database.url,
-    ...variables,
-  }
+const variablesFor = (variables: Record<string, string>) => ({
+  DATA_DIR: directory,
+  DATABASE_URL: database.url,
+  ...variables,
+})
+
+async function tidings(args: string[], variables: Record<string, string> = {}): Promise<Outcome> {
+  const { exitCode, ...said } = await createCli(variablesFor(variables)).run(...args)
+  return { code: exitCode, ...said }
+}
+
+/** As a stranger would run it: that takes a process. */
+function tidingsAsStranger(args: string[], variables: Record<string, string> = {}): Promise<Outcome> {
+  const env = { ...COMPILE_CACHE, PATH: process.env.PATH, ...variablesFor(variables) }
+  const who = { uid: STRANGER, gid: STRANGER }
   return new Promise((resolve) => {
-    execFile(process.execPath, [MAIN, ...args], { env, ...as }, (error, stdout, stderr) =>
+    execFile(process.execPath, [MAIN, ...args], { env, ...who }, (error, stdout, stderr) =>
       resolve({ code: error === null ? 0 : Number(error.code), stdout, stderr }),
     )
   })
@@ -164,7 +167,7 @@ describe('tidings keys', () => {
       await chmod(directory, 0o755)
       await chown(folder, STRANGER, STRANGER)
       const before = await readFile(file, 'utf8')
-      const outcome = await tidings(['keys', 'rotate', '--file', file], {}, { uid: STRANGER, gid: STRANGER })
+      const outcome = await tidingsAsStranger(['keys', 'rotate', '--file', file])
       expect(outcome).toMatchObject({ code: 1, stdout: '' })
       expect(outcome.stderr).toContain(`${file} is as it was`)
       expect(await readFile(file, 'utf8')).toBe(before)
@@ -176,7 +179,7 @@ describe('tidings keys', () => {
     `a user without a name is known to the audit table by number${isRoot ? '' : ': ONLY AS ROOT'}`,
     async () => {
       const { stdout: JWT_KEYS } = await tidings(['keys', 'generate'])
-      const outcome = await tidings(['keys', 'rotate'], { JWT_KEYS }, { uid: STRANGER, gid: STRANGER })
+      const outcome = await tidingsAsStranger(['keys', 'rotate'], { JWT_KEYS })
       expect([outcome.code, outcome.stderr]).toEqual([0, expect.not.stringContaining('audit')])
       const { rows } = await database.database.pool.query(
         'SELECT actor FROM operator_audit ORDER BY at DESC, id DESC LIMIT 1',

@@ -1,12 +1,11 @@
-import { execFile } from 'node:child_process'
 import { readFile } from 'node:fs/promises'
 import { fileURLToPath } from 'node:url'
 import { noteErasure } from '@tidings/db/erased-users'
 import { eraseUser } from '@tidings/db/user-erasure'
 import { openUserImport, type UserImport } from '@tidings/db/users-import'
-import { COMPILE_CACHE } from '@tidings/stack/compile-cache'
 import { createTestDatabase, type TestDatabase, useReleaser } from '@tidings/stack/test-context'
 import { beforeAll, beforeEach, describe, expect, it } from 'vitest'
+import { createCli } from '../testing/cli-process.ts'
 import { openDumpdataSource } from './dumpdata-source.ts'
 import { importFromDjango } from './import.ts'
 import type { DjangoSource } from './source.ts'
@@ -67,13 +66,13 @@ async function createDjangoTables({ database }: TestDatabase) {
   await database.pool.query("SELECT setval(pg_get_serial_sequence('user_preferences', 'id'), 100)")
 }
 
-function tidings(...args: string[]): Promise<{ code: number; stdout: string; stderr: string }> {
-  const env = { ...COMPILE_CACHE, PATH: process.env.PATH, DATABASE_URL: target.url }
-  return new Promise((resolve) => {
-    execFile(process.execPath, [MAIN, 'users', 'import-django', ...args], { env }, (error, stdout, stderr) =>
-      resolve({ code: error === null ? 0 : Number(error.code), stdout, stderr }),
-    )
-  })
+async function tidings(...args: string[]): Promise<{ code: number | null; stdout: string; stderr: string }> {
+  const { exitCode, ...said } = await createCli({ DATABASE_URL: target.url }).run(
+    'users',
+    'import-django',
+    ...args,
+  )
+  return { code: exitCode, ...said }
 }
 
 async function dumpTarget() {
