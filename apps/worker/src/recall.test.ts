@@ -266,7 +266,7 @@ describeBackends('an event that is dead', (kind) => {
           return true
         })
       }),
-      { numRuns: 40 },
+      { numRuns: 20 },
     )
     await untilIdle()
     // None is missing. Of a death that was redriven and died again within a moment nobody can say whose it was, and so

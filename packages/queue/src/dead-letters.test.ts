@@ -165,7 +165,7 @@ describeBackends('burying', (kind) => {
         const repeats = before.reduce((sum, count) => sum + count, 0)
         expect(repeats).toBeGreaterThanOrEqual(bodies.flat().length - contents.size)
       }),
-      { numRuns: 30 },
+      { numRuns: 20 },
     )
   })
 
