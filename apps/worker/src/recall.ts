@@ -104,6 +104,8 @@ export function createRecall(options: RecallOptions): Recall {
     const storedByApis = await options.countStoredByApis()
     if (!mayHaveMissed && storedByApis === walkedFor) return
     mayHaveMissed = false
+    // One that fails waits its minute too: it would begin again at the first entry every few seconds.
+    walkedAtMs = performance.now()
     try {
       for await (const page of scanDeadLetters(await store(), { pageSize: SCAN_PAGE })) {
         if (closed) return
@@ -114,7 +116,6 @@ export function createRecall(options: RecallOptions): Recall {
       throw error
     }
     walkedFor = storedByApis
-    walkedAtMs = performance.now()
   }
 
   return {

@@ -90,6 +90,28 @@ describeRedis('the sweeper', () => {
     await left[0]?.remove()
   })
 
+  it('leaves the rest to the next one when it is closed', async () => {
+    for (let n = 0; n < 3; n++) await queue.add('job', { v: 1, events: [makeEvent()] })
+    await untilFailed(3)
+    const begun = Promise.withResolvers<void>()
+    const closing = Promise.withResolvers<void>()
+    const sweeper = sweeperWith({
+      async bury() {
+        begun.resolve()
+        await closing.promise
+        return 0
+      },
+    })
+    const swept = sweeper.sweep()
+    await begun.promise
+    const closed = sweeper.close()
+    closing.resolve()
+    await closed
+    expect(await swept).toBe(1)
+    expect(await queue.getFailedCount()).toBe(2)
+    await sweeperWith({}).sweep()
+  })
+
   it('takes back the dead letter of an event that is a row, whatever its job failed for', async () => {
     const event = makeEvent()
     await queue.add('job', { v: 1, events: [event] })

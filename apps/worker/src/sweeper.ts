@@ -20,6 +20,7 @@ export interface Sweeper {
   request(): void
   /** One sweep, now. @returns how many events were buried. */
   sweep(): Promise<number>
+  /** Waits for the job in hand, not for all that there is to do: the next sweeper finds the rest. */
   close(): Promise<void>
 }
 
@@ -58,7 +59,7 @@ export function createSweeper(options: SweeperOptions): Sweeper {
     const failed = await Promise.all(queues.map((queue) => queue.getFailedCount()))
     if (failed.some((jobs) => jobs > 0)) {
       await options.exclusively(async () => {
-        for (const queue of queues) buried += await sweepQueue(queue, options, warn)
+        for (const queue of queues) buried += await sweepQueue(queue, options, warn, () => closed)
       })
       if (buried > 0) options.onSwept?.(buried, startedAt)
     }
@@ -103,13 +104,19 @@ export function createSweeper(options: SweeperOptions): Sweeper {
 
 type Warn = (error: unknown) => void
 
-async function sweepQueue(queue: JobQueue<unknown>, options: SweeperOptions, warn: Warn): Promise<number> {
+async function sweepQueue(
+  queue: JobQueue<unknown>,
+  options: SweeperOptions,
+  warn: Warn,
+  isClosed: () => boolean,
+): Promise<number> {
   let buried = 0
   let left = 0
   for (;;) {
     const jobs = await queue.getFailed(left, left + PAGE - 1)
     if (jobs.length === 0) return buried
     for (const job of jobs) {
+      if (isClosed()) return buried
       const result = job === undefined ? 'left' : await buryOrLeave(job, options, warn)
       if (result === 'left') left++
       else buried += result

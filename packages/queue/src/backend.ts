@@ -54,7 +54,7 @@ const RECONNECT_CAP_MS = 1_000
  * word would else be waited for until the kernel gives up, a quarter of an hour later. A worker that waits for jobs
  * has an answer within the 10 s that BullMQ blocks at most.
  */
-const SILENCE_LIMIT_MS = 15_000
+export const SILENCE_LIMIT_MS = 15_000
 const FAIL_FAST_SILENCE_LIMIT_MS = 2_000
 
 const CONNECTION_OPTIONS = {

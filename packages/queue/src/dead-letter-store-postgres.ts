@@ -1,7 +1,7 @@
 import { handlePoolErrors } from '@tidings/db/database'
 import { NotingClient } from '@tidings/db/failure'
 import pg from 'pg'
-import { type JobQueue, openQueue, type QueueBackend } from './backend.ts'
+import { type JobQueue, openQueue, type QueueBackend, SILENCE_LIMIT_MS } from './backend.ts'
 import { countQueuedEvents, readDepth } from './dead-letter-depth.ts'
 import {
   type DeadLetterEntry,
@@ -67,6 +67,8 @@ export async function openPostgresDeadLetters({
   shards,
   onError,
 }: PostgresOptions): Promise<DeadLetterStore> {
+  // First: when it fails, nothing is open yet.
+  const names = shardNames(await findShards(backend, undefined, shards))
   const pool = new pg.Pool({
     Client: NotingClient,
     connectionString: backend.url,
@@ -74,13 +76,14 @@ export async function openPostgresDeadLetters({
     application_name: 'tidings-dead-letters',
     max: 4,
     connectionTimeoutMillis: 3_000,
+    // A worker's jobs wait for some of these answers.
+    statement_timeout: SILENCE_LIMIT_MS,
+    query_timeout: SILENCE_LIMIT_MS + 1_000,
     keepAlive: true,
   })
   handlePoolErrors(pool, onError)
   const dead = openQueue<object>(DEAD_LETTER_QUEUE, backend, undefined, { onError })
-  const mains = shardNames(await findShards(backend, undefined, shards)).map((name) =>
-    openQueue<object>(name, backend, undefined, { onError }),
-  )
+  const mains = names.map((name) => openQueue<object>(name, backend, undefined, { onError }))
   let nextShard = Math.floor(Math.random() * shards)
 
   async function page({ after, limit, newestFirst = false }: PageRequest): Promise<PlacedEntry[]> {

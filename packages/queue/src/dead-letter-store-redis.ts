@@ -61,13 +61,22 @@ type BuildChange = (multi: IRedisTransaction, found: DeadLetterEntry[]) => Promi
  * Dead letters in Redis. BullMQ keeps them in the sorted set `prioritized` and a hash for each; this reads
  * both directly, since BullMQ's own getters page by rank, which shifts while entries are removed.
  */
-export async function openRedisDeadLetters({
-  backend,
-  shards,
-  onError,
-}: RedisOptions): Promise<DeadLetterStore> {
-  const redis = openRedis(backend.url, 'operator', onError)
-  await waitUntilReady(redis)
+export async function openRedisDeadLetters(options: RedisOptions): Promise<DeadLetterStore> {
+  const redis = openRedis(options.backend.url, 'operator', options.onError)
+  try {
+    await waitUntilReady(redis)
+    return await createStore(redis, options)
+  } catch (error) {
+    // It would connect again for ever, and a worker opens the next one.
+    redis.disconnect()
+    throw error
+  }
+}
+
+async function createStore(
+  redis: Redis,
+  { backend, shards, onError }: RedisOptions,
+): Promise<DeadLetterStore> {
   const open = <Data>(name: string): JobQueue<Data> => openQueue<Data>(name, backend, redis, { onError })
   const dead = open<object>(DEAD_LETTER_QUEUE)
   const mains = shardNames(await findShards(backend, redis, shards)).map((name) => open<object>(name))
@@ -295,10 +304,10 @@ function assertBatch(batch: readonly unknown[]): void {
 async function waitUntilReady(redis: Redis): Promise<void> {
   if (redis.status === 'ready') return
   await new Promise<void>((resolve, reject) => {
-    const timeout = setTimeout(() => {
-      redis.disconnect()
-      reject(new StoreUnreachableError('Redis does not answer.'))
-    }, CONNECT_TIMEOUT_MS)
+    const timeout = setTimeout(
+      () => reject(new StoreUnreachableError('Redis does not answer.')),
+      CONNECT_TIMEOUT_MS,
+    )
     redis.once('ready', () => {
       clearTimeout(timeout)
       resolve()

@@ -107,6 +107,17 @@ describeBackends('burying', (kind) => {
     expect(await findContents(death.eventId)).toHaveLength(1)
   })
 
+  it('keeps an event whose id and key an unreadable one has', async () => {
+    const eventId = randomUUID()
+    const keyed = makeContent(eventId, 'mended', { contentHash: '4'.repeat(32) })
+    const { contentHash: _, ...raw } = makeContent(eventId, 'unreadable', { contentHash: '4'.repeat(32) })
+    const error = { code: 'invalid_event', message: 'status: Invalid option' }
+    expect(await buryEvents(dead, [{ ...raw, reason: 'invalid_event', error }])).toBe(0)
+    expect(await buryEvents(dead, [keyed])).toBe(0)
+    expect(await findContents(eventId)).toEqual(['mended', 'unreadable'])
+    expect(await buryEvents(dead, [keyed])).toBe(1)
+  })
+
   it('counts a conflict as dead that comes once more for another reason', async () => {
     const eventId = randomUUID()
     const event = makeContent(eventId, 'second', { contentHash: '3'.repeat(64) })

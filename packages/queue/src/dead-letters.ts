@@ -154,10 +154,15 @@ const isEntryOf = (entry: DeadLetter | undefined, id: string, identity: Identity
 
 /** Whether a repeat of what is dead already has died; an entry may have lost its owner in between. */
 function isSameEvent(entry: DeadLetter, { event, contentHash }: Identity): boolean {
-  if (contentHash) return eventFields(entry.event).contentHash === contentHash
+  // An unreadable one may name the key, as a producer does who sends it again, mended: that is another content.
+  if (contentHash) return !isUnreadable(entry) && eventFields(entry.event).contentHash === contentHash
   const found = contentOf(entry.event)
   return found === contentOf(event) || found === contentOf(eventWithoutTraces(event))
 }
+
+/** Not one that PostgreSQL refused: that has PostgreSQL's code. */
+const isUnreadable = ({ reason, error }: DeadLetter) =>
+  reason === 'invalid_event' && error.code === 'invalid_event'
 
 /** What makes an event without a key this event: not when it came, nor how often it was sent back. */
 function contentOf(whole: unknown): string {
