@@ -197,7 +197,7 @@ describeBackends('an event that is dead', (kind) => {
   })
 
   it('stays dead while it is no row, or the row has other content, or it never could be one', async () => {
-    const key = randomUUID()
+    const [key, own] = [randomUUID(), randomUUID()]
     const [row, conflict, none, unreadable] = [
       makeEvent({ event_id: key }),
       makeEvent({ event_id: key, status: 'delivered' }),
@@ -212,8 +212,13 @@ describeBackends('an event that is dead', (kind) => {
       { ...deathOf(unreadable, 'invalid_event'), event: { ...unreadable, status: 'no status' } },
     ])
     await recall.check([row, unreadable, conflict, none].map(identityOf))
+    // Under an id of the producer's own choice, and without a key, it may be anything.
+    const [chosen, other] = ['sent', 'delivered'].map((status) => ({ ...makeEvent(), id: own, status }))
+    await writeRow(chosen as StatusEvent)
+    await bury([deathOf(other as StatusEvent)])
+    recall.walkIfDue()
     await untilIdle()
-    expect(await Promise.all([conflict, none].map(findLetters))).toEqual([1, 1])
+    expect(await Promise.all([conflict, none, other as StatusEvent].map(findLetters))).toEqual([1, 1, 1])
     expect(await store.get([`dead-${unreadable.id}`])).toHaveLength(1)
   })
 

@@ -4,6 +4,7 @@ import { type DeadLetterStore, scanDeadLetters } from '@tidings/queue/dead-lette
 import { entryIdsOf, type Identity, plainId } from '@tidings/queue/dead-letters'
 import { createBatcher } from '@tidings/shared/batcher'
 import { errorMessage } from '@tidings/shared/errors'
+import { namesItsContent } from '@tidings/shared/event-identity'
 import type { Logger } from '@tidings/shared/log'
 import type { StatusEvent } from '@tidings/shared/status-event'
 
@@ -68,7 +69,8 @@ export function createRecall(options: RecallOptions): Recall {
     const isRow = ({ reason, event }: DeadLetterEntry) => {
       const { id = '', contentHash } = eventFields(event)
       // An unreadable event never was what became a row under its id.
-      return reason !== 'invalid_event' && rows.has(id) && rows.get(id) === contentHash
+      if (reason === 'invalid_event' || !namesItsContent(id, contentHash)) return false
+      return rows.has(id) && rows.get(id) === contentHash
     }
     const ids = entries.filter(isRow).map(({ id }) => id)
     for (let from = 0; from < ids.length; from += MAX_BATCH) {
@@ -120,12 +122,12 @@ export function createRecall(options: RecallOptions): Recall {
 
   return {
     noteStored(events) {
-      if (events.length === 0) return
       if (waiting >= MAX_WAITING) {
         mayHaveMissed = true
         return
       }
       const ids = events.flatMap(placesOf)
+      if (ids.length === 0) return
       waiting += ids.length
       lookups
         .add(ids)
@@ -159,10 +161,11 @@ export function createRecall(options: RecallOptions): Recall {
 }
 
 /**
- * Where the event's dead letter would be. Without a key only the place that it has nearly always: the other one follows
- * from its whole content, and costs too much to be asked for each event.
+ * Where the event's dead letter would be: nowhere, if it cannot have come before. Without a key only the place that it
+ * has nearly always: the other one follows from its whole content, and costs too much to be asked for each event.
  */
 function placesOf({ id, content_hash }: StatusEvent): string[] {
+  if (!namesItsContent(id, content_hash)) return []
   const identity = { eventId: id, event: undefined, contentHash: content_hash }
   return content_hash === undefined ? [plainId(identity)] : entryIdsOf(identity)
 }
