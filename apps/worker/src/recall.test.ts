@@ -179,8 +179,13 @@ describeBackends('an event that is dead', (kind) => {
     const flaky = recallWith({
       openStore: async () => {
         const opened = await openStore()
-        const isEmpty = () => (isAway ? Promise.reject(new Error('away')) : opened.isEmpty())
-        return { ...opened, isEmpty }
+        const unlessAway = <Result>(ask: () => Promise<Result>) =>
+          isAway ? Promise.reject(new Error('away')) : ask()
+        return {
+          ...opened,
+          isEmpty: () => unlessAway(opened.isEmpty),
+          get: (ids) => unlessAway(() => opened.get(ids)),
+        }
       },
     })
     flaky.walkIfDue()

@@ -1,7 +1,8 @@
+import { isStoredAs } from '@tidings/db/status-events'
 import { type DeadLetterEntry, eventFields, MAX_BATCH, SCAN_PAGE } from '@tidings/queue/dead-letter-entry'
 import { toRedrivenEvent } from '@tidings/queue/dead-letter-redrive'
 import { type DeadLetterStore, scanDeadLetters } from '@tidings/queue/dead-letter-store'
-import { entryIdsOf, type Identity, plainId } from '@tidings/queue/dead-letters'
+import { entryIdsOf, type Identity, identityOf, plainId } from '@tidings/queue/dead-letters'
 import { createBatcher } from '@tidings/shared/batcher'
 import { errorMessage } from '@tidings/shared/errors'
 import { namesItsContent } from '@tidings/shared/event-identity'
@@ -70,7 +71,7 @@ export function createRecall(options: RecallOptions): Recall {
       const { id = '', contentHash } = eventFields(event)
       // An unreadable event never was what became a row under its id.
       if (reason === 'invalid_event' || !namesItsContent(id, contentHash)) return false
-      return rows.has(id) && rows.get(id) === contentHash
+      return isStoredAs(rows, id, contentHash)
     }
     const ids = entries.filter(isRow).map(({ id }) => id)
     for (let from = 0; from < ids.length; from += MAX_BATCH) {
@@ -83,8 +84,6 @@ export function createRecall(options: RecallOptions): Recall {
 
   async function recallEntries(ids: readonly string[]): Promise<void> {
     const deadLetters = await store()
-    // Where there are none, the question for all of them is not even put together.
-    if (await deadLetters.isEmpty()) return
     for (let from = 0; from < ids.length; from += MAX_LOOKUP) {
       const entries = await deadLetters.get(ids.slice(from, from + MAX_LOOKUP))
       if (entries.length > 0) await recallRows(entries)
@@ -97,7 +96,8 @@ export function createRecall(options: RecallOptions): Recall {
     windowMs: LOOKUP_WINDOW_MS,
     maxInFlight: 1,
     async flush(jobs) {
-      await recallEntries(jobs.flat())
+      // Where there are none, the question for all of them is not even put together.
+      if (!(await (await store()).isEmpty())) await recallEntries(jobs.flat())
       return jobs.map(() => undefined)
     },
   })
@@ -164,8 +164,8 @@ export function createRecall(options: RecallOptions): Recall {
  * Where the event's dead letter would be: nowhere, if it cannot have come before. Without a key only the place that it
  * has nearly always: the other one follows from its whole content, and costs too much to be asked for each event.
  */
-function placesOf({ id, content_hash }: StatusEvent): string[] {
-  if (!namesItsContent(id, content_hash)) return []
-  const identity = { eventId: id, event: undefined, contentHash: content_hash }
-  return content_hash === undefined ? [plainId(identity)] : entryIdsOf(identity)
+function placesOf(event: StatusEvent): string[] {
+  if (!namesItsContent(event.id, event.content_hash)) return []
+  const identity = identityOf(event)
+  return event.content_hash === undefined ? [plainId(identity)] : entryIdsOf(identity)
 }

@@ -1,4 +1,5 @@
 import { classifyFailure } from '@tidings/db/failure'
+import { isStoredAs } from '@tidings/db/status-events'
 import type { JobQueue } from '@tidings/queue/backend'
 import type { Death } from '@tidings/queue/dead-letters'
 import { openEnvelope } from '@tidings/queue/envelope'
@@ -6,7 +7,6 @@ import { MAX_STALLED_COUNT } from '@tidings/queue/policy'
 import { throttledWarning } from '@tidings/queue/status-events'
 import { errorMessage } from '@tidings/shared/errors'
 import type { Logger } from '@tidings/shared/log'
-import { isUuid } from '@tidings/shared/uuid'
 import type { Job } from 'bullmq'
 import type { Bury } from './bury.ts'
 import type { Recall } from './recall.ts'
@@ -142,12 +142,10 @@ async function buryOrLeave(job: Job, options: SweeperOptions, warn: Warn): Promi
 /** Buries each event of a failed job that is not a row, then removes the job. In that order. */
 async function buryJob(job: Job, options: SweeperOptions): Promise<number> {
   const deaths = deathsOf(job)
-  const stored = await options.findStored(
-    deaths.filter((death) => isUuid(death.eventId)).map((death) => death.eventId),
-  )
+  const stored = await options.findStored(deaths.map((death) => death.eventId))
   // A row with other content is not this event's: it is a conflict that nobody came to judge.
   const isRow = ({ eventId, reason, contentHash }: Death) =>
-    reason !== 'invalid_event' && stored.has(eventId) && stored.get(eventId) === contentHash
+    reason !== 'invalid_event' && isStoredAs(stored, eventId, contentHash)
   const rows = deaths.filter(isRow)
   const dead = deaths.filter((death) => !isRow(death))
   const deadBefore = await options.bury(dead)

@@ -138,3 +138,14 @@ export async function findStoredContent(
   const found = await pool.query<{ id: string; content_hash: Buffer | null }>(FIND, [ids.filter(isUuid)])
   return new Map(found.rows.map((row) => [row.id, row.content_hash?.toString('hex')]))
 }
+
+/**
+ * Whether the event with this content is a row; one of other content under its id is not its own.
+ *
+ * @param stored from findStoredContent.
+ */
+export const isStoredAs = (
+  stored: ReadonlyMap<string, string | undefined>,
+  id: string,
+  contentHash: string | undefined,
+): boolean => stored.has(id) && stored.get(id) === contentHash

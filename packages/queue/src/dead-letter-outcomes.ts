@@ -1,4 +1,5 @@
 import { setTimeout as sleep } from 'node:timers/promises'
+import { isStoredAs } from '@tidings/db/status-events'
 import { type DeadLetterEntry, eventFields } from './dead-letter-entry.ts'
 import type { DeadLetterStore } from './dead-letter-store.ts'
 
@@ -48,7 +49,7 @@ export function createOutcomeTracker(options: TrackerOptions): OutcomeTracker {
       const wanted = open.get(id)
       if (wanted === undefined) continue
       // A conflict shares its id with a stored event of other content: that row is not its own.
-      const isStored = stored.has(wanted.eventId) && stored.get(wanted.eventId) === wanted.contentHash
+      const isStored = isStoredAs(stored, wanted.eventId, wanted.contentHash)
       if (!isStored && !dead.has(id)) continue
       open.delete(id)
       outcomes[isStored ? 'stored' : 'dead']++

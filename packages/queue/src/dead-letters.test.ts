@@ -64,6 +64,20 @@ describeBackends('burying', (kind) => {
     }
   }
 
+  /** The queue where whoever wants something of it waits for a turn. */
+  function takingTurns(scheduler: fc.Scheduler) {
+    const inTurn = async <Result>(act: () => Promise<Result>): Promise<Result> => {
+      await scheduler.schedule(Promise.resolve())
+      return act()
+    }
+    const busy: BurialQueue = {
+      getJob: (id) => inTurn(() => dead.getJob(id)),
+      remove: (id) => inTurn(() => dead.remove(id)),
+      addBulk: (jobs) => inTurn(() => dead.addBulk(jobs)),
+    }
+    return { inTurn, busy }
+  }
+
   it('keeps another content under a dead id although an operator takes the first one away meanwhile', async () => {
     const eventId = randomUUID()
     await buryEvents(dead, [makeContent(eventId, 'first')])
@@ -151,15 +165,7 @@ describeBackends('burying', (kind) => {
     await fc.assert(
       fc.asyncProperty(fc.scheduler(), burials, async (scheduler, bodies) => {
         const eventId = randomUUID()
-        const inTurn = async <Result>(act: () => Promise<Result>): Promise<Result> => {
-          await scheduler.schedule(Promise.resolve())
-          return act()
-        }
-        const busy: BurialQueue = {
-          getJob: (id) => inTurn(() => dead.getJob(id)),
-          remove: (id) => inTurn(() => dead.remove(id)),
-          addBulk: (jobs) => inTurn(() => dead.addBulk(jobs)),
-        }
+        const { busy } = takingTurns(scheduler)
         const bury = (deaths: (typeof bodies)[number], job: number) =>
           buryEvents(
             busy,
@@ -193,16 +199,7 @@ describeBackends('burying', (kind) => {
             names.map((name) => makeContent(eventId, name)),
           )
         await bury(dead, before)
-        // Whoever wants something of the store waits for a turn.
-        const inTurn = async <Result>(act: () => Promise<Result>): Promise<Result> => {
-          await scheduler.schedule(Promise.resolve())
-          return act()
-        }
-        const busy: BurialQueue = {
-          getJob: (id) => inTurn(() => dead.getJob(id)),
-          remove: (id) => inTurn(() => dead.remove(id)),
-          addBulk: (jobs) => inTurn(() => dead.addBulk(jobs)),
-        }
+        const { inTurn, busy } = takingTurns(scheduler)
         // An operator deals with what was dead when the command was given.
         const [oldest] = before
         const [, taken] = await scheduler.waitFor(
