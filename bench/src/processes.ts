@@ -3,6 +3,7 @@ import { once } from 'node:events'
 import { open } from 'node:fs/promises'
 import { endProcess, isRunning, spawnGuarded } from '@tidings/stack/guarded-process'
 import { APP_NODE_ARGS } from '@tidings/stack/processes'
+import { withLogFile } from '@tidings/stack/with-log-file'
 
 const START_LIMIT_MS = 30_000
 const STOP_LIMIT_MS = 12_000
@@ -42,14 +43,14 @@ export async function startApp(
   env: NodeJS.ProcessEnv,
   logFile: string,
 ): Promise<RunningProcess> {
-  const log = await open(logFile, 'a')
-  const child = await spawnGuarded(process.execPath, [...APP_NODE_ARGS, script], {
-    env: { ...process.env, ...env },
-    stdout: log.fd,
-    stderr: log.fd,
-    stopSignal: 'TERM',
-  })
-  await log.close()
+  const child = await withLogFile(logFile, (fd) =>
+    spawnGuarded(process.execPath, [...APP_NODE_ARGS, script], {
+      env: { ...process.env, ...env },
+      stdout: fd,
+      stderr: fd,
+      stopSignal: 'TERM',
+    }),
+  )
   return running(role, child)
 }
 

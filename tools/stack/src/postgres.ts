@@ -1,5 +1,5 @@
 import type { ChildProcess } from 'node:child_process'
-import { mkdir, open, readFile, realpath } from 'node:fs/promises'
+import { mkdir, readFile, realpath } from 'node:fs/promises'
 import { join } from 'node:path'
 import pg from 'pg'
 import { findPortAsBefore } from './free-port.ts'
@@ -9,6 +9,7 @@ import { type ClusterPaths, clusterPaths, createCluster, stopStaleServer } from 
 import { findPostgresUser } from './postgres-user.ts'
 import { readIfThere } from './read-if-there.ts'
 import { waitFor } from './wait-for.ts'
+import { withLogFile } from './with-log-file.ts'
 
 /** smart waits for clients, fast disconnects them, immediate is a crash with manners. */
 export type StopMode = 'smart' | 'fast' | 'immediate'
@@ -80,7 +81,6 @@ export async function startPostgres(options: PostgresOptions): Promise<PostgresS
   const binaries = findPostgresBinaries()
   const env = { ...process.env, LC_ALL: 'C', PGTZ: undefined, PGDATA: undefined }
   const user = await findPostgresUser({ program: binaries.initdb, dataDir, cluster: paths.cluster })
-  const log = await open(paths.log, 'a')
   await stopStaleServer(paths)
   const port = await findPortAsBefore(options.urlBefore)
   const settings = { ...DEFAULT_SETTINGS, ...(durable ? {} : FAST_SETTINGS), ...options.settings }
@@ -98,13 +98,9 @@ export async function startPostgres(options: PostgresOptions): Promise<PostgresS
     // Backends of a killed postmaster hold its shared memory for a moment; until then a new one refuses.
     do {
       expectedExit = false
-      const started = await spawnGuarded(command, args, {
-        env,
-        ...as,
-        stdout: log.fd,
-        stderr: log.fd,
-        stopSignal: 'INT',
-      })
+      const started = await withLogFile(paths.log, (fd) =>
+        spawnGuarded(command, args, { env, ...as, stdout: fd, stderr: fd, stopSignal: 'INT' }),
+      )
       if (await becomesReady(started, paths)) {
         child = started
         started.once('exit', () => {
@@ -121,13 +117,10 @@ export async function startPostgres(options: PostgresOptions): Promise<PostgresS
     return child
   }
 
-  try {
-    await createCluster(paths, binaries.initdb, user, { durable, env, logFd: log.fd })
-    await start()
-  } catch (error) {
-    await log.close()
-    throw error
-  }
+  await withLogFile(paths.log, (logFd) =>
+    createCluster(paths, binaries.initdb, user, { durable, env, logFd }),
+  )
+  await start()
   const password = await readFile(paths.password, 'utf8')
   const url = (database: string) => `postgres://tidings:${password}@127.0.0.1:${port}/${database}`
 

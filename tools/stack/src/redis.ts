@@ -1,11 +1,12 @@
 import type { ChildProcess } from 'node:child_process'
 import { accessSync, constants } from 'node:fs'
-import { mkdir, open, readFile, realpath, writeFile } from 'node:fs/promises'
+import { mkdir, readFile, realpath, writeFile } from 'node:fs/promises'
 import { delimiter, join } from 'node:path'
 import { Redis } from 'ioredis'
 import { findPortAsBefore } from './free-port.ts'
 import { endProcess, isRunning, spawnGuarded } from './guarded-process.ts'
 import { waitFor } from './wait-for.ts'
+import { withLogFile } from './with-log-file.ts'
 
 /** Either speaks the protocol and has the append-only file that the queue needs. */
 const SERVER_NAMES = ['redis-server', 'valkey-server']
@@ -81,7 +82,6 @@ export async function startRedis(options: RedisOptions): Promise<RedisServer> {
   await stopStaleServer(dataDir)
   const port = await findPortAsBefore(options.urlBefore)
   const logFile = join(dataDir, 'redis.log')
-  const log = await open(logFile, 'a')
   const url = urlOf(port)
   const settings = { ...DURABLE_SETTINGS, ...options.settings }
   const args = ['--port', String(port), '--bind', '127.0.0.1', '--dir', dataDir, '--daemonize', 'no']
@@ -94,12 +94,9 @@ export async function startRedis(options: RedisOptions): Promise<RedisServer> {
   async function start() {
     if (child && isRunning(child)) return
     expectedExit = false
-    const started = await spawnGuarded(server as string, args, {
-      env: process.env,
-      stdout: log.fd,
-      stderr: log.fd,
-      stopSignal: 'TERM',
-    })
+    const started = await withLogFile(logFile, (fd) =>
+      spawnGuarded(server as string, args, { env: process.env, stdout: fd, stderr: fd, stopSignal: 'TERM' }),
+    )
     child = started
     await writeFile(join(dataDir, PORT_FILE), String(port))
     await waitFor('Redis to answer', () => !isRunning(started) || answers(url), {
@@ -125,7 +122,6 @@ export async function startRedis(options: RedisOptions): Promise<RedisServer> {
     await start()
   } catch (error) {
     if (child) await endProcess(child, 'SIGKILL', STOP_LIMIT_MS)
-    await log.close()
     throw error
   }
 

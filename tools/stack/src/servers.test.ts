@@ -1,4 +1,4 @@
-import { mkdtemp, rm, symlink } from 'node:fs/promises'
+import { mkdtemp, readdir, readlink, rm, symlink } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { Redis } from 'ioredis'
@@ -16,6 +16,13 @@ const isAlive = (pid: number) => {
   } catch {
     return false
   }
+}
+
+/** Whether this process has the file open; nobody knows where there is no /proc. */
+async function isOpen(path: string): Promise<boolean> {
+  const fds = await readdir('/proc/self/fd').catch(() => [])
+  const files = await Promise.all(fds.map((fd) => readlink(`/proc/self/fd/${fd}`).catch(() => '')))
+  return files.includes(path)
 }
 
 /** Only its owner may enter it: the servers get by with that, even where PostgreSQL is another user. */
@@ -38,6 +45,7 @@ describe('a private PostgreSQL', () => {
       s.stop(),
     )
     const { port } = server
+    expect(await isOpen(server.logFile)).toBe(false)
     const unexpected: string[] = []
     server.onUnexpectedExit(() => void unexpected.push('exit'))
     await withClient(server.adminUrl, (client) => client.query('CREATE TABLE kept AS SELECT 42 AS answer'))
@@ -77,6 +85,7 @@ describeRedis('a private Redis', () => {
     const server = releaser.add(await startRedis({ dataDir }), (s) => s.stop())
     const redis = releaser.add(new Redis(server.url, { commandTimeout: 5_000 }), (r) => r.disconnect())
     redis.on('error', () => {})
+    expect(await isOpen(server.logFile)).toBe(false)
     await redis.set('kept', '42')
     await server.kill9()
     await server.start()
