@@ -4,7 +4,7 @@ import { createIngestAccount } from '@tidings/db/ingest-accounts'
 import { storeStatusEvents } from '@tidings/db/status-events'
 import { openQueue, openRedis, openWorker, queueBackendOf } from '@tidings/queue/backend'
 import { buryEvents } from '@tidings/queue/dead-letters'
-import { openEnvelope } from '@tidings/queue/envelope'
+import { openEnvelope, sourceJobIdOf } from '@tidings/queue/envelope'
 import { DEAD_LETTER_QUEUE, STATUS_QUEUE } from '@tidings/queue/policy'
 import type { DeadLetter } from '@tidings/shared/dead-letter'
 import { runMain } from '@tidings/shared/env'
@@ -67,7 +67,7 @@ await runMain(async () => {
         error: { code: 'failed', message: job.failedReason },
         attempts: job.attemptsMade,
         firstFailedAt: new Date(),
-        sourceJobId: job.id ?? null,
+        sourceJobId: sourceJobIdOf(job),
         redrives: 0,
       })),
     )

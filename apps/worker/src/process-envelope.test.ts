@@ -11,7 +11,13 @@ import {
   type QueueBackend,
 } from '@tidings/queue/backend'
 import { buryEvents, type DeadLetterQueue, findBuried } from '@tidings/queue/dead-letters'
-import { DEAD_LETTER_QUEUE, ENVELOPE_JOB, ENVELOPE_JOB_OPTIONS, STATUS_QUEUE } from '@tidings/queue/policy'
+import {
+  DEAD_LETTER_QUEUE,
+  ENVELOPE_JOB,
+  ENVELOPE_JOB_OPTIONS,
+  STATUS_QUEUE,
+  shardNames,
+} from '@tidings/queue/policy'
 import type { DeadLetter } from '@tidings/shared/dead-letter'
 import { identifyEvent } from '@tidings/shared/event-identity'
 import type { StatusEvent } from '@tidings/shared/status-event'
@@ -73,7 +79,7 @@ describeBackends('processing one job', (kind) => {
       writer,
       onOpened: ignore,
       bury: (deaths) => buryEvents(dead, deaths),
-      findBuried: (events, jobId) => findBuried(dead, events, jobId),
+      findBuried: (events, sourceJobId) => findBuried(dead, events, sourceJobId),
       onRows: ignore,
       onStuck: ignore,
       bookRepeats: async () => {},
@@ -234,29 +240,33 @@ describeBackends('processing one job', (kind) => {
       expect(written.map(({ id }) => id)).toEqual([orphan.id])
     })
 
-    it('is tried again when it was another job that buried it: it was sent again', async () => {
-      const orphan = makeEvent({ event_id: randomUUID() })
-      await enqueue([orphan])
-      await processEnvelope(
-        await takeJob(),
-        TOKEN,
-        contextWith({ writer: writerOf(async () => [unknownUser]) }),
-      )
-      await enqueue([orphan])
-      const again = await takeJob()
-      again.attemptsStarted = 2
-      const written: StatusEvent[] = []
-      const rows: StatusEvent[] = []
-      const context = contextWith({
-        writer: writerOf(async (events) => {
-          written.push(...events)
-          return events.map(() => ({ outcome: 'stored' }))
-        }),
-        onRows: (events) => void rows.push(...events),
-      })
-      await processEnvelope(again, TOKEN, context)
-      expect([written, rows].map((events) => events.map(({ id }) => id))).toEqual([[orphan.id], [orphan.id]])
-    })
+    it.each(['of another number', 'of the same number in another shard'])(
+      'is tried again when it was another job that buried it, %s: it was sent again',
+      async (which) => {
+        const orphan = makeEvent({ event_id: randomUUID() })
+        await enqueue([orphan])
+        const first = await takeJob()
+        await processEnvelope(first, TOKEN, contextWith({ writer: writerOf(async () => [unknownUser]) }))
+        await enqueue([orphan])
+        const again = which === 'of another number' ? await takeJob() : first
+        if (again === first) Object.defineProperty(again, 'queueName', { value: shardNames(2)[1] })
+        again.attemptsStarted = 2
+        const written: StatusEvent[] = []
+        const rows: StatusEvent[] = []
+        const context = contextWith({
+          writer: writerOf(async (events) => {
+            written.push(...events)
+            return events.map(() => ({ outcome: 'stored' }))
+          }),
+          onRows: (events) => void rows.push(...events),
+        })
+        await processEnvelope(again, TOKEN, context)
+        expect([written, rows].map((events) => events.map(({ id }) => id))).toEqual([
+          [orphan.id],
+          [orphan.id],
+        ])
+      },
+    )
 
     it('is not looked for the first time', async () => {
       await enqueue([makeEvent()])
@@ -319,7 +329,7 @@ describeRedis('a full Redis', () => {
       },
       onOpened: ignore,
       bury: (deaths) => buryEvents(dead, deaths),
-      findBuried: (events, jobId) => findBuried(dead, events, jobId),
+      findBuried: (events, sourceJobId) => findBuried(dead, events, sourceJobId),
       onRows: ignore,
       bookRepeats: async () => {},
       onOutage: ignore,

@@ -1,7 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import { classifyFailure, sqlState } from '@tidings/db/failure'
 import type { Death } from '@tidings/queue/dead-letters'
-import { type InvalidEvent, openEnvelope } from '@tidings/queue/envelope'
+import { type InvalidEvent, openEnvelope, sourceJobIdOf } from '@tidings/queue/envelope'
 import { LOCK_DURATION_MS } from '@tidings/queue/policy'
 import type { FailedAttempt } from '@tidings/shared/dead-letter'
 import { errorMessage } from '@tidings/shared/errors'
@@ -16,7 +16,7 @@ export interface EnvelopeContext {
   onOpened(events: number): void
   bury: Bury
   /** Of these events, those that a former run of this job buried. */
-  findBuried(events: readonly StatusEvent[], jobId: string | undefined): Promise<ReadonlySet<StatusEvent>>
+  findBuried(events: readonly StatusEvent[], sourceJobId: string | null): Promise<ReadonlySet<StatusEvent>>
   /** Told of events that are rows: some may have died before. */
   onRows(events: readonly StatusEvent[]): void
   /** Books events found already stored; resolves when that is durable. */
@@ -155,7 +155,8 @@ async function settleEnvelope(
   context.onOpened(opened.events.length)
   // What a former run buried stays dead, though it might be stored by now: it would be accepted once and found twice.
   // The first run, which nearly always is the only one, buried nothing before.
-  const dead = job.attemptsStarted > 1 ? await settle(() => context.findBuried(opened.events, job.id)) : NONE
+  const dead =
+    job.attemptsStarted > 1 ? await settle(() => context.findBuried(opened.events, sourceJobIdOf(job))) : NONE
   const events = opened.events.filter((event) => !dead.has(event))
   const results = await write(events)
 
@@ -240,7 +241,7 @@ function deathOf(job: Job, error: WriteError, before: readonly FailedAttempt[] =
     attempts: job.attemptsMade + 1,
     history: [...before, { at: now.toISOString(), ...error }],
     firstFailedAt: before[0] ? new Date(before[0].at) : now,
-    sourceJobId: job.id ?? null,
+    sourceJobId: sourceJobIdOf(job),
   }
 }
 

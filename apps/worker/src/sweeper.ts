@@ -2,7 +2,7 @@ import { classifyFailure } from '@tidings/db/failure'
 import { isStoredAs } from '@tidings/db/status-events'
 import type { JobQueue } from '@tidings/queue/backend'
 import type { Death } from '@tidings/queue/dead-letters'
-import { openEnvelope } from '@tidings/queue/envelope'
+import { openEnvelope, sourceJobIdOf } from '@tidings/queue/envelope'
 import { MAX_STALLED_COUNT } from '@tidings/queue/policy'
 import { throttledWarning } from '@tidings/queue/status-events'
 import { errorMessage } from '@tidings/shared/errors'
@@ -166,7 +166,7 @@ function deathsOf(job: Job): Death[] {
   const base = {
     // Each start of a stalled job ended in a death; the start that found the limit reached ran nothing.
     attempts: stalled ? job.stalledCounter : job.attemptsMade,
-    sourceJobId: job.id ?? null,
+    sourceJobId: sourceJobIdOf(job),
   }
   const failedAt = new Date(job.finishedOn ?? job.timestamp)
   const jobError = { code: stalled ? 'stalled' : 'failed', message: job.failedReason ?? 'The job failed.' }

@@ -150,8 +150,8 @@ export async function startStatusWorker(options: StatusWorkerOptions): Promise<S
     onOpened: slots.note,
     bury,
     bookRepeats: book,
-    async findBuried(events: readonly StatusEvent[], jobId: string | undefined) {
-      const dead = await findBuried(deadLetters, events, jobId)
+    async findBuried(events: readonly StatusEvent[], sourceJobId: string | null) {
+      const dead = await findBuried(deadLetters, events, sourceJobId)
       await recall.check([...dead].map(identityOf))
       return dead
     },

@@ -32,6 +32,7 @@ export interface Death extends Identity {
   /** Errors of former tries, oldest first. */
   history?: readonly FailedAttempt[]
   firstFailedAt: Date
+  /** From sourceJobIdOf. */
   sourceJobId: string | null
   redrives: number
 }
@@ -121,13 +122,13 @@ const isOurs = ({ death, addedAt }: Burial, entry: DeadLetter | undefined): bool
   addedAt !== undefined &&
   (entry === undefined || (entry.dead_at === addedAt && entry.source_job_id === death.sourceJobId))
 
-/** Of these events, those that a job with this id buried, and that are dead letters still. */
+/** Of these events, those that this job buried (sourceJobIdOf), and that are dead letters still. */
 export async function findBuried(
   queue: BurialQueue,
   events: readonly StatusEvent[],
-  jobId: string | undefined,
+  sourceJobId: string | null,
 ): Promise<Set<StatusEvent>> {
-  const isOfJob = (entry: DeadLetter) => entry.source_job_id === (jobId ?? null)
+  const isOfJob = (entry: DeadLetter) => entry.source_job_id === sourceJobId
   const dead = await findDead(queue, events.map(identityOf), isOfJob)
   return new Set([...dead].map(({ event }) => event))
 }

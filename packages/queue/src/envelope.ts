@@ -11,7 +11,7 @@ import {
   statusReportSchema,
 } from '@tidings/shared/status-event'
 import { z } from 'zod'
-import { MAX_JOB_LENGTH } from './policy.ts'
+import { MAX_JOB_LENGTH, STATUS_QUEUE } from './policy.ts'
 
 /** What a job brought, event by event. */
 export interface OpenedEnvelope {
@@ -37,6 +37,10 @@ export interface EnvelopeJob {
   timestamp: number
   queueName: string
 }
+
+/** What dead letters call the job that they come from. Each shard counts its jobs for itself. */
+export const sourceJobIdOf = ({ id, queueName }: Pick<EnvelopeJob, 'id' | 'queueName'>): string | null =>
+  id === undefined || queueName === STATUS_QUEUE ? (id ?? null) : `${queueName}/${id}`
 
 /** Travels in the job's data beside the events that are left. */
 const failuresSchema = z.object({ failures: z.record(z.string(), z.array(failedAttemptSchema)) })
