@@ -1,4 +1,5 @@
 import { randomUUID } from 'node:crypto'
+import { setImmediate as nextTurn } from 'node:timers/promises'
 import type { Database } from '@tidings/db/database'
 import { createIngestAccount } from '@tidings/db/ingest-accounts'
 import { findStoredContent, storeStatusEvents } from '@tidings/db/status-events'
@@ -285,16 +286,36 @@ describeBackends('an event that is dead', (kind) => {
   })
 })
 
-describe('where nothing is asked', () => {
-  it('opens no connection', async () => {
-    const recall = createRecall({
-      openStore: () => Promise.reject(new Error('opened')),
+describe('while the dead letters are away', () => {
+  it('opens no connection where nothing is asked', async () => {
+    let opened = 0
+    const recall = createRecallAway(() => opened++)
+    recall.noteStored([])
+    await recall.check([])
+    await recall.close()
+    expect(opened).toBe(0)
+  })
+
+  it('a walk that failed waits for its turn before it begins again', async () => {
+    let opened = 0
+    const recall = createRecallAway(() => opened++)
+    recall.walkIfDue()
+    await waitFor('the first walk', () => opened === 1)
+    await nextTurn()
+    recall.walkIfDue()
+    await recall.close()
+    expect(opened).toBe(1)
+  })
+
+  function createRecallAway(onOpen: () => void): Recall {
+    return createRecall({
+      openStore() {
+        onOpen()
+        return Promise.reject(new Error('away'))
+      },
       findStored: () => Promise.reject(new Error('asked')),
       countStoredByApis: async () => 0,
       log,
     })
-    recall.noteStored([])
-    await recall.check([])
-    await recall.close()
-  })
+  }
 })

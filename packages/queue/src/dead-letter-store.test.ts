@@ -1,6 +1,8 @@
+import { execFile } from 'node:child_process'
 import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { promisify } from 'node:util'
 import type { DeadLetter } from '@tidings/shared/dead-letter'
 import { startRedis } from '@tidings/stack/redis'
 import {
@@ -307,5 +309,18 @@ describe('a store that is away', () => {
     await expect(openDeadLetters({ backend, shards: 1, onError: () => undefined })).rejects.toThrow(
       'Redis does not answer',
     )
+  })
+
+  test.each([
+    { kind: 'redis', url: 'redis://127.0.0.1:1', prefix: 'x' },
+    { kind: 'postgres', url: 'postgres://nobody@127.0.0.1:1/nothing', schema: 'x' },
+  ] satisfies QueueBackend[])('leaves nothing behind that keeps a process up ($kind)', async (backend) => {
+    const program = `
+      import { openDeadLetters } from ${JSON.stringify(new URL('./open-dead-letters.ts', import.meta.url))}
+      const options = { backend: ${JSON.stringify(backend)}, shards: 1, onError() {} }
+      await openDeadLetters(options).catch(() => console.log('refused'))`
+    const args = ['--input-type=module', '-e', program]
+    const { stdout } = await promisify(execFile)(process.execPath, args, { timeout: 45_000 })
+    expect(stdout).toBe('refused\n')
   })
 })
