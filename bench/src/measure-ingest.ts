@@ -31,7 +31,7 @@ export interface IngestResult {
   /** From the server taking the request (`received_at`) to the commit of the row. */
   rowP50Ms: number
   rowP99Ms: number
-  /** CPU time per event, by process, in microseconds; empty where there is no /proc. */
+  /** CPU time per event, by process, in microseconds; only the generator's where there is no /proc. */
   cpuMicros: Record<string, number>
   rssBytes: Record<string, number>
 }
@@ -69,7 +69,7 @@ export async function measureIngest(
   if (rows > accepted + report.failed * plan.batch + cutOff) {
     throw new Error(`${rows} rows of ${accepted} acknowledged events: some were stored more than once`)
   }
-  const cpu = await readCpu(site, contender)
+  const cpu = { generator: report.cpuMs, ...(await readCpu(site, contender)) }
   const timing = await readTiming(site, new Date(report.startedAtMs))
   return {
     acceptedPerSecond: accepted / report.seconds,
@@ -79,9 +79,7 @@ export async function measureIngest(
     postP99Ms: report.p99Ms,
     rowP50Ms: timing.p50,
     rowP99Ms: timing.p99,
-    cpuMicros: Object.fromEntries(
-      Object.entries(cpu).map(([role, ms]) => [role, ((ms - (sinceCpu[role] ?? 0)) * 1_000) / rows]),
-    ),
+    cpuMicros: microsPerEvent(cpu, sinceCpu, rows),
     rssBytes,
   }
 }
@@ -98,6 +96,7 @@ export function mergeReports(reports: readonly LoadReport[]): LoadReport {
       0.5,
     ),
     p99Ms: Math.max(...reports.map((report) => report.p99Ms)),
+    cpuMs: reports.reduce((sum, report) => sum + report.cpuMs, 0),
   }
 }
 
@@ -141,12 +140,29 @@ async function readTiming(site: Site, since: Date) {
   return { lastCommitMs: row.last_commit.getTime(), p50: row.p50, p99: row.p99 }
 }
 
-async function readCpu(site: Site, contender: RunningContender): Promise<Record<string, number>> {
+/** Microseconds per event of what was used, in milliseconds, between two readings. */
+export function microsPerEvent(
+  cpu: Record<string, number>,
+  sinceCpu: Record<string, number>,
+  events: number,
+): Record<string, number> {
+  return Object.fromEntries(
+    Object.entries(cpu).map(([role, ms]) => [role, ((ms - (sinceCpu[role] ?? 0)) * 1_000) / events]),
+  )
+}
+
+/** Processor time of the contender's own processes so far, in milliseconds. */
+export async function readRoles(contender: RunningContender): Promise<Record<string, number>> {
   const cpu: Record<string, number> = {}
   for (const { role, pid } of contender.processes) {
     const usage = await readUsage(pid)
     if (usage) cpu[role] = (cpu[role] ?? 0) + usage.cpuMs
   }
+  return cpu
+}
+
+async function readCpu(site: Site, contender: RunningContender): Promise<Record<string, number>> {
+  const cpu = await readRoles(contender)
   const redis = await readUsage(site.redis.pid)
   if (redis) cpu.redis = redis.cpuMs
   const postgres = await readTreeCpuMs(site.postgres.pid)

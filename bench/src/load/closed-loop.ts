@@ -1,6 +1,7 @@
 import { setTimeout as delay } from 'node:timers/promises'
 import { Client, type Dispatcher } from 'undici'
 import { percentile } from '../statistics.ts'
+import { startCpuClock } from './cpu-clock.ts'
 import type { LoadPlan, LoadReport } from './protocol.ts'
 import { headersOf, requestsOf } from './requests.ts'
 
@@ -35,6 +36,7 @@ export async function runClosedLoop(plan: LoadPlan): Promise<LoadReport> {
   let left = plan.amount ?? Number.POSITIVE_INFINITY
   const startedAtMs = Date.now()
   const startMs = performance.now()
+  const cpuMs = startCpuClock()
   const endMs = plan.amount === undefined ? startMs + plan.seconds * 1_000 : Number.POSITIVE_INFINITY
 
   await Promise.all(
@@ -51,6 +53,7 @@ export async function runClosedLoop(plan: LoadPlan): Promise<LoadReport> {
     }),
   )
   const seconds = (performance.now() - startMs) / 1_000
+  const usedMs = cpuMs()
   await Promise.all(lanes.map(({ client }) => client.close()))
   return {
     startedAtMs,
@@ -59,6 +62,7 @@ export async function runClosedLoop(plan: LoadPlan): Promise<LoadReport> {
     failed,
     p50Ms: percentile(latencies, 0.5),
     p99Ms: percentile(latencies, 0.99),
+    cpuMs: usedMs,
   }
 }
 

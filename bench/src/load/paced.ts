@@ -1,6 +1,7 @@
 import { setTimeout as delay } from 'node:timers/promises'
 import { Pool } from 'undici'
 import { percentile } from '../statistics.ts'
+import { startCpuClock } from './cpu-clock.ts'
 import type { LoadPlan, LoadReport } from './protocol.ts'
 import { headersOf, requestsOf } from './requests.ts'
 
@@ -26,6 +27,7 @@ export async function runPaced(plan: LoadPlan, perSecond: number): Promise<LoadR
 
   const startedAtMs = Date.now()
   const startMs = performance.now()
+  const cpuMs = startCpuClock()
 
   async function send(index: number, dueMs: number) {
     const request = requests[index % requests.length]
@@ -60,6 +62,7 @@ export async function runPaced(plan: LoadPlan, perSecond: number): Promise<LoadR
   }
   await Promise.all(running)
   const seconds = (performance.now() - startMs) / 1_000
+  const usedMs = cpuMs()
   await pool.close()
   return {
     startedAtMs,
@@ -68,5 +71,6 @@ export async function runPaced(plan: LoadPlan, perSecond: number): Promise<LoadR
     failed,
     p50Ms: percentile(latencies, 0.5),
     p99Ms: percentile(latencies, 0.99),
+    cpuMs: usedMs,
   }
 }

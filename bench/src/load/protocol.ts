@@ -37,4 +37,6 @@ export interface LoadReport {
   failed: number
   p50Ms: number
   p99Ms: number
+  /** Processor time that making the load took. */
+  cpuMs: number
 }

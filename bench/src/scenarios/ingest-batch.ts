@@ -78,6 +78,7 @@ export const INGEST_BATCH: Scenario = {
         { metric: 'cpuWorkerMicros', title: 'CPU worker', unit: 'micros' },
         { metric: 'cpuRedisMicros', title: 'CPU redis', unit: 'micros' },
         { metric: 'cpuPostgresMicros', title: 'CPU postgres', unit: 'micros' },
+        { metric: 'cpuGeneratorMicros', title: 'CPU generator', unit: 'micros' },
         { metric: 'rssApiMb', title: 'RSS api', unit: 'megabytes' },
         { metric: 'rssWorkerMb', title: 'RSS worker', unit: 'megabytes' },
       ],

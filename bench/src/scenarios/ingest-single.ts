@@ -3,7 +3,7 @@ import { HTTP_CEILINGS, PEERS } from '../contenders/peers.ts'
 import { TIDINGS, tidingsAgainst } from '../contenders/tidings.ts'
 import { runLoad } from '../load/run-load.ts'
 import type { IngestResult } from '../measure-ingest.ts'
-import { measureIngest } from '../measure-ingest.ts'
+import { measureIngest, microsPerEvent, readRoles } from '../measure-ingest.ts'
 import { medianOf, ratioOf, runRounds } from './rounds.ts'
 import type { Column, Goal, ResultRow, Scenario, ScenarioContext } from './scenario.ts'
 
@@ -34,7 +34,7 @@ export const INGEST_SINGLE: Scenario = {
       notes: [
         `${context.effort.connections} connections, one event per POST. Rate: rows divided by the time from the first request to the commit of the last row; for a ceiling, answers per second.`,
         `The latencies marked 70 % are at an even rate of ${PACED_SHARE * 100} % of the round's own rate. "To row" runs from the server taking the request to the commit of its row, so it holds the POST as well.`,
-        'CPU is processor time per event of that process, load generator not counted.',
+        'CPU is processor time per event of that process. The load generator has its own, out of the same cores.',
       ],
     }
   },
@@ -52,6 +52,7 @@ const COLUMNS: Column[] = [
   { metric: 'cpuWorkerMicros', title: 'CPU worker', unit: 'micros' },
   { metric: 'cpuRedisMicros', title: 'CPU redis', unit: 'micros' },
   { metric: 'cpuPostgresMicros', title: 'CPU postgres', unit: 'micros' },
+  { metric: 'cpuGeneratorMicros', title: 'CPU generator', unit: 'micros' },
   { metric: 'rssApiMb', title: 'RSS api', unit: 'megabytes' },
   { metric: 'rssWorkerMb', title: 'RSS worker', unit: 'megabytes' },
 ]
@@ -104,7 +105,7 @@ function pacedMetricsOf(result: IngestResult): Record<string, number> {
 }
 
 /** Processor time and memory by process, for those that a contender has. */
-export function usageMetricsOf(result: IngestResult): Record<string, number> {
+export function usageMetricsOf(result: Pick<IngestResult, 'cpuMicros' | 'rssBytes'>): Record<string, number> {
   const metrics: Record<string, number> = {}
   for (const [role, micros] of Object.entries(result.cpuMicros))
     metrics[`cpu${capitalize(role)}Micros`] = micros
@@ -126,13 +127,16 @@ async function measureAnswering({ site, effort }: ScenarioContext, contender: Co
       traffic: { kind: 'events', batch: 1, label: 'ceiling' } as const,
     }
     await runLoad({ ...plan, seconds: effort.warmUpSeconds })
+    const sinceCpu = await readRoles(running)
     const report = await runLoad({ ...plan, seconds: effort.seconds })
+    const cpu = { ...(await readRoles(running)), generator: report.cpuMs }
     const perSecond = report.ok / report.seconds
     return {
       storedPerSecond: perSecond,
       acceptedPerSecond: perSecond,
       postP50Ms: report.p50Ms,
       postP99Ms: report.p99Ms,
+      ...usageMetricsOf({ cpuMicros: microsPerEvent(cpu, sinceCpu, report.ok), rssBytes: {} }),
     }
   } finally {
     await running.stop()
