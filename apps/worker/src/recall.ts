@@ -51,7 +51,7 @@ export function createRecall(options: RecallOptions): Recall {
   const { openStore, findStored, log, walkIntervalMs = 60_000 } = options
   let opened: ReturnType<typeof openStore> | undefined
   let waiting = 0
-  let mayHaveMissed = true
+  /** How many events APIs had stored when the last walk began; undefined when something may have been missed since. */
   let walkedFor: number | undefined
   let walkedAtMs = Number.NEGATIVE_INFINITY
   let walking: Promise<void> | undefined
@@ -104,8 +104,8 @@ export function createRecall(options: RecallOptions): Recall {
 
   async function walk(): Promise<void> {
     const storedByApis = await options.countStoredByApis()
-    if (!mayHaveMissed && storedByApis === walkedFor) return
-    mayHaveMissed = false
+    if (storedByApis === walkedFor) return
+    walkedFor = storedByApis
     // One that fails waits its minute too: it would begin again at the first entry every few seconds.
     walkedAtMs = performance.now()
     try {
@@ -114,16 +114,15 @@ export function createRecall(options: RecallOptions): Recall {
         await recallRows(page.map(({ entry }) => entry))
       }
     } catch (error) {
-      mayHaveMissed = true
+      walkedFor = undefined
       throw error
     }
-    walkedFor = storedByApis
   }
 
   return {
     noteStored(events) {
       if (waiting >= MAX_WAITING) {
-        mayHaveMissed = true
+        walkedFor = undefined
         return
       }
       const ids = events.flatMap(placesOf)
@@ -132,7 +131,7 @@ export function createRecall(options: RecallOptions): Recall {
       lookups
         .add(ids)
         .catch(() => {
-          mayHaveMissed = true
+          walkedFor = undefined
         })
         .finally(() => {
           waiting -= ids.length
