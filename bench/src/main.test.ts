@@ -18,6 +18,14 @@ test.each([
   expect(run.stderr).toContain(`error: option '${option} `)
 })
 
+test('without a Redis on the PATH it says what to do, in one line', () => {
+  const run = spawnSync(process.execPath, [MAIN, '--quick'], { encoding: 'utf8', env: { PATH: '' } })
+  expect(run).toMatchObject({ status: 1, stdout: '' })
+  expect(run.stderr).toBe(
+    'There is no redis-server or valkey-server on the PATH. Install one: the queue in Redis is what is measured.\n',
+  )
+})
+
 test('an unknown scenario is wrong usage, and the known ones are named', () => {
   const run = spawnSync(process.execPath, [MAIN, '--only', 'nothing'], { encoding: 'utf8' })
   expect(run).toMatchObject({ status: 64, stdout: '' })

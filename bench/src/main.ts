@@ -1,6 +1,7 @@
 import { existsSync } from 'node:fs'
 import { join, resolve } from 'node:path'
 import { fileURLToPath } from 'node:url'
+import { findRedisServer } from '@tidings/stack/redis'
 import { Command, InvalidArgumentError, Option } from 'commander'
 import { writeResults } from './report/write-results.ts'
 import { SCENARIOS } from './scenarios/all.ts'
@@ -29,7 +30,7 @@ const command = new Command('bench')
   .option('--rounds <n>', 'interleaved rounds (default: 5)', parseCount)
   .option('--seconds <n>', 'length of each load (default: 5)', parseCount)
   .option('--connections <n>', 'of ingest-single (default: 128)', parseCount)
-  .option('--quick', 'a look of about two minutes: one short round, little data')
+  .option('--quick', 'a look of three to four minutes: one short round, little data')
   .option('--against <checkout>', 'measure the ingest of another checkout of Tidings as well', parseCheckout)
   .option('--output <name>', 'name of the files in bench/results', parseName, 'latest')
   .addHelpText('after', '\nExamples:\n  npm run bench -- --quick\n  npm run bench -- --only ingest-single')
@@ -39,6 +40,12 @@ const command = new Command('bench')
 await command.parseAsync()
 
 async function run(options: Options): Promise<void> {
+  if (findRedisServer() === undefined) {
+    process.stderr.write(
+      'There is no redis-server or valkey-server on the PATH. Install one: the queue in Redis is what is measured.\n',
+    )
+    process.exit(1)
+  }
   const { only } = options
   const scenarios = SCENARIOS.filter(({ name }) => only === undefined || only.includes(name))
   const quick = options.quick ?? false
