@@ -1,7 +1,7 @@
 import { existsSync } from 'node:fs'
 import { join, resolve } from 'node:path'
 import { fileURLToPath } from 'node:url'
-import { findRedisServer } from '@tidings/stack/redis'
+import { findRedisServer, NO_REDIS_SERVER } from '@tidings/stack/redis'
 import { Command, InvalidArgumentError, Option } from 'commander'
 import { writeResults } from './report/write-results.ts'
 import { SCENARIOS } from './scenarios/all.ts'
@@ -41,9 +41,7 @@ await command.parseAsync()
 
 async function run(options: Options): Promise<void> {
   if (findRedisServer() === undefined) {
-    process.stderr.write(
-      'There is no redis-server or valkey-server on the PATH. Install one: the queue in Redis is what is measured.\n',
-    )
+    process.stderr.write(`${NO_REDIS_SERVER} Install one: the queue in Redis is what is measured.\n`)
     process.exit(1)
   }
   const { only } = options

@@ -1,6 +1,5 @@
 import { type ChildProcess, fork } from 'node:child_process'
 import { once } from 'node:events'
-import { open } from 'node:fs/promises'
 import { endProcess, isRunning, spawnGuarded } from '@tidings/stack/guarded-process'
 import { APP_NODE_ARGS } from '@tidings/stack/processes'
 import { withLogFile } from '@tidings/stack/with-log-file'
@@ -77,14 +76,15 @@ async function forkScript(
   env: NodeJS.ProcessEnv,
   logFile: string | undefined,
 ): Promise<ChildProcess> {
-  const log = logFile === undefined ? undefined : await open(logFile, 'a')
-  const child = fork(script, [...args], {
-    env: { ...process.env, ...env },
-    stdio: ['ignore', log?.fd ?? 'inherit', log?.fd ?? 'inherit', 'ipc'],
-  })
-  await once(child, 'spawn')
-  await log?.close()
-  return child
+  const forkWith = async (output: number | 'inherit') => {
+    const child = fork(script, [...args], {
+      env: { ...process.env, ...env },
+      stdio: ['ignore', output, output, 'ipc'],
+    })
+    await once(child, 'spawn')
+    return child
+  }
+  return logFile === undefined ? forkWith('inherit') : withLogFile(logFile, forkWith)
 }
 
 async function messageOf(child: ChildProcess, limitMs: number, what: string): Promise<unknown> {

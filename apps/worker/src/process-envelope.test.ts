@@ -193,6 +193,12 @@ describeBackends('processing one job', (kind) => {
       error: { code: 'unknown_user', message: 'There is no such user' },
     }
     const writerOf = (write: BatchWriter['write']) => ({ ...contextWith().writer, write })
+    /** Gives each event the same outcome, and notes which were written. */
+    const writerNoting = (written: StatusEvent[], outcome: 'stored' | 'duplicate') =>
+      writerOf(async (events) => {
+        written.push(...events)
+        return events.map(() => ({ outcome }))
+      })
 
     it.each(['with', 'without'])('stays dead, %s a key, though it could be stored by now', async (key) => {
       const more = key === 'with' ? { event_id: randomUUID() } : {}
@@ -210,10 +216,7 @@ describeBackends('processing one job', (kind) => {
       const written: StatusEvent[] = []
       const booked: unknown[] = []
       const second = contextWith({
-        writer: writerOf(async (events) => {
-          written.push(...events)
-          return events.map(() => ({ outcome: 'duplicate' }))
-        }),
+        writer: writerNoting(written, 'duplicate'),
         bookRepeats: async (repeats) => void booked.push(repeats),
       })
       await processEnvelope(job, TOKEN, second)
@@ -231,10 +234,7 @@ describeBackends('processing one job', (kind) => {
       job.attemptsStarted = 2
       const written: StatusEvent[] = []
       const context = contextWith({
-        writer: writerOf(async (events) => {
-          written.push(...events)
-          return events.map(() => ({ outcome: 'stored' }))
-        }),
+        writer: writerNoting(written, 'stored'),
       })
       await processEnvelope(job, TOKEN, context)
       expect(written.map(({ id }) => id)).toEqual([orphan.id])
@@ -254,10 +254,7 @@ describeBackends('processing one job', (kind) => {
         const written: StatusEvent[] = []
         const rows: StatusEvent[] = []
         const context = contextWith({
-          writer: writerOf(async (events) => {
-            written.push(...events)
-            return events.map(() => ({ outcome: 'stored' }))
-          }),
+          writer: writerNoting(written, 'stored'),
           onRows: (events) => void rows.push(...events),
         })
         await processEnvelope(again, TOKEN, context)

@@ -39,8 +39,10 @@ export interface EnvelopeJob {
 }
 
 /** What dead letters call the job that they come from. Each shard counts its jobs for itself. */
-export const sourceJobIdOf = ({ id, queueName }: Pick<EnvelopeJob, 'id' | 'queueName'>): string | null =>
-  id === undefined || queueName === STATUS_QUEUE ? (id ?? null) : `${queueName}/${id}`
+export function sourceJobIdOf({ id, queueName }: Pick<EnvelopeJob, 'id' | 'queueName'>): string | null {
+  if (id === undefined) return null
+  return queueName === STATUS_QUEUE ? id : `${queueName}/${id}`
+}
 
 /** Travels in the job's data beside the events that are left. */
 const failuresSchema = z.object({ failures: z.record(z.string(), z.array(failedAttemptSchema)) })

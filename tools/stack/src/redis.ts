@@ -10,6 +10,7 @@ import { withLogFile } from './with-log-file.ts'
 
 /** Either speaks the protocol and has the append-only file that the queue needs. */
 const SERVER_NAMES = ['redis-server', 'valkey-server']
+export const NO_REDIS_SERVER = `There is no ${SERVER_NAMES.join(' or ')} on the PATH.`
 const STOP_LIMIT_MS = 15_000
 /** A large append-only file is read before the server answers. */
 const START_LIMIT_MS = 60_000
@@ -75,7 +76,7 @@ const DURABLE_SETTINGS = {
  */
 export async function startRedis(options: RedisOptions): Promise<RedisServer> {
   const server = options.server ?? findRedisServer()
-  if (server === undefined) throw new Error('There is no redis-server or valkey-server on the PATH.')
+  if (server === undefined) throw new Error(NO_REDIS_SERVER)
   await mkdir(options.dataDir, { recursive: true })
   // The name that a server knows its directory by.
   const dataDir = await realpath(options.dataDir)
