@@ -23,7 +23,7 @@ export default defineConfig({
           ...LIMITS,
           name: 'tests',
           include: testsOf(['apps', 'packages', 'tools', 'bench', 'test']),
-          globalSetup: ['tools/stack/src/test-setup.ts'],
+          globalSetup: ['tools/stack/src/testing/test-setup.ts'],
           sequence: { groupOrder: 1 },
           maxWorkers: 3,
         },

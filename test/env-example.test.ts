@@ -1,7 +1,7 @@
 import { readFile } from 'node:fs/promises'
 import { API_VARIABLES, readEnv } from '@tidings/api/env'
 import { CLI_VARIABLES } from '@tidings/cli/env'
-import { START_VARIABLES } from '@tidings/stack/start-env'
+import { START_VARIABLES } from '@tidings/stack/dev/env'
 import { WORKER_VARIABLES } from '@tidings/worker/env'
 import { describe, expect, test } from 'vitest'
 

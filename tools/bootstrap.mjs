@@ -15,8 +15,8 @@ const MODULES = join(ROOT, 'node_modules')
 const BIN = join(MODULES, '.bin')
 const STAMP = join(MODULES, '.tidings-install')
 const COMMANDS = {
-  start: 'tools/stack/src/start.ts',
-  test: 'tools/stack/src/run-tests.ts',
+  start: 'tools/stack/src/dev/start.ts',
+  test: 'tools/stack/src/testing/run-tests.ts',
   fresh: 'tools/fresh-clone.ts',
   chaos: 'chaos/src/main.ts',
   bench: 'bench/src/main.ts',

@@ -6,11 +6,11 @@ import { tmpdir } from 'node:os'
 import { delimiter, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { parseEnv } from 'node:util'
-import { findFreePort, isPortFree } from './stack/src/free-port.ts'
-import { withClient } from './stack/src/postgres.ts'
-import { createReleaser, type Releaser } from './stack/src/releaser.ts'
-import { SEED_HEALTH, SEED_REGISTER, SEED_STATUS } from './stack/src/seed-commands.ts'
-import { waitFor } from './stack/src/wait-for.ts'
+import { findFreePort, isPortFree } from '@tidings/stack/servers/free-port'
+import { withClient } from '@tidings/stack/servers/postgres'
+import { waitFor } from '@tidings/stack/servers/wait-for'
+import { SEED_HEALTH, SEED_REGISTER, SEED_STATUS } from '@tidings/stack/testing/django-readme-commands'
+import { createReleaser, type Releaser } from '@tidings/stack/testing/releaser'
 
 /*
  * What a newcomer does, from a clone of HEAD with a bare environment: npm start, the curl lines, Ctrl-C, npm

@@ -1,5 +1,5 @@
-import { createIngestAccount } from '@tidings/db/ingest-accounts'
-import { storeStatusEvents } from '@tidings/db/status-events'
+import { createIngestAccount } from '@tidings/db/events/ingest-counters'
+import { storeStatusEvents } from '@tidings/db/events/status-events'
 import type { StatusEvent } from '@tidings/shared/status-event'
 import pg from 'pg'
 import { v7 as uuidv7 } from 'uuid'

@@ -1,7 +1,7 @@
 import { existsSync } from 'node:fs'
 import { join, resolve } from 'node:path'
 import { fileURLToPath } from 'node:url'
-import { findRedisServer, NO_REDIS_SERVER } from '@tidings/stack/redis'
+import { findRedisServer, NO_REDIS_SERVER } from '@tidings/stack/servers/redis'
 import { Command, InvalidArgumentError, Option } from 'commander'
 import { writeResults } from './report/write-results.ts'
 import { SCENARIOS } from './scenarios/all.ts'

@@ -1,4 +1,4 @@
-import { waitFor } from '@tidings/stack/wait-for'
+import { waitFor } from '@tidings/stack/servers/wait-for'
 import type { RunningContender } from './contenders/contender.ts'
 import type { LoadReport } from './load/protocol.ts'
 import { runLoad } from './load/run-load.ts'

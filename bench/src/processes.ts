@@ -1,8 +1,8 @@
 import { type ChildProcess, fork } from 'node:child_process'
 import { once } from 'node:events'
-import { endProcess, isRunning, spawnGuarded } from '@tidings/stack/guarded-process'
-import { APP_NODE_ARGS } from '@tidings/stack/processes'
-import { withLogFile } from '@tidings/stack/with-log-file'
+import { APP_NODE_ARGS } from '@tidings/stack/dev/app-process'
+import { endProcess, isRunning, spawnGuarded } from '@tidings/stack/servers/guarded-process'
+import { withLogFile } from '@tidings/stack/servers/with-log-file'
 
 const START_LIMIT_MS = 30_000
 const STOP_LIMIT_MS = 12_000

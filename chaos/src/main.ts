@@ -2,7 +2,7 @@ import { mkdtemp } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { parseArgs } from 'node:util'
-import { findRedisServer } from '@tidings/stack/redis'
+import { findRedisServer } from '@tidings/stack/servers/redis'
 import { ROWS } from './rows/all.ts'
 import { type RowOutcome, runMatrix } from './run-matrix.ts'
 

@@ -1,7 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises'
-import { parseEnv, runMain } from '@tidings/shared/env'
-import type { Store } from '@tidings/worker/batch-writer'
+import { parseEnv, runMain } from '@tidings/runtime/env'
 import { readWorkerEnv } from '@tidings/worker/env'
+import type { Store } from '@tidings/worker/jobs/batch-writer'
 import { runWorker } from '@tidings/worker/run-worker'
 import { z } from 'zod'
 

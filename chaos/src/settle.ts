@@ -1,4 +1,4 @@
-import { WaitTimeoutError, waitFor } from '@tidings/stack/wait-for'
+import { WaitTimeoutError, waitFor } from '@tidings/stack/servers/wait-for'
 import { Redis } from 'ioredis'
 import { z } from 'zod'
 import type { Found } from './ledger.ts'

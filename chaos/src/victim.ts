@@ -1,6 +1,6 @@
 import { createWriteStream } from 'node:fs'
 import { readFile } from 'node:fs/promises'
-import { type AppProcess, spawnApp } from '@tidings/stack/processes'
+import { type AppProcess, spawnApp } from '@tidings/stack/dev/app-process'
 
 /** One of our processes under a name and port that stay, while it is killed and started again. */
 export interface Victim {

@@ -3,7 +3,7 @@ import { mkdir } from 'node:fs/promises'
 import { join } from 'node:path'
 import { type Database, openDatabase } from '@tidings/db/database'
 import { migrateDatabase } from '@tidings/db/migrate'
-import { createServiceKey } from '@tidings/db/service-keys'
+import { createServiceKey } from '@tidings/db/operators/service-keys'
 import {
   type JobQueue,
   openQueue,
@@ -11,13 +11,13 @@ import {
   prepareQueueBackend,
   type QueueBackend,
 } from '@tidings/queue/backend'
-import type { DeadLetterQueue } from '@tidings/queue/dead-letters'
+import type { DeadLetterQueue } from '@tidings/queue/dead-letters/bury'
 import { DEAD_LETTER_QUEUE, STATUS_QUEUE } from '@tidings/queue/policy'
 import type { DeadLetter } from '@tidings/shared/dead-letter'
 import { generateSigningKey } from '@tidings/shared/signing-keys'
-import { findFreePort } from '@tidings/stack/free-port'
-import { createDatabase, type PostgresServer, startPostgres } from '@tidings/stack/postgres'
-import { findRedisServer, type RedisServer, startRedis } from '@tidings/stack/redis'
+import { findFreePort } from '@tidings/stack/servers/free-port'
+import { createDatabase, type PostgresServer, startPostgres } from '@tidings/stack/servers/postgres'
+import { findRedisServer, type RedisServer, startRedis } from '@tidings/stack/servers/redis'
 import { createVictim, type Victim } from './victim.ts'
 
 /** The servers of a whole run. Each row gets a database and a queue of its own on them. */

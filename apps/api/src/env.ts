@@ -1,4 +1,4 @@
-import { envFields, parseEnv, wholeNumber } from '@tidings/shared/env'
+import { envFields, parseEnv, wholeNumber } from '@tidings/runtime/env'
 import { z } from 'zod'
 
 const limit = wholeNumber(1)

@@ -2,7 +2,7 @@ import { spawn } from 'node:child_process'
 import { createServer } from 'node:net'
 import { fileURLToPath } from 'node:url'
 import { generateSigningKey } from '@tidings/shared/signing-keys'
-import { createTestDatabase, useReleaser } from '@tidings/stack/test-context'
+import { createTestDatabase, useReleaser } from '@tidings/stack/testing/test-context'
 import { describe, expect, it } from 'vitest'
 
 const MAIN = fileURLToPath(new URL('main.ts', import.meta.url))

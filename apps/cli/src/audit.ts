@@ -1,12 +1,12 @@
 import { randomUUID } from 'node:crypto'
-import { AUDIT_INTENT, AUDIT_STARTED } from '@tidings/db/audit-actions'
-import type { AuditRecord } from '@tidings/db/operator-audit'
+import type { AuditRecord } from '@tidings/db/operators/audit'
+import { AUDIT_INTENT, AUDIT_STARTED } from '@tidings/db/operators/audit-actions'
 import type { CliContext } from './context.ts'
 import { describeFailure } from './exit-codes.ts'
 
 /** Writes who did what: for a change that is over in one step. */
 export async function recordAudit(context: CliContext, record: Omit<AuditRecord, 'actor'>): Promise<void> {
-  const { insertAudit } = await import('@tidings/db/operator-audit')
+  const { insertAudit } = await import('@tidings/db/operators/audit')
   await insertAudit(await context.database(), { ...record, actor: context.actor() })
 }
 

@@ -2,12 +2,12 @@ import { userInfo } from 'node:os'
 import { resolve } from 'node:path'
 import type { Database } from '@tidings/db/database'
 import { queueBackendOf } from '@tidings/queue/backend'
-import type { DeadLetterStore } from '@tidings/queue/dead-letter-store'
-import { openDeadLetters } from '@tidings/queue/open-dead-letters'
+import { openDeadLetters } from '@tidings/queue/dead-letters/open'
+import type { DeadLetterStore } from '@tidings/queue/dead-letters/store'
 import { type CliEnv, isReadOnly, type KeyEnv, readCallersFolder, readCliEnv, readKeyEnv } from './env.ts'
 import { CliError, EXIT } from './exit-codes.ts'
-import type { OutputFormat } from './output.ts'
-import type { Terminal } from './terminal.ts'
+import type { OutputFormat } from './terminal/output.ts'
+import type { Terminal } from './terminal/terminal.ts'
 
 export interface GlobalOptions {
   output: OutputFormat | undefined

@@ -1,6 +1,6 @@
 import { existsSync, readFileSync } from 'node:fs'
 import { join, resolve } from 'node:path'
-import { ConfigError, envFields, parseEnv } from '@tidings/shared/env'
+import { ConfigError, envFields, parseEnv } from '@tidings/runtime/env'
 import { z } from 'zod'
 
 const schema = z.object({

@@ -1,4 +1,4 @@
-import { useReleaser } from '@tidings/stack/test-context'
+import { useReleaser } from '@tidings/stack/testing/test-context'
 import { CommanderError } from 'commander'
 import { beforeAll, expect, test, vi } from 'vitest'
 import { describeFailure, EXIT } from './exit-codes.ts'

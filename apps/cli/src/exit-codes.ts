@@ -1,7 +1,7 @@
 import { classifyFailure, sqlState, unwrapQueryError } from '@tidings/db/failure'
-import { BadCursorError } from '@tidings/queue/dead-letter-list'
+import { BadCursorError } from '@tidings/queue/dead-letters/list'
 import { StoreUnreachableError } from '@tidings/queue/store-unreachable'
-import { ConfigError } from '@tidings/shared/env'
+import { ConfigError } from '@tidings/runtime/env'
 import { CommanderError } from 'commander'
 
 /** What a script can rely on. Documented in docs/dead-letters.md. */

@@ -1,15 +1,15 @@
 import { Command, Option } from 'commander'
 import manifest from '../package.json' with { type: 'json' }
 import { registerCompletion } from './commands/completion.ts'
-import { registerDlq } from './commands/dlq.ts'
+import { registerDlq } from './commands/dlq/dlq.ts'
 import { registerDoctor } from './commands/doctor.ts'
 import { registerHelp } from './commands/help.ts'
 import { registerKeys } from './commands/keys.ts'
-import { registerServiceKeys } from './commands/service-keys.ts'
-import { registerStatus } from './commands/status.ts'
-import { registerUsers } from './commands/users-import-django.ts'
+import { registerServiceKeys } from './commands/service-keys/service-keys.ts'
+import { registerStatus } from './commands/status/status.ts'
+import { registerUsers } from './commands/users/import-django.ts'
 import type { CliContext } from './context.ts'
-import { OUTPUT_FORMATS } from './output.ts'
+import { OUTPUT_FORMATS } from './terminal/output.ts'
 
 /**
  * The whole command line. Each file of commands/ exports one `registerXyz(program, context)` that adds its

@@ -1,7 +1,7 @@
 import { createContext, type Interruptions } from './context.ts'
 import { describeFailure, EXIT, type ExitCode } from './exit-codes.ts'
 import { createProgram } from './program.ts'
-import type { Terminal } from './terminal.ts'
+import type { Terminal } from './terminal/terminal.ts'
 
 /**
  * Runs one command line to its end and closes what it opened. It touches nothing but what it is given: the

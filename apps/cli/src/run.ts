@@ -1,7 +1,7 @@
 import { wantsColors } from './env.ts'
 import { EXIT } from './exit-codes.ts'
 import { runProgram } from './run-program.ts'
-import { createTerminal, isBrokenPipe } from './terminal.ts'
+import { createTerminal, isBrokenPipe } from './terminal/terminal.ts'
 
 /**
  * npm passes a Ctrl-C on that the terminal has told everybody already. What comes so soon after the first is that one

@@ -1,19 +1,19 @@
 import { randomUUID } from 'node:crypto'
 import { openQueue, openRedis, prepareQueueBackend } from '@tidings/queue/backend'
-import { findShards } from '@tidings/queue/find-shards'
-import { openDeadLetters } from '@tidings/queue/open-dead-letters'
+import { openDeadLetters } from '@tidings/queue/dead-letters/open'
 import { ENVELOPE_JOB, ENVELOPE_JOB_OPTIONS, shardNames } from '@tidings/queue/policy'
+import { findShards } from '@tidings/queue/shards'
+import { createLifecycle } from '@tidings/runtime/lifecycle'
+import { createLogger } from '@tidings/runtime/log'
 import { identifyEvent } from '@tidings/shared/event-identity'
-import { createLifecycle } from '@tidings/shared/lifecycle'
-import { createLogger } from '@tidings/shared/log'
 import { statusReportSchema } from '@tidings/shared/status-event'
+import { waitFor } from '@tidings/stack/servers/wait-for'
 import {
   createTestBackend,
   createTestDatabase,
   describeBackends,
   useReleaser,
-} from '@tidings/stack/test-context'
-import { waitFor } from '@tidings/stack/wait-for'
+} from '@tidings/stack/testing/test-context'
 import { expect, it } from 'vitest'
 import { startTestWorker } from './testing/start-test-worker.ts'
 

@@ -3,15 +3,15 @@ import { openQueue, openRedis } from '@tidings/queue/backend'
 import { DEAD_LETTER_QUEUE, ENVELOPE_JOB, ENVELOPE_JOB_OPTIONS, STATUS_QUEUE } from '@tidings/queue/policy'
 import type { DeadLetter } from '@tidings/shared/dead-letter'
 import { identifyEvent } from '@tidings/shared/event-identity'
-import { findFreePort } from '@tidings/stack/free-port'
-import { spawnApp } from '@tidings/stack/processes'
+import { spawnApp } from '@tidings/stack/dev/app-process'
+import { findFreePort } from '@tidings/stack/servers/free-port'
+import { waitFor } from '@tidings/stack/servers/wait-for'
 import {
   createTestBackend,
   createTestDatabase,
   describeBackends,
   useReleaser,
-} from '@tidings/stack/test-context'
-import { waitFor } from '@tidings/stack/wait-for'
+} from '@tidings/stack/testing/test-context'
 import { expect, it } from 'vitest'
 
 describeBackends('the log of the worker', (kind) => {

@@ -2,15 +2,15 @@ import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { prepareQueueBackend } from '@tidings/queue/backend'
-import { findFreePort } from '@tidings/stack/free-port'
-import { spawnApp } from '@tidings/stack/processes'
-import { startRedis } from '@tidings/stack/redis'
+import { spawnApp } from '@tidings/stack/dev/app-process'
+import { findFreePort } from '@tidings/stack/servers/free-port'
+import { startRedis } from '@tidings/stack/servers/redis'
 import {
   createTestBackend,
   createTestDatabase,
   describeRedis,
   useReleaser,
-} from '@tidings/stack/test-context'
+} from '@tidings/stack/testing/test-context'
 import { describe, expect, it } from 'vitest'
 
 const MAIN = 'apps/worker/src/main.ts'

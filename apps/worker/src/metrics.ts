@@ -1,7 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import { Counter, collectDefaultMetrics, Gauge, Registry } from 'prom-client'
-import type { EventCounters } from './process-envelope.ts'
-import type { StatusWorker } from './worker.ts'
+import type { EventCounters } from './jobs/process-envelope.ts'
+import type { StatusWorker } from './status-worker.ts'
 
 /** What this process did with events since it started. */
 export function createWorkerMetrics(): { registry: Registry; count: EventCounters } {

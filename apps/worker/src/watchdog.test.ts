@@ -1,13 +1,13 @@
 import { type JobQueue, openQueue, openRedis, openWorker, prepareQueueBackend } from '@tidings/queue/backend'
-import { createLogger } from '@tidings/shared/log'
+import { createLogger } from '@tidings/runtime/log'
+import { waitFor } from '@tidings/stack/servers/wait-for'
 import {
   type BackendKind,
   createTestBackend,
   createTestDatabase,
   describeBackends,
   useReleaser,
-} from '@tidings/stack/test-context'
-import { waitFor } from '@tidings/stack/wait-for'
+} from '@tidings/stack/testing/test-context'
 import { expect, it } from 'vitest'
 import { startWatchdog } from './watchdog.ts'
 

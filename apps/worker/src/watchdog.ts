@@ -1,5 +1,5 @@
 import type { JobQueue } from '@tidings/queue/backend'
-import type { Logger } from '@tidings/shared/log'
+import type { Logger } from '@tidings/runtime/log'
 
 export interface WatchdogOptions {
   queues: readonly JobQueue<unknown>[]

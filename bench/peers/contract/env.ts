@@ -1,4 +1,4 @@
-import { parseEnv } from '@tidings/shared/env'
+import { parseEnv } from '@tidings/runtime/env'
 import { z } from 'zod'
 
 /** What a peer or a ceiling is told: where its stores are, where to listen, which key to let in. */

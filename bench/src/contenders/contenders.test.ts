@@ -1,5 +1,5 @@
-import { createReleaser } from '@tidings/stack/releaser'
-import { describeRedis } from '@tidings/stack/test-context'
+import { createReleaser } from '@tidings/stack/testing/releaser'
+import { describeRedis } from '@tidings/stack/testing/test-context'
 import { afterAll, beforeAll, expect, it } from 'vitest'
 import { makeReport } from '../load/bodies.ts'
 import { runLoad } from '../load/run-load.ts'

@@ -1,4 +1,4 @@
-import { waitFor } from '@tidings/stack/wait-for'
+import { waitFor } from '@tidings/stack/servers/wait-for'
 import type { RunningContender } from '../contenders/contender.ts'
 import { startTidings } from '../contenders/tidings.ts'
 import { runLoad } from '../load/run-load.ts'

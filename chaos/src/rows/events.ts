@@ -1,7 +1,7 @@
 import { randomUUID } from 'node:crypto'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { ENVELOPE_JOB, ENVELOPE_JOB_OPTIONS } from '@tidings/queue/policy'
-import { waitFor } from '@tidings/stack/wait-for'
+import { waitFor } from '@tidings/stack/servers/wait-for'
 import { type Ledger, listDead } from '../ledger.ts'
 import { postStatus } from '../post-status.ts'
 import { check, playUnderLoad, type Row } from '../row.ts'

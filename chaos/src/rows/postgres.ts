@@ -1,5 +1,5 @@
 import { setTimeout as sleep } from 'node:timers/promises'
-import { withClient } from '@tidings/stack/postgres'
+import { withClient } from '@tidings/stack/servers/postgres'
 import { postStatus } from '../post-status.ts'
 import { check, playUnderLoad, type Row } from '../row.ts'
 import { countStalled, readStores } from '../settle.ts'

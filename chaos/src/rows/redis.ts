@@ -1,5 +1,5 @@
 import { setTimeout as sleep } from 'node:timers/promises'
-import { waitFor } from '@tidings/stack/wait-for'
+import { waitFor } from '@tidings/stack/servers/wait-for'
 import { Redis } from 'ioredis'
 import { Ledger } from '../ledger.ts'
 import { startLoad } from '../load.ts'

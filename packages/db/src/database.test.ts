@@ -1,5 +1,5 @@
-import { createTestDatabase, useReleaser } from '@tidings/stack/test-context'
-import { waitFor } from '@tidings/stack/wait-for'
+import { waitFor } from '@tidings/stack/servers/wait-for'
+import { createTestDatabase, useReleaser } from '@tidings/stack/testing/test-context'
 import { describe, expect, it } from 'vitest'
 import { openDatabase } from './database.ts'
 

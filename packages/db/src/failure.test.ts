@@ -1,4 +1,4 @@
-import { useReleaser } from '@tidings/stack/test-context'
+import { useReleaser } from '@tidings/stack/testing/test-context'
 import { DrizzleQueryError } from 'drizzle-orm/errors'
 import pg from 'pg'
 import { describe, expect, inject, it } from 'vitest'

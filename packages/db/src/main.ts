@@ -1,4 +1,4 @@
-import { envFields, parseEnv, runMain } from '@tidings/shared/env'
+import { envFields, parseEnv, runMain } from '@tidings/runtime/env'
 import { z } from 'zod'
 import { migrateDatabase } from './migrate.ts'
 

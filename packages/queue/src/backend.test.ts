@@ -3,16 +3,16 @@ import { once } from 'node:events'
 import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { startRedis } from '@tidings/stack/redis'
-import { startTcpProxy } from '@tidings/stack/tcp-proxy'
+import { startRedis } from '@tidings/stack/servers/redis'
+import { waitFor } from '@tidings/stack/servers/wait-for'
+import { startTcpProxy } from '@tidings/stack/testing/tcp-proxy'
 import {
   createTestBackend,
   createTestDatabase,
   describeBackends,
   describeRedis,
   useReleaser,
-} from '@tidings/stack/test-context'
-import { waitFor } from '@tidings/stack/wait-for'
+} from '@tidings/stack/testing/test-context'
 import { expect, it } from 'vitest'
 import { openQueue, openRedis, openWorker, prepareQueueBackend } from './backend.ts'
 

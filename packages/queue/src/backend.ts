@@ -1,11 +1,11 @@
 import { leaveErrorsToQueries } from '@tidings/db/database'
 import { NotingClient } from '@tidings/db/failure'
-import { ConfigError } from '@tidings/shared/env'
+import { ConfigError } from '@tidings/runtime/env'
 import type { IQueueBackend, Processor, QueueOptions, Worker, WorkerOptions } from 'bullmq'
 import { createPostgresBackend, Queue, runMigrations } from 'bullmq'
 import { Redis, type RedisOptions } from 'ioredis'
 import pg from 'pg'
-import { LenientQueue, LenientWorker } from './lenient-job.ts'
+import { LenientQueue, LenientWorker } from './bullmq/tolerant-job.ts'
 
 /** Where the queues live. The same code runs on both; docs/queue-backends.md says what differs. */
 export type QueueBackend =

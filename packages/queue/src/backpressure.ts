@@ -1,4 +1,4 @@
-import type { StatusPublisher } from './status-events.ts'
+import type { StatusPublisher } from './publisher.ts'
 
 export type Pressure = { shed: false } | { shed: true; why: 'depth' | 'memory' }
 

@@ -1,6 +1,6 @@
-import { ConfigError } from '@tidings/shared/env'
+import { ConfigError } from '@tidings/runtime/env'
+import type { Logger } from '@tidings/runtime/log'
 import { errorMessage } from '@tidings/shared/errors'
-import type { Logger } from '@tidings/shared/log'
 import { type Redis, ReplyError } from 'ioredis'
 
 /** A setting of the queue's store under which acknowledged events can be lost. */

@@ -1,8 +1,8 @@
 import { type JobQueue, openQueue, openRedis, type QueueBackend } from '@tidings/queue/backend'
 import { DEAD_LETTER_QUEUE, shardNames } from '@tidings/queue/policy'
-import { throttledWarning } from '@tidings/queue/status-events'
+import { throttledWarning } from '@tidings/queue/publisher'
+import type { Logger } from '@tidings/runtime/log'
 import { AppError } from '@tidings/shared/errors'
-import type { Logger } from '@tidings/shared/log'
 
 export interface BoardQueues {
   /** Opens them at the first call, and again after a failure. @throws AppError `unavailable` */

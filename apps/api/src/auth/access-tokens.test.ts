@@ -1,6 +1,6 @@
 import { createHmac } from 'node:crypto'
 import { generateSigningKey, type SigningKey } from '@tidings/shared/signing-keys'
-import { useReleaser } from '@tidings/stack/test-context'
+import { useReleaser } from '@tidings/stack/testing/test-context'
 import { decodeJwt, decodeProtectedHeader, importJWK, type JWTPayload, SignJWT } from 'jose'
 import { beforeAll, describe, expect, it, vi } from 'vitest'
 import { call, register, type TestUser } from '../testing/http.ts'

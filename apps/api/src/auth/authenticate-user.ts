@@ -1,6 +1,6 @@
 import { AppError } from '@tidings/shared/errors'
+import type { Caches } from '../compose/open-caches.ts'
 import type { Authenticate, UserPrincipal } from '../http/principal.ts'
-import type { Caches } from '../users/caches.ts'
 import type { AccessClaims, AccessTokens } from './access-tokens.ts'
 
 export interface AuthenticateUserDeps {

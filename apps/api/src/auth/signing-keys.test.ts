@@ -1,9 +1,9 @@
 import { mkdtemp, rename, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { createLogger } from '@tidings/shared/log'
+import { createLogger } from '@tidings/runtime/log'
 import { generateSigningKey, type SigningKey } from '@tidings/shared/signing-keys'
-import { useReleaser } from '@tidings/stack/test-context'
+import { useReleaser } from '@tidings/stack/testing/test-context'
 import { beforeAll, expect, it } from 'vitest'
 import { watchSigningKeysFile } from './signing-keys.ts'
 

@@ -1,7 +1,7 @@
 import { readFile } from 'node:fs/promises'
 import { setTimeout as sleep } from 'node:timers/promises'
+import type { Logger } from '@tidings/runtime/log'
 import { errorMessage } from '@tidings/shared/errors'
-import type { Logger } from '@tidings/shared/log'
 import { parseSigningKeySet, type SigningKey } from '@tidings/shared/signing-keys'
 import { type CryptoKey, importJWK, type JWK } from 'jose'
 

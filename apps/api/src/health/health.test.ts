@@ -1,5 +1,5 @@
-import { useReleaser } from '@tidings/stack/test-context'
-import { waitFor } from '@tidings/stack/wait-for'
+import { waitFor } from '@tidings/stack/servers/wait-for'
+import { useReleaser } from '@tidings/stack/testing/test-context'
 import { beforeAll, describe, expect, it } from 'vitest'
 import { sendRaw } from '../testing/raw-http.ts'
 import { startTestApi, type TestApi } from '../testing/test-api.ts'

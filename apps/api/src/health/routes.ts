@@ -1,7 +1,7 @@
 import { Hono } from 'hono'
 import { z } from 'zod'
-import type { Operation } from '../docs/operation.ts'
 import type { ApiEnv } from '../http/context.ts'
+import type { Operation } from '../openapi/operation.ts'
 import type { HealthProbes } from './probes.ts'
 
 export interface HealthDeps {

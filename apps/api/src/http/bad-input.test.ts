@@ -1,4 +1,4 @@
-import { useReleaser } from '@tidings/stack/test-context'
+import { useReleaser } from '@tidings/stack/testing/test-context'
 import { beforeAll, describe, expect, it } from 'vitest'
 import { startTestApi, TEST_PASSWORD, type TestApi } from '../testing/test-api.ts'
 import { problemSchema } from './problem.ts'

@@ -1,4 +1,4 @@
-import { useReleaser } from '@tidings/stack/test-context'
+import { useReleaser } from '@tidings/stack/testing/test-context'
 import { beforeAll, describe, expect, it } from 'vitest'
 import { startTestApi, type TestApi } from '../testing/test-api.ts'
 

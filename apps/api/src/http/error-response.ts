@@ -1,6 +1,6 @@
 import { classifyFailure, sqlState } from '@tidings/db/failure'
+import type { Logger } from '@tidings/runtime/log'
 import { AppError } from '@tidings/shared/errors'
-import type { Logger } from '@tidings/shared/log'
 import type { ApiContext } from './context.ts'
 import { describeError } from './describe-error.ts'
 import { PROBLEM_CONTENT_TYPE, type Problem, problemOf } from './problem.ts'

@@ -1,8 +1,8 @@
-import type { Logger } from '@tidings/shared/log'
+import type { Logger } from '@tidings/runtime/log'
 import type { MaybePromise } from './and-then.ts'
 import type { ApiContext } from './context.ts'
-import type { RequestMetrics } from './metrics.ts'
 import { notFound } from './read-query.ts'
+import type { RequestMetrics } from './request-metrics.ts'
 
 export type RouteHandler = (c: ApiContext) => MaybePromise<Response>
 

@@ -1,12 +1,12 @@
+import { parkEvents } from '@tidings/db/events/event-outbox'
+import { bookRepeats, type IngestAccount } from '@tidings/db/events/ingest-counters'
+import { storeStatusEvents } from '@tidings/db/events/status-events'
 import { classifyFailure } from '@tidings/db/failure'
-import { bookRepeats, type IngestAccount } from '@tidings/db/ingest-accounts'
-import { parkEvents } from '@tidings/db/parked-events'
-import { storeStatusEvents } from '@tidings/db/status-events'
 import type { Backpressure } from '@tidings/queue/backpressure'
-import { QueueUnavailableError, type StatusPublisher } from '@tidings/queue/status-events'
-import { createBatcher } from '@tidings/shared/batcher'
+import { QueueUnavailableError, type StatusPublisher } from '@tidings/queue/publisher'
+import { createBatcher } from '@tidings/runtime/batcher'
+import type { Logger } from '@tidings/runtime/log'
 import { AppError, errorMessage } from '@tidings/shared/errors'
-import type { Logger } from '@tidings/shared/log'
 import { LIMITS, type StatusEvent } from '@tidings/shared/status-event'
 import {
   BrokenCircuitError,

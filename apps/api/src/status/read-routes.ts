@@ -1,5 +1,5 @@
 import type { Database } from '@tidings/db/database'
-import { listUserEvents, readNotification } from '@tidings/db/notifications'
+import { listUserEvents, readNotification } from '@tidings/db/events/notifications'
 import { foldNotification } from '@tidings/shared/notification-status'
 import { isUsableTime, LIMITS, NOTIFICATION_TYPES, STATUSES } from '@tidings/shared/status-event'
 import { Hono } from 'hono'

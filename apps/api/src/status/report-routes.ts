@@ -14,7 +14,7 @@ import type { ApiContext, ApiEnv } from '../http/context.ts'
 import { MAX_BATCH_BODY_BYTES, readJson } from '../http/read-json.ts'
 import { success } from '../http/respond.ts'
 import type { Ingest } from './ingest.ts'
-import { type BatchResult, judgeBatch } from './judge-batch.ts'
+import { type BatchResult, judgeBatch } from './validate-batch.ts'
 
 export interface ReportDeps {
   authorize: Authorize

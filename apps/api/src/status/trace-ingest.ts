@@ -1,4 +1,4 @@
-import type { StatusPublisher } from '@tidings/queue/status-events'
+import type { StatusPublisher } from '@tidings/queue/publisher'
 import type { Tracing } from '@tidings/telemetry/tracing'
 import type { Ingest } from './ingest.ts'
 

@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto'
-import type { UserRow } from '@tidings/db/users'
+import type { UserRow } from '@tidings/db/users/users'
 import { type User, userSchema } from '@tidings/shared/user'
 import { z } from 'zod'
 

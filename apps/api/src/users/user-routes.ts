@@ -1,5 +1,5 @@
 import type { Database } from '@tidings/db/database'
-import { listUsers, updateUser } from '@tidings/db/users'
+import { listUsers, updateUser } from '@tidings/db/users/users'
 import { userIdSchema } from '@tidings/shared/status-event'
 import {
   MAX_PREFERENCES_BATCH,
@@ -10,6 +10,7 @@ import {
 } from '@tidings/shared/user'
 import { Hono } from 'hono'
 import { z } from 'zod'
+import type { Caches } from '../compose/open-caches.ts'
 import { andThen } from '../http/and-then.ts'
 import type { Authorize } from '../http/authorize.ts'
 import type { ApiContext, ApiEnv } from '../http/context.ts'
@@ -17,7 +18,6 @@ import { pageQuery, toPage } from '../http/paging.ts'
 import { readJson } from '../http/read-json.ts'
 import { notFound, readPathUuid, readQuery } from '../http/read-query.ts'
 import { success } from '../http/respond.ts'
-import type { Caches } from './caches.ts'
 import { judgeDeliverability } from './deliverability.ts'
 import { requireSelf, requireVisible } from './path-user.ts'
 import { renderUser, toUser, type UserRecord } from './user-record.ts'

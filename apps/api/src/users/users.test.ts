@@ -1,6 +1,6 @@
 import { openQueue } from '@tidings/queue/backend'
-import { buryEvents, type Death } from '@tidings/queue/dead-letters'
-import { openDeadLetters } from '@tidings/queue/open-dead-letters'
+import { buryEvents, type Death } from '@tidings/queue/dead-letters/bury'
+import { openDeadLetters } from '@tidings/queue/dead-letters/open'
 import { DEAD_LETTER_QUEUE } from '@tidings/queue/policy'
 import type { DeadLetter } from '@tidings/shared/dead-letter'
 import { generateSigningKey } from '@tidings/shared/signing-keys'
@@ -10,7 +10,7 @@ import {
   describeBackends,
   testRedisUrl,
   useReleaser,
-} from '@tidings/stack/test-context'
+} from '@tidings/stack/testing/test-context'
 import { Redis } from 'ioredis'
 import pg from 'pg'
 import { beforeAll, describe, expect, it } from 'vitest'

@@ -2,7 +2,7 @@ import type { Command } from 'commander'
 import type { CliContext } from '../context.ts'
 import type { CheckResult } from '../doctor/check-result.ts'
 import { CliError, EXIT } from '../exit-codes.ts'
-import { writeList } from '../output.ts'
+import { writeList } from '../terminal/output.ts'
 
 const SIGNS = { ok: '✓', warning: '!', failure: '✗' } as const
 

@@ -10,8 +10,8 @@ import { type Command, InvalidArgumentError } from 'commander'
 import { recordAudit } from '../audit.ts'
 import type { CliContext } from '../context.ts'
 import { CliError, describeFailure, EXIT, usageError } from '../exit-codes.ts'
-import { isMissing } from '../file-errors.ts'
-import { parseText } from '../parse-option.ts'
+import { isMissing } from '../input/file-errors.ts'
+import { parseText } from '../input/parse-option.ts'
 
 /** Old keys that go on verifying after a rotation. An access token lives for 15 minutes at most. */
 const DEFAULT_KEPT_KEYS = 2

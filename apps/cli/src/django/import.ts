@@ -5,7 +5,7 @@ import type {
   ImportedUser,
   UserBatch,
   UserImport,
-} from '@tidings/db/users-import'
+} from '@tidings/db/django/import-users'
 import type { DjangoRecord, DjangoTable } from './records.ts'
 import type { DjangoSource } from './source.ts'
 

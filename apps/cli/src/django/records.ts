@@ -1,4 +1,4 @@
-import type { ImportedPreferences, ImportedStatusLog, ImportedUser } from '@tidings/db/users-import'
+import type { ImportedPreferences, ImportedStatusLog, ImportedUser } from '@tidings/db/django/import-users'
 import { findUnsafeJson } from '@tidings/shared/json'
 import { z } from 'zod'
 

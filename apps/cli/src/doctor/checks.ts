@@ -1,12 +1,12 @@
-import { countParkedEvents } from '@tidings/db/parked-events'
+import { countParkedEvents } from '@tidings/db/events/event-outbox'
 import { readSchemaVersion } from '@tidings/db/schema-version'
 import { openRedis, queueBackendOf } from '@tidings/queue/backend'
-import { readBalance } from '@tidings/queue/dead-letter-accounting'
-import type { DeadLetterStore } from '@tidings/queue/dead-letter-store'
+import type { DeadLetterStore } from '@tidings/queue/dead-letters/store'
 import { checkRedisDurability } from '@tidings/queue/durability'
-import { formatAge, formatCount } from '../age.ts'
+import { readBalance } from '@tidings/queue/event-balance'
 import type { CliContext } from '../context.ts'
 import { isUnreachable, storeError } from '../exit-codes.ts'
+import { formatAge, formatCount } from '../terminal/format.ts'
 import { type CheckResult, failure, ok, warning } from './check-result.ts'
 
 /** A waiting job older than this says that no worker takes jobs. In milliseconds. */

@@ -1,13 +1,18 @@
 import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { bookAccepted, createIngestAccount } from '@tidings/db/ingest-accounts'
-import { parkEvents } from '@tidings/db/parked-events'
-import { storeStatusEvents } from '@tidings/db/status-events'
-import { makeDeath } from '@tidings/queue/dead-letter-fixtures'
+import { parkEvents } from '@tidings/db/events/event-outbox'
+import { bookAccepted, createIngestAccount } from '@tidings/db/events/ingest-counters'
+import { storeStatusEvents } from '@tidings/db/events/status-events'
+import { makeDeath } from '@tidings/queue/testing/dead-letter-fixtures'
 import { statusEventSchema } from '@tidings/shared/status-event'
-import { startRedis } from '@tidings/stack/redis'
-import { createTestDatabase, describeBackends, describeRedis, useReleaser } from '@tidings/stack/test-context'
+import { startRedis } from '@tidings/stack/servers/redis'
+import {
+  createTestDatabase,
+  describeBackends,
+  describeRedis,
+  useReleaser,
+} from '@tidings/stack/testing/test-context'
 import { beforeAll, beforeEach, describe, expect, test } from 'vitest'
 import { type CliLab, createCliLab } from '../testing/cli-lab.ts'
 import { type Cli, createCli, linesOf } from '../testing/cli-process.ts'

@@ -1,17 +1,17 @@
 import { type JobQueue, openQueue, openRedis, type QueueBackend } from '@tidings/queue/backend'
-import { makeDeath } from '@tidings/queue/dead-letter-fixtures'
-import type { DeadLetterStore } from '@tidings/queue/dead-letter-store'
-import { buryEvents, type DeadLetterQueue, type Death } from '@tidings/queue/dead-letters'
-import { openDeadLetters } from '@tidings/queue/open-dead-letters'
+import { buryEvents, type DeadLetterQueue, type Death } from '@tidings/queue/dead-letters/bury'
+import { openDeadLetters } from '@tidings/queue/dead-letters/open'
+import type { DeadLetterStore } from '@tidings/queue/dead-letters/store'
 import { DEAD_LETTER_QUEUE, STATUS_QUEUE } from '@tidings/queue/policy'
+import { makeDeath } from '@tidings/queue/testing/dead-letter-fixtures'
 import type { DeadLetter } from '@tidings/shared/dead-letter'
-import type { Releaser } from '@tidings/stack/releaser'
+import type { Releaser } from '@tidings/stack/testing/releaser'
 import {
   type BackendKind,
   createTestBackend,
   createTestDatabase,
   type TestDatabase,
-} from '@tidings/stack/test-context'
+} from '@tidings/stack/testing/test-context'
 import { type Cli, createCli } from './cli-process.ts'
 
 export interface QueuedEnvelope {

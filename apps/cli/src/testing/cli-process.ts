@@ -3,10 +3,10 @@ import { once } from 'node:events'
 import { PassThrough, Readable } from 'node:stream'
 import { text } from 'node:stream/consumers'
 import { fileURLToPath } from 'node:url'
-import { COMPILE_CACHE } from '@tidings/stack/compile-cache'
+import { COMPILE_CACHE } from '@tidings/stack/dev/compile-cache'
 import { wantsColors } from '../env.ts'
 import { runProgram } from '../run-program.ts'
-import { createTerminal } from '../terminal.ts'
+import { createTerminal } from '../terminal/terminal.ts'
 
 /** What a shell would start, for tests that need more than pipes. It replaces itself by Node: signals arrive. */
 export const CLI_COMMAND = fileURLToPath(new URL('../../bin/tidings', import.meta.url))

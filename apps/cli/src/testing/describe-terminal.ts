@@ -1,4 +1,4 @@
-import { useReleaser } from '@tidings/stack/test-context'
+import { useReleaser } from '@tidings/stack/testing/test-context'
 import { beforeAll, beforeEach, describe, vi } from 'vitest'
 import { type CliLab, createCliLab } from './cli-lab.ts'
 import { CLI_COMMAND } from './cli-process.ts'

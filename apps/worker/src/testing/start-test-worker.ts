@@ -1,7 +1,7 @@
-import { createIngestAccount } from '@tidings/db/ingest-accounts'
-import { storeStatusEvents } from '@tidings/db/status-events'
-import { createLogger } from '@tidings/shared/log'
-import { type StatusWorker, type StatusWorkerOptions, startStatusWorker } from '../worker.ts'
+import { createIngestAccount } from '@tidings/db/events/ingest-counters'
+import { storeStatusEvents } from '@tidings/db/events/status-events'
+import { createLogger } from '@tidings/runtime/log'
+import { type StatusWorker, type StatusWorkerOptions, startStatusWorker } from '../status-worker.ts'
 
 type TestWorkerOptions = Pick<StatusWorkerOptions, 'db' | 'backend' | 'lifecycle'> &
   Partial<StatusWorkerOptions>

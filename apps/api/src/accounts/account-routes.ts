@@ -1,0 +1,51 @@
+import { credentialsSchema, passwordChangeSchema, registrationSchema } from '@tidings/shared/user'
+import { Hono } from 'hono'
+import type { Authorize } from '../http/authorize.ts'
+import type { ApiEnv } from '../http/context.ts'
+import { readJson } from '../http/read-json.ts'
+import { success } from '../http/respond.ts'
+import { type AccountDeps, clientOf } from '../sessions/session-grant.ts'
+import { requireSelf } from '../users/path-user.ts'
+import { changePassword } from './change-password.ts'
+import { type EraseElsewhere, eraseUser } from './erase-user.ts'
+import { logIn } from './log-in.ts'
+import { registerUser } from './register-user.ts'
+
+export interface AccountRouteDeps extends AccountDeps {
+  authorize: Authorize
+  eraseElsewhere: EraseElsewhere
+}
+
+/** Registering, logging in, changing the password, erasing the account. */
+export function accountRoutes(deps: AccountRouteDeps): Hono<ApiEnv> {
+  const app = new Hono<ApiEnv>({ strict: false })
+
+  app.post('/api/v1/users', async (c) => {
+    const registration = await readJson(c, registrationSchema)
+    const grant = await registerUser(deps, registration, clientOf(c, deps.clientAddress))
+    return success(201, 'User registered.', grant)
+  })
+
+  app.post('/api/v1/users/login', async (c) => {
+    const credentials = await readJson(c, credentialsSchema)
+    const grant = await logIn(deps, credentials, clientOf(c, deps.clientAddress))
+    return success(200, 'Logged in.', grant)
+  })
+
+  app.post('/api/v1/users/:id/password', async (c) => {
+    const who = await deps.authorize.user(c)
+    const userId = requireSelf(c, who)
+    const change = await readJson(c, passwordChangeSchema)
+    const owner = { userId, keepSessionId: who.sessionId }
+    const { endedSessions } = await changePassword(deps, owner, change, clientOf(c, deps.clientAddress))
+    return success(200, 'Password changed.', { ended_sessions: endedSessions })
+  })
+
+  app.delete('/api/v1/users/:id', async (c) => {
+    const userId = requireSelf(c, await deps.authorize.user(c))
+    await eraseUser(deps, userId)
+    return success(200, 'Account erased.', { id: userId })
+  })
+
+  return app
+}

@@ -1,0 +1,150 @@
+import { mkdtemp, rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { openQueue, type QueueBackend } from '@tidings/queue/backend'
+import { buryEvents, type Death } from '@tidings/queue/dead-letters/bury'
+import type { DeadLetterEntry } from '@tidings/queue/dead-letters/entry'
+import { openDeadLetters } from '@tidings/queue/dead-letters/open'
+import { DEAD_LETTER_QUEUE } from '@tidings/queue/policy'
+import { makeDeath } from '@tidings/queue/testing/dead-letter-fixtures'
+import { createLogger } from '@tidings/runtime/log'
+import type { DeadLetter } from '@tidings/shared/dead-letter'
+import { startRedis } from '@tidings/stack/servers/redis'
+import {
+  createTestBackend,
+  createTestDatabase,
+  describeBackends,
+  describeRedis,
+  testRedisUrl,
+  useReleaser,
+} from '@tidings/stack/testing/test-context'
+import { Redis } from 'ioredis'
+import { beforeAll, expect, it } from 'vitest'
+import { createDeadLetterEraser, type DeadLetterEraser } from './erase-dead-letters.ts'
+
+const USERS = 15
+const ENTRIES = 40
+
+describeRedis('erasing many users from the dead letters at once', () => {
+  const releaser = useReleaser()
+
+  it('clears each of them out, and reads the dead letters twice at most', async () => {
+    const dataDir = await mkdtemp(join(tmpdir(), 'tidings-redis-'))
+    releaser.onRelease(() => rm(dataDir, { recursive: true, force: true }))
+    const server = releaser.add(await startRedis({ dataDir }), (it) => it.stop())
+    const redis = releaser.add(new Redis(server.url), (it) => it.disconnect())
+    const backend: QueueBackend = { kind: 'redis', url: server.url, prefix: 'erasing' }
+    const onError = (error: Error) => {
+      throw error
+    }
+    const queue = openQueue<DeadLetter>(DEAD_LETTER_QUEUE, backend, redis, { onError })
+    releaser.onRelease(() => queue.close())
+    const users = Array.from({ length: USERS }, (_, n) => ({
+      id: `018f2f6a-0000-7000-8000-0000000000${10 + n}`,
+      email: `Owner-${10 + n}@example.com`,
+    }))
+    await buryEvents(
+      queue,
+      Array.from({ length: ENTRIES }, (_, n) => {
+        const { id, email } = users[n % USERS] ?? { id: '', email: '' }
+        return makeDeath({ fields: n % 2 === 0 ? { user_id: id } : { error: `no box ${email}` } })
+      }),
+    )
+    const eraser = createDeadLetterEraser({ backend, shards: 1, log: createLogger('test', 'silent') })
+    releaser.onRelease(() => eraser.close())
+    const store = releaser.add(await openDeadLetters({ backend, shards: 1, onError }), (it) => it.close())
+    const readEntries = async () => (await store.page({ limit: ENTRIES + 1 })).map(({ entry }) => entry)
+    const countPages = async () =>
+      Number(/cmdstat_zrange:calls=(\d+)/.exec(await redis.info('commandstats'))?.[1] ?? 0)
+
+    // How many pages one walk reads.
+    let before = await countPages()
+    await eraser.erase({ id: '018f2f6a-0000-7000-8000-000000000099', email: 'nobody@example.com' })
+    const pagesOfWalk = (await countPages()) - before
+    expect(pagesOfWalk).toBeGreaterThan(0)
+
+    before = await countPages()
+    await Promise.all(users.map(eraser.erase))
+    expect((await countPages()) - before).toBeLessThanOrEqual(2 * pagesOfWalk)
+    const left = JSON.stringify(await readEntries()).toLowerCase()
+    for (const { id, email } of users) {
+      expect(left).not.toContain(id)
+      expect(left).not.toContain(email.toLowerCase())
+    }
+    expect(await readEntries()).toHaveLength(ENTRIES)
+  })
+})
+
+describeBackends('erasing a user from the dead letters', (kind) => {
+  const releaser = useReleaser()
+  const ANN = { id: '018f2f6a-0000-7000-8000-000000000010', email: 'ann@example.com' }
+  const OTHER = '018f2f6a-0000-7000-8000-000000000011'
+  let eraser: DeadLetterEraser
+  let buryOne: (death: Death) => Promise<() => Promise<DeadLetterEntry | undefined>>
+
+  beforeAll(async () => {
+    const onError = () => undefined
+    const backend = await createTestBackend(kind, releaser, await createTestDatabase(releaser))
+    const redis =
+      kind === 'redis' ? releaser.add(new Redis(testRedisUrl()), (it) => it.disconnect()) : undefined
+    const queue = openQueue<DeadLetter>(DEAD_LETTER_QUEUE, backend, redis, { onError })
+    releaser.onRelease(() => queue.close())
+    const store = releaser.add(await openDeadLetters({ backend, shards: 1, onError }), (it) => it.close())
+    eraser = createDeadLetterEraser({ backend, shards: 1, log: createLogger('test', 'silent') })
+    releaser.onRelease(() => eraser.close())
+    buryOne = async (death) => {
+      await buryEvents(queue, [death])
+      return async () => (await store.get([`dead-${death.eventId}`]))[0]
+    }
+  })
+
+  it('leaves alone who has a longer address', async () => {
+    const read = await buryOne(
+      makeDeath({
+        fields: { user_id: OTHER, error: 'mailbox joann@example.com full', metadata: { to: 'a@b.example' } },
+        error: { code: 'x', message: 'to o.ann@example.com\nand ann@example.com.au' },
+      }),
+    )
+    const before = await read()
+    await eraser.erase(ANN)
+    expect(await read()).toEqual(before)
+  })
+
+  it("takes out of another's only what names the user, and leaves it with its owner", async () => {
+    const at = new Date().toISOString()
+    const read = await buryOne(
+      makeDeath({
+        fields: {
+          user_id: OTHER.toUpperCase(),
+          error: 'mailbox\nAnn@example.com is full',
+          provider: 'ses',
+          metadata: { to: ANN.email },
+        },
+        error: { code: 'x', message: 'the store was away' },
+        history: [
+          { at, code: 'x', message: `could not store for ${ANN.email}` },
+          { at, code: 'x', message: 'lock timeout' },
+        ],
+      }),
+    )
+    const before = await read()
+    await eraser.erase(ANN)
+    const { metadata: _metadata, ...event } = Object(before?.event)
+    expect(await read()).toEqual({
+      ...before,
+      event: { ...event, error: '[erased]' },
+      history: [
+        { at, code: 'x', message: '[erased]' },
+        { at, code: 'x', message: 'lock timeout' },
+      ],
+    })
+  })
+
+  it("takes the id out of another's error, and leaves the event as it was", async () => {
+    const message = `There is no user ${ANN.id}`
+    const read = await buryOne(makeDeath({ fields: { user_id: OTHER }, error: { code: 'x', message } }))
+    const before = await read()
+    await eraser.erase(ANN)
+    expect(await read()).toEqual({ ...before, error: { code: 'x', message: '[erased]' } })
+  })
+})

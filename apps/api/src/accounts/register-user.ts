@@ -1,0 +1,48 @@
+import { createUser } from '@tidings/db/users/users'
+import { AppError } from '@tidings/shared/errors'
+import type { Registration } from '@tidings/shared/user'
+import { v7 as uuidv7 } from 'uuid'
+import { requireStrongPassword } from '../passwords/password-rules.ts'
+import {
+  type AccountDeps,
+  type Client,
+  type Grant,
+  grantAccess,
+  prepareSession,
+} from '../sessions/session-grant.ts'
+import { toUser } from '../users/user-record.ts'
+
+/**
+ * Registers a user and logs them in.
+ *
+ * @throws AppError `validation_failed` for a weak password, `email_taken`, `rate_limited`, `overloaded`.
+ */
+export async function registerUser(
+  deps: AccountDeps,
+  registration: Registration,
+  client: Client,
+): Promise<Grant> {
+  requireStrongPassword(registration.password, registration, 'password')
+  await deps.limits.beforeRegistration(client.address)
+  const userId = uuidv7()
+  const session = prepareSession(deps, userId, client)
+  const created = await createUser(
+    deps.db,
+    {
+      id: userId,
+      email: registration.email,
+      name: registration.name,
+      password: await deps.passwords.hash(registration.password),
+      pushToken: registration.push_token ?? null,
+      emailNotifications: registration.preferences?.email ?? true,
+      pushNotifications: registration.preferences?.push ?? true,
+    },
+    session,
+  )
+  if (created.outcome === 'email_taken') {
+    throw new AppError('email_taken', 'This e-mail address is registered already.', {
+      fields: [{ pointer: '/email', code: 'email_taken', message: 'This address is registered already.' }],
+    })
+  }
+  return grantAccess(deps, toUser(created.user), session)
+}

@@ -1,0 +1,85 @@
+import { ConsecutiveBreaker, circuitBreaker, handleAll } from 'cockatiel'
+import type { Redis } from 'ioredis'
+import type { z } from 'zod'
+import { parseText } from './parse-json.ts'
+
+/** The tier in Redis, shared by all replicas. It never fails: without Redis it is empty. */
+export interface SharedCache<Value> {
+  read(ids: readonly string[]): Promise<Map<string, Value>>
+  /** @param loadedInMs how long the values are old already. */
+  write(values: ReadonlyMap<string, Value>, loadedInMs: number): Promise<void>
+  /** False when Redis may still hold a value. */
+  remove(ids: readonly string[]): Promise<boolean>
+}
+
+export interface SharedCacheOptions<Value> {
+  /** Namespace of the keys; it names the version of the values' shape. */
+  keyPrefix: string
+  ttlMs: number
+  schema: z.ZodType<Value>
+}
+
+/**
+ * Left in place of a removed value: until it expires nobody can write back what was read before the change.
+ * Longer than any read that is still believed.
+ */
+const REMOVED = '-'
+const REMOVED_TTL_MS = 5_000
+const MAX_LOAD_MS = 2_500
+
+const FAILURES_BEFORE_PAUSE = 3
+const PAUSE_MS = 1_000
+
+export function createSharedCache<Value>(
+  redis: Redis,
+  options: SharedCacheOptions<Value>,
+): SharedCache<Value> {
+  const { keyPrefix, ttlMs, schema } = options
+  const keyOf = (id: string) => `${keyPrefix}${id}`
+  // A Redis that hangs costs its time limit on each call; after a few, none is made for a while.
+  const breaker = circuitBreaker(handleAll, {
+    halfOpenAfter: PAUSE_MS,
+    breaker: new ConsecutiveBreaker(FAILURES_BEFORE_PAUSE),
+  })
+
+  async function attempt<Result>(action: () => Promise<Result>, fallback: Result): Promise<Result> {
+    try {
+      return await breaker.execute(action)
+    } catch {
+      return fallback
+    }
+  }
+
+  return {
+    async read(ids) {
+      const texts = await attempt<(string | null)[]>(() => redis.mget(ids.map(keyOf)), [])
+      const found = new Map<string, Value>()
+      ids.forEach((id, index) => {
+        const text = texts[index]
+        const value = typeof text === 'string' && text !== REMOVED ? parseText(schema, text) : undefined
+        if (value !== undefined) found.set(id, value)
+      })
+      return found
+    },
+
+    async write(values, loadedInMs) {
+      if (values.size === 0 || loadedInMs > MAX_LOAD_MS) return
+      await attempt(async () => {
+        const pipeline = redis.pipeline()
+        for (const [id, value] of values) pipeline.set(keyOf(id), JSON.stringify(value), 'PX', ttlMs, 'NX')
+        await pipeline.exec()
+      }, undefined)
+    },
+
+    async remove(ids) {
+      return attempt(async () => {
+        const pipeline = redis.pipeline()
+        for (const id of ids) pipeline.set(keyOf(id), REMOVED, 'PX', REMOVED_TTL_MS)
+        const results = await pipeline.exec()
+        const failure = results?.find(([error]) => error !== null)?.[0]
+        if (failure) throw failure
+        return true
+      }, false)
+    },
+  }
+}

@@ -1,0 +1,130 @@
+import { availableParallelism } from 'node:os'
+import type { Database } from '@tidings/db/database'
+import { openRedis, queueBackendOf } from '@tidings/queue/backend'
+import { throttledWarning } from '@tidings/queue/publisher'
+import { ConfigError, StartupError } from '@tidings/runtime/env'
+import type { Lifecycle } from '@tidings/runtime/lifecycle'
+import type { Logger } from '@tidings/runtime/log'
+import { errorMessage } from '@tidings/shared/errors'
+import { Gauge, type Registry } from 'prom-client'
+import { createDeadLetterEraser } from '../accounts/erase-dead-letters.ts'
+import type { EraseElsewhere } from '../accounts/erase-user.ts'
+import { createAccessTokens } from '../auth/access-tokens.ts'
+import { createUserAuthenticator } from '../auth/authenticate-user.ts'
+import { createClientAddress } from '../auth/client-address.ts'
+import { createLimits } from '../auth/rate-limits.ts'
+import { importSigningKeys, type SigningKeys, watchSigningKeysFile } from '../auth/signing-keys.ts'
+import { createPostgresBus, createRedisBus } from '../cache/invalidation-bus.ts'
+import type { Env } from '../env.ts'
+import type { Authenticate, UserPrincipal } from '../http/principal.ts'
+import { createHashPool, type HashPool } from '../passwords/hash-pool.ts'
+import { createPasswords } from '../passwords/passwords.ts'
+import { createSessionCleaner } from '../sessions/delete-expired-sessions.ts'
+import type { AccountDeps } from '../sessions/session-grant.ts'
+import { createCaches } from './open-caches.ts'
+
+export interface OpenAccountsOptions {
+  env: Env
+  db: Database
+  registry: Registry
+  lifecycle: Lifecycle
+  log: Logger
+}
+
+/** What routes and authorization need of users and sessions. */
+export interface Accounts extends AccountDeps {
+  authenticateUser: Authenticate<UserPrincipal>
+  signingKeys: SigningKeys
+  eraseElsewhere: EraseElsewhere
+}
+
+/**
+ * Opens all that users and sessions need, and registers the release of each part.
+ *
+ * @throws StartupError when the signing keys cannot be read.
+ */
+export async function openAccounts(options: OpenAccountsOptions): Promise<Accounts> {
+  const { env, db, registry, lifecycle, log } = options
+  const signingKeys = await openSigningKeys(env, lifecycle, log)
+  const backend = queueBackendOf(env)
+  const redis =
+    backend.kind === 'redis'
+      ? {
+          connection: openRedis(backend.url, 'fail-fast', throttledWarning(log, 'cache connection')),
+          prefix: backend.prefix,
+        }
+      : undefined
+  if (redis) lifecycle.onRelease('cache', () => redis.connection.disconnect())
+
+  const bus =
+    backend.kind === 'redis' && redis
+      ? createRedisBus(redis.connection, { url: backend.url, prefix: backend.prefix, log })
+      : createPostgresBus(db, { url: env.DATABASE_URL, log })
+  lifecycle.onRelease('cache changes', () => bus.close())
+  const caches = createCaches({ db, bus, registry, redis })
+
+  const pool = createHashPool({ threads: availableParallelism() })
+  lifecycle.onRelease('hashing', () => pool.close())
+  countHashing(pool, registry)
+
+  const deadLetters = createDeadLetterEraser({ backend, shards: env.QUEUE_SHARDS, log })
+  lifecycle.onRelease('erasures', () => deadLetters.close())
+
+  const sessionCleaner = createSessionCleaner(db, log)
+  lifecycle.onRelease('old sessions', () => sessionCleaner.close())
+
+  const tokens = createAccessTokens({
+    keys: signingKeys,
+    issuer: env.JWT_ISSUER,
+    audience: env.JWT_AUDIENCE,
+    ttlSeconds: env.ACCESS_TOKEN_TTL,
+    legacySecret: env.LEGACY_HS256_SECRET,
+  })
+  return {
+    db,
+    caches,
+    tokens,
+    signingKeys,
+    passwords: createPasswords(pool, env.PASSWORD_ITERATIONS),
+    limits: createLimits({
+      enabled: env.RATE_LIMIT_ENABLED,
+      redis,
+      loginsPerMinutePerIp: env.RATE_LIMIT_LOGIN_PER_IP,
+      loginsPerMinutePerAccountIp: env.RATE_LIMIT_LOGIN_PER_ACCOUNT_IP,
+      registrationsPerHourPerIp: env.RATE_LIMIT_REGISTER_PER_IP,
+      refreshesPerMinutePerIp: env.RATE_LIMIT_REFRESH_PER_IP,
+    }),
+    refreshTtlSeconds: env.REFRESH_TOKEN_TTL,
+    clientAddress: createClientAddress(env.TRUSTED_PROXY_HOPS),
+    authenticateUser: createUserAuthenticator({ tokens, caches }),
+    eraseElsewhere: deadLetters.erase,
+  }
+}
+
+async function openSigningKeys(env: Env, lifecycle: Lifecycle, log: Logger): Promise<SigningKeys> {
+  if (env.JWT_KEYS !== undefined) {
+    return importSigningKeys(env.JWT_KEYS).catch((error: unknown) => {
+      throw new ConfigError([`JWT_KEYS: ${errorMessage(error)}`])
+    })
+  }
+  const path = env.JWT_KEYS_FILE
+  if (path === undefined) throw new ConfigError(['JWT_KEYS: is needed, or JWT_KEYS_FILE'])
+  try {
+    const source = await watchSigningKeysFile(path, log)
+    lifecycle.onRelease('signing keys', source.close)
+    return source.keys
+  } catch (error) {
+    throw new StartupError(`JWT_KEYS_FILE cannot be used: ${errorMessage(error)}`)
+  }
+}
+
+function countHashing(pool: HashPool, registry: Registry) {
+  new Gauge({
+    name: 'tidings_password_hashes_pending',
+    help: 'Password hashes running and waiting for a thread.',
+    registers: [registry],
+    collect() {
+      this.set(pool.pending)
+    },
+  })
+}

@@ -1,0 +1,59 @@
+import { mkdtemp, rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { createLifecycle } from '@tidings/runtime/lifecycle'
+import { createLogger } from '@tidings/runtime/log'
+import { startRedis } from '@tidings/stack/servers/redis'
+import { waitFor } from '@tidings/stack/servers/wait-for'
+import { createTestDatabase, describeRedis, useReleaser } from '@tidings/stack/testing/test-context'
+import { Registry } from 'prom-client'
+import { expect, it, vi } from 'vitest'
+import { z } from 'zod'
+import { openIngest } from './open-ingest.ts'
+
+const settingSchema = z.object({ setting: z.string(), found: z.string() })
+
+describeRedis('opening the way in', () => {
+  const releaser = useReleaser()
+
+  it('judges the settings of a Redis that is slow by what they are', async () => {
+    const { url } = await createTestDatabase(releaser)
+    const dir = await mkdtemp(join(tmpdir(), 'tidings-settings-'))
+    releaser.onRelease(() => rm(dir, { recursive: true, force: true }))
+    const redis = await startRedis({ dataDir: dir, settings: { appendfsync: 'everysec' } })
+    releaser.add(redis, () => redis.stop())
+    const log = createLogger('test', 'silent')
+    const warn = vi.spyOn(log, 'warn')
+    const lifecycle = createLifecycle(log)
+    releaser.onRelease(() => lifecycle.release())
+    const { publisher } = openIngest({
+      env: {
+        DATABASE_URL: url,
+        REDIS_URL: redis.url,
+        QUEUE_PREFIX: 't',
+        QUEUE_SHARDS: 1,
+        QUEUE_MAX_DEPTH: 1_000,
+        STRICT_DURABILITY: false,
+      },
+      registry: new Registry(),
+      lifecycle,
+      log,
+    })
+    const connection = publisher.redis
+    if (connection === undefined) throw new Error('There is no connection')
+    // Whatever is asked from the moment it is reached gets no answer at first.
+    const frozen = new Promise<void>((resolve) =>
+      connection.prependOnceListener('ready', () => {
+        redis.freeze()
+        resolve()
+      }),
+    )
+    await frozen
+    await expect(connection.ping()).rejects.toThrow('timed out')
+    redis.thaw()
+    const settingsFound = () =>
+      warn.mock.calls.flatMap(([fields]) => settingSchema.safeParse(fields).data ?? [])
+    await waitFor('the settings to be judged', () => settingsFound().length > 0)
+    expect(settingsFound()).toEqual([{ setting: 'appendfsync', found: 'everysec' }])
+  })
+})

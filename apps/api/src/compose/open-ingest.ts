@@ -1,0 +1,107 @@
+import { openDatabase } from '@tidings/db/database'
+import { createIngestAccount } from '@tidings/db/events/ingest-counters'
+import { openRedis, type QueueBackend, type QueueSettings, queueBackendOf } from '@tidings/queue/backend'
+import { watchBackpressure } from '@tidings/queue/backpressure'
+import { warnAboutDurability } from '@tidings/queue/durability'
+import { createPublisher, type StatusPublisher, throttledWarning } from '@tidings/queue/publisher'
+import { ConfigError } from '@tidings/runtime/env'
+import type { Lifecycle } from '@tidings/runtime/lifecycle'
+import type { Logger } from '@tidings/runtime/log'
+import { errorMessage } from '@tidings/shared/errors'
+import type { Tracing } from '@tidings/telemetry/tracing'
+import { Counter, Gauge, type Registry } from 'prom-client'
+import { keepAccount } from '../status/accepted-counter.ts'
+import { createIngest, type Ingest } from '../status/ingest.ts'
+import { followEvents, tracePublish } from '../status/trace-ingest.ts'
+
+export interface OpenIngestOptions {
+  env: QueueSettings & { QUEUE_SHARDS: number; QUEUE_MAX_DEPTH: number; STRICT_DURABILITY: boolean }
+  registry: Registry
+  lifecycle: Lifecycle
+  log: Logger
+  tracing?: Tracing | undefined
+}
+
+/** Connections for the time without a queue: few, and each gives up soon. */
+const DIRECT_CONNECTIONS = 4
+const DIRECT_TIMEOUT_MS = 500
+
+/** Opens the way in with all it needs, and registers the release of each part. */
+export function openIngest(options: OpenIngestOptions): { ingest: Ingest; publisher: StatusPublisher } {
+  const { env, registry, lifecycle, log, tracing } = options
+  const direct = openDatabase({
+    url: env.DATABASE_URL,
+    applicationName: 'tidings-api-direct',
+    maxConnections: DIRECT_CONNECTIONS,
+    connectTimeoutMs: DIRECT_TIMEOUT_MS,
+    statementTimeoutMs: DIRECT_TIMEOUT_MS,
+    queryTimeoutMs: DIRECT_TIMEOUT_MS + 100,
+    onError: throttledWarning(log, 'PostgreSQL connection'),
+  })
+  lifecycle.onRelease('direct database', () => direct.close())
+
+  const backend = queueBackendOf(env)
+  const publisher = createPublisher({
+    backend,
+    shards: env.QUEUE_SHARDS,
+    log,
+    telemetry: tracing?.queueTelemetry,
+  })
+  lifecycle.onRelease('queue', () => publisher.close())
+  checkDurabilityOnce(backend, env.STRICT_DURABILITY, lifecycle, log)
+
+  const backpressure = watchBackpressure({ publisher, maxDepth: env.QUEUE_MAX_DEPTH })
+  lifecycle.onRelease('backpressure', () => backpressure.close())
+
+  const account = createIngestAccount('api')
+  const accepted = new Counter({
+    name: 'tidings_events_accepted_total',
+    help: 'Events acknowledged, by where they were made durable.',
+    labelNames: ['path'] as const,
+    registers: [registry],
+  })
+  new Gauge({
+    name: 'tidings_queue_jobs',
+    help: 'Jobs in the queue in whatever state, at the last poll.',
+    registers: [registry],
+    collect() {
+      this.set(backpressure.depth)
+    },
+  })
+  const ingest = createIngest({
+    publisher: tracing ? tracePublish(publisher, tracing) : publisher,
+    backpressure,
+    directPool: direct.pool,
+    account,
+    log,
+    onAccepted: (events, path) => accepted.inc({ path }, events),
+  })
+  const keeper = keepAccount(direct.pool, account, ingest, log)
+  lifecycle.onRelease('account', () => keeper.close())
+  lifecycle.onRelease('ingest', () => ingest.drain())
+  return { ingest: tracing ? followEvents(ingest, tracing) : ingest, publisher }
+}
+
+/**
+ * Reads Redis's settings when it is first reached; a strict start ends here if they do not do. On a connection that
+ * waits: of a Redis that is slow the publisher's own would say that its settings are unknown.
+ */
+function checkDurabilityOnce(
+  backend: QueueBackend,
+  strict: boolean,
+  lifecycle: Lifecycle,
+  log: Logger,
+): void {
+  if (backend.kind !== 'redis') return
+  // The publisher's connection reports the same errors.
+  const redis = openRedis(backend.url, 'patient', () => undefined)
+  lifecycle.onRelease('queue settings', () => redis.disconnect())
+  warnAboutDurability(redis, strict, log)
+    .catch((error: unknown) => {
+      // Anything else is that the connection was closed first.
+      if (!(error instanceof ConfigError)) return
+      log.fatal({ error: errorMessage(error) }, 'refusing to run')
+      log.flush(() => process.exit(1))
+    })
+    .finally(() => redis.disconnect())
+}

@@ -1,0 +1,49 @@
+import { BlockList, isIPv6 } from 'node:net'
+import { Hono } from 'hono'
+import type { Registry } from 'prom-client'
+import type { ApiContext, ApiEnv } from '../http/context.ts'
+import { notFound } from '../http/read-query.ts'
+import type { Operation } from '../openapi/operation.ts'
+
+/** Loopback, private and link-local networks. */
+const internal = new BlockList()
+internal.addSubnet('127.0.0.0', 8)
+internal.addSubnet('10.0.0.0', 8)
+internal.addSubnet('172.16.0.0', 12)
+internal.addSubnet('192.168.0.0', 16)
+internal.addSubnet('169.254.0.0', 16)
+internal.addAddress('::1', 'ipv6')
+internal.addSubnet('fc00::', 7, 'ipv6')
+internal.addSubnet('fe80::', 10, 'ipv6')
+
+const FORWARDING_HEADERS = ['forwarded', 'x-forwarded-for', 'x-real-ip', 'via']
+
+/** GET /metrics for Prometheus on the inside; for everybody else it is not there. */
+export function metricsRoutes({ registry }: { registry: Registry }): Hono<ApiEnv> {
+  const app = new Hono<ApiEnv>()
+  app.get('/metrics', async (c) => {
+    if (!isInternal(c)) throw notFound()
+    return new Response(await registry.metrics(), { headers: { 'content-type': registry.contentType } })
+  })
+  return app
+}
+
+/** A direct connection from a private network: what a proxy passes on came from outside. */
+function isInternal(c: ApiContext): boolean {
+  const { socket, headers } = c.env.incoming
+  if (FORWARDING_HEADERS.some((name) => headers[name] !== undefined)) return false
+  const address = socket.remoteAddress?.replace(/^::ffff:(?=\d+\.)/, '')
+  return address !== undefined && internal.check(address, isIPv6(address) ? 'ipv6' : 'ipv4')
+}
+
+export const metricsOperations: readonly Operation[] = [
+  {
+    method: 'get',
+    path: '/metrics',
+    tag: 'service',
+    summary: 'Metrics for Prometheus',
+    description: 'Only for direct connections from loopback and private networks; 404 for others.',
+    access: 'public',
+    answers: { 200: { description: 'Prometheus text format', other: 'text/plain' } },
+  },
+]

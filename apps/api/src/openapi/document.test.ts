@@ -1,0 +1,61 @@
+import { Validator } from '@seriousme/openapi-schema-validator'
+import { createLogger } from '@tidings/runtime/log'
+import { useReleaser } from '@tidings/stack/testing/test-context'
+import { beforeAll, describe, expect, it } from 'vitest'
+import { type AppDeps, createApp, createRoutes } from '../app.ts'
+import { createRegistry } from '../http/request-metrics.ts'
+import { startTestApi, type TestApi } from '../testing/test-api.ts'
+import { documentedPath, type OpenApiDocument } from './document.ts'
+
+describe('the OpenAPI document', () => {
+  const releaser = useReleaser()
+  let api: TestApi
+  let document: OpenApiDocument
+  beforeAll(async () => {
+    api = await startTestApi(releaser)
+    document = (await (await fetch(`${api.apiUrl}/openapi.json`)).json()) as OpenApiDocument
+  })
+
+  it('is valid OpenAPI 3.1', async () => {
+    expect(await new Validator().validate(structuredClone({ ...document }))).toEqual({ valid: true })
+  })
+
+  // Mounting reads none of the parts that the handlers use.
+  const deps = {
+    log: createLogger('api-test', 'silent'),
+    registry: createRegistry(),
+    corsOrigins: [],
+  } as unknown as AppDeps
+
+  it('describes every mounted route, and nothing else', () => {
+    const mounted = createRoutes(deps)
+      .flatMap(({ routes }) => routes)
+      .map(({ method, path }) => `${method} ${documentedPath(path)}`)
+    const described = Object.entries(document.paths).flatMap(([path, operations]) =>
+      Object.keys(operations).map((method) => `${method.toUpperCase()} ${path}`),
+    )
+    expect(described.sort()).toEqual(mounted.sort())
+  })
+
+  it('has routes that suit the fast router of Hono', () => {
+    const { router } = createApp(deps)
+    router.match('GET', '/')
+    expect(router.name).toBe('SmartRouter + RegExpRouter')
+  })
+
+  it('names each operation once', () => {
+    const ids = Object.values(document.paths).flatMap((path) => Object.values(path).map((o) => o.operationId))
+    expect(new Set(ids).size).toBe(ids.length)
+  })
+
+  it('has a reference page that loads nothing from elsewhere', async () => {
+    const page = await fetch(`${api.apiUrl}/docs/`)
+    const html = await page.text()
+    expect(page.headers.get('content-security-policy')).toContain("default-src 'none'; script-src 'self'")
+    const links = [...html.matchAll(/(?:src|href)="([^"]+)"/g)].map(([, link = '']) => link)
+    const local = links.filter((link) => link.startsWith('/'))
+    expect(links.filter((link) => !link.startsWith('/'))).toEqual(['data:,'])
+    for (const link of local) expect((await fetch(`${api.apiUrl}${link}`)).status).toBe(200)
+    expect(local).toHaveLength(3)
+  })
+})

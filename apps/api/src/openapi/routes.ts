@@ -1,0 +1,87 @@
+import { readFile } from 'node:fs/promises'
+import { createRequire } from 'node:module'
+import { Hono } from 'hono'
+import { z } from 'zod'
+import type { ApiEnv } from '../http/context.ts'
+import { createOpenApiDocument } from './document.ts'
+import type { Operation } from './operation.ts'
+
+const require = createRequire(import.meta.url)
+
+/** The viewer's files, from its package: the page loads nothing from another host. */
+const ASSETS = {
+  'swagger-ui.css': 'text/css; charset=utf-8',
+  'swagger-ui-bundle.js': 'text/javascript; charset=utf-8',
+} as const
+
+const PAGE = `<!doctype html>
+<html lang="en">
+<head>
+<meta charset="utf-8">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<title>Tidings API</title>
+<link rel="icon" href="data:,">
+<link rel="stylesheet" href="/docs/swagger-ui.css">
+</head>
+<body>
+<div id="reference"></div>
+<script src="/docs/swagger-ui-bundle.js"></script>
+<script src="/docs/start.js"></script>
+</body>
+</html>
+`
+
+const START = `SwaggerUIBundle({ url: '/openapi.json', dom_id: '#reference', deepLinking: true })\n`
+
+/** The viewer sets styles on elements; nothing else needs to be let in. */
+const PAGE_POLICY =
+  "default-src 'none'; script-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data:; " +
+  "connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+
+/** /openapi.json and the reference made of it. */
+export function docsRoutes(operations: readonly Operation[]): Hono<ApiEnv> {
+  const app = new Hono<ApiEnv>()
+  const openApi = JSON.stringify(createOpenApiDocument([...operations, ...docsOperations]))
+
+  app.get('/openapi.json', () => respond(openApi, 'application/json; charset=utf-8'))
+  app.get('/docs', () =>
+    respond(PAGE, 'text/html; charset=utf-8', { 'content-security-policy': PAGE_POLICY }),
+  )
+  app.get('/docs/start.js', () => respondCached(START, 'text/javascript; charset=utf-8'))
+  for (const [name, type] of Object.entries(ASSETS)) {
+    app.get(`/docs/${name}`, async () =>
+      respondCached(await readFile(require.resolve(`swagger-ui-dist/${name}`)), type),
+    )
+  }
+  return app
+}
+
+const respond = (body: string | Uint8Array<ArrayBuffer>, type: string, headers?: Record<string, string>) =>
+  new Response(body, { headers: { 'content-type': type, ...headers } })
+
+const respondCached = (body: string | Uint8Array<ArrayBuffer>, type: string) =>
+  respond(body, type, { 'cache-control': 'public, max-age=3600' })
+
+const page = (path: string, summary: string, type: string): Operation => ({
+  method: 'get',
+  path,
+  tag: 'service',
+  summary,
+  access: 'public',
+  answers: { 200: { description: summary, other: type } },
+})
+
+export const docsOperations: readonly Operation[] = [
+  {
+    method: 'get',
+    path: '/openapi.json',
+    tag: 'service',
+    summary: 'This document',
+    access: 'public',
+    answers: { 200: { description: 'OpenAPI 3.1', json: z.record(z.string(), z.unknown()) } },
+  },
+  page('/docs', 'The browsable reference', 'text/html'),
+  page('/docs/start.js', 'Starts the reference', 'text/javascript'),
+  page('/docs/swagger-ui.css', 'Styles of the reference', 'text/css'),
+  page('/docs/swagger-ui-bundle.js', 'Code of the reference', 'text/javascript'),
+]

@@ -1,0 +1,76 @@
+import { z } from 'zod'
+import type { Operation } from '../openapi/operation.ts'
+import { grantSchema } from '../users/openapi.ts'
+import { refreshSchema } from './session-routes.ts'
+
+const sessionSchema = z.strictObject({
+  id: z.guid(),
+  /** The one this request came with. */
+  current: z.boolean(),
+  ip: z.string().nullable(),
+  user_agent: z.string().nullable(),
+  created_at: z.iso.datetime(),
+  last_used_at: z.iso.datetime(),
+  expires_at: z.iso.datetime(),
+})
+
+const jwksSchema = z.object({
+  keys: z.array(
+    z.object({
+      kty: z.string(),
+      crv: z.string(),
+      x: z.string(),
+      kid: z.string(),
+      alg: z.string(),
+      use: z.string(),
+    }),
+  ),
+})
+
+export const sessionOperations: readonly Operation[] = [
+  {
+    method: 'post',
+    path: '/api/v1/auth/refresh',
+    tag: 'auth',
+    summary: 'Exchange a refresh token for a new pair',
+    description:
+      'A repeat within ten seconds gives the same refresh token; a later one ends the session, since two hold it.',
+    access: 'public',
+    body: refreshSchema,
+    answers: { 200: { description: 'A new pair.', data: grantSchema } },
+    errors: ['unauthorized', 'rate_limited'],
+  },
+  {
+    method: 'post',
+    path: '/api/v1/auth/logout',
+    tag: 'auth',
+    summary: 'End this session',
+    description: 'Its access token ends at once.',
+    access: ['user'],
+    answers: { 200: { description: 'Ended.', data: z.strictObject({}) } },
+  },
+  {
+    method: 'post',
+    path: '/api/v1/auth/logout-all',
+    tag: 'auth',
+    summary: 'End every session of the caller',
+    access: ['user'],
+    answers: { 200: { description: 'Ended.', data: z.strictObject({ ended_sessions: z.int() }) } },
+  },
+  {
+    method: 'get',
+    path: '/api/v1/auth/sessions',
+    tag: 'auth',
+    summary: "The caller's sessions, most recently used first",
+    access: ['user'],
+    answers: { 200: { description: 'Live sessions.', data: z.array(sessionSchema) } },
+  },
+  {
+    method: 'get',
+    path: '/.well-known/jwks.json',
+    tag: 'service',
+    summary: 'Public keys that verify access tokens',
+    access: 'public',
+    answers: { 200: { description: 'A JWK set.', json: jwksSchema } },
+  },
+]

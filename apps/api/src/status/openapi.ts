@@ -1,0 +1,117 @@
+import { MAX_TIMELINE } from '@tidings/db/events/notifications'
+import {
+  DELIVERY_STATUSES,
+  deliveryErrorSchema,
+  LIMITS,
+  NOTIFICATION_TYPES,
+  type NotificationType,
+  STATUSES,
+  statusReportSchema,
+} from '@tidings/shared/status-event'
+import { z } from 'zod'
+import type { Operation } from '../openapi/operation.ts'
+import { historyQuerySchema } from './read-routes.ts'
+import { MAX_BATCH_KEY_LENGTH, statusBatchSchema } from './report-routes.ts'
+
+const errorSchema = deliveryErrorSchema.nullable()
+const instantSchema = z.iso.datetime()
+
+const acceptedSchema = {
+  id: z.guid(),
+  notification_id: z.string(),
+  notification_type: z.enum(NOTIFICATION_TYPES),
+  status: z.enum(STATUSES),
+  timestamp: instantSchema,
+  error: errorSchema,
+}
+
+const batchResultSchema = z.union([
+  z.strictObject({ accepted: z.literal(true), ...acceptedSchema }),
+  z.strictObject({
+    accepted: z.literal(false),
+    error: z.string(),
+    message: z.string(),
+    errors: z.array(z.strictObject({ pointer: z.string(), code: z.string(), message: z.string() })),
+  }),
+])
+
+const storedEventSchema = z.strictObject({
+  ...acceptedSchema,
+  user_id: z.guid().nullable(),
+  received_at: instantSchema,
+  source: z.string(),
+  event_id: z.string().nullable(),
+  attempt: z.int().nullable(),
+  provider: z.string().nullable(),
+  provider_message_id: z.string().nullable(),
+  metadata: z.unknown(),
+})
+
+const notificationSchema = z.strictObject({
+  notification_id: z.string(),
+  notification_type: z.enum(NOTIFICATION_TYPES),
+  user_id: z.guid().nullable(),
+  status: z.enum(DELIVERY_STATUSES).nullable(),
+  opened_at: instantSchema.nullable(),
+  clicked_at: instantSchema.nullable(),
+  unsubscribed_at: instantSchema.nullable(),
+  explain: z.string(),
+  timeline: z
+    .array(storedEventSchema)
+    .describe(`The oldest ${MAX_TIMELINE} events; the status is that of all.`),
+})
+
+function reportOperations(type: NotificationType): Operation[] {
+  const report = {
+    method: 'post',
+    tag: 'status',
+    access: [`status:write:${type}`],
+  } as const
+  const keyOf = (max: number) => ({
+    'Idempotency-Key': `1 to ${max} visible ASCII characters: a repeat with it stores nothing.`,
+  })
+  const noun = `${type} notification`
+  return [
+    {
+      ...report,
+      path: `/api/v1/${type}/status`,
+      headers: keyOf(LIMITS.eventIdLength),
+      summary: `Report what became of one ${noun}`,
+      description: 'Fields that are not known are ignored.',
+      body: statusReportSchema,
+      answers: { 202: { description: 'The event is durable.', data: z.strictObject(acceptedSchema) } },
+      errors: ['invalid_status', 'missing_error', 'conflict', 'overloaded'],
+    },
+    {
+      ...report,
+      path: `/api/v1/${type}/status/batch`,
+      headers: keyOf(MAX_BATCH_KEY_LENGTH),
+      summary: `Report up to 500 ${noun}s at once`,
+      description: 'Each event is judged by itself; the results are in their order.',
+      body: statusBatchSchema,
+      answers: { 202: { description: 'One result per event.', data: z.array(batchResultSchema) } },
+      errors: ['overloaded'],
+    },
+  ]
+}
+
+export const statusOperations: readonly Operation[] = [
+  ...NOTIFICATION_TYPES.flatMap(reportOperations),
+  {
+    method: 'get',
+    path: '/api/v1/status/history',
+    tag: 'status',
+    summary: "The caller's own events, newest first",
+    access: ['user'],
+    query: historyQuerySchema,
+    answers: { 200: { description: 'A page of events.', list: storedEventSchema } },
+  },
+  {
+    method: 'get',
+    path: '/api/v1/notifications/:notification_id',
+    tag: 'status',
+    summary: 'The current status of a notification, why, and its timeline',
+    access: ['user', 'status:read'],
+    answers: { 200: { description: 'The notification.', data: notificationSchema } },
+  },
+]

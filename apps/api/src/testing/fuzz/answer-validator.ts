@@ -1,0 +1,66 @@
+import { Ajv2020 } from 'ajv/dist/2020.js'
+import addFormats from 'ajv-formats'
+import type { OpenApiDocument } from '../../openapi/document.ts'
+
+export interface ReceivedAnswer {
+  status: number
+  contentType: string | undefined
+  body: string
+}
+
+/** Says what is wrong with an answer by the document, or undefined. */
+export type ValidateAnswer = (path: string, method: string, answer: ReceivedAnswer) => string | undefined
+
+interface DocumentedResponse {
+  content?: Record<string, unknown>
+}
+
+/** Checks answers against the document alone: status, content type and every field. */
+export function createAnswerValidator(document: OpenApiDocument): ValidateAnswer {
+  const ajv = new Ajv2020({ strict: false, allErrors: true })
+  addFormats.default(ajv)
+  ajv.addSchema(document, 'openapi')
+  const validate = (pointer: string, body: unknown) => {
+    const check = ajv.getSchema(`openapi#${pointer}`)
+    if (check === undefined) return `no schema at ${pointer}`
+    return check(body) ? undefined : ajv.errorsText(check.errors)
+  }
+  const problem = (body: string) => validate('/components/schemas/Problem', JSON.parse(body))
+
+  // Literal paths go before those with parameters, as OpenAPI has it.
+  const templates = Object.keys(document.paths)
+    .sort((a, b) => a.split('{').length - b.split('{').length)
+    .map((template) => ({
+      template,
+      pattern: new RegExp(`^${template.replace(/\/$/, '').replace(/\{\w+\}/g, '[^/]+')}/?$`),
+    }))
+
+  return (path, method, { status, contentType, body }) => {
+    const plainPath = path.replace(/\?.*/, '')
+    const template = templates.find((known) => known.pattern.test(plainPath))?.template ?? ''
+    const operation = document.paths[template]?.[method.toLowerCase()]
+    // A method that is not in the document, or a path that it does not have.
+    if (operation === undefined)
+      return status === 404 || status === 405 ? problem(body) : `${status} is not expected`
+    const response = (operation.responses as Record<string, DocumentedResponse>)[status]
+    if (response === undefined) return `status ${status} is not documented`
+    const type = contentType?.split(';')[0] ?? ''
+    const documentedTypes = Object.keys(response.content ?? {})
+    if (documentedTypes.length === 0) return body === '' ? undefined : 'a body is not documented'
+    if (!documentedTypes.includes(type)) return `content type ${type} is not documented for ${status}`
+    if (!type.endsWith('json')) return undefined
+    const pointer = [
+      'paths',
+      template,
+      method.toLowerCase(),
+      'responses',
+      String(status),
+      'content',
+      type,
+      'schema',
+    ]
+      .map((segment) => encodeURIComponent(segment.replaceAll('~', '~0').replaceAll('/', '~1')))
+      .join('/')
+    return validate(`/${pointer}`, JSON.parse(body))
+  }
+}

@@ -1,0 +1,105 @@
+import { createReadStream } from 'node:fs'
+import { access } from 'node:fs/promises'
+import { findStoredContent } from '@tidings/db/events/status-events'
+import { AUDIT_IMPORT } from '@tidings/db/operators/audit-actions'
+import { findErasedUsers } from '@tidings/db/users/erased-users'
+import { type ImportResult, importDeadLetters } from '@tidings/queue/dead-letters/import'
+import type { Command } from 'commander'
+import { type RunningAudit, withAudit } from '../../audit.ts'
+import type { CliContext } from '../../context.ts'
+import { CliError, EXIT } from '../../exit-codes.ts'
+import { parseText } from '../../input/parse-option.ts'
+import { readLines } from '../../input/read-lines.ts'
+import { entries, formatCount } from '../../terminal/format.ts'
+import { printable, writeResult } from '../../terminal/output.ts'
+
+interface ImportOptions {
+  dryRun?: true
+}
+
+export function registerImport(dlq: Command, context: CliContext): void {
+  dlq
+    .command('import')
+    .description('Bring exported dead letters back, as they were.')
+    .argument('<file>', 'what dlq export wrote; - reads stdin', parseText)
+    .option('--dry-run', 'only check the file and count')
+    .action((file: string, options: ImportOptions) =>
+      runImport(context, file === '-' ? file : context.resolvePath(file), options),
+    )
+    .addHelpText(
+      'after',
+      `
+Examples:
+  tidings dlq import backup.ndjson
+  ssh old-host tidings dlq export | tidings dlq import -
+
+Entries that are there already, or whose events are stored by now, are left
+out: importing a file twice is harmless. Wrong lines are named and left out
+too. Entries of users who were erased since come without owner, texts and
+metadata.`,
+    )
+}
+
+async function runImport(context: CliContext, path: string, options: ImportOptions): Promise<void> {
+  if (path !== '-') {
+    await access(path).catch(() => {
+      throw new CliError(EXIT.notFound, `There is no file ${printable(path)} that can be read.`)
+    })
+  }
+  if (options.dryRun) return report(context, await readFile(context, path, undefined), true)
+  context.assertWritable()
+  await withAudit(context, { action: AUDIT_IMPORT, selector: { file: path } }, async (audit) => {
+    const result = await readFile(context, path, audit)
+    audit.matched = result.lines
+    audit.changed = result.imported
+    audit.result = result.end
+    await report(context, result, false)
+  })
+}
+
+/** Longer than any entry's; what is cut is no JSON. */
+const MAX_LINE_LENGTH = 64 * 1024 * 1024
+
+/** @param audit undefined for a dry run. */
+async function readFile(
+  context: CliContext,
+  path: string,
+  audit: RunningAudit | undefined,
+): Promise<ImportResult> {
+  const { pool } = await context.database()
+  const signal = context.interruption()
+  return importDeadLetters(await context.deadLetters(), {
+    lines: readLines(path === '-' ? context.terminal.stdin : createReadStream(path), {
+      maxLength: MAX_LINE_LENGTH,
+      signal,
+    }),
+    dryRun: audit === undefined,
+    findStored: (ids) => findStoredContent(pool, ids),
+    findErased: (userIds) => findErasedUsers(pool, userIds),
+    signal,
+    onIntent: async (ids) => audit?.announce(ids),
+    onBatch(totals) {
+      if (audit) audit.changed = totals.imported
+    },
+  })
+}
+
+/** @throws CliError when lines were left out because they are wrong. */
+async function report(context: CliContext, result: ImportResult, isDryRun: boolean): Promise<void> {
+  const { terminal } = context
+  for (const { line, message } of result.bad) terminal.say(`Line ${line} ${message}.`)
+  if (result.badCount > result.bad.length)
+    terminal.say(`and ${formatCount(result.badCount - result.bad.length)} more wrong lines.`)
+  const said = [`${isDryRun ? 'Would import' : 'Imported'} ${entries(result.imported)}`]
+  if (result.present > 0) said.push(`${formatCount(result.present)} already there`)
+  if (result.stored > 0) said.push(`${formatCount(result.stored)} stored by now`)
+  terminal.say(`${said.join('; ')}.`)
+  await writeResult(context, result)
+  if (result.end === 'interrupted')
+    throw new CliError(EXIT.partial, 'Interrupted. The same command again does the rest.')
+  if (result.badCount > 0)
+    throw new CliError(
+      result.imported + result.present + result.stored === 0 ? EXIT.failure : EXIT.partial,
+      `${formatCount(result.badCount)} wrong lines were left out.`,
+    )
+}

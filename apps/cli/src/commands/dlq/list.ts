@@ -1,0 +1,96 @@
+import { type DeadLetterEntry, eventFields } from '@tidings/queue/dead-letters/entry'
+import { LIST_SORTS, type ListSort, listDeadLetters } from '@tidings/queue/dead-letters/list'
+import { maskText } from '@tidings/shared/mask'
+import { type Command, Option } from 'commander'
+import type { CliContext } from '../../context.ts'
+import { parseCount } from '../../input/parse-option.ts'
+import { toShown } from '../../mask-output.ts'
+import { entries, formatAge } from '../../terminal/format.ts'
+import { type ListView, openList } from '../../terminal/output.ts'
+import { addFilterOptions, describeNone, type FilterOptions, toFilter } from './filter-options.ts'
+
+interface ListOptions extends FilterOptions {
+  limit: number
+  cursor?: string
+  sort: ListSort
+  reverse?: true
+}
+
+export function registerList(dlq: Command, context: CliContext): void {
+  const list = dlq
+    .command('list')
+    .description('List dead letters, newest first.')
+    .option('--limit <n>', 'how many', parseCount(1, 100_000), 25)
+    .option('--cursor <cursor>', 'go on behind a page that ended; the command prints it')
+    .addOption(
+      new Option('--sort <field>', 'what to sort by; other than dead_at reads the whole queue')
+        .choices(LIST_SORTS)
+        .default('dead_at'),
+    )
+    .option('--reverse', 'smallest or oldest first')
+    .action((options: ListOptions) => runList(context, options))
+  addFilterOptions(list).addHelpText(
+    'after',
+    `
+Examples:
+  tidings dlq list --reason unknown_user --since 2h
+  tidings dlq list --sort redrives --limit 10
+  tidings dlq list --error timeout -o id | tidings dlq redrive - --yes`,
+  )
+}
+
+async function runList(context: CliContext, options: ListOptions): Promise<void> {
+  const store = await context.deadLetters()
+  const filter = toFilter(options)
+  const list = openList(context, entryView(context))
+  let listed = 0
+  const nextCursor = await listDeadLetters(store, {
+    filter,
+    limit: options.limit,
+    cursor: options.cursor,
+    sort: options.sort,
+    ascending: options.reverse === true,
+    async onEntries(entries) {
+      listed += entries.length
+      await list.write(entries)
+    },
+  })
+  await list.end()
+  if (nextCursor !== undefined) context.terminal.say(`More: add --cursor ${nextCursor}`)
+  else if (context.terminal.width !== undefined && context.globals.output === undefined)
+    context.terminal.say(listed === 0 ? describeNone(filter) : `${entries(listed)}.`)
+}
+
+const errorText = ({ error }: DeadLetterEntry) => `${error.code}: ${error.message}`
+
+/** How an entry is shown in lists: the same in every command that prints some. */
+export function entryView(context: CliContext): ListView<DeadLetterEntry> {
+  const mask = context.globals.showSensitive ? (text: string) => text : maskText
+  const field = (name: keyof ReturnType<typeof eventFields>) => (entry: DeadLetterEntry) =>
+    mask(eventFields(entry.event)[name] ?? '-')
+  return {
+    columns: [
+      { title: 'ID', cell: (entry) => entry.id, whole: true },
+      {
+        title: 'AGE',
+        cell: (entry) => formatAge(entry.dead_at),
+        raw: (entry) => entry.dead_at,
+        align: 'right',
+        style: 'dim',
+      },
+      { title: 'REASON', cell: (entry) => entry.reason, style: 'yellow', spare: 5 },
+      { title: 'TYPE', cell: field('type'), spare: 2 },
+      { title: 'STATUS', cell: field('status'), spare: 3 },
+      { title: 'NOTIFICATION', cell: field('notificationId'), maxWidth: 28, spare: 1 },
+      { title: 'RE', cell: (entry) => String(entry.redrives), align: 'right', spare: 4 },
+      {
+        title: 'ERROR',
+        cell: (entry) => mask(entry.error.code === entry.reason ? entry.error.message : errorText(entry)),
+        raw: (entry) => mask(errorText(entry)),
+        style: 'red',
+      },
+    ],
+    json: (entry) => toShown(context.globals, entry),
+    id: (entry) => entry.id,
+  }
+}

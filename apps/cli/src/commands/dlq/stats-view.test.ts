@@ -1,0 +1,28 @@
+import type { DeadLetterStats } from '@tidings/queue/dead-letters/stats'
+import { expect, test } from 'vitest'
+import { drawStats } from './stats-view.ts'
+
+const now = new Date()
+const stats: DeadLetterStats = {
+  depth: 200_000,
+  oldest: now.toISOString(),
+  newest: now.toISOString(),
+  inflow: { last_minute: 1_234, last_hour: 56_789 },
+  inflow_per_minute: Array.from({ length: 60 }, (_, minute) => minute),
+  exhausted: 12_345,
+  by_reason: { unknown_user: 150_000, retries_exhausted: 50_000 },
+  by_type: { email: 200_000 },
+  queue: { waiting: 12, active: 3, delayed: 0, failed: 0, oldestWaitingAt: now },
+}
+
+test.each([80, 81, 120])('no line of the statistics is wider than %d columns', (width) => {
+  const depths = Array.from({ length: 60 }, (_, time) => time)
+  for (const line of drawStats(stats, { width, colors: false, depths }).split('\n'))
+    expect([line, line.length <= width]).toEqual([line, true])
+})
+
+test('what is left out of a narrow picture is the oldest, and it says how much it shows', () => {
+  const minutes = (width: number) => /[▁-█]+ \d+ min/.exec(drawStats(stats, { width, colors: false }))?.[0]
+  expect(minutes(120)).toMatch(/^▁.{59} 60 min$/)
+  expect(minutes(70)).toMatch(/^.{43}█ 44 min$/)
+})

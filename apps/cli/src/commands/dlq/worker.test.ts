@@ -1,0 +1,118 @@
+import { randomUUID } from 'node:crypto'
+import { findStoredContent } from '@tidings/db/events/status-events'
+import { type AppProcess, spawnApp } from '@tidings/stack/dev/app-process'
+import { findFreePort } from '@tidings/stack/servers/free-port'
+import { waitFor } from '@tidings/stack/servers/wait-for'
+import { describeBackends, useReleaser } from '@tidings/stack/testing/test-context'
+import { beforeAll, expect, test } from 'vitest'
+import { type CliLab, createCliLab } from '../../testing/cli-lab.ts'
+import type { Cli } from '../../testing/cli-process.ts'
+
+/* Entries of each test have a source of their own: the worker runs all the time, so nothing is emptied. */
+describeBackends('tidings dlq redrive with a worker', (kind) => {
+  const releaser = useReleaser()
+  let lab: CliLab
+  let cli: Cli
+  let worker: AppProcess
+
+  beforeAll(async () => {
+    lab = await createCliLab(kind, releaser)
+    cli = lab.cli
+    const port = await findFreePort()
+    worker = await spawnApp({
+      name: 'worker',
+      main: 'apps/worker/src/main.ts',
+      baseEnv: { PATH: process.env.PATH },
+      env: { ...lab.cli.env, WORKER_PORT: String(port), LOG_LEVEL: 'silent' },
+      readyUrl: `http://127.0.0.1:${port}/health/ready`,
+    })
+    releaser.onRelease(async () => void (await worker.stop()))
+    await worker.waitUntilReady()
+  })
+
+  /** Entries that get stored when they are sent back. */
+  const buryGood = (count: number, source: string) => lab.bury(count, { fields: { source } })
+  /** Entries that die again at once: the user is still not there. */
+  const buryBad = (count: number, source: string) =>
+    lab.bury(count, { fields: { source, user_id: randomUUID() } })
+  const redrive = (source: string, ...more: string[]) =>
+    cli.run('dlq', 'redrive', '--source', source, '--yes', '-o', 'json', ...more)
+  const redrivesOf = async (ids: readonly string[]) =>
+    (await lab.store.get(ids)).map((entry) => entry.redrives).toSorted()
+  const countStored = async (ids: readonly string[]) =>
+    (
+      await findStoredContent(
+        lab.db.database.pool,
+        ids.map((id) => id.slice('dead-'.length)),
+      )
+    ).size
+
+  test('a canary that dies again ends it with exit code 5; the others were not touched', async () => {
+    const ids = await buryBad(9, 'all-bad')
+    const run = await redrive('all-bad', '--canary', '3')
+    expect(run).toMatchObject({ exitCode: 5 })
+    expect(run.stderr).toContain('100 % of the canary was not stored')
+    expect(JSON.parse(run.stdout)).toMatchObject({ redriven: 3, stored: 0, dead: 3, end: 'stopped' })
+    expect(await redrivesOf(ids)).toEqual([0, 0, 0, 0, 0, 0, 1, 1, 1])
+  })
+
+  test('the canary ends it above the ratio only', async () => {
+    const bad = await buryBad(1, 'mixed')
+    const good = await buryGood(7, 'mixed')
+    const stopped = await redrive('mixed', '--canary', '4', '--abort-on-failure-ratio', '0.2')
+    expect(stopped).toMatchObject({ exitCode: 5 })
+    expect(stopped.stderr).toContain('25 % of the canary was not stored')
+    expect(await countStored(good)).toBe(3)
+    expect(await redrivesOf(good)).toEqual([0, 0, 0, 0])
+    // The oldest now are the four that are left; the bad one was buried anew, behind them.
+    const allowed = await redrive('mixed', '--canary', '5', '--abort-on-failure-ratio', '0.2', '--wait')
+    expect(JSON.parse(allowed.stdout)).toMatchObject({ redriven: 5, stored: 4, dead: 1, end: 'done' })
+    expect(allowed).toMatchObject({ exitCode: 5 })
+    expect(allowed.stderr).toContain('Not every entry was stored')
+    expect(await countStored(good)).toBe(7)
+    expect(await redrivesOf(bad)).toEqual([2])
+  })
+
+  test('a good group passes its canary and goes through whole', async () => {
+    const ids = await buryGood(12, 'good')
+    const [group = ''] = (await cli.run('dlq', 'groups', '--source', 'good', '-o', 'id')).stdout.split('\n')
+    const run = await cli.run(
+      ...['dlq', 'redrive', '--group', group, '--source', 'good', '--canary', '4', '--wait', '--yes'],
+      ...['-o', 'json'],
+    )
+    expect(run).toMatchObject({ exitCode: 0 })
+    expect(JSON.parse(run.stdout)).toMatchObject({ redriven: 12, stored: 12, dead: 0, pending: 0 })
+    expect(await countStored(ids)).toBe(12)
+    expect(await lab.store.get(ids)).toEqual([])
+  })
+
+  test('--wait lasts until the worker has stored all of them', async () => {
+    const ids = await buryGood(5, 'waited-for')
+    worker.signal('SIGSTOP')
+    const { child, ended } = cli.start('dlq', 'redrive', '--source', 'waited-for', '--wait', '--yes')
+    try {
+      await waitFor('the entries to be queued', async () => (await lab.store.get(ids)).length === 0, {
+        timeoutMs: 30_000,
+      })
+      expect(await countStored(ids)).toBe(0)
+      expect(child.exitCode).toBeNull()
+    } finally {
+      worker.signal('SIGCONT')
+    }
+    expect(await ended).toMatchObject({ exitCode: 0 })
+    expect(await countStored(ids)).toBe(5)
+  })
+
+  test('--wait gives up when nothing happens for --timeout, and says what is open: exit code 5', async () => {
+    const ids = await buryGood(2, 'given-up')
+    worker.signal('SIGSTOP')
+    try {
+      const run = await redrive('given-up', '--wait', '--timeout', '300ms')
+      expect(run).toMatchObject({ exitCode: 5 })
+      expect(run.stderr).toContain('2 still open')
+    } finally {
+      worker.signal('SIGCONT')
+    }
+    await waitFor('the worker to go on', async () => (await countStored(ids)) === 2, { timeoutMs: 30_000 })
+  })
+})

@@ -1,0 +1,40 @@
+import { SCOPES, type Scope } from '@tidings/shared/service-key'
+import { type Command, Option } from 'commander'
+import type { CliContext } from '../../context.ts'
+
+/** Loaded when one of the commands runs: see CliContext.database. */
+const run = () => import('./run.ts')
+
+export function registerServiceKeys(program: Command, context: CliContext): void {
+  const keys = program.command('service-keys').description('Credentials of services and operators.')
+  keys
+    .command('create')
+    .description('Make a key. It is shown once; only its digest is stored.')
+    .argument('<name>', 'becomes the source of every event reported with the key')
+    .addOption(
+      new Option('--scope <scope...>', 'what the key may do; give several, or repeat it')
+        .choices(SCOPES)
+        .makeOptionMandatory(),
+    )
+    .action(async (name: string, options: { scope: Scope[] }) =>
+      (await run()).createKey(context, name, options.scope),
+    )
+    .addHelpText(
+      'after',
+      `
+Examples:
+  tidings service-keys create email-service --scope status:write:email
+  tidings service-keys create ops --scope dlq:read dlq:write -o json | jq -r .key`,
+    )
+  keys
+    .command('list')
+    .description('List keys, live and revoked, oldest first.')
+    .action(async () => (await run()).listKeys(context))
+    .addHelpText('after', '\nExamples:\n  tidings service-keys list\n  tidings service-keys list -o json')
+  keys
+    .command('revoke')
+    .description('End a key. Running APIs refuse it within 30 seconds.')
+    .argument('<id>', 'as shown by service-keys list')
+    .action(async (id: string) => (await run()).revokeKey(context, id))
+    .addHelpText('after', '\nExample:\n  tidings service-keys revoke 0199aaaa-bbbb-7ccc-8ddd-eeeeeeeeeeee')
+}

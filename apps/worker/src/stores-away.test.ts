@@ -1,0 +1,180 @@
+import { randomUUID } from 'node:crypto'
+import { type Database, openDatabase } from '@tidings/db/database'
+import { createIngestAccount } from '@tidings/db/events/ingest-counters'
+import { storeStatusEvents } from '@tidings/db/events/status-events'
+import { prepareQueueBackend, type QueueBackend } from '@tidings/queue/backend'
+import { ENVELOPE_JOB, ENVELOPE_JOB_OPTIONS } from '@tidings/queue/policy'
+import { createLifecycle, type Lifecycle } from '@tidings/runtime/lifecycle'
+import { createLogger } from '@tidings/runtime/log'
+import { identifyEvent } from '@tidings/shared/event-identity'
+import { type StatusEvent, statusReportSchema } from '@tidings/shared/status-event'
+import { withClient } from '@tidings/stack/servers/postgres'
+import { waitFor } from '@tidings/stack/servers/wait-for'
+import {
+  availableBackends,
+  createTestBackend,
+  createTestDatabase,
+  useReleaser,
+} from '@tidings/stack/testing/test-context'
+import { afterEach, beforeAll, beforeEach, describe, expect, inject, it } from 'vitest'
+import type { StatusWorker } from './status-worker.ts'
+import { startTestWorker } from './testing/start-test-worker.ts'
+
+const log = createLogger('test', 'silent')
+
+function makeEvent() {
+  const report = statusReportSchema.parse({ notification_id: `n-${randomUUID()}`, status: 'delivered' })
+  return identifyEvent(report, { type: 'email', source: 'test', receivedAt: new Date() })
+}
+
+const query = <Row>(url: string, sql: string) =>
+  withClient(url, async (client) => (await client.query(sql)).rows as Row[])
+
+describe('a worker whose PostgreSQL', () => {
+  const releaser = useReleaser()
+  const role = `worker_${randomUUID().replaceAll('-', '')}`
+  let name: string
+  let ownerUrl: string
+  /** The worker's own way in, as a role of its own. */
+  let db: Database
+  let backend: QueueBackend
+  let lifecycle: Lifecycle
+  let worker: StatusWorker
+  let statements = 0
+  /** In another database. */
+  const admin = (sql: string) => query(inject('servers').postgresAdminUrl, sql)
+  const asOwner = <Row>(sql: string) => query<Row>(ownerUrl, sql)
+
+  beforeAll(async () => {
+    await admin(`CREATE ROLE ${role} LOGIN PASSWORD 'old'`)
+    releaser.onRelease(async () => void (await admin(`DROP ROLE ${role}`)))
+    const url = new URL((await createTestDatabase(releaser)).url)
+    name = url.pathname.slice(1)
+    ownerUrl = url.href
+    await asOwner(`GRANT ALL ON ALL TABLES IN SCHEMA public TO ${role}`)
+    url.username = role
+    url.password = 'old'
+    db = releaser.add(
+      openDatabase({ url: url.href, applicationName: 'worker', maxConnections: 6, onError: () => {} }),
+      (it) => it.close(),
+    )
+    // The queue stays: it is another server's, or at least another database's.
+    backend = await createTestBackend(availableBackends()[0] ?? 'postgres', releaser)
+    await prepareQueueBackend(backend)
+  })
+
+  // A new one each time: one that has just seen an outage looks less often after the next.
+  beforeEach(async () => {
+    lifecycle = createLifecycle(log)
+    worker = await startTestWorker({
+      db,
+      backend,
+      lifecycle,
+      store: (events) => {
+        statements++
+        return storeStatusEvents(db.pool, events, createIngestAccount('worker'))
+      },
+    })
+  })
+  afterEach(() => lifecycle.release())
+
+  const enqueue = (...events: StatusEvent[]) =>
+    worker.queues[0]?.add(ENVELOPE_JOB, { v: 1, events }, ENVELOPE_JOB_OPTIONS)
+  const untilStored = (...events: StatusEvent[]) =>
+    waitFor(
+      'rows',
+      async () => {
+        const found = await db.pool.query('SELECT id FROM notification_status WHERE id = ANY($1::uuid[])', [
+          events.map((event) => event.id),
+        ])
+        return found.rows.length === events.length
+      },
+      { timeoutMs: 30_000 },
+    )
+  const countDead = () => worker.deadLetters.getJobCountByTypes('waiting', 'prioritized', 'delayed')
+  const disconnectAll = () =>
+    admin(`SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = '${name}'`)
+
+  it('has no room on its disk for a while: nothing is tried again until there is some', async () => {
+    // A sequence counts what is rolled back too: here each try to write on an account.
+    await asOwner(`CREATE SEQUENCE probes;
+      CREATE FUNCTION disk_full() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER AS $$
+      BEGIN
+        IF TG_TABLE_NAME = 'ingest_accounts' THEN PERFORM nextval('public.probes'); END IF;
+        RAISE 'could not extend file: No space left on device' USING ERRCODE = '53100';
+      END $$;
+      CREATE TRIGGER full_events BEFORE INSERT ON notification_status FOR EACH ROW EXECUTE FUNCTION disk_full();
+      CREATE TRIGGER full_accounts BEFORE INSERT ON ingest_accounts FOR EACH ROW EXECUTE FUNCTION disk_full()`)
+    statements = 0
+    const event = makeEvent()
+    await enqueue(event)
+    await waitFor('several probes', async () => {
+      const [row] = await asOwner<{ last_value: string }>('SELECT last_value FROM probes')
+      return Number(row?.last_value) >= 3
+    })
+    expect(worker.isTakingJobs).toBe(false)
+    expect(statements).toBe(1)
+    await asOwner('DROP FUNCTION disk_full CASCADE')
+    await untilStored(event)
+    expect(await countDead()).toBe(0)
+  })
+
+  it.each([
+    {
+      what: 'has another password for a while',
+      take: async () => {
+        await admin(`ALTER ROLE ${role} PASSWORD 'new'`)
+        await disconnectAll()
+      },
+      giveBack: () => admin(`ALTER ROLE ${role} PASSWORD 'old'`),
+    },
+    {
+      what: 'is read-only for a while',
+      take: async () => {
+        await admin(`ALTER DATABASE ${name} SET default_transaction_read_only = on`)
+        await disconnectAll()
+      },
+      giveBack: () => admin(`ALTER DATABASE ${name} RESET default_transaction_read_only`),
+    },
+    {
+      what: 'does not let it write events for a while',
+      take: () => asOwner(`REVOKE INSERT ON notification_status FROM ${role}`),
+      giveBack: () => asOwner(`GRANT INSERT ON notification_status TO ${role}`),
+    },
+    {
+      what: 'lacks a column for a while, as before a migration',
+      take: () => asOwner('ALTER TABLE notification_status RENAME COLUMN provider TO former_provider'),
+      giveBack: () => asOwner('ALTER TABLE notification_status RENAME COLUMN former_provider TO provider'),
+    },
+    {
+      what: 'does not let it into the database for a while',
+      take: async () => {
+        await admin(`REVOKE CONNECT ON DATABASE ${name} FROM PUBLIC`)
+        await disconnectAll()
+      },
+      giveBack: () => admin(`GRANT CONNECT ON DATABASE ${name} TO PUBLIC`),
+    },
+    {
+      what: 'has the database under another name for a while',
+      take: () =>
+        waitFor('the database to be free', async () => {
+          await disconnectAll()
+          await admin(`ALTER DATABASE ${name} RENAME TO ${name}_old`)
+          return true
+        }),
+      giveBack: () => admin(`ALTER DATABASE ${name}_old RENAME TO ${name}`),
+    },
+  ])('$what: everything waits, nothing dies', async ({ take, giveBack }) => {
+    await take()
+    const events = Array.from({ length: 20 }, makeEvent)
+    for (const event of events) await enqueue(event)
+    try {
+      await waitFor('the worker to take no more jobs', () => !worker.isTakingJobs)
+    } finally {
+      await giveBack()
+    }
+    await untilStored(...events)
+    expect(worker.isTakingJobs).toBe(true)
+    expect(await countDead()).toBe(0)
+  })
+})

@@ -1,0 +1,145 @@
+import type { DeliveryError, ErrorClass, NotificationType, Status } from '@tidings/shared/status-event'
+import { and, asc, desc, eq, gte, lt, lte, or, type SQL, sql } from 'drizzle-orm'
+import type { Database } from '../database.ts'
+import { notificationStatus } from '../schema/notification-status.ts'
+
+/** A stored event as the API shows it. Times are ISO 8601. */
+export interface StoredEvent {
+  id: string
+  notification_id: string
+  notification_type: NotificationType
+  user_id: string | null
+  status: Status
+  error: DeliveryError | null
+  timestamp: string
+  received_at: string
+  source: string
+  event_id: string | null
+  attempt: number | null
+  provider: string | null
+  provider_message_id: string | null
+  metadata: unknown
+}
+
+/** What is known of one notification. Both lists are oldest first. */
+export interface NotificationEvents {
+  /** At most MAX_TIMELINE. */
+  timeline: StoredEvent[]
+  /** Those that decide its status, and whose it is; all of them when they are few. */
+  deciding: StoredEvent[]
+}
+
+/** No notification has more real events than this; a runaway producer may. */
+export const MAX_TIMELINE = 1000
+
+export async function readNotification(db: Database, notificationId: string): Promise<NotificationEvents> {
+  const rows = await db.orm
+    .select()
+    .from(notificationStatus)
+    .where(eq(notificationStatus.notificationId, notificationId))
+    .orderBy(...OLDEST_FIRST)
+    .limit(MAX_TIMELINE)
+  const timeline = rows.map(toStoredEvent)
+  const isWhole = timeline.length < MAX_TIMELINE
+  return { timeline, deciding: isWhole ? timeline : await listDecidingEvents(db, notificationId) }
+}
+
+const OLDEST_FIRST = [asc(notificationStatus.timestamp), asc(notificationStatus.id)]
+
+/**
+ * A few of a notification's events, however many it has, that fold to the same status as all of them: of each status
+ * and class of error the one that got furthest, and the first, in the order of the fold. Also the last event that has
+ * a user, and events of two users if there are two.
+ */
+export async function listDecidingEvents(db: Database, notificationId: string): Promise<StoredEvent[]> {
+  const t = notificationStatus
+  const deciding = sql`
+    WITH event AS MATERIALIZED (
+      SELECT ${t.id}, ${t.status}, ${t.errorClass}, ${t.userId}, ${t.timestamp},
+        coalesce(${t.attempt}, 0) AS attempt, least(${t.timestamp}, ${t.receivedAt}) AS time
+      FROM ${t} WHERE ${eq(t.notificationId, notificationId)}
+    ), owned AS (SELECT * FROM event WHERE user_id IS NOT NULL)
+    (SELECT DISTINCT ON (status, error_class) id FROM event
+      ORDER BY status, error_class, attempt DESC, time DESC, id DESC)
+    UNION (SELECT DISTINCT ON (status, error_class) id FROM event ORDER BY status, error_class, time)
+    UNION (SELECT id FROM owned ORDER BY timestamp DESC, id DESC LIMIT 1)
+    UNION (SELECT id FROM owned ORDER BY user_id LIMIT 1)
+    UNION (SELECT id FROM owned ORDER BY user_id DESC LIMIT 1)`
+  const rows = await db.orm
+    .select()
+    .from(t)
+    .where(sql`${t.id} IN (${deciding})`)
+    .orderBy(...OLDEST_FIRST)
+  return rows.map(toStoredEvent)
+}
+
+export interface HistoryFilter {
+  type?: NotificationType | undefined
+  status?: Status | undefined
+  from?: Date | undefined
+  to?: Date | undefined
+}
+
+/** Where a page ended: the next one starts behind it. */
+export interface HistoryPosition {
+  timestamp: Date
+  id: string
+}
+
+/** A user's events, newest first. */
+export async function listUserEvents(
+  db: Database,
+  userId: string,
+  filter: HistoryFilter,
+  page: { limit: number; after?: HistoryPosition | undefined },
+): Promise<StoredEvent[]> {
+  const t = notificationStatus
+  const conditions: (SQL | undefined)[] = [
+    eq(t.userId, userId),
+    filter.type && eq(t.notificationType, filter.type),
+    filter.status && eq(t.status, filter.status),
+    filter.from && gte(t.timestamp, filter.from),
+    filter.to && lte(t.timestamp, filter.to),
+    page.after &&
+      or(
+        lt(t.timestamp, page.after.timestamp),
+        and(eq(t.timestamp, page.after.timestamp), lt(t.id, page.after.id)),
+      ),
+  ]
+  const rows = await db.orm
+    .select()
+    .from(t)
+    .where(and(...conditions))
+    .orderBy(desc(t.timestamp), desc(t.id))
+    .limit(page.limit)
+  return rows.map(toStoredEvent)
+}
+
+function toStoredEvent(row: typeof notificationStatus.$inferSelect): StoredEvent {
+  return {
+    id: row.id,
+    notification_id: row.notificationId,
+    notification_type: row.notificationType,
+    user_id: row.userId,
+    status: row.status,
+    error: toError(row.error, row.errorCode, row.errorClass),
+    timestamp: row.timestamp.toISOString(),
+    received_at: row.receivedAt.toISOString(),
+    source: row.source,
+    event_id: row.eventId,
+    attempt: row.attempt,
+    provider: row.provider,
+    provider_message_id: row.providerMessageId,
+    metadata: row.metadata,
+  }
+}
+
+function toError(
+  message: string | null,
+  code: string | null,
+  errorClass: string | null,
+): DeliveryError | null {
+  if (message === null) return null
+  if (code === null && errorClass === null) return message
+  return { ...(code && { code }), ...(errorClass && { class: errorClass as ErrorClass }), message }
+}

@@ -1,0 +1,151 @@
+import type { DeliveryError, StatusEvent } from '@tidings/shared/status-event'
+import { isUuid } from '@tidings/shared/uuid'
+import type pg from 'pg'
+import type { IngestAccount } from './ingest-counters.ts'
+
+/** What became of each event of a batch that could be written. */
+export type StoreOutcome = 'stored' | 'duplicate' | 'conflict' | 'unknown_user'
+
+// One statement for any batch size: a prepared plan, one parse, one round trip. An event of a user who does
+// not exist is left out here instead of failing its neighbours; the foreign key still guards the race. It gives
+// the ids that did not become rows: nearly always none, and so nothing to send and read for each row. Written in
+// the order of their ids: two statements that share events would else wait for each other in a circle.
+const INSERT = `
+WITH event AS (
+  SELECT * FROM unnest(
+    $1::uuid[], $2::uuid[], $3::timestamptz[], $4::timestamptz[], $5::notification_type[],
+    $6::notification_status_name[], $7::int[], $8::text[], $9::text[], $10::text[], $11::text[], $12::text[],
+    $13::text[], $14::bytea[], $15::text[], $16::text[], $17::jsonb[]
+  ) AS e(id, user_id, "timestamp", received_at, notification_type, status, attempt, notification_id, source,
+    error, error_code, error_class, event_id, content_hash, provider, provider_message_id, metadata)
+), stored AS (
+  INSERT INTO notification_status (id, user_id, "timestamp", received_at, notification_type, status, attempt,
+    notification_id, source, error, error_code, error_class, event_id, content_hash, provider,
+    provider_message_id, metadata)
+  SELECT * FROM event e WHERE e.user_id IS NULL OR EXISTS (SELECT 1 FROM users u WHERE u.id = e.user_id)
+  ORDER BY e.id
+  ON CONFLICT (id) DO NOTHING
+  RETURNING id
+), booked AS (
+  INSERT INTO ingest_accounts (process_id, role, stored) SELECT $18, $19, count(*) FROM stored
+  ON CONFLICT (process_id) DO UPDATE SET stored = ingest_accounts.stored + excluded.stored, updated_at = now()
+)
+SELECT id FROM event WHERE NOT EXISTS (SELECT 1 FROM stored s WHERE s.id = event.id)`
+
+const FIND = `SELECT id, content_hash FROM notification_status WHERE id = ANY($1::uuid[])`
+const FIND_USERS = `SELECT id FROM users WHERE id = ANY($1::uuid[])`
+
+/**
+ * Stores a batch in one statement, whole or not at all, and says what became of each event, in order.
+ * Storing an event again changes nothing: the same content is a `duplicate`, other content under the same
+ * idempotency key a `conflict`. The rows are booked on the account in the same transaction.
+ *
+ * @throws whatever PostgreSQL says; classifyFailure tells what it means. Nothing was stored, or nothing is known
+ *   of why some of it was not: storing it again is harmless.
+ */
+export async function storeStatusEvents(
+  pool: pg.Pool,
+  events: readonly StatusEvent[],
+  account: IngestAccount,
+): Promise<StoreOutcome[]> {
+  // The same event may come twice in one batch, and so may two contents under one key: the first is written.
+  const firstOf = new Map<string, number>()
+  events.forEach(({ id }, index) => {
+    if (!firstOf.has(id)) firstOf.set(id, index)
+  })
+  const unique =
+    firstOf.size === events.length ? events : [...firstOf.values()].flatMap((n) => events[n] ?? [])
+  const left = await pool.query<{ id: string }>({
+    name: 'store-status-events',
+    text: INSERT,
+    values: [...columnsOf(unique), account.id, account.role],
+  })
+  if (left.rows.length === 0 && unique === events) return events.map(() => 'stored')
+
+  const leftIds = new Set(left.rows.map((row) => row.id))
+  const isStored = (event: StatusEvent, index: number) =>
+    firstOf.get(event.id) === index && !leftIds.has(event.id)
+  const reasons = await explainNotStored(
+    pool,
+    events.filter((event, index) => !isStored(event, index)),
+  )
+  const outcomes = events.map((event, index) => (isStored(event, index) ? 'stored' : reasons.shift()))
+  // What has no reason to be left out is so by what changed between the statements: its turn is now.
+  const raced = events.filter((_, index) => outcomes[index] === undefined)
+  const later = raced.length === 0 ? [] : await storeStatusEvents(pool, raced, account)
+  return outcomes.map((outcome) => outcome ?? later.shift() ?? 'stored')
+}
+
+/** Why each is no row of its own, in order; undefined for an event that could be one now. */
+async function explainNotStored(
+  pool: pg.Pool,
+  events: readonly StatusEvent[],
+): Promise<(StoreOutcome | undefined)[]> {
+  const found = await pool.query<{ id: string; content_hash: Buffer | null }>(FIND, [events.map((e) => e.id)])
+  const hashes = new Map(found.rows.map((row) => [row.id, row.content_hash?.toString('hex')]))
+  const absent = events.filter((event) => !hashes.has(event.id))
+  const known = absent.length === 0 ? new Set() : await findUsers(pool, absent)
+  return events.map((event) => {
+    if (hashes.has(event.id)) return hashes.get(event.id) === event.content_hash ? 'duplicate' : 'conflict'
+    return event.user_id === undefined || known.has(event.user_id) ? undefined : 'unknown_user'
+  })
+}
+
+async function findUsers(pool: pg.Pool, events: readonly StatusEvent[]): Promise<Set<string>> {
+  const users = await pool.query<{ id: string }>(FIND_USERS, [events.map((event) => event.user_id)])
+  return new Set(users.rows.map((row) => row.id))
+}
+
+/** A column of values in the order of the statement's parameters, or null for one that no event has. */
+function columnsOf(events: readonly StatusEvent[]): (unknown[] | null)[] {
+  const errors = events.map((event) => errorParts(event.error))
+  return [
+    events.map((event) => event.id),
+    optional(events.map((event) => event.user_id)),
+    events.map((event) => event.timestamp),
+    events.map((event) => event.received_at),
+    events.map((event) => event.notification_type),
+    events.map((event) => event.status),
+    optional(events.map((event) => event.attempt)),
+    events.map((event) => event.notification_id),
+    events.map((event) => event.source),
+    optional(errors.map((error) => error?.message)),
+    optional(errors.map((error) => error?.code)),
+    optional(errors.map((error) => error?.class)),
+    optional(events.map((event) => event.event_id)),
+    optional(events.map((event) => event.content_hash && `\\x${event.content_hash}`)),
+    optional(events.map((event) => event.provider)),
+    optional(events.map((event) => event.provider_message_id)),
+    optional(events.map((event) => event.metadata && JSON.stringify(event.metadata))),
+  ]
+}
+
+/** `unnest` fills up with NULLs beside a NULL, and most batches leave half of the columns empty. */
+const optional = (values: unknown[]) => (values.every((value) => value === undefined) ? null : values)
+
+function errorParts(error: DeliveryError | undefined) {
+  return typeof error === 'string' ? { message: error, code: undefined, class: undefined } : error
+}
+
+/**
+ * Which of these ids are rows, each with the hex digest of its content where it came with an idempotency key.
+ * Ids of any form: what is no UUID is no row.
+ */
+export async function findStoredContent(
+  pool: pg.Pool,
+  ids: readonly string[],
+): Promise<Map<string, string | undefined>> {
+  const found = await pool.query<{ id: string; content_hash: Buffer | null }>(FIND, [ids.filter(isUuid)])
+  return new Map(found.rows.map((row) => [row.id, row.content_hash?.toString('hex')]))
+}
+
+/**
+ * Whether the event with this content is a row; one of other content under its id is not its own.
+ *
+ * @param stored from findStoredContent.
+ */
+export const isStoredAs = (
+  stored: ReadonlyMap<string, string | undefined>,
+  id: string,
+  contentHash: string | undefined,
+): boolean => stored.has(id) && stored.get(id) === contentHash

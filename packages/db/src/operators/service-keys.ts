@@ -1,0 +1,101 @@
+import type { Scope } from '@tidings/shared/service-key'
+import { displayPrefix, generateServiceKey, hashSecret } from '@tidings/shared/service-key'
+import { and, asc, count, eq, inArray, isNull, sql } from 'drizzle-orm'
+import { v7 as uuidv7 } from 'uuid'
+import type { Database } from '../database.ts'
+import { serviceKeys } from '../schema/service-keys.ts'
+import { type AuditRecord, insertAudit } from './audit.ts'
+
+/** One to rotate from, one to rotate to. */
+export const MAX_LIVE_KEYS_PER_NAME = 2
+
+export interface ServiceKey {
+  id: string
+  name: string
+  prefix: string
+  scopes: Scope[]
+  createdAt: Date
+  lastUsedAt: Date | null
+  revokedAt: Date | null
+}
+
+export type CreateServiceKeyResult =
+  | { outcome: 'created'; id: string; key: string }
+  /** The name has MAX_LIVE_KEYS_PER_NAME live keys; revoke one first. */
+  | { outcome: 'too_many_live_keys' }
+
+/**
+ * Makes a key. The returned text is the only copy: the database keeps a digest.
+ *
+ * @param audit the row to write with the key of this id, both or neither: nobody has the text of a key whose
+ * maker failed afterwards.
+ */
+export async function createServiceKey(
+  db: Database,
+  name: string,
+  scopes: readonly Scope[],
+  audit?: (id: string) => AuditRecord,
+): Promise<CreateServiceKeyResult> {
+  return db.orm.transaction(async (tx) => {
+    // Two creators of the same name take turns, or both would count before either inserts.
+    await tx.execute(sql`SELECT pg_advisory_xact_lock(hashtext(${`service_keys:${name}`}))`)
+    const [live] = await tx
+      .select({ keys: count() })
+      .from(serviceKeys)
+      .where(and(eq(serviceKeys.name, name), isNull(serviceKeys.revokedAt)))
+    if ((live?.keys ?? 0) >= MAX_LIVE_KEYS_PER_NAME) return { outcome: 'too_many_live_keys' }
+    const key = generateServiceKey()
+    const id = uuidv7()
+    await tx
+      .insert(serviceKeys)
+      .values({ id, name, keyHash: hashSecret(key), prefix: displayPrefix(key), scopes: [...scopes] })
+    if (audit) await insertAudit({ orm: tx }, audit(id))
+    return { outcome: 'created', id, key }
+  })
+}
+
+/** The live key with this digest. */
+export async function findServiceKey(db: Database, keyHash: Buffer): Promise<ServiceKey | undefined> {
+  const [row] = await db.orm
+    .select()
+    .from(serviceKeys)
+    .where(and(eq(serviceKeys.keyHash, keyHash), isNull(serviceKeys.revokedAt)))
+  return row && toServiceKey(row)
+}
+
+/** Every key, live or revoked, oldest first. */
+export async function listServiceKeys(db: Database): Promise<ServiceKey[]> {
+  const rows = await db.orm.select().from(serviceKeys).orderBy(asc(serviceKeys.createdAt))
+  return rows.map(toServiceKey)
+}
+
+/**
+ * Ends a key. False when there is no live key with this id.
+ *
+ * @param audit the row to write with it, both or neither.
+ */
+export async function revokeServiceKey(db: Database, id: string, audit?: AuditRecord): Promise<boolean> {
+  return db.orm.transaction(async (tx) => {
+    const revoked = await tx
+      .update(serviceKeys)
+      .set({ revokedAt: new Date() })
+      .where(and(eq(serviceKeys.id, id), isNull(serviceKeys.revokedAt)))
+      .returning({ id: serviceKeys.id })
+    if (revoked.length === 0) return false
+    if (audit) await insertAudit({ orm: tx }, audit)
+    return true
+  })
+}
+
+/** Notes that these keys were used just now. */
+export async function touchServiceKeys(db: Database, ids: readonly string[]): Promise<void> {
+  await db.orm
+    .update(serviceKeys)
+    .set({ lastUsedAt: new Date() })
+    .where(inArray(serviceKeys.id, [...ids]))
+}
+
+function toServiceKey(row: typeof serviceKeys.$inferSelect): ServiceKey {
+  const { keyHash: _digest, scopes, ...rest } = row
+  return { ...rest, scopes: scopes as Scope[] }
+}

@@ -1,0 +1,42 @@
+import { and, eq } from 'drizzle-orm'
+import type { Database } from '../database.ts'
+import { users } from '../schema/users.ts'
+import { endSessions } from './sessions.ts'
+
+/**
+ * Sets a new password and ends every session but `keepSessionId`, together. Undefined when the password is
+ * no longer `hashes.from`: somebody else changed it first.
+ */
+export async function changePassword(
+  db: Database,
+  userId: string,
+  hashes: { from: string; to: string },
+  keepSessionId?: string,
+): Promise<{ endedSessionIds: string[] } | undefined> {
+  return db.orm.transaction(async (tx) => {
+    const now = new Date()
+    const changed = await tx
+      .update(users)
+      .set({ password: hashes.to, updatedAt: now, legacyTokensEndedAt: now })
+      .where(and(eq(users.id, userId), eq(users.password, hashes.from)))
+      .returning({ id: users.id })
+    if (changed.length === 0) return undefined
+    return { endedSessionIds: await endSessions(tx, userId, keepSessionId) }
+  })
+}
+
+/** Ends every session of a user, and every token of the Django service that the user still holds. */
+export async function endAllAccess(db: Database, userId: string): Promise<{ endedSessionIds: string[] }> {
+  return db.orm.transaction(async (tx) => {
+    await endLegacyTokens(tx, userId)
+    return { endedSessionIds: await endSessions(tx, userId) }
+  })
+}
+
+/** Ends the user's tokens of the Django service; they have no session of their own. */
+export async function endLegacyTokens(
+  executor: Pick<Database['orm'], 'update'>,
+  userId: string,
+): Promise<void> {
+  await executor.update(users).set({ legacyTokensEndedAt: new Date() }).where(eq(users.id, userId))
+}

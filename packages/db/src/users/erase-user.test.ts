@@ -1,0 +1,105 @@
+import { createTestDatabase, type TestDatabase, useReleaser } from '@tidings/stack/testing/test-context'
+import { beforeAll, describe, expect, it } from 'vitest'
+import { eraseUser } from './erase-user.ts'
+import { findErasedUsers, noteErasure } from './erased-users.ts'
+
+const OWNER = '00000000-0000-4000-8000-000000000001'
+const OTHER = '00000000-0000-4000-8000-000000000002'
+const ANN = '00000000-0000-4000-8000-000000000003'
+
+describe('erasing a user from the database', () => {
+  const releaser = useReleaser()
+  let database: TestDatabase
+  beforeAll(async () => {
+    database = await createTestDatabase(releaser)
+    await database.database.pool.query(
+      "INSERT INTO users (id, email, name, password) VALUES ($1, 'Own@example.com', 'A', '!'), ($2, 'b@example.com', 'B', '!')",
+      [OWNER, OTHER],
+    )
+  })
+
+  async function park(events: readonly object[]) {
+    await database.database.pool.query('TRUNCATE parked_events')
+    for (const [n, event] of events.entries()) {
+      const id = `00000000-0000-4000-8000-${String(n).padStart(12, '0')}`
+      await database.database.pool.query(
+        "INSERT INTO parked_events (id, event, why) VALUES ($1, $2, 'test')",
+        [id, event],
+      )
+    }
+  }
+  const parked = async () =>
+    (await database.database.pool.query('SELECT event FROM parked_events ORDER BY id')).rows.map(
+      (row) => row.event,
+    )
+
+  it('clears events that wait for the queue, and keeps them', async () => {
+    const events = [
+      { user_id: OWNER, status: 'failed', error: 'no such box', metadata: { to: 'x' } },
+      { status: 'bounced', error: { message: 'own@example.com is unknown' } },
+      { user_id: OTHER, status: 'failed', error: 'another' },
+      { user_id: OWNER, status: 'delivered' },
+    ]
+    await park(events)
+    expect(await eraseUser(database.database, OWNER)).toEqual({ endedSessionIds: [] })
+    expect(await parked()).toEqual([
+      { status: 'failed', error: '[erased]' },
+      { status: 'bounced', error: '[erased]' },
+      events[2],
+      { status: 'delivered' },
+    ])
+  })
+
+  it('leaves with its owner what only names the address, and takes out what names it', async () => {
+    const { pool } = database.database
+    await pool.query(
+      "INSERT INTO users (id, email, name, password) VALUES ($1, 'ann@example.com', 'A', '!')",
+      [ANN],
+    )
+    const named = { to: ['Ann@example.com'] }
+    const events = [
+      { user_id: OTHER, status: 'failed', error: 'no box ann@example.com', metadata: { a: 1 } },
+      { user_id: OTHER, status: 'failed', error: 'no such box', metadata: named },
+      { user_id: OTHER, status: 'failed', error: 'mailbox joann@example.com full', metadata: { a: 1 } },
+      { status: 'failed', error: 'mailbox joann@example.com full', metadata: { a: 1 } },
+      { status: 'failed', error: 'box ann@example.com.au\nand jo.ann@example.com' },
+      { status: 'failed', error: 'no box\nann@example.com' },
+    ]
+    await park(events)
+    await pool.query(
+      `INSERT INTO notification_status (id, user_id, "timestamp", received_at, notification_type, status,
+         notification_id, source, error, metadata)
+       VALUES (gen_random_uuid(), $1, now(), now(), 'email', 'failed', 'n', 'test', 'no box ann@example.com', $2)`,
+      [OTHER, named],
+    )
+    await eraseUser(database.database, ANN)
+    expect(await parked()).toEqual([
+      { user_id: OTHER, status: 'failed', error: '[erased]', metadata: { a: 1 } },
+      { user_id: OTHER, status: 'failed', error: 'no such box' },
+      ...events.slice(2, -1),
+      { status: 'failed', error: '[erased]' },
+    ])
+    const { rows } = await pool.query('SELECT user_id FROM notification_status')
+    expect(rows).toEqual([{ user_id: OTHER }])
+  })
+
+  it('forgets of an erasure that failed, as far as the user lives on', async () => {
+    const { pool } = database.database
+    await noteErasure(pool, OTHER)
+    expect(await findErasedUsers(pool, [OTHER, OWNER, 'no id'])).toEqual(new Set([OTHER]))
+    await pool.query("UPDATE erased_users SET erased_at = now() - interval '16 minutes'")
+    expect(await findErasedUsers(pool, [OTHER])).toEqual(new Set())
+    // Asked for again, and done.
+    await noteErasure(pool, OTHER)
+    expect(await findErasedUsers(pool, [OTHER])).toEqual(new Set([OTHER]))
+    await noteErasure(pool, OWNER)
+    await pool.query("UPDATE erased_users SET erased_at = now() - interval '16 minutes'")
+    expect(await findErasedUsers(pool, [OTHER, OWNER])).toEqual(new Set([OWNER]))
+  })
+
+  it('says when there is nobody to erase, and may be repeated', async () => {
+    expect(await eraseUser(database.database, OWNER)).toBeUndefined()
+    const { rows } = await database.database.pool.query('SELECT id FROM users')
+    expect(rows).toEqual([{ id: OTHER }])
+  })
+})

@@ -1,0 +1,121 @@
+import { waitFor } from '@tidings/stack/servers/wait-for'
+import { createTestDatabase, type TestDatabase, useReleaser } from '@tidings/stack/testing/test-context'
+import { v7 as uuidv7 } from 'uuid'
+import { beforeAll, beforeEach, describe, expect, it } from 'vitest'
+import { deleteOverSessions, generateRefreshToken, insertSession, rotateRefreshToken } from './sessions.ts'
+
+const USER = '00000000-0000-4000-8000-000000000001'
+const LIFETIME_MS = 30 * 86_400_000
+
+const releaser = useReleaser()
+let database: TestDatabase
+beforeAll(async () => {
+  database = await createTestDatabase(releaser)
+  await database.database.pool.query(
+    "INSERT INTO users (id, email, name, password) VALUES ($1, 'a@example.com', 'A', '!')",
+    [USER],
+  )
+})
+beforeEach(() => database.database.pool.query('DELETE FROM sessions'))
+
+async function startSession(expiresInMs = LIFETIME_MS): Promise<{ id: string; token: string }> {
+  const id = uuidv7()
+  const token = generateRefreshToken()
+  await insertSession(database.database.orm, {
+    id,
+    userId: USER,
+    refreshToken: token,
+    userAgent: null,
+    ip: null,
+    expiresAt: new Date(Date.now() + expiresInMs),
+  })
+  return { id, token }
+}
+
+async function rotate(token: string): Promise<string> {
+  const result = await rotateRefreshToken(database.database, token, LIFETIME_MS)
+  if (result.outcome !== 'rotated') throw new Error(`The token is ${result.outcome}`)
+  return result.refreshToken
+}
+
+const pass = (interval: string) =>
+  database.database.pool.query('UPDATE refresh_tokens SET rotated_at = rotated_at - $1::interval', [interval])
+
+async function count(table: 'sessions' | 'refresh_tokens'): Promise<number> {
+  const { rows } = await database.database.pool.query(`SELECT count(*)::int AS count FROM ${table}`)
+  return rows[0].count
+}
+
+describe('refresh tokens', () => {
+  it('are exchanged beside an erasure without the two waiting for each other', async () => {
+    const { id, token } = await startSession()
+    const erasure = await database.database.pool.connect()
+    try {
+      await erasure.query('BEGIN')
+      await erasure.query('SELECT 1 FROM sessions WHERE id = $1 FOR UPDATE', [id])
+      const exchange = rotateRefreshToken(database.database, token, LIFETIME_MS)
+      await waitFor('the exchange to wait for the session', async () => {
+        const { rows } = await database.database.pool.query(
+          "SELECT 1 FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'",
+        )
+        return rows.length > 0
+      })
+      await erasure.query('DELETE FROM sessions WHERE id = $1', [id])
+      await erasure.query('COMMIT')
+      expect(await exchange).toEqual({ outcome: 'invalid' })
+    } finally {
+      erasure.release()
+    }
+  })
+
+  it('are kept for as long as one lives, and no longer, however long their session lasts', async () => {
+    const { token } = await startSession()
+    let newest = token
+    for (let day = 0; day < 35; day++) {
+      newest = await rotate(newest)
+      await pass('1 day')
+    }
+    // Those of thirty days and the newest, which is not used yet.
+    expect(await count('refresh_tokens')).toBe(31)
+    expect(await rotateRefreshToken(database.database, token, LIFETIME_MS)).toEqual({ outcome: 'invalid' })
+    await rotate(newest)
+  })
+
+  it('end their session when one is used again within its life', async () => {
+    const { id, token } = await startSession()
+    const child = await rotate(token)
+    await pass('29 days')
+    const newest = await rotate(child)
+    expect(await rotateRefreshToken(database.database, token, LIFETIME_MS)).toEqual({
+      outcome: 'reused',
+      sessionId: id,
+    })
+    expect(await rotateRefreshToken(database.database, newest, LIFETIME_MS)).toEqual({ outcome: 'invalid' })
+  })
+})
+
+describe('sessions that are over', () => {
+  it('are deleted with their tokens, and only they', async () => {
+    const { token } = await startSession()
+    const over = await startSession()
+    await rotate(over.token)
+    const twoHoursAgo = "now() - interval '2 hours'"
+    await database.database.pool.query(`UPDATE sessions SET expires_at = ${twoHoursAgo} WHERE id = $1`, [
+      over.id,
+    ])
+    expect(await deleteOverSessions(database.database)).toBe(1)
+    expect(await count('sessions')).toBe(1)
+    expect(await count('refresh_tokens')).toBe(1)
+    await rotate(token)
+  })
+
+  it('are deleted some at a time, by any number of processes at once', async () => {
+    for (let n = 0; n < 150; n++) await startSession(-7_200_000)
+    const deleted = await Promise.all([
+      deleteOverSessions(database.database),
+      deleteOverSessions(database.database),
+    ])
+    expect(Math.max(...deleted)).toBeLessThanOrEqual(100)
+    expect(await count('sessions')).toBe(150 - deleted.reduce((sum, some) => sum + some, 0))
+  })
+})

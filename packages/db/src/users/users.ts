@@ -1,0 +1,124 @@
+import type { UserUpdate } from '@tidings/shared/user'
+import { and, desc, eq, inArray, lt, or, sql } from 'drizzle-orm'
+import type { Database } from '../database.ts'
+import { sqlState, UNIQUE_VIOLATION } from '../failure.ts'
+import { users } from '../schema/users.ts'
+import { insertSession, type NewSession } from './sessions.ts'
+
+export type UserRow = typeof users.$inferSelect
+
+export interface NewUser {
+  id: string
+  email: string
+  name: string
+  /** Encoded in Django's format. */
+  password: string
+  pushToken: string | null
+  emailNotifications: boolean
+  pushNotifications: boolean
+}
+
+export type CreateUserResult = { outcome: 'created'; user: UserRow } | { outcome: 'email_taken' }
+
+/** Stores a user and the first session in one transaction: nobody is registered without being logged in. */
+export async function createUser(
+  db: Database,
+  user: NewUser,
+  session: NewSession,
+): Promise<CreateUserResult> {
+  try {
+    return await db.orm.transaction(async (tx) => {
+      const [row] = await tx
+        .insert(users)
+        .values({ ...user, lastLoginAt: new Date() })
+        .returning()
+      await insertSession(tx, session)
+      return { outcome: 'created' as const, user: row as UserRow }
+    })
+  } catch (error) {
+    if (sqlState(error) === UNIQUE_VIOLATION) return { outcome: 'email_taken' }
+    throw error
+  }
+}
+
+/** The user with this address, whatever its case. */
+export async function findUserByEmail(db: Database, email: string): Promise<UserRow | undefined> {
+  const [row] = await db.orm
+    .select()
+    .from(users)
+    .where(eq(sql`lower(${users.email})`, sql`lower(${email})`))
+  return row
+}
+
+export async function findUser(db: Database, id: string): Promise<UserRow | undefined> {
+  const [row] = await db.orm.select().from(users).where(eq(users.id, id))
+  return row
+}
+
+/** Those of these users that exist, in no order. */
+export async function findUsers(db: Database, ids: readonly string[]): Promise<UserRow[]> {
+  if (ids.length === 0) return []
+  return db.orm
+    .select()
+    .from(users)
+    .where(inArray(users.id, [...ids]))
+}
+
+/** Where a page of users ended. */
+export interface UserPosition {
+  createdAt: Date
+  id: string
+}
+
+/** Users, newest first. */
+export async function listUsers(
+  db: Database,
+  page: { limit: number; after?: UserPosition | undefined },
+): Promise<UserRow[]> {
+  const { after } = page
+  return db.orm
+    .select()
+    .from(users)
+    .where(
+      after &&
+        or(
+          lt(users.createdAt, after.createdAt),
+          and(eq(users.createdAt, after.createdAt), lt(users.id, after.id)),
+        ),
+    )
+    .orderBy(desc(users.createdAt), desc(users.id))
+    .limit(page.limit)
+}
+
+/** Changes what is given and nothing else. Undefined when there is no such user. */
+export async function updateUser(db: Database, id: string, change: UserUpdate): Promise<UserRow | undefined> {
+  const { name, push_token: pushToken, preferences } = change
+  const [row] = await db.orm
+    .update(users)
+    .set({
+      ...(name !== undefined && { name }),
+      ...(pushToken !== undefined && { pushToken }),
+      ...(preferences?.email !== undefined && { emailNotifications: preferences.email }),
+      ...(preferences?.push !== undefined && { pushNotifications: preferences.push }),
+      updatedAt: new Date(),
+    })
+    .where(eq(users.id, id))
+    .returning()
+  return row
+}
+
+/**
+ * Replaces a hash by another of the same password. False when the password was changed meanwhile.
+ */
+export async function replacePasswordHash(
+  db: Database,
+  id: string,
+  hashes: { from: string; to: string },
+): Promise<boolean> {
+  const replaced = await db.orm
+    .update(users)
+    .set({ password: hashes.to })
+    .where(and(eq(users.id, id), eq(users.password, hashes.from)))
+    .returning({ id: users.id })
+  return replaced.length > 0
+}

@@ -1,0 +1,58 @@
+import type { DeadLetterReason } from '@tidings/shared/dead-letter'
+import { normalizeMessage } from './bury.ts'
+import { SCAN_PAGE } from './entry.ts'
+import { createMatcher, type DeadLetterFilter } from './filter.ts'
+import { type DeadLetterStore, scanDeadLetters } from './store.ts'
+
+/** Dead letters whose errors differ only in ids, numbers and quoted values. Times are ISO 8601. */
+export interface DeadLetterGroup {
+  fingerprint: string
+  reason: DeadLetterReason
+  error: { code: string; message: string }
+  count: number
+  first_seen: string
+  last_seen: string
+  sample_id: string
+}
+
+/**
+ * Groups the entries that match by fingerprint, the largest first. Reads every entry once.
+ *
+ * @param onProgress told how many entries were read so far.
+ */
+export async function groupDeadLetters(
+  store: Pick<DeadLetterStore, 'page'>,
+  filter: DeadLetterFilter,
+  onProgress?: (read: number) => void,
+): Promise<DeadLetterGroup[]> {
+  const matches = createMatcher(filter)
+  const groups = new Map<string, DeadLetterGroup>()
+  let read = 0
+  for await (const page of scanDeadLetters(store, { pageSize: SCAN_PAGE })) {
+    for (const { entry } of page) {
+      if (!matches(entry)) continue
+      const group = groups.get(entry.fingerprint)
+      if (group === undefined) {
+        groups.set(entry.fingerprint, {
+          fingerprint: entry.fingerprint,
+          reason: entry.reason,
+          error: { code: entry.error.code, message: normalizeMessage(entry.error.message) },
+          count: 1,
+          first_seen: entry.first_failed_at,
+          last_seen: entry.dead_at,
+          sample_id: entry.id,
+        })
+        continue
+      }
+      group.count++
+      if (entry.first_failed_at < group.first_seen) group.first_seen = entry.first_failed_at
+      if (entry.dead_at > group.last_seen) {
+        group.last_seen = entry.dead_at
+        group.sample_id = entry.id
+      }
+    }
+    read += page.length
+    onProgress?.(read)
+  }
+  return [...groups.values()].sort((a, b) => b.count - a.count || (a.fingerprint < b.fingerprint ? -1 : 1))
+}

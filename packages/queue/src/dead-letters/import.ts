@@ -1,0 +1,124 @@
+import { deadLetterSchema } from '@tidings/shared/dead-letter'
+import { isTooDeep } from '@tidings/shared/json'
+import { z } from 'zod'
+import { INTENT_SIZE } from './delete.ts'
+import { type DeadLetterEntry, eventFields, MAX_BATCH, MAX_ENTRY_DEPTH } from './entry.ts'
+import { clearErased, type FindErased } from './redact.ts'
+import { isTooMuch } from './selection.ts'
+import type { DeadLetterStore } from './store.ts'
+
+const entrySchema = deadLetterSchema.extend({
+  /** An id that BullMQ can take and that this system could have given. */
+  id: z.string().regex(/^dead-[\w-]{1,250}$/),
+  event: z
+    .unknown()
+    .refine((event) => !isTooDeep(event, MAX_ENTRY_DEPTH), `is nested deeper than ${MAX_ENTRY_DEPTH} levels`),
+})
+
+export const toLine = (entry: DeadLetterEntry) => `${JSON.stringify(entry)}\n`
+
+export interface ImportRequest {
+  /** Lines as toLine writes them. */
+  lines: AsyncIterable<string>
+  /** Of these event ids, those that are rows, each with the digest of its content if it has one. */
+  findStored(eventIds: readonly string[]): Promise<ReadonlyMap<string, string | undefined>>
+  findErased: FindErased
+  dryRun: boolean
+  signal?: AbortSignal | undefined
+  /** Called, and awaited, with the ids that are about to be added. */
+  onIntent(ids: readonly string[]): Promise<void>
+  onBatch?(totals: ImportTotals): void
+}
+
+export interface ImportTotals {
+  lines: number
+  imported: number
+  /** The dead-letter queue has them already. */
+  present: number
+  /** Left out: the event is a row by now. */
+  stored: number
+  /** Line numbers, from 1, that are no dead letters, with the reason; the first ones. */
+  bad: { line: number; message: string }[]
+  badCount: number
+}
+
+export interface ImportResult extends ImportTotals {
+  end: 'done' | 'interrupted'
+}
+
+const MAX_BAD_SHOWN = 20
+
+/**
+ * Adds exported entries as they were, but for those of users who were erased since: these come without what says
+ * whose they were. Importing a file twice adds nothing the second time.
+ */
+export async function importDeadLetters(
+  store: DeadLetterStore,
+  request: ImportRequest,
+): Promise<ImportResult> {
+  const totals: ImportTotals = { lines: 0, imported: 0, present: 0, stored: 0, bad: [], badCount: 0 }
+  let batch: DeadLetterEntry[] = []
+  let batchBytes = 0
+
+  async function addBatch() {
+    const unique = [...new Map(batch.map((entry) => [entry.id, entry])).values()]
+    const present = await store.sizes(unique.map((entry) => entry.id))
+    const stored = await request.findStored(unique.flatMap(({ event }) => eventFields(event).id ?? []))
+    const absent = unique.filter((entry) => !present.has(entry.id))
+    const wanted = absent.filter((entry) => !isStored(entry, stored))
+    totals.present += batch.length - absent.length
+    totals.stored += absent.length - wanted.length
+    batch = []
+    batchBytes = 0
+    if (wanted.length > 0 && !request.dryRun) {
+      const cleared = await clearErased(wanted, request.findErased)
+      await request.onIntent(cleared.map((entry) => entry.id))
+      for (let start = 0; start < cleared.length; start += MAX_BATCH) {
+        const part = cleared.slice(start, start + MAX_BATCH)
+        const added = await store.restore(part)
+        totals.imported += added.length
+        totals.present += part.length - added.length
+      }
+    } else {
+      totals.imported += wanted.length
+    }
+    request.onBatch?.(totals)
+  }
+
+  for await (const line of request.lines) {
+    if (request.signal?.aborted) break
+    totals.lines++
+    if (line.trim() === '') continue
+    const entry = readLine(line)
+    if ('message' in entry) {
+      totals.badCount++
+      if (totals.bad.length < MAX_BAD_SHOWN) totals.bad.push({ line: totals.lines, message: entry.message })
+      continue
+    }
+    const bytes = Buffer.byteLength(line)
+    if (isTooMuch(batchBytes, bytes)) await addBatch()
+    batch.push(entry)
+    batchBytes += bytes
+    if (batch.length === INTENT_SIZE) await addBatch()
+  }
+  if (batch.length > 0 && !request.signal?.aborted) await addBatch()
+  return { ...totals, end: request.signal?.aborted ? 'interrupted' : 'done' }
+}
+
+function isStored(entry: DeadLetterEntry, stored: ReadonlyMap<string, string | undefined>): boolean {
+  const { id, contentHash } = eventFields(entry.event)
+  return id !== undefined && stored.has(id) && stored.get(id) === contentHash
+}
+
+function readLine(line: string): DeadLetterEntry | { message: string } {
+  let value: unknown
+  try {
+    value = JSON.parse(line)
+  } catch {
+    return { message: 'is not JSON' }
+  }
+  const parsed = entrySchema.safeParse(value)
+  if (parsed.success) return parsed.data
+  const [issue] = parsed.error.issues
+  return { message: `is no dead letter (${issue?.path.join('.') || 'line'}: ${issue?.message})` }
+}

@@ -1,0 +1,134 @@
+import { type DeadLetterEntry, eventFields, SCAN_PAGE } from './entry.ts'
+import { createMatcher, type DeadLetterFilter } from './filter.ts'
+import { readSelection } from './selection.ts'
+import { type DeadLetterStore, scanDeadLetters } from './store.ts'
+
+export const LIST_SORTS = [
+  'dead_at',
+  'first_failed_at',
+  'attempts',
+  'redrives',
+  'reason',
+  'type',
+  'status',
+  'notification_id',
+] as const
+export type ListSort = (typeof LIST_SORTS)[number]
+
+export interface ListRequest {
+  filter: DeadLetterFilter
+  limit: number
+  /** What the page before returned, made with the same filter and sorting. */
+  cursor?: string | undefined
+  sort: ListSort
+  ascending: boolean
+  /** Called, and awaited, with the entries of the page, part by part: it need not fit into memory. */
+  onEntries(entries: readonly DeadLetterEntry[]): Promise<void>
+}
+
+/** A cursor that this library did not make, or made for another sorting. */
+export class BadCursorError extends Error {
+  constructor() {
+    super('This cursor does not belong to this listing. Start again without it.')
+    this.name = 'BadCursorError'
+  }
+}
+
+/**
+ * One page of the entries that match. By time of death it reads only as far as it must; any other sorting
+ * reads all entries once, and those of the page again.
+ *
+ * @returns the cursor of the next page; undefined at the end.
+ * @throws BadCursorError
+ */
+export async function listDeadLetters(
+  store: DeadLetterStore,
+  request: ListRequest,
+): Promise<string | undefined> {
+  return request.sort === 'dead_at' ? listByDeath(store, request) : listSorted(store, request)
+}
+
+async function listByDeath(store: DeadLetterStore, request: ListRequest): Promise<string | undefined> {
+  const { limit, cursor, ascending } = request
+  if (cursor !== undefined && !/^\d+(\.\d+)?$/.test(cursor)) throw new BadCursorError()
+  const matches = createMatcher(request.filter)
+  const pages = scanDeadLetters(store, {
+    pageSize: Math.min(SCAN_PAGE, limit + 1),
+    after: cursor,
+    newestFirst: !ascending,
+  })
+  let left = limit
+  let last: string | undefined
+  for await (const page of pages) {
+    const found = page.filter(({ entry }) => matches(entry))
+    const listed = found.slice(0, left)
+    if (listed.length > 0) await request.onEntries(listed.map(({ entry }) => entry))
+    left -= listed.length
+    last = listed.at(-1)?.position ?? last
+    if (found.length > listed.length) return last
+  }
+  return undefined
+}
+
+type SortKey = [value: string | number, id: string]
+
+function sortKey(entry: DeadLetterEntry, sort: ListSort): SortKey {
+  const fields = eventFields(entry.event)
+  const value = {
+    dead_at: entry.dead_at,
+    first_failed_at: entry.first_failed_at,
+    attempts: entry.attempts,
+    redrives: entry.redrives,
+    reason: entry.reason,
+    type: fields.type ?? '',
+    status: fields.status ?? '',
+    notification_id: fields.notificationId ?? '',
+  }[sort]
+  return [value, entry.id]
+}
+
+function compareKeys([a, aId]: SortKey, [b, bId]: SortKey): number {
+  return a < b ? -1 : a > b ? 1 : aId < bId ? -1 : aId > bId ? 1 : 0
+}
+
+async function listSorted(store: DeadLetterStore, request: ListRequest): Promise<string | undefined> {
+  const { limit, sort, ascending } = request
+  const matches = createMatcher(request.filter)
+  const after = request.cursor === undefined ? undefined : readCursor(request.cursor, sort)
+  const compare = (a: SortKey, b: SortKey) => (ascending ? compareKeys(a, b) : compareKeys(b, a))
+  let best: SortKey[] = []
+  const keepBest = () => {
+    best.sort(compare)
+    best = best.slice(0, limit + 1)
+  }
+  for await (const page of scanDeadLetters(store, { pageSize: SCAN_PAGE })) {
+    for (const { entry } of page) {
+      if (!matches(entry)) continue
+      const key = sortKey(entry, sort)
+      if (after === undefined || compare(key, after) > 0) best.push(key)
+    }
+    if (best.length > 4 * limit + 1_000) keepBest()
+  }
+  keepBest()
+  const page = best.slice(0, limit)
+  const ids = page.map(([, id]) => id)
+  for await (const { entries } of readSelection(store, { kind: 'ids', ids })) await request.onEntries(entries)
+  const last = page.at(-1)
+  return best.length > limit && last ? writeCursor(sort, last) : undefined
+}
+
+const writeCursor = (sort: ListSort, key: SortKey) =>
+  Buffer.from(JSON.stringify([sort, ...key])).toString('base64url')
+
+function readCursor(cursor: string, sort: ListSort): SortKey {
+  try {
+    const parsed: unknown = JSON.parse(Buffer.from(cursor, 'base64url').toString())
+    if (Array.isArray(parsed) && parsed[0] === sort && typeof parsed[2] === 'string') {
+      const value: unknown = parsed[1]
+      if (typeof value === 'string' || typeof value === 'number') return [value, parsed[2]]
+    }
+  } catch {
+    // Not ours; told below.
+  }
+  throw new BadCursorError()
+}

@@ -1,0 +1,85 @@
+import { setTimeout as sleep } from 'node:timers/promises'
+import { isStoredAs } from '@tidings/db/events/status-events'
+import { type DeadLetterEntry, eventFields } from './entry.ts'
+import type { DeadLetterStore } from './store.ts'
+
+/** What became of redriven entries. */
+export interface Outcomes {
+  stored: number
+  /** Dead again. */
+  dead: number
+  /** Not known: the wait was cut short. */
+  pending: number
+}
+
+/** Follows redriven entries until each is a row or a dead letter again. */
+export interface OutcomeTracker {
+  readonly outcomes: Outcomes
+  follow(entries: readonly DeadLetterEntry[]): void
+  /**
+   * Waits until at most `pending` entries are open, the signal is aborted, or nothing has changed for
+   * `patienceMs`.
+   */
+  settle(pending: number): Promise<Outcomes>
+}
+
+export interface TrackerOptions {
+  store: Pick<DeadLetterStore, 'sizes'>
+  /** Of these event ids, those that are rows, each with the digest of its content if it has one. */
+  findStored(eventIds: readonly string[]): Promise<ReadonlyMap<string, string | undefined>>
+  signal?: AbortSignal | undefined
+  patienceMs: number
+  onChange?(outcomes: Outcomes): void
+}
+
+const CHECK_BATCH = 500
+const POLL_MS = 200
+
+export function createOutcomeTracker(options: TrackerOptions): OutcomeTracker {
+  const { store, findStored, signal, patienceMs } = options
+  const open = new Map<string, { eventId: string; contentHash: string | undefined }>()
+  const outcomes: Outcomes = { stored: 0, dead: 0, pending: 0 }
+
+  async function check(ids: readonly string[]): Promise<void> {
+    const eventIds = ids.map((id) => open.get(id)?.eventId ?? '')
+    // Rows first: a row cannot become a dead letter, but an event in flight can become either in between.
+    const stored = await findStored(eventIds)
+    const dead = await store.sizes(ids)
+    for (const id of ids) {
+      const wanted = open.get(id)
+      if (wanted === undefined) continue
+      // A conflict shares its id with a stored event of other content: that row is not its own.
+      const isStored = isStoredAs(stored, wanted.eventId, wanted.contentHash)
+      if (!isStored && !dead.has(id)) continue
+      open.delete(id)
+      outcomes[isStored ? 'stored' : 'dead']++
+    }
+    outcomes.pending = open.size
+  }
+
+  return {
+    outcomes,
+    follow(entries) {
+      for (const entry of entries) {
+        const { id = '', contentHash } = eventFields(entry.event)
+        open.set(entry.id, { eventId: id, contentHash })
+      }
+      outcomes.pending = open.size
+    },
+    async settle(pending) {
+      let changedAt = performance.now()
+      while (open.size > pending && !signal?.aborted && performance.now() - changedAt < patienceMs) {
+        const before = open.size
+        const ids = [...open.keys()]
+        for (let start = 0; start < ids.length; start += CHECK_BATCH) {
+          await check(ids.slice(start, start + CHECK_BATCH))
+        }
+        options.onChange?.(outcomes)
+        if (open.size < before) changedAt = performance.now()
+        if (open.size > pending)
+          await sleep(POLL_MS, undefined, signal ? { signal } : {}).catch(() => undefined)
+      }
+      return outcomes
+    },
+  }
+}

@@ -1,0 +1,74 @@
+import { type DeadLetterEntry, MAX_BATCH, MAX_BATCH_BYTES, SCAN_PAGE } from './entry.ts'
+import { createMatcher, type DeadLetterFilter } from './filter.ts'
+import { type DeadLetterStore, isBehind, lastPosition, scanDeadLetters } from './store.ts'
+
+/** What an operator points at: entries by id, or whatever matches a filter; an empty filter is everything. */
+export type Selection = { kind: 'ids'; ids: readonly string[] } | { kind: 'filter'; filter: DeadLetterFilter }
+
+export interface SelectedBatch {
+  entries: DeadLetterEntry[]
+  /** Ids asked for that are not there. */
+  missing: string[]
+  /** What the entries take in the store. */
+  bytes: number
+}
+
+/**
+ * Reads the selected entries in batches of at most MAX_BATCH and MAX_BATCH_BYTES, oldest first. What is buried after
+ * the start is not among them: a redriven event that dies again must not be redriven again by the same run.
+ */
+export async function* readSelection(
+  store: Pick<DeadLetterStore, 'page' | 'sizes' | 'get'>,
+  selection: Selection,
+): AsyncGenerator<SelectedBatch> {
+  if (selection.kind === 'ids') {
+    const ids = [...new Set(selection.ids)]
+    for (let start = 0; start < ids.length; start += MAX_BATCH) {
+      const wanted = ids.slice(start, start + MAX_BATCH)
+      for (const { part, bytes } of cutBySize(wanted, await store.sizes(wanted))) {
+        const entries = await store.get(part)
+        const found = new Set(entries.map((entry) => entry.id))
+        yield { entries, missing: part.filter((id) => !found.has(id)), bytes }
+      }
+    }
+    return
+  }
+  const end = await lastPosition(store)
+  if (end === undefined) return
+  const matches = createMatcher(selection.filter)
+  let batch: SelectedBatch = { entries: [], missing: [], bytes: 0 }
+  for await (const page of scanDeadLetters(store, { pageSize: SCAN_PAGE })) {
+    for (const { entry, position, bytes } of page) {
+      if (isBehind(position, end)) break
+      if (!matches(entry)) continue
+      if (batch.entries.length === MAX_BATCH || isTooMuch(batch.bytes, bytes)) {
+        yield batch
+        batch = { entries: [], missing: [], bytes: 0 }
+      }
+      batch.entries.push(entry)
+      batch.bytes += bytes
+    }
+    const last = page.at(-1)
+    if (last === undefined || isBehind(last.position, end)) break
+  }
+  if (batch.entries.length > 0) yield batch
+}
+
+/** Whether so many bytes have no place any more beside those that are to be dealt with in one go. */
+export const isTooMuch = (bytes: number, more: number): boolean => bytes > 0 && bytes + more > MAX_BATCH_BYTES
+
+function* cutBySize(ids: readonly string[], sizes: ReadonlyMap<string, number>) {
+  let part: string[] = []
+  let bytes = 0
+  for (const id of ids) {
+    const size = sizes.get(id) ?? 0
+    if (isTooMuch(bytes, size)) {
+      yield { part, bytes }
+      part = []
+      bytes = 0
+    }
+    part.push(id)
+    bytes += size
+  }
+  if (part.length > 0) yield { part, bytes }
+}

@@ -1,0 +1,63 @@
+import { MAX_REDRIVES } from '@tidings/shared/dead-letter'
+import { eventFields, SCAN_PAGE } from './entry.ts'
+import { type DeadLetterStore, type QueueDepth, scanDeadLetters } from './store.ts'
+
+/** How the dead letters are. Times are ISO 8601. */
+export interface DeadLetterStats {
+  depth: number
+  /** Time of death of the one that has been dead longest. */
+  oldest: string | undefined
+  newest: string | undefined
+  /** Deaths in the last minute and the last hour, of those that are still here. */
+  inflow: { last_minute: number; last_hour: number }
+  /** Deaths in each of the last INFLOW_MINUTES minutes, oldest first. */
+  inflow_per_minute: number[]
+  by_reason: Record<string, number>
+  by_type: Record<string, number>
+  /** Redriven so often that only --force takes them. */
+  exhausted: number
+  queue: QueueDepth
+}
+
+export const INFLOW_MINUTES = 60
+const MINUTE_MS = 60_000
+
+/** Reads every entry once. */
+export async function readDeadLetterStats(
+  store: DeadLetterStore,
+  now = Date.now(),
+): Promise<DeadLetterStats> {
+  const stats: DeadLetterStats = {
+    depth: 0,
+    oldest: undefined,
+    newest: undefined,
+    inflow: { last_minute: 0, last_hour: 0 },
+    inflow_per_minute: Array.from({ length: INFLOW_MINUTES }, () => 0),
+    by_reason: {},
+    by_type: {},
+    exhausted: 0,
+    queue: await store.depth(),
+  }
+  const add = (counts: Record<string, number>, name: string) => {
+    counts[name] = (counts[name] ?? 0) + 1
+  }
+  for await (const page of scanDeadLetters(store, { pageSize: SCAN_PAGE })) {
+    for (const { entry } of page) {
+      stats.depth++
+      add(stats.by_reason, entry.reason)
+      add(stats.by_type, eventFields(entry.event).type ?? 'unknown')
+      if (entry.redrives >= MAX_REDRIVES) stats.exhausted++
+      if (stats.oldest === undefined || entry.dead_at < stats.oldest) stats.oldest = entry.dead_at
+      if (stats.newest === undefined || entry.dead_at > stats.newest) stats.newest = entry.dead_at
+      const minutesAgo = Math.max(0, Math.floor((now - Date.parse(entry.dead_at)) / MINUTE_MS))
+      const slot = INFLOW_MINUTES - 1 - minutesAgo
+      const before = stats.inflow_per_minute[slot]
+      if (before !== undefined) stats.inflow_per_minute[slot] = before + 1
+    }
+  }
+  stats.inflow = {
+    last_minute: stats.inflow_per_minute.at(-1) ?? 0,
+    last_hour: stats.inflow_per_minute.reduce((sum, deaths) => sum + deaths, 0),
+  }
+  return stats
+}

@@ -1,0 +1,26 @@
+import { createTestBackend, createTestDatabase, useReleaser } from '@tidings/stack/testing/test-context'
+import { expect, it } from 'vitest'
+import { openQueue, prepareQueueBackend } from './backend.ts'
+import { openEnvelope } from './envelope.ts'
+import { countQueuedEvents } from './queue-depth.ts'
+
+const releaser = useReleaser()
+
+it('counts in a job what the worker finds in it', async () => {
+  const backend = await createTestBackend('postgres', releaser, await createTestDatabase(releaser))
+  await prepareQueueBackend(backend)
+  const queue = openQueue<object>('counted', backend, undefined, { onError: () => {} })
+  releaser.add(queue, () => queue.close())
+  const jobs = [
+    { v: 1, events: [{}, {}, {}] },
+    { v: 1, events: Array(501).fill({}) },
+    { v: 1, events: [] },
+    { v: 2, events: [{}, {}] },
+    { events: [{}, {}] },
+    { notification_id: 'n', notification_type: 'push', status: 'sent' },
+  ]
+  await queue.addBulk(jobs.map((data) => ({ name: 'any', data })))
+  const found = jobs.map((data) => openEnvelope({ id: '1', data, timestamp: 0, queueName: 'counted' }))
+  const events = found.reduce((sum, { events, invalid }) => sum + events.length + invalid.length, 0)
+  expect(await countQueuedEvents([queue])).toBe(events)
+})

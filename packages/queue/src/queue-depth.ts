@@ -1,0 +1,47 @@
+import type { JobQueue } from './backend.ts'
+import type { QueueDepth } from './dead-letters/store.ts'
+import { itemsOf } from './envelope.ts'
+
+/** Sums the jobs of the main queue's shards. */
+export async function readDepth(queues: readonly JobQueue<object>[]): Promise<QueueDepth> {
+  const depths = await Promise.all(
+    queues.map(async (queue) => {
+      const counts = await queue.getJobCounts('waiting', 'prioritized', 'active', 'delayed', 'failed')
+      const [oldest] = await queue.getWaiting(0, 0)
+      return { counts, oldestWaitingMs: oldest?.timestamp }
+    }),
+  )
+  const sum = (state: string) => depths.reduce((total, { counts }) => total + (counts[state] ?? 0), 0)
+  const oldest = depths.map((depth) => depth.oldestWaitingMs).filter((time) => time !== undefined)
+  return {
+    waiting: sum('waiting') + sum('prioritized'),
+    active: sum('active'),
+    delayed: sum('delayed'),
+    failed: sum('failed'),
+    oldestWaitingAt: oldest.length === 0 ? undefined : new Date(Math.min(...oldest)),
+  }
+}
+
+/** Jobs whose events are counted; more are not read. */
+const MAX_COUNTED_JOBS = 5_000
+
+/** Events inside the jobs of the main queue; undefined when there are too many to read. */
+export async function countQueuedEvents(queues: readonly JobQueue<object>[]): Promise<number | undefined> {
+  let events = 0
+  for (const queue of queues) {
+    const states = ['waiting', 'prioritized', 'active', 'delayed', 'failed'] as const
+    const jobs = await queue.getJobCountByTypes(...states)
+    if (jobs > MAX_COUNTED_JOBS) return undefined
+    for (const state of states) {
+      for (let start = 0; start < MAX_COUNTED_JOBS; start += PAGE) {
+        const page = await queue.getJobs([state], start, start + PAGE - 1)
+        for (const job of page) events += itemsOf(job.data).length
+        if (page.length < PAGE) break
+      }
+    }
+  }
+  return events
+}
+
+/** Jobs held at once: few, for each may be as long as MAX_JOB_LENGTH. */
+const PAGE = 4

@@ -1,0 +1,29 @@
+import { randomUUID } from 'node:crypto'
+import type { Death } from '../dead-letters/bury.ts'
+
+/** A death for tests: a delivered e-mail of a user who does not exist, unless told otherwise. */
+export function makeDeath(overrides: Partial<Death> & { fields?: Record<string, unknown> } = {}): Death {
+  const { fields, ...rest } = overrides
+  const eventId = rest.eventId ?? randomUUID()
+  const at = new Date().toISOString()
+  return {
+    eventId,
+    event: {
+      id: eventId,
+      notification_id: `notif-${eventId.slice(0, 8)}`,
+      notification_type: 'email',
+      status: 'delivered',
+      source: 'email-service',
+      timestamp: at,
+      received_at: at,
+      ...fields,
+    },
+    reason: 'unknown_user',
+    error: { code: 'unknown_user', message: `There is no user ${randomUUID()}` },
+    attempts: 1,
+    firstFailedAt: new Date(),
+    sourceJobId: '1',
+    redrives: 0,
+    ...rest,
+  }
+}

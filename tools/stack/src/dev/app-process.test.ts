@@ -1,0 +1,47 @@
+import { once } from 'node:events'
+import { createServer } from 'node:http'
+import { expect, test } from 'vitest'
+import { createTestDatabase, useReleaser } from '../testing/test-context.ts'
+import { spawnApp } from './app-process.ts'
+
+const releaser = useReleaser()
+
+test('an app is not ready because somebody else answers on its port', { timeout: 60_000 }, async () => {
+  let asked = 0
+  const other = createServer((_, response) => {
+    asked++
+    response.end()
+  }).listen(0, '127.0.0.1')
+  await once(other, 'listening')
+  releaser.onRelease(() => void other.close())
+  const address = other.address()
+  const port = typeof address === 'object' && address !== null ? address.port : 0
+  const { url } = await createTestDatabase(releaser)
+
+  const worker = releaser.add(
+    await spawnApp({
+      name: 'worker',
+      main: 'apps/worker/src/main.ts',
+      env: { DATABASE_URL: url, HOST: '127.0.0.1', WORKER_PORT: String(port) },
+      baseEnv: { PATH: process.env.PATH },
+      readyUrl: `http://127.0.0.1:${port}/health/ready`,
+    }),
+    (app) => app.stop(),
+  )
+  const ready = worker.waitUntilReady()
+  await expect(ready).rejects.toThrow(/worker ended while starting; .*already in use/s)
+  expect(asked).toBe(0)
+})
+
+test('an app that is never configured does nothing, and stops when told to', {
+  timeout: 60_000,
+}, async () => {
+  const api = await spawnApp({
+    name: 'api',
+    main: 'apps/api/src/main.ts',
+    baseEnv: { PATH: process.env.PATH },
+  })
+  expect(api.isRunning).toBe(true)
+  expect(await api.stop()).toEqual({ code: null, signal: 'SIGTERM' })
+  expect(api.output()).toBe('')
+})

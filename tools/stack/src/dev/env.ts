@@ -1,0 +1,27 @@
+import { envFields, parseEnv, wholeNumber } from '@tidings/runtime/env'
+import { z } from 'zod'
+
+const startEnvSchema = z.object({
+  PORT: wholeNumber(1, 65_535).default(8001),
+  /** Only this machine, unless said otherwise. */
+  HOST: z.string().default('127.0.0.1'),
+  WORKER_PORT: wholeNumber(1, 65_535).optional(),
+  DATA_DIR: z.string().default('.data'),
+  DATABASE_URL: envFields.DATABASE_URL.optional(),
+  REDIS_URL: envFields.REDIS_URL,
+  QUEUE_BACKEND: envFields.QUEUE_BACKEND,
+  QUEUE_PREFIX: envFields.QUEUE_PREFIX,
+  QUEUE_SHARDS: envFields.QUEUE_SHARDS,
+  JWT_KEYS: z.string().optional(),
+  JWT_KEYS_FILE: z.string().optional(),
+})
+
+export type StartEnv = z.infer<typeof startEnvSchema>
+
+/** @throws ConfigError with all problems at once. */
+export function readStartEnv(source: NodeJS.ProcessEnv): StartEnv {
+  return parseEnv(startEnvSchema, source)
+}
+
+/** Every variable that is read; .env.example documents each. */
+export const START_VARIABLES: readonly string[] = Object.keys(startEnvSchema.shape)

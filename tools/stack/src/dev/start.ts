@@ -1,0 +1,54 @@
+import { StartupError } from '@tidings/runtime/env'
+import { errorMessage } from '@tidings/shared/errors'
+import { describeStack } from './describe-stack.ts'
+import { readStartEnv } from './env.ts'
+import { AlreadyRunningError } from './instance-lock.ts'
+import type { Stack } from './stack.ts'
+import { startStack } from './start-stack.ts'
+
+const say = (text: string) => void process.stderr.write(`${text}\n`)
+
+/** Errors whose message says all there is to know. */
+const isExpected = (error: unknown) => error instanceof StartupError || error instanceof AlreadyRunningError
+
+async function main(): Promise<number> {
+  const stopping = new AbortController()
+  let exitCode = 0
+  const requestStop = () => stopping.abort()
+  for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.on(signal, requestStop)
+  // The launcher holds the other end: when even SIGKILL ends it, we stop too.
+  process.on('disconnect', requestStop)
+  // A closed terminal is no reason to leave processes behind.
+  for (const stream of [process.stdout, process.stderr]) stream.on('error', () => {})
+
+  let stack: Stack
+  try {
+    stack = await startStack({
+      env: readStartEnv(process.env),
+      baseEnv: process.env,
+      signal: stopping.signal,
+      onStep: (text) => say(`  ${text} …`),
+      onNotice: (text) => say(`  ${text}`),
+      onGiveUp(part) {
+        say(`  ${part} does not stay up; stopping. Its log is in the data folder.`)
+        exitCode = 1
+        stopping.abort()
+      },
+    })
+  } catch (error) {
+    if (stopping.signal.aborted && exitCode === 0) return 0
+    say(isExpected(error) ? errorMessage(error) : `Tidings did not start: ${errorMessage(error)}`)
+    return 1
+  }
+  process.stdout.write(describeStack(stack))
+  await new Promise<void>((resolve) => {
+    if (stopping.signal.aborted) resolve()
+    stopping.signal.addEventListener('abort', () => resolve(), { once: true })
+  })
+  say('\n  stopping …')
+  await stack.stop()
+  say('  stopped; the data is kept.')
+  return exitCode
+}
+
+process.exit(await main())

@@ -1,0 +1,55 @@
+import { execFileSync } from 'node:child_process'
+import { chmod, chown, mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises'
+import { tmpdir, userInfo } from 'node:os'
+import { join } from 'node:path'
+import { expect, test } from 'vitest'
+import { useReleaser } from '../testing/test-context.ts'
+import { findPostgresUser } from './postgres-user.ts'
+
+const releaser = useReleaser()
+const isRoot = userInfo().uid === 0
+
+/** A checkout in a folder that only its owner may enter, with a program that says who runs it. */
+async function makeCheckout(programMode = 0o755) {
+  const dataDir = releaser.add(await mkdtemp(join(tmpdir(), 'tidings-user-')), (path) =>
+    rm(path, { recursive: true }),
+  )
+  const program = join(dataDir, 'program')
+  await writeFile(program, '#!/bin/sh\nexec id -u\n')
+  await chmod(program, programMode)
+  return { dataDir, program, cluster: join(dataDir, 'cluster') }
+}
+
+function whoRuns(user: Awaited<ReturnType<typeof findPostgresUser>>, program: string): number {
+  const { command, args, ...as } = user.run(program, [])
+  return Number(execFileSync(command, args, { ...as, cwd: '/', encoding: 'utf8' }))
+}
+
+test.for([0o755, 0o700])(
+  'PostgreSQL runs from a private folder, its programs of mode %o, and not as root',
+  async (mode) => {
+    const paths = await makeCheckout(mode)
+    const user = await findPostgresUser(paths)
+    expect(user.owner === undefined).toBe(!isRoot)
+    expect(whoRuns(user, paths.program)).toBe(user.owner?.uid ?? userInfo().uid)
+    expect(whoRuns(user, paths.program)).not.toBe(0)
+  },
+)
+
+test('a cluster that another user made stays that user’s', async () => {
+  const paths = await makeCheckout()
+  await mkdir(paths.cluster)
+  const [uid, gid] = isRoot ? [4321, 4321] : [userInfo().uid, userInfo().gid]
+  await chown(paths.cluster, uid, gid)
+  expect(whoRuns(await findPostgresUser(paths), paths.program)).toBe(uid)
+})
+
+test('where root has no way to run it, the message says what to do', async () => {
+  const paths = { ...(await makeCheckout()), program: '/nowhere/initdb' }
+  if (isRoot)
+    await expect(findPostgresUser(paths)).rejects.toThrow(
+      /^PostgreSQL cannot run as root, and .* Installing setpriv .* DATABASE_URL/,
+    )
+  // Nobody else needs a way.
+  else await expect(findPostgresUser(paths)).resolves.toMatchObject({ owner: undefined })
+})
