@@ -10,7 +10,7 @@ import { startLoad } from './load.ts'
 import { createRandom } from './random.ts'
 import { raiseForProvider } from './rows/events.ts'
 import { readStores, untilRest } from './settle.ts'
-import { createWorld, type Servers, startServers, type World } from './world.ts'
+import { createWorld, type Servers, type System, startServers } from './world.ts'
 
 describe('the ledger', () => {
   const ledgerOf = (knowledge: 'acknowledged' | 'in doubt' | 'refused') => {
@@ -66,7 +66,7 @@ describe.skipIf(!hasRedis)(
     })
 
     /** Posts for a while, kills the worker when `struck` says so, lets it recover, and judges. */
-    async function play(world: World, provider: string, struck: () => Promise<boolean>): Promise<Verdict> {
+    async function play(world: System, provider: string, struck: () => Promise<boolean>): Promise<Verdict> {
       const [worker] = world.workers
       try {
         await world.startAll()

@@ -8,12 +8,12 @@ export type Knowledge =
   | 'refused'
 
 /** Where the event should end. */
-export type Destiny = 'row' | 'dead letter' | 'either'
+export type ExpectedOutcome = 'row' | 'dead letter' | 'either'
 
 export interface LedgerEntry {
   /** Unique for each event of a run; found again in the row or dead letter. */
   notificationId: string
-  destiny: Destiny
+  destiny: ExpectedOutcome
   knowledge: Knowledge
   sentAt: number
 }
@@ -26,7 +26,7 @@ export class Ledger {
   /** Milliseconds each post took to be answered or given up. */
   readonly latencies: number[] = []
 
-  send(notificationId: string, destiny: Destiny = 'row'): void {
+  send(notificationId: string, destiny: ExpectedOutcome = 'row'): void {
     if (this.entries.has(notificationId)) return
     this.entries.set(notificationId, {
       notificationId,

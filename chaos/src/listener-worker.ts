@@ -4,7 +4,7 @@ import { createIngestAccount } from '@tidings/db/events/ingest-counters'
 import { storeStatusEvents } from '@tidings/db/events/status-events'
 import { openQueue, openRedis, openWorker, queueBackendOf } from '@tidings/queue/backend'
 import { buryEvents } from '@tidings/queue/dead-letters/bury'
-import { openEnvelope, sourceJobIdOf } from '@tidings/queue/envelope'
+import { parseEnvelope, sourceJobIdOf } from '@tidings/queue/envelope'
 import { DEAD_LETTER_QUEUE, STATUS_QUEUE } from '@tidings/queue/policy'
 import { runMain } from '@tidings/runtime/env'
 import { createLogger } from '@tidings/runtime/log'
@@ -31,7 +31,7 @@ await runMain(async () => {
   const account = createIngestAccount('worker')
   const writer = createBatchWriter({
     store: (events) => storeStatusEvents(db.pool, events, account),
-    lanes: 1,
+    writers: 1,
   })
   const ignore = () => {}
   const worker = openWorker<unknown>(
@@ -41,12 +41,12 @@ await runMain(async () => {
       processEnvelope(job, token, {
         writer,
         onOpened: ignore,
-        bury: (deaths) => buryEvents(deadLetters, deaths),
+        bury: (failedEvents) => buryEvents(deadLetters, failedEvents),
         bookRepeats: async () => {},
         findBuried: async () => new Set(),
         onRows: ignore,
         onOutage: ignore,
-        onStuck: ignore,
+        onSettleError: ignore,
         count: { stored: ignore, duplicate: ignore, dead: ignore, retried: ignore },
         quarantine: { occupied: false },
       }),
@@ -57,7 +57,7 @@ await runMain(async () => {
     if (job?.finishedOn === undefined) return
     // Any await is enough; this one makes the window wide.
     await sleep(2_000)
-    const { events } = openEnvelope(job)
+    const { events } = parseEnvelope(job)
     await buryEvents(
       deadLetters,
       events.map((event) => ({

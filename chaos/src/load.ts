@@ -1,6 +1,6 @@
 import { Agent, request } from 'node:http'
 import { setTimeout as sleep } from 'node:timers/promises'
-import type { Destiny, Ledger } from './ledger.ts'
+import type { ExpectedOutcome, Ledger } from './ledger.ts'
 import type { Random } from './random.ts'
 
 export interface LoadOptions {
@@ -19,7 +19,7 @@ export interface LoadOptions {
   /** Makes some events special. */
   decorate?(
     n: number,
-  ): { body?: Record<string, unknown>; destiny?: Destiny; expectRefusal?: boolean } | undefined
+  ): { body?: Record<string, unknown>; destiny?: ExpectedOutcome; expectRefusal?: boolean } | undefined
 }
 
 export interface Load {
@@ -137,14 +137,14 @@ export function startLoad(options: LoadOptions): Load {
     })
   }
 
-  const lanes = Array.from({ length: connections }, lane)
+  const writers = Array.from({ length: connections }, lane)
   return {
     get sent() {
       return n
     },
     async stop() {
       stopped = true
-      await Promise.all(lanes)
+      await Promise.all(writers)
       agent.destroy()
     },
   }

@@ -1,8 +1,8 @@
-import type { World } from './world.ts'
+import type { System } from './world.ts'
 
 /** Posts one event to an API of the world, beside the load and once: whoever asks looks at the answer. */
 export function postStatus(
-  { serviceKey }: Pick<World, 'serviceKey'>,
+  { serviceKey }: Pick<System, 'serviceKey'>,
   url: string | undefined,
   body: Record<string, unknown>,
   type: 'email' | 'push' = 'email',

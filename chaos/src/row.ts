@@ -2,7 +2,7 @@ import { judge, Ledger } from './ledger.ts'
 import { type Load, type LoadOptions, startLoad } from './load.ts'
 import type { Random } from './random.ts'
 import { readStores, untilRest } from './settle.ts'
-import { createWorld, type Servers, type World, type WorldOptions } from './world.ts'
+import { createWorld, type Servers, type System, type WorldOptions } from './world.ts'
 
 /** One line of the fault matrix. */
 export interface Row {
@@ -31,11 +31,11 @@ export interface Stage {
   /** How long the nemesis goes on. */
   minutes: number
   progress(text: string): void
-  createWorld(options?: Omit<WorldOptions, 'name'>): Promise<World>
+  createWorld(options?: Omit<WorldOptions, 'name'>): Promise<System>
 }
 
-export interface Play {
-  world: World
+export interface Run {
+  world: System
   ledger: Ledger
   load: Load
 }
@@ -49,9 +49,9 @@ export async function playUnderLoad(
   options: Omit<WorldOptions, 'name'> & {
     load?: Partial<LoadOptions>
     restWithinMs?: number
-    before?(world: World): Promise<void>
+    before?(world: System): Promise<void>
   },
-  fault: (play: Play) => Promise<Check[] | undefined>,
+  fault: (play: Run) => Promise<Check[] | undefined>,
 ): Promise<Check[]> {
   const world = await stage.createWorld(options)
   try {
@@ -79,7 +79,7 @@ export async function playUnderLoad(
 }
 
 /** The checks that every row shares: nothing lost, nothing doubled, nothing that nobody sent. */
-export async function settleAndJudge(world: World, ledger: Ledger, restWithinMs = 60_000): Promise<Check[]> {
+export async function settleAndJudge(world: System, ledger: Ledger, restWithinMs = 60_000): Promise<Check[]> {
   const restMs = await untilRest(world, restWithinMs)
   const verdict = judge(ledger, await readStores(world))
   const list = (ids: string[]) => (ids.length === 0 ? '0' : `${ids.length}, such as ${ids[0]}`)

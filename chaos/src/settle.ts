@@ -2,18 +2,18 @@ import { WaitTimeoutError, waitFor } from '@tidings/stack/servers/wait-for'
 import { Redis } from 'ioredis'
 import { z } from 'zod'
 import type { Found } from './ledger.ts'
-import { requireRedis, type World } from './world.ts'
+import { requireRedis, type System } from './world.ts'
 
 /** True when nothing is under way: no job in any state but dead letters, nothing parked. */
-export async function isAtRest(world: World): Promise<boolean> {
+export async function isAtRest(world: System): Promise<boolean> {
   const counts = await world.queue.getJobCounts('waiting', 'active', 'delayed', 'failed', 'prioritized')
   if (Object.values(counts).some((jobs) => jobs > 0)) return false
-  const { rows } = await world.db.pool.query<{ count: string }>('SELECT count(*) FROM parked_events')
+  const { rows } = await world.db.pool.query<{ count: string }>('SELECT count(*) FROM event_outbox')
   return rows[0]?.count === '0'
 }
 
 /** Waits for rest. @returns milliseconds it took, or undefined when it did not come. */
-export async function untilRest(world: World, timeoutMs: number): Promise<number | undefined> {
+export async function untilRest(world: System, timeoutMs: number): Promise<number | undefined> {
   const startedAt = performance.now()
   try {
     await waitFor('the pipeline to come to rest', () => isAtRest(world), { timeoutMs, intervalMs: 100 })
@@ -28,7 +28,7 @@ const deadEventSchema = z.object({ notification_id: z.string() })
 const PAGE = 1_000
 
 /** Reads both stores whole. */
-export async function readStores(world: World): Promise<Found> {
+export async function readStores(world: System): Promise<Found> {
   const { rows } = await world.db.pool.query<{ notification_id: string; count: string }>(
     'SELECT notification_id, count(*) FROM notification_status GROUP BY notification_id',
   )
@@ -49,7 +49,7 @@ export async function readStores(world: World): Promise<Found> {
 }
 
 /** Times that a job was taken over from a dead worker, from BullMQ's own event stream. */
-export async function countStalled(world: World): Promise<number> {
+export async function countStalled(world: System): Promise<number> {
   const redis = new Redis(requireRedis(world.servers).url)
   try {
     const entries = await redis.xrange(world.queue.toKey('events'), '-', '+')

@@ -46,7 +46,7 @@ export async function startServers(dir: string): Promise<Servers> {
 }
 
 /** One row's system: real processes, and the eyes of the harness on both stores. */
-export interface World {
+export interface System {
   servers: Servers
   apis: Victim[]
   workers: Victim[]
@@ -75,7 +75,7 @@ const API_MAIN = 'apps/api/src/main.ts'
 const WORKER_MAIN = 'apps/worker/src/main.ts'
 const USERS = 20
 
-export async function createWorld(servers: Servers, options: WorldOptions): Promise<World> {
+export async function createWorld(servers: Servers, options: WorldOptions): Promise<System> {
   const { name, apis = 1, workers = 1 } = options
   const databaseName = `chaos_${name.replaceAll('-', '_')}_${randomUUID().slice(0, 8)}`
   await createDatabase(servers.postgres.adminUrl, databaseName)

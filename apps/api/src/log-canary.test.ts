@@ -8,7 +8,7 @@ import { createTestBackend, createTestDatabase, useReleaser } from '@tidings/sta
 import { expect, it } from 'vitest'
 import { call } from './testing/http.ts'
 
-interface Grant {
+interface LoginResult {
   user: { id: string }
   token: string
   refresh_token: string
@@ -53,7 +53,7 @@ it('writes no password, token, key, address or push token to its log, whatever g
   const url = (path: string) => `http://127.0.0.1:${port}/api/v1${path}`
   const registration = { name, email, password, push_token: pushToken }
 
-  const registered = await call<Grant>(url('/users/'), { body: registration })
+  const registered = await call<LoginResult>(url('/users/'), { body: registration })
   expect(registered.status).toBe(201)
   const { user, token, refresh_token } = registered.body.data
   const status = { notification_id: canary('n-'), status: 'failed', error: canary('error-') }

@@ -1,7 +1,7 @@
-import { throttledWarning } from '@tidings/queue/publisher'
 import { runMain } from '@tidings/runtime/env'
 import { createLifecycle, exitOnSignal } from '@tidings/runtime/lifecycle'
 import { createLogger } from '@tidings/runtime/log'
+import { throttledWarning } from '@tidings/runtime/throttled-warning'
 import { EXPORT_WARNING_INTERVAL_MS, openTracing } from '@tidings/telemetry/open-tracing'
 import { readEnv } from './env.ts'
 import { startApi } from './start-api.ts'

@@ -1,12 +1,12 @@
 import { createLogger } from '@tidings/runtime/log'
 import { waitFor } from '@tidings/stack/servers/wait-for'
 import { expect, it } from 'vitest'
-import { createOutageGate } from './postgres-outage.ts'
+import { createPostgresOutage } from './postgres-outage.ts'
 
 it('waits longer each time for a store that the probe finds back and the next batch does not', async () => {
   const probeIntervalMs = 20
   const waits: number[] = []
-  const gate = createOutageGate({
+  const gate = createPostgresOutage({
     probe: () => Promise.resolve(),
     pause: () => Promise.resolve(),
     resume: () => Promise.resolve(),

@@ -2,14 +2,14 @@ import type { Logger } from '@tidings/runtime/log'
 import { errorMessage } from '@tidings/shared/errors'
 
 /** Keeps the worker from taking jobs while PostgreSQL is away, and notices when it is back. */
-export interface OutageGate {
+export interface PostgresOutage {
   /** Says that the store was found away; the first to say so pauses everything. */
   report(error: { code: string; message: string }): void
   readonly isOpen: boolean
   close(): void
 }
 
-export interface OutageGateOptions {
+export interface PostgresOutageOptions {
   /** Resolves when the store can be written again, else rejects. */
   probe(): Promise<void>
   pause(): Promise<void>
@@ -23,7 +23,7 @@ export interface OutageGateOptions {
 const RELAPSE_WITHIN_MS = 5_000
 const MAX_PROBE_INTERVAL_MS = 10_000
 
-export function createOutageGate(options: OutageGateOptions): OutageGate {
+export function createPostgresOutage(options: PostgresOutageOptions): PostgresOutage {
   const { probe, pause, resume, log, probeIntervalMs = 500 } = options
   let intervalMs = probeIntervalMs
   let backAt = Number.NEGATIVE_INFINITY

@@ -3,9 +3,9 @@ import { createIngestAccount, mergeOldAccounts } from '@tidings/db/events/ingest
 import { storeStatusEvents } from '@tidings/db/events/status-events'
 import { openRedis, type QueueBackend, queueBackendOf } from '@tidings/queue/backend'
 import { warnAboutDurability } from '@tidings/queue/durability'
-import { throttledWarning } from '@tidings/queue/publisher'
 import { createLifecycle, exitOnSignal } from '@tidings/runtime/lifecycle'
 import { createLogger, type Logger } from '@tidings/runtime/log'
+import { throttledWarning } from '@tidings/runtime/throttled-warning'
 import { errorMessage } from '@tidings/shared/errors'
 import { EXPORT_WARNING_INTERVAL_MS, openTracing } from '@tidings/telemetry/open-tracing'
 import type { WorkerEnv } from './env.ts'
@@ -15,7 +15,7 @@ import { createWorkerMetrics, watchStatusWorker } from './metrics.ts'
 import { startStatusWorker } from './status-worker.ts'
 
 /** Statements on their way at once; each has a connection and an account of its own. */
-const LANES = 2
+const WRITERS = 2
 
 export interface RunWorkerHooks {
   /** Wraps the store: fault tests break it here, in a process that is otherwise the real one. */
@@ -35,7 +35,7 @@ export async function runWorker(env: WorkerEnv, hooks: RunWorkerHooks = {}): Pro
   const db = openDatabase({
     url: env.DATABASE_URL,
     applicationName: 'tidings-worker',
-    maxConnections: LANES + 4,
+    maxConnections: WRITERS + 4,
     statementTimeoutMs: 30_000,
     onError: throttledWarning(log, 'PostgreSQL connection'),
   })
@@ -54,7 +54,7 @@ export async function runWorker(env: WorkerEnv, hooks: RunWorkerHooks = {}): Pro
   const backend = queueBackendOf(env)
   await checkDurability(backend, env.STRICT_DURABILITY, log)
   // Statements that run at once must not wait for one account's row.
-  const accounts = Array.from({ length: LANES + 1 }, () => createIngestAccount('worker'))
+  const accounts = Array.from({ length: WRITERS + 1 }, () => createIngestAccount('worker'))
   const accountOf = (lane: number) => accounts[lane] ?? createIngestAccount('worker')
   const store: Store = (events, lane) => storeStatusEvents(db.pool, events, accountOf(lane))
 
@@ -64,7 +64,7 @@ export async function runWorker(env: WorkerEnv, hooks: RunWorkerHooks = {}): Pro
     shards: env.QUEUE_SHARDS,
     concurrency: env.WORKER_CONCURRENCY,
     store: hooks.wrapStore?.(store) ?? store,
-    lanes: LANES,
+    writers: WRITERS,
     account: createIngestAccount('worker'),
     count,
     lifecycle,

@@ -1,9 +1,9 @@
 import { randomUUID } from 'node:crypto'
 import type { Database } from '@tidings/db/database'
-import { parkEvents } from '@tidings/db/events/event-outbox'
+import { addToOutbox } from '@tidings/db/events/event-outbox'
 import { createIngestAccount, readIngestTotals } from '@tidings/db/events/ingest-counters'
 import { storeStatusEvents } from '@tidings/db/events/status-events'
-import { noteErasure } from '@tidings/db/users/erased-users'
+import { recordErasure } from '@tidings/db/users/erased-users'
 import { type JobQueue, prepareQueueBackend, type QueueBackend } from '@tidings/queue/backend'
 import { ENVELOPE_JOB, ENVELOPE_JOB_OPTIONS, STATUS_QUEUE } from '@tidings/queue/policy'
 import { countQueuedEvents } from '@tidings/queue/queue-depth'
@@ -236,7 +236,7 @@ describeBackends('the worker', (kind) => {
 
   it('buries what was on its way when its user was erased without saying whose it was', async () => {
     const [erased, other] = [randomUUID(), randomUUID()]
-    await noteErasure(db.pool, erased)
+    await recordErasure(db.pool, erased)
     const texts = { error: 'no such box: ada@example.com', metadata: { to: 'ada@example.com' } }
     const theirs = makeEvent({ user_id: erased, ...texts })
     const unreadable = { ...makeEvent({ user_id: erased, ...texts }), status: 'no such status' }
@@ -261,7 +261,7 @@ describeBackends('the worker', (kind) => {
     const event = makeEvent({ user_id: userId, provider: 'erased-meanwhile', error: 'ada@example.com' })
     await enqueue(event)
     await waitFor('a first try', async () => (attempts.get(event.id) ?? 0) > 0)
-    await noteErasure(db.pool, userId)
+    await recordErasure(db.pool, userId)
     const { data } = await untilDead(event.id)
     await db.pool.query('DELETE FROM erased_users')
     expect(data).toMatchObject({ reason: 'retries_exhausted', error: { message: '[erased]' } })
@@ -461,9 +461,9 @@ describeBackends('the worker', (kind) => {
 
   it('puts parked events on the queue', async () => {
     const event = makeEvent()
-    await parkEvents(db.pool, [event], 'the test says so')
+    await addToOutbox(db.pool, [event], 'the test says so')
     await untilStored(event)
-    const { rows } = await db.pool.query('SELECT id FROM parked_events')
+    const { rows } = await db.pool.query('SELECT id FROM event_outbox')
     expect(rows).toEqual([])
   })
 })

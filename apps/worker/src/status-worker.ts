@@ -1,5 +1,5 @@
 import type { Database } from '@tidings/db/database'
-import { unparkEvents } from '@tidings/db/events/event-outbox'
+import { relayOutbox } from '@tidings/db/events/event-outbox'
 import { bookRepeats, type IngestAccount, readStoredByApis } from '@tidings/db/events/ingest-counters'
 import { findStoredContent } from '@tidings/db/events/status-events'
 import { findErasedUsers } from '@tidings/db/users/erased-users'
@@ -22,23 +22,23 @@ import {
   STALLED_INTERVAL_MS,
   shardNames,
 } from '@tidings/queue/policy'
-import { throttledWarning } from '@tidings/queue/publisher'
 import { findShards } from '@tidings/queue/shards'
 import type { Lifecycle } from '@tidings/runtime/lifecycle'
 import type { Logger } from '@tidings/runtime/log'
+import { throttledWarning } from '@tidings/runtime/throttled-warning'
 import type { DeadLetter } from '@tidings/shared/dead-letter'
 import { LIMITS, type StatusEvent } from '@tidings/shared/status-event'
 import type { Tracing } from '@tidings/telemetry/tracing'
 import type { Redis } from 'ioredis'
 import { createBury } from './dead-letters/bury.ts'
-import { createRecall } from './dead-letters/reconciler.ts'
+import { createReconciler } from './dead-letters/reconciler.ts'
 import { withSweepLock } from './dead-letters/sweep-lock.ts'
 import { createSweeper } from './dead-letters/sweeper.ts'
-import { createJobSlots } from './jobs/adaptive-concurrency.ts'
+import { createAdaptiveConcurrency } from './jobs/adaptive-concurrency.ts'
 import { createBatchWriter, type Store } from './jobs/batch-writer.ts'
 import { type EventCounters, processEnvelope } from './jobs/process-envelope.ts'
 import { followWrites, traceStore } from './jobs/trace-writes.ts'
-import { createOutageGate } from './postgres-outage.ts'
+import { createPostgresOutage } from './postgres-outage.ts'
 import { startWatchdog } from './watchdog.ts'
 
 export interface StatusWorkerOptions {
@@ -51,7 +51,7 @@ export interface StatusWorkerOptions {
   /** Writes a batch; a parameter so that fault tests can break it. */
   store: Store
   /** Batches written at once. */
-  lanes: number
+  writers: number
   /** Account on which repeats are booked, and nothing else. */
   account: IngestAccount
   count: EventCounters
@@ -92,8 +92,8 @@ export async function startStatusWorker(options: StatusWorkerOptions): Promise<S
 
   const store = tracing ? traceStore(options.store, tracing) : options.store
   const workers: JobWorker<unknown>[] = []
-  const slots = createJobSlots({
-    lanes: options.lanes,
+  const slots = createAdaptiveConcurrency({
+    writers: options.writers,
     max: options.concurrency,
     onChange() {
       for (const worker of workers) worker.concurrency = slotsPerQueue()
@@ -102,15 +102,15 @@ export async function startStatusWorker(options: StatusWorkerOptions): Promise<S
   const slotsPerQueue = () => Math.ceil(slots.count / queues.length)
   const plainWriter = createBatchWriter({
     store,
-    lanes: options.lanes,
-    isEnough: (jobs) => jobs >= slots.perLane,
+    writers: options.writers,
+    flushEarly: (jobs) => jobs >= slots.batchTarget,
   })
   const writer = tracing ? followWrites(plainWriter, tracing) : plainWriter
   lifecycle.onRelease('writer', () => writer.drain())
 
   const book = (repeats: { duplicate: number; redelivered: number }) =>
     bookRepeats(db.pool, options.account, repeats)
-  const gate = createOutageGate({
+  const gate = createPostgresOutage({
     log,
     // A write: a standby, a read-only server and a full disk answer SELECT 1 as well. A connection keeps the
     // read-only default it was opened with, but the pool drops one whose query failed.
@@ -122,23 +122,23 @@ export async function startStatusWorker(options: StatusWorkerOptions): Promise<S
     await queues[0]?.add(ENVELOPE_JOB, { v: 1, events }, ENVELOPE_JOB_OPTIONS)
   }
   const findStored = (ids: readonly string[]) => findStoredContent(db.pool, ids)
-  const recall = createRecall({
+  const reconciler = createReconciler({
     openStore: () => openDeadLetters({ backend, shards: options.shards, onError }),
     findStored,
     countStoredByApis: () => readStoredByApis(db.pool),
     log,
   })
-  lifecycle.onRelease('recall', () => recall.close())
-  const bury = createBury(deadLetters, (userIds) => findErasedUsers(db.pool, userIds), recall)
+  lifecycle.onRelease('reconciler', () => reconciler.close())
+  const bury = createBury(deadLetters, (userIds) => findErasedUsers(db.pool, userIds), reconciler)
   const sweeper = createSweeper({
     queues,
     bury,
-    recall,
+    reconciler,
     log,
     findStored,
     bookRepeats: book,
     exclusively: (work) => withSweepLock(db.pool, work),
-    unpark: () => unparkEvents(db.pool, LIMITS.envelopeEvents, enqueue),
+    unpark: () => relayOutbox(db.pool, LIMITS.envelopeEvents, enqueue),
     onBuried: (reason) => options.count.dead(reason),
     onSwept: (buried, startedAt) =>
       tracing?.recordSpan('sweep failed jobs', startedAt, { 'tidings.buried': buried }),
@@ -152,12 +152,12 @@ export async function startStatusWorker(options: StatusWorkerOptions): Promise<S
     bookRepeats: book,
     async findBuried(events: readonly StatusEvent[], sourceJobId: string | null) {
       const dead = await findBuried(deadLetters, events, sourceJobId)
-      await recall.check([...dead].map(identityOf))
+      await reconciler.check([...dead].map(identityOf))
       return dead
     },
-    onRows: recall.noteStored,
+    onRows: reconciler.noteStored,
     onOutage: gate.report,
-    onStuck: throttledWarning(log, 'settling'),
+    onSettleError: throttledWarning(log, 'settling'),
     count: options.count,
     quarantine: { occupied: false },
   }

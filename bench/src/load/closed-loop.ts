@@ -21,7 +21,7 @@ export async function runClosedLoop(plan: LoadPlan): Promise<LoadReport> {
   const { traffic, connections } = plan
   const count = traffic.kind === 'events' && traffic.batch > 1 ? BATCH_REQUESTS : SINGLE_REQUESTS
   const headers = headersOf(plan)
-  const lanes = Array.from({ length: connections }, (_, connection) => ({
+  const writers = Array.from({ length: connections }, (_, connection) => ({
     client: new Client(plan.url, {
       pipelining: 1,
       headersTimeout: ANSWER_LIMIT_MS,
@@ -40,7 +40,7 @@ export async function runClosedLoop(plan: LoadPlan): Promise<LoadReport> {
   const endMs = plan.amount === undefined ? startMs + plan.seconds * 1_000 : Number.POSITIVE_INFINITY
 
   await Promise.all(
-    lanes.map(async ({ client, requests }) => {
+    writers.map(async ({ client, requests }) => {
       for (let n = 0; performance.now() < endMs && left > 0; n++) {
         left--
         const request = requests[n % requests.length]
@@ -54,7 +54,7 @@ export async function runClosedLoop(plan: LoadPlan): Promise<LoadReport> {
   )
   const seconds = (performance.now() - startMs) / 1_000
   const usedMs = cpuMs()
-  await Promise.all(lanes.map(({ client }) => client.close()))
+  await Promise.all(writers.map(({ client }) => client.close()))
   return {
     startedAtMs,
     seconds,

@@ -6,7 +6,7 @@ import { type Ledger, listDead } from '../ledger.ts'
 import { postStatus } from '../post-status.ts'
 import { check, playUnderLoad, type Row } from '../row.ts'
 import { readStores, untilRest } from '../settle.ts'
-import { addUsers, type World } from '../world.ts'
+import { addUsers, type System } from '../world.ts'
 
 /** A third of the poison comes by REST (an unknown user), the rest straight onto the queue. */
 const POISON_EVERY = 100
@@ -183,7 +183,7 @@ export const eventRows: Row[] = [
 
 /** An event under a key of its own, for a user who may not be there yet. */
 async function postOfUser(
-  world: World,
+  world: System,
   ledger: Ledger,
   { notificationId, userId }: { notificationId: string; userId: string },
 ) {
@@ -198,7 +198,7 @@ async function postOfUser(
 
 /** One of two contents: they differ in the notification, by which the ledger finds each again. */
 async function postUnderKey(
-  world: World,
+  world: System,
   ledger: Ledger,
   { url, key, content }: { url: string; key: string; content: number },
 ) {
@@ -210,7 +210,7 @@ async function postUnderKey(
 }
 
 /** Two jobs as a producer in another language might write them: each with a poisonous and a good event. */
-async function enqueueByHand(world: World, ledger: Ledger, label: string) {
+async function enqueueByHand(world: System, ledger: Ledger, label: string) {
   const event = (notification_id: string) => ({
     notification_id,
     notification_type: 'email',
@@ -232,7 +232,7 @@ async function enqueueByHand(world: World, ledger: Ledger, label: string) {
 }
 
 /** Rows of one provider cannot be stored, as when another transaction always holds their lock. */
-export async function raiseForProvider(world: World, provider: string): Promise<void> {
+export async function raiseForProvider(world: System, provider: string): Promise<void> {
   await world.db.pool.query(`
     CREATE FUNCTION be_unlucky() RETURNS trigger LANGUAGE plpgsql AS $$
     BEGIN RAISE EXCEPTION 'could not obtain lock' USING ERRCODE = '55P03'; END $$;

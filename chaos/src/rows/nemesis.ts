@@ -1,10 +1,10 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import { pick } from '../random.ts'
-import { check, type Play, playUnderLoad, type Row, type Stage } from '../row.ts'
+import { check, playUnderLoad, type Row, type Run, type Stage } from '../row.ts'
 import { requireRedis } from '../world.ts'
 
 /** One blow; resolves when what it broke is mended. */
-type Blow = (play: Play, stage: Stage) => Promise<void>
+type Blow = (play: Run, stage: Stage) => Promise<void>
 
 const BLOWS: Record<string, Blow> = {
   'API kill -9': async ({ world }, { random }) => {

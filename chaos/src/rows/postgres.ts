@@ -3,7 +3,7 @@ import { withClient } from '@tidings/stack/servers/postgres'
 import { postStatus } from '../post-status.ts'
 import { check, playUnderLoad, type Row } from '../row.ts'
 import { countStalled, readStores } from '../settle.ts'
-import { requireRedis, type World } from '../world.ts'
+import { requireRedis, type System } from '../world.ts'
 
 export const postgresRows: Row[] = [
   {
@@ -125,12 +125,12 @@ export const postgresRows: Row[] = [
 ]
 
 /** Jobs that are not done: with a load of some hundred posts a second, a few when nothing is amiss. */
-async function countUnfinished({ queue }: World): Promise<number> {
+async function countUnfinished({ queue }: System): Promise<number> {
   const counts = await queue.getJobCounts('waiting', 'active', 'delayed')
   return Object.values(counts).reduce((sum, jobs) => sum + jobs, 0)
 }
 
-async function noDeadLetters(world: World) {
+async function noDeadLetters(world: System) {
   const { dead } = await readStores(world)
   return check('0 dead letters', dead.size === 0, dead.size)
 }

@@ -4,7 +4,7 @@ import { Redis } from 'ioredis'
 import { Ledger } from '../ledger.ts'
 import { startLoad } from '../load.ts'
 import { check, playUnderLoad, type Row, settleAndJudge } from '../row.ts'
-import { requireRedis, type World } from '../world.ts'
+import { requireRedis, type System } from '../world.ts'
 
 export const redisRows: Row[] = [
   {
@@ -141,7 +141,7 @@ export const redisRows: Row[] = [
   },
 ]
 
-async function countErrorLogs(world: World): Promise<number> {
+async function countErrorLogs(world: System): Promise<number> {
   const logs = await Promise.all([...world.apis, ...world.workers].map((app) => app.readLog()))
   // pino: warn 40, error 50, fatal 60.
   return logs
@@ -151,7 +151,7 @@ async function countErrorLogs(world: World): Promise<number> {
 }
 
 /** BullMQ numbers its jobs: the last number given. */
-async function countJobsEver({ queue, servers }: World): Promise<number> {
+async function countJobsEver({ queue, servers }: System): Promise<number> {
   const redis = new Redis(requireRedis(servers).url)
   try {
     return Number(await redis.get(queue.toKey('id')))

@@ -41,7 +41,7 @@ CREATE TABLE "operator_audit" (
 	"result" text NOT NULL
 );
 --> statement-breakpoint
-CREATE TABLE "parked_events" (
+CREATE TABLE "event_outbox" (
 	"id" uuid PRIMARY KEY NOT NULL,
 	"event" jsonb NOT NULL,
 	"why" text NOT NULL,

@@ -1,6 +1,6 @@
 import { drizzle, type NodePgDatabase } from 'drizzle-orm/node-postgres'
 import pg from 'pg'
-import { NotingClient } from './failure.ts'
+import { ConnectErrorTrackingClient } from './failure.ts'
 
 /** The two ways to PostgreSQL: typed queries, and the raw pool for the hot insert. */
 export interface Database {
@@ -28,7 +28,7 @@ export interface DatabaseOptions {
 export function openDatabase(options: DatabaseOptions): Database {
   const statementTimeoutMs = options.statementTimeoutMs ?? 15_000
   const pool = new pg.Pool({
-    Client: NotingClient,
+    Client: ConnectErrorTrackingClient,
     connectionString: options.url,
     application_name: options.applicationName,
     max: options.maxConnections,

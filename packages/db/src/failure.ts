@@ -43,7 +43,7 @@ const OUTAGE_ERRNOS = new Set([
 const connectErrors = new WeakSet<Error>()
 
 /** The client of every pool: it notes which errors came of connecting. */
-export class NotingClient extends pg.Client {
+export class ConnectErrorTrackingClient extends pg.Client {
   override connect(): Promise<pg.Client>
   override connect(callback: (error: Error) => void): void
   override connect(callback?: (error: Error) => void): Promise<pg.Client> | undefined {

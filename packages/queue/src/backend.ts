@@ -1,11 +1,11 @@
 import { leaveErrorsToQueries } from '@tidings/db/database'
-import { NotingClient } from '@tidings/db/failure'
+import { ConnectErrorTrackingClient } from '@tidings/db/failure'
 import { ConfigError } from '@tidings/runtime/env'
 import type { IQueueBackend, Processor, QueueOptions, Worker, WorkerOptions } from 'bullmq'
 import { createPostgresBackend, Queue, runMigrations } from 'bullmq'
 import { Redis, type RedisOptions } from 'ioredis'
 import pg from 'pg'
-import { LenientQueue, LenientWorker } from './bullmq/tolerant-job.ts'
+import { TolerantQueue, TolerantWorker } from './bullmq/tolerant-job.ts'
 
 /** Where the queues live. The same code runs on both; docs/queue-backends.md says what differs. */
 export type QueueBackend =
@@ -101,7 +101,7 @@ export function openQueue<Data>(
 ): JobQueue<Data> {
   const queue: unknown =
     backend.kind === 'redis'
-      ? new LenientQueue(name, { ...options, connection: requireRedis(redis), prefix: backend.prefix })
+      ? new TolerantQueue(name, { ...options, connection: requireRedis(redis), prefix: backend.prefix })
       : new Queue(name, { ...options, connection: postgresConnection(backend) }, createPostgresBackend)
   const opened = queue as JobQueue<Data>
   opened.on('error', onError)
@@ -119,7 +119,7 @@ export function openWorker<Data>(
 ): JobWorker<Data> {
   const worker: unknown =
     backend.kind === 'redis'
-      ? new LenientWorker<Data>(name, processor, {
+      ? new TolerantWorker<Data>(name, processor, {
           ...options,
           connection: {
             url: backend.url,
@@ -129,7 +129,7 @@ export function openWorker<Data>(
           },
           prefix: backend.prefix,
         })
-      : new LenientWorker(
+      : new TolerantWorker(
           name,
           processor,
           { ...options, connection: postgresConnection(backend) },
@@ -161,7 +161,7 @@ export async function withQueueClient<Result>(
 
 function postgresConnection(backend: { url: string; schema: string }) {
   return {
-    Client: NotingClient,
+    Client: ConnectErrorTrackingClient,
     connectionString: backend.url,
     schema: backend.schema,
     max: 8,

@@ -1,7 +1,7 @@
 import { identifyEvent } from '@tidings/shared/event-identity'
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
-import { openEnvelope } from './envelope.ts'
+import { parseEnvelope } from './envelope.ts'
 
 const job = (data: unknown, id = '7') => ({
   id,
@@ -16,28 +16,30 @@ const event = identifyEvent(
 
 describe('opening a job', () => {
   it('gives the events of an envelope', () => {
-    expect(openEnvelope(job({ v: 1, events: [event] }))).toMatchObject({ events: [event], invalid: [] })
+    expect(parseEnvelope(job({ v: 1, events: [event] }))).toMatchObject({ events: [event], invalid: [] })
   })
 
   it('accepts a bare event, and gives it the same id each time', () => {
     const bare = { notification_id: 'n', notification_type: 'push', status: 'sent' }
-    const first = openEnvelope(job(bare))
+    const first = parseEnvelope(job(bare))
     expect(first.events).toMatchObject([{ ...bare, source: 'queue' }])
-    expect(openEnvelope(job(bare)).events[0]?.id).toBe(first.events[0]?.id)
-    expect(openEnvelope(job(bare, '8')).events[0]?.id).not.toBe(first.events[0]?.id)
+    expect(parseEnvelope(job(bare)).events[0]?.id).toBe(first.events[0]?.id)
+    expect(parseEnvelope(job(bare, '8')).events[0]?.id).not.toBe(first.events[0]?.id)
   })
 
   it('drops an id that a bare event brings, as any other field that nobody knows', () => {
     const bare = { notification_id: 'n', notification_type: 'push', status: 'sent' }
-    const plain = openEnvelope(job(bare)).events
+    const plain = parseEnvelope(job(bare)).events
     expect(plain).toHaveLength(1)
     for (const id of [5, 'mine', plain[0]?.id.replace(/^./, '0')])
-      expect(openEnvelope(job({ ...bare, id })).events).toEqual(plain)
+      expect(parseEnvelope(job({ ...bare, id })).events).toEqual(plain)
   })
 
   it('keeps a bad event from its neighbours', () => {
     const nul = { ...event, id: '11111111-1111-4111-8111-111111111111', notification_id: 'x\0' }
-    const opened = openEnvelope(job({ v: 1, events: [event, nul, 'nonsense', { ...event, status: 'lost' }] }))
+    const opened = parseEnvelope(
+      job({ v: 1, events: [event, nul, 'nonsense', { ...event, status: 'lost' }] }),
+    )
     expect(opened.events).toEqual([event])
     expect(opened.invalid.map((invalid) => invalid.id)).toEqual([
       nul.id,
@@ -53,16 +55,16 @@ describe('opening a job', () => {
     const timestamp = fc.oneof(fc.constant(Number.NaN), fc.constant(1.7e18), fc.double())
     fc.assert(
       fc.property(data, timestamp, (given, time) => {
-        const opened = openEnvelope({ ...job(given), timestamp: time })
+        const opened = parseEnvelope({ ...job(given), timestamp: time })
         expect(opened.events.length + opened.invalid.length).toBeGreaterThan(0)
-        const again = openEnvelope({ ...job(given), timestamp: time })
+        const again = parseEnvelope({ ...job(given), timestamp: time })
         expect(again.events.map(({ id }) => id)).toEqual(opened.events.map(({ id }) => id))
       }),
     )
   })
 
   it('takes for no event what nobody could read again', () => {
-    const at = (time: object) => openEnvelope(job({ v: 1, events: [{ ...event, ...time }] })).invalid.length
+    const at = (time: object) => parseEnvelope(job({ v: 1, events: [{ ...event, ...time }] })).invalid.length
     expect(at({ timestamp: '0001-01-01T00:00:00+00:01' })).toBe(1)
     expect(at({ received_at: '9999-12-31T23:59:59-12:00' })).toBe(1)
     expect(at({ timestamp: '9999-12-31T23:59:59Z' })).toBe(0)
@@ -72,7 +74,7 @@ describe('opening a job', () => {
     const deep = JSON.parse(`${'{"a":'.repeat(20_000)}1${'}'.repeat(20_000)}`)
     const bare = { notification_id: 'n', notification_type: 'push', status: 'sent', metadata: deep }
     for (const data of [bare, { v: 1, events: [{ ...event, metadata: deep }] }, { v: 1, events: [deep] }]) {
-      const { events, invalid } = openEnvelope(job(data))
+      const { events, invalid } = parseEnvelope(job(data))
       expect(events).toEqual([])
       expect(JSON.stringify(invalid[0]?.raw).length).toBeLessThan(1_000)
     }
@@ -80,6 +82,6 @@ describe('opening a job', () => {
 
   it('believes no failure whose time cannot be read', () => {
     const failures = { [event.id]: [{ at: 'yesterday', code: '55P03', message: 'locked' }] }
-    expect(openEnvelope(job({ v: 1, events: [event], failures })).failures).toEqual({})
+    expect(parseEnvelope(job({ v: 1, events: [event], failures })).failures).toEqual({})
   })
 })

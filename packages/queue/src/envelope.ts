@@ -14,7 +14,7 @@ import { z } from 'zod'
 import { MAX_JOB_LENGTH, STATUS_QUEUE } from './policy.ts'
 
 /** What a job brought, event by event. */
-export interface OpenedEnvelope {
+export interface ParsedEnvelope {
   events: StatusEvent[]
   invalid: InvalidEvent[]
   /** By event id: the tries so far that failed for the event, oldest first. */
@@ -57,9 +57,9 @@ const bareEventSchema = z.looseObject({
  * Reads a job's data: an envelope of events, or one bare event. Events are parsed one by one, so that a bad
  * one spoils nothing else. The same job read again gives the same ids.
  */
-export function openEnvelope(job: EnvelopeJob): OpenedEnvelope {
+export function parseEnvelope(job: EnvelopeJob): ParsedEnvelope {
   const items = itemsOf(job.data)
-  const opened: OpenedEnvelope = { events: [], invalid: [], failures: readFailures(job.data) }
+  const opened: ParsedEnvelope = { events: [], invalid: [], failures: readFailures(job.data) }
   items.forEach((raw, index) => {
     const key = `${job.queueName}/${job.id}/${job.timestamp}/${index}`
     const event = readEvent(raw, key, job.timestamp)

@@ -1,5 +1,5 @@
 import type { Database } from '@tidings/db/database'
-import { countParkedEvents } from '@tidings/db/events/event-outbox'
+import { countOutboxEvents } from '@tidings/db/events/event-outbox'
 import { readIngestTotals } from '@tidings/db/events/ingest-counters'
 import { findStoredContent } from '@tidings/db/events/status-events'
 import { readDeadLetterChanges } from '@tidings/db/operators/audit'
@@ -38,7 +38,7 @@ export interface Balance {
 export async function readBalance(db: Database, store: DeadLetterStore): Promise<Balance> {
   const [totals, parked, queued, dead, changes] = await Promise.all([
     readIngestTotals(db.pool),
-    countParkedEvents(db.pool),
+    countOutboxEvents(db.pool),
     store.countQueuedEvents(),
     store.count(),
     readDeadLetterChanges(db),

@@ -1,5 +1,5 @@
 import type { Logger } from '@tidings/runtime/log'
-import { errorMessage } from '@tidings/shared/errors'
+import { throttledWarning } from '@tidings/runtime/throttled-warning'
 import { type Envelope, LIMITS, type StatusEvent } from '@tidings/shared/status-event'
 import type { Telemetry } from 'bullmq'
 import type { Redis } from 'ioredis'
@@ -97,21 +97,5 @@ export function createPublisher(options: PublisherOptions): StatusPublisher {
       await Promise.allSettled((queues ?? []).map((queue) => queue.close()))
       redis?.disconnect()
     },
-  }
-}
-
-/** A warning at most once a second, with the number of those left out: an outage must not flood the log. */
-export function throttledWarning(log: Logger, subject: string, intervalMs = 1_000): (error: unknown) => void {
-  let silentUntil = 0
-  let suppressed = 0
-  return (error) => {
-    const now = Date.now()
-    if (now < silentUntil) {
-      suppressed++
-      return
-    }
-    silentUntil = now + intervalMs
-    log.warn({ error: errorMessage(error), suppressed }, `${subject} failed`)
-    suppressed = 0
   }
 }

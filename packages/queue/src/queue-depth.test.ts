@@ -1,7 +1,7 @@
 import { createTestBackend, createTestDatabase, useReleaser } from '@tidings/stack/testing/test-context'
 import { expect, it } from 'vitest'
 import { openQueue, prepareQueueBackend } from './backend.ts'
-import { openEnvelope } from './envelope.ts'
+import { parseEnvelope } from './envelope.ts'
 import { countQueuedEvents } from './queue-depth.ts'
 
 const releaser = useReleaser()
@@ -20,7 +20,7 @@ it('counts in a job what the worker finds in it', async () => {
     { notification_id: 'n', notification_type: 'push', status: 'sent' },
   ]
   await queue.addBulk(jobs.map((data) => ({ name: 'any', data })))
-  const found = jobs.map((data) => openEnvelope({ id: '1', data, timestamp: 0, queueName: 'counted' }))
+  const found = jobs.map((data) => parseEnvelope({ id: '1', data, timestamp: 0, queueName: 'counted' }))
   const events = found.reduce((sum, { events, invalid }) => sum + events.length + invalid.length, 0)
   expect(await countQueuedEvents([queue])).toBe(events)
 })

@@ -185,7 +185,7 @@ describe('a batcher', () => {
     const sizes: number[] = []
     const batcher = createBatcher<number, number>({
       maxSize: 500,
-      isEnough: (items) => items >= 3,
+      flushEarly: (items) => items >= 3,
       windowMs: 60_000,
       maxInFlight: 1,
       flush: (batch) => {

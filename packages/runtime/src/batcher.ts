@@ -14,7 +14,7 @@ export interface BatcherOptions<Item, Result> {
   /** Size of an item; 1 when absent. */
   sizeOf?(item: Item): number
   /** Whether so many items need not wait for more. Asked whenever one comes or a batch ends. */
-  isEnough?(items: number): boolean
+  flushEarly?(items: number): boolean
   /** How long the first item of a batch waits for company, in milliseconds; 0 is the end of this turn. */
   windowMs: number
   /** Batches on their way at once; more items wait and make the next batch larger. */
@@ -48,7 +48,7 @@ export function createBatcher<Item, Result>(options: BatcherOptions<Item, Result
 
   function schedule() {
     if (queue.length === 0 || inFlight.size >= options.maxInFlight) return
-    if (size >= options.maxSize || options.isEnough?.(queue.length)) flushNow()
+    if (size >= options.maxSize || options.flushEarly?.(queue.length)) flushNow()
     else timer ??= setTimeout(flushNow, options.windowMs)
   }
 

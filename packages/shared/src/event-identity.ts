@@ -50,7 +50,7 @@ export function identifyEvent(report: StatusReport, reception: Reception): Statu
  * Whether an event with this id, and this digest of its content if it has one, has the same content wherever it comes
  * again: not so under an id that a producer chose and gave no key with.
  */
-export const namesItsContent = (id: string, contentHash: string | undefined): boolean =>
+export const isContentAddressed = (id: string, contentHash: string | undefined): boolean =>
   contentHash !== undefined || id.charAt(VERSION_DIGIT) === '8'
 
 /** Where a UUID says its version; ours that are made of content have 8. */

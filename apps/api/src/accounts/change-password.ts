@@ -23,9 +23,9 @@ export async function changePassword(
   const user = await findUser(db, userId)
   if (user === undefined) throw notFound()
   requireStrongPassword(change.new_password, user, 'new_password')
-  await limits.beforePassword(user.email.toLowerCase(), client.address)
+  await limits.checkLogin(user.email.toLowerCase(), client.address)
   if (!(await passwords.verify(change.current_password, user.password))) {
-    await limits.noteWrongPassword(user.email.toLowerCase())
+    await limits.recordFailedLogin(user.email.toLowerCase())
     const message = 'The current password is wrong.'
     throw new AppError('validation_failed', message, {
       fields: [{ pointer: '/current_password', code: 'wrong_password', message }],

@@ -2,7 +2,7 @@ import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { openQueue, type QueueBackend } from '@tidings/queue/backend'
-import { buryEvents, type Death } from '@tidings/queue/dead-letters/bury'
+import { buryEvents, type FailedEvent } from '@tidings/queue/dead-letters/bury'
 import type { DeadLetterEntry } from '@tidings/queue/dead-letters/entry'
 import { openDeadLetters } from '@tidings/queue/dead-letters/open'
 import { DEAD_LETTER_QUEUE } from '@tidings/queue/policy'
@@ -80,7 +80,7 @@ describeBackends('erasing a user from the dead letters', (kind) => {
   const ANN = { id: '018f2f6a-0000-7000-8000-000000000010', email: 'ann@example.com' }
   const OTHER = '018f2f6a-0000-7000-8000-000000000011'
   let eraser: DeadLetterEraser
-  let buryOne: (death: Death) => Promise<() => Promise<DeadLetterEntry | undefined>>
+  let buryOne: (failedEvent: FailedEvent) => Promise<() => Promise<DeadLetterEntry | undefined>>
 
   beforeAll(async () => {
     const onError = () => undefined
@@ -92,9 +92,9 @@ describeBackends('erasing a user from the dead letters', (kind) => {
     const store = releaser.add(await openDeadLetters({ backend, shards: 1, onError }), (it) => it.close())
     eraser = createDeadLetterEraser({ backend, shards: 1, log: createLogger('test', 'silent') })
     releaser.onRelease(() => eraser.close())
-    buryOne = async (death) => {
-      await buryEvents(queue, [death])
-      return async () => (await store.get([`dead-${death.eventId}`]))[0]
+    buryOne = async (failedEvent) => {
+      await buryEvents(queue, [failedEvent])
+      return async () => (await store.get([`dead-${failedEvent.eventId}`]))[0]
     }
   })
 

@@ -1,11 +1,11 @@
 import type { QueueBackend } from '@tidings/queue/backend'
 import { type DeadLetterEntry, eventFields, MAX_BATCH, SCAN_PAGE } from '@tidings/queue/dead-letters/entry'
 import { openDeadLetters } from '@tidings/queue/dead-letters/open'
-import { withoutNames, withoutTraces } from '@tidings/queue/dead-letters/redact'
+import { redact, redactMentions } from '@tidings/queue/dead-letters/redact'
 import { scanDeadLetters } from '@tidings/queue/dead-letters/store'
-import { throttledWarning } from '@tidings/queue/publisher'
 import { createBatcher } from '@tidings/runtime/batcher'
 import type { Logger } from '@tidings/runtime/log'
+import { throttledWarning } from '@tidings/runtime/throttled-warning'
 import { createAddressFinder } from '@tidings/shared/email-mentions'
 import { AppError } from '@tidings/shared/errors'
 import { isUuid } from '@tidings/shared/uuid'
@@ -80,7 +80,7 @@ export function createDeadLetterEraser(options: DeadLetterEraserOptions): DeadLe
           const batch = theirs.slice(from, from + MAX_BATCH)
           await store.rewrite(
             batch.map((entry) => entry.id),
-            (entry) => (isOfAnother(entry, ids) ? withoutNames(entry, names) : withoutTraces(entry)),
+            (entry) => (isOfAnother(entry, ids) ? redactMentions(entry, names) : redact(entry)),
           )
         }
       }

@@ -1,5 +1,5 @@
 import { eraseUser as eraseFromDatabase } from '@tidings/db/users/erase-user'
-import { noteErasure } from '@tidings/db/users/erased-users'
+import { recordErasure } from '@tidings/db/users/erased-users'
 import { findUser } from '@tidings/db/users/users'
 import { notFound } from '../http/read-query.ts'
 import type { AccountDeps } from '../sessions/session-grant.ts'
@@ -20,7 +20,7 @@ export async function eraseUser(
   const user = await findUser(db, userId)
   if (user === undefined) throw notFound()
   // First of all: what dies from now on says nothing of the user, whatever becomes of this process.
-  await noteErasure(db.pool, userId)
+  await recordErasure(db.pool, userId)
   await eraseElsewhere(user)
   const erased = await eraseFromDatabase(db, userId)
   await Promise.all([

@@ -5,9 +5,9 @@ import type { Credentials } from '@tidings/shared/user'
 import {
   type AccountDeps,
   type Client,
-  type Grant,
-  grantAccess,
-  prepareSession,
+  type LoginResult,
+  newSession,
+  toLoginResult,
 } from '../sessions/session-grant.ts'
 import { toUser } from '../users/user-record.ts'
 
@@ -17,21 +17,25 @@ import { toUser } from '../users/user-record.ts'
  *
  * @throws AppError `invalid_credentials`, `rate_limited`, `overloaded`.
  */
-export async function logIn(deps: AccountDeps, credentials: Credentials, client: Client): Promise<Grant> {
+export async function logIn(
+  deps: AccountDeps,
+  credentials: Credentials,
+  client: Client,
+): Promise<LoginResult> {
   const { db, limits, passwords } = deps
   const account = credentials.email.trim().toLowerCase()
-  await limits.beforePassword(account, client.address)
+  await limits.checkLogin(account, client.address)
   const user = await findUserByEmail(db, account)
   const matches = await passwords.verify(credentials.password, user?.password)
   if (user === undefined || !matches || !user.isActive) {
-    await limits.noteWrongPassword(account)
+    await limits.recordFailedLogin(account)
     throw wrong()
   }
-  await limits.noteRightPassword(account)
+  await limits.resetFailedLogins(account)
   const passwordHash = await strengthenHash(deps, user, credentials.password)
-  const session = prepareSession(deps, user.id, client)
+  const session = newSession(deps, user.id, client)
   if (!(await startSession(db, session, passwordHash))) throw wrong()
-  return grantAccess(deps, toUser(user), session)
+  return toLoginResult(deps, toUser(user), session)
 }
 
 const wrong = () => new AppError('invalid_credentials', 'The e-mail address or the password is wrong.')

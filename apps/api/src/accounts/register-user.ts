@@ -6,9 +6,9 @@ import { requireStrongPassword } from '../passwords/password-rules.ts'
 import {
   type AccountDeps,
   type Client,
-  type Grant,
-  grantAccess,
-  prepareSession,
+  type LoginResult,
+  newSession,
+  toLoginResult,
 } from '../sessions/session-grant.ts'
 import { toUser } from '../users/user-record.ts'
 
@@ -21,11 +21,11 @@ export async function registerUser(
   deps: AccountDeps,
   registration: Registration,
   client: Client,
-): Promise<Grant> {
+): Promise<LoginResult> {
   requireStrongPassword(registration.password, registration, 'password')
-  await deps.limits.beforeRegistration(client.address)
+  await deps.limits.checkRegistration(client.address)
   const userId = uuidv7()
-  const session = prepareSession(deps, userId, client)
+  const session = newSession(deps, userId, client)
   const created = await createUser(
     deps.db,
     {
@@ -44,5 +44,5 @@ export async function registerUser(
       fields: [{ pointer: '/email', code: 'email_taken', message: 'This address is registered already.' }],
     })
   }
-  return grantAccess(deps, toUser(created.user), session)
+  return toLoginResult(deps, toUser(created.user), session)
 }

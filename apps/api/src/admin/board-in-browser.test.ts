@@ -35,8 +35,8 @@ describe.skipIf(!hasChromium)(
         onError: () => undefined,
       })
       releaser.onRelease(() => dead.close())
-      const deaths = Array.from({ length: 8 }, () => makeDeath())
-      await buryEvents(dead, deaths)
+      const failedEvents = Array.from({ length: 8 }, () => makeDeath())
+      await buryEvents(dead, failedEvents)
       const browser = await chromium.launch({ executablePath, args: ['--no-sandbox'] })
       releaser.onRelease(() => browser.close())
       const page = await browser.newPage({
@@ -46,7 +46,7 @@ describe.skipIf(!hasChromium)(
       const errors: string[] = []
       page.on('pageerror', (error) => errors.push(error.message))
       await page.goto(`${api.apiUrl}/admin/queues/queue/${DEAD_LETTER_QUEUE}?status=prioritized`)
-      await page.getByText(`dead-${deaths[0]?.eventId}`).first().waitFor({ timeout: 60_000 })
+      await page.getByText(`dead-${failedEvents[0]?.eventId}`).first().waitFor({ timeout: 60_000 })
       expect(await page.getByText('status-events', { exact: true }).count()).toBeGreaterThan(0)
       expect(errors).toEqual([])
       if (screenshotPath !== undefined) {

@@ -1,7 +1,7 @@
 import { type JobQueue, openQueue, openRedis, type QueueBackend } from '@tidings/queue/backend'
 import { DEAD_LETTER_QUEUE, shardNames } from '@tidings/queue/policy'
-import { throttledWarning } from '@tidings/queue/publisher'
 import type { Logger } from '@tidings/runtime/log'
+import { throttledWarning } from '@tidings/runtime/throttled-warning'
 import { AppError } from '@tidings/shared/errors'
 
 export interface BoardQueues {

@@ -1,5 +1,5 @@
 import { type JobQueue, openQueue, openRedis, type QueueBackend } from '@tidings/queue/backend'
-import { buryEvents, type Death } from '@tidings/queue/dead-letters/bury'
+import { buryEvents, type FailedEvent } from '@tidings/queue/dead-letters/bury'
 import { openDeadLetters } from '@tidings/queue/dead-letters/open'
 import { readBalance } from '@tidings/queue/event-balance'
 import { DEAD_LETTER_QUEUE, ENVELOPE_JOB, STATUS_QUEUE } from '@tidings/queue/policy'
@@ -101,8 +101,8 @@ describeBackends('/admin/queues', (kind) => {
   })
 
   /** What the board lists of the dead letters while these are among them. */
-  async function listWith(deaths: Death[], query = '') {
-    await buryEvents(dead, deaths)
+  async function listWith(failedEvents: FailedEvent[], query = '') {
+    await buryEvents(dead, failedEvents)
     try {
       const path = `/api/queues?activeQueue=${DEAD_LETTER_QUEUE}&status=prioritized${query}`
       const response = await request(path, reader)
@@ -110,7 +110,7 @@ describeBackends('/admin/queues', (kind) => {
       const { queues } = (await response.json()) as { queues: { name: string; jobs: { id: string }[] }[] }
       return queues.find((queue) => queue.name === DEAD_LETTER_QUEUE)?.jobs ?? []
     } finally {
-      for (const { eventId } of deaths) await dead.remove(`dead-${eventId}`)
+      for (const { eventId } of failedEvents) await dead.remove(`dead-${eventId}`)
     }
   }
 
@@ -123,16 +123,16 @@ describeBackends('/admin/queues', (kind) => {
   })
 
   test('shows at most 50 jobs of a queue at a time', async () => {
-    const deaths = Array.from({ length: 60 }, () => makeDeath())
-    expect(await listWith(deaths, '&jobsPerPage=3')).toHaveLength(3)
-    expect(await listWith(deaths, '&jobsPerPage=1000000')).toHaveLength(50)
+    const failedEvents = Array.from({ length: 60 }, () => makeDeath())
+    expect(await listWith(failedEvents, '&jobsPerPage=3')).toHaveLength(3)
+    expect(await listWith(failedEvents, '&jobsPerPage=1000000')).toHaveLength(50)
   })
 
   test('shows of what is long which event it is, and how long the rest is', async () => {
-    const deaths = Array.from({ length: 50 }, () =>
+    const failedEvents = Array.from({ length: 50 }, () =>
       makeDeath({ fields: { notification_id: 'long', metadata: { page: 'x'.repeat(280_000), to: 'a' } } }),
     )
-    const jobs = JSON.stringify(await listWith(deaths, '&jobsPerPage=50'))
+    const jobs = JSON.stringify(await listWith(failedEvents, '&jobsPerPage=50'))
     expect(jobs.length).toBeLessThan(200_000)
     expect(jobs).toContain('"notification_id":"long"')
     expect(jobs).toContain('"reason":"unknown_user"')

@@ -11,13 +11,13 @@ export interface Limits {
    * Before a password is hashed. Counts by address and by account and address, and waits a little when the
    * account was guessed at from anywhere: an attacker is slowed, the owner elsewhere still gets in.
    */
-  beforePassword(account: string, address: string): Promise<void>
+  checkLogin(account: string, address: string): Promise<void>
   /** After a wrong password. */
-  noteWrongPassword(account: string): Promise<void>
+  recordFailedLogin(account: string): Promise<void>
   /** After a right one. */
-  noteRightPassword(account: string): Promise<void>
-  beforeRegistration(address: string): Promise<void>
-  beforeRefresh(address: string): Promise<void>
+  resetFailedLogins(account: string): Promise<void>
+  checkRegistration(address: string): Promise<void>
+  checkRefresh(address: string): Promise<void>
 }
 
 export interface LimitOptions {
@@ -88,19 +88,19 @@ export function createLimits(options: LimitOptions): Limits {
   }
 
   return {
-    async beforePassword(account, address) {
+    async checkLogin(account, address) {
       await consume(byAccountIp, digestOf(account, limitKeyOf(address)))
       await consume(byIp, digestOf(limitKeyOf(address)))
       await delayGuesses(account)
     },
-    async noteWrongPassword(account) {
+    async recordFailedLogin(account) {
       await wrongByAccount.penalty(digestOf(account), 1)
     },
-    async noteRightPassword(account) {
+    async resetFailedLogins(account) {
       await wrongByAccount.delete(digestOf(account))
     },
-    beforeRegistration: (address) => consume(registrations, digestOf(limitKeyOf(address))),
-    beforeRefresh: (address) => consume(refreshes, digestOf(limitKeyOf(address))),
+    checkRegistration: (address) => consume(registrations, digestOf(limitKeyOf(address))),
+    checkRefresh: (address) => consume(refreshes, digestOf(limitKeyOf(address))),
   }
 }
 
@@ -117,9 +117,9 @@ async function consume(limiter: Limiter, key: string): Promise<void> {
 
 const nothing = async () => {}
 const NO_LIMITS: Limits = {
-  beforePassword: nothing,
-  noteWrongPassword: nothing,
-  noteRightPassword: nothing,
-  beforeRegistration: nothing,
-  beforeRefresh: nothing,
+  checkLogin: nothing,
+  recordFailedLogin: nothing,
+  resetFailedLogins: nothing,
+  checkRegistration: nothing,
+  checkRefresh: nothing,
 }

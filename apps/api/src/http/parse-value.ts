@@ -69,7 +69,7 @@ function unitOf(origin: string): string {
 function refuse(issues: readonly z.core.$ZodIssue[]): AppError {
   const fields = issues.map(toFieldError)
   const [only] = issues
-  const slug = issues.length === 1 && only !== undefined ? seedSlug(only) : undefined
+  const slug = issues.length === 1 && only !== undefined ? legacyErrorCode(only) : undefined
   const message = slug === undefined ? 'The request is not valid.' : (fields[0]?.message ?? '')
   return new AppError(slug ?? 'validation_failed', message, { fields })
 }
@@ -86,7 +86,7 @@ function codeOf(issue: z.core.$ZodIssue): string {
 }
 
 /** Two problems that the seed's clients know by a name of their own. */
-function seedSlug(issue: z.core.$ZodIssue): ErrorCode | undefined {
+function legacyErrorCode(issue: z.core.$ZodIssue): ErrorCode | undefined {
   if (issue.code === 'custom' && issue.params?.code === 'missing_error') return 'missing_error'
   const isStatus = issue.path.length === 1 && issue.path[0] === 'status'
   return isStatus && issue.code === 'invalid_value' && codeOf(issue) !== 'required'

@@ -1,6 +1,6 @@
 import { z } from 'zod'
 import type { Operation } from '../openapi/operation.ts'
-import { grantSchema } from '../users/openapi.ts'
+import { loginResultSchema } from '../users/openapi.ts'
 import { refreshSchema } from './session-routes.ts'
 
 const sessionSchema = z.strictObject({
@@ -37,7 +37,7 @@ export const sessionOperations: readonly Operation[] = [
       'A repeat within ten seconds gives the same refresh token; a later one ends the session, since two hold it.',
     access: 'public',
     body: refreshSchema,
-    answers: { 200: { description: 'A new pair.', data: grantSchema } },
+    answers: { 200: { description: 'A new pair.', data: loginResultSchema } },
     errors: ['unauthorized', 'rate_limited'],
   },
   {

@@ -1,6 +1,6 @@
 import { rotateRefreshToken } from '@tidings/db/users/sessions'
 import { AppError } from '@tidings/shared/errors'
-import type { AccountDeps, Client, Grant } from './session-grant.ts'
+import type { AccountDeps, Client, LoginResult } from './session-grant.ts'
 
 /**
  * Exchanges a refresh token for a new pair. A repeat within ten seconds gets the same refresh token; a later
@@ -12,8 +12,8 @@ export async function refreshSession(
   deps: AccountDeps,
   refreshToken: string,
   client: Client,
-): Promise<Grant> {
-  await deps.limits.beforeRefresh(client.address)
+): Promise<LoginResult> {
+  await deps.limits.checkRefresh(client.address)
   const rotated = await rotateRefreshToken(deps.db, refreshToken, deps.refreshTtlSeconds * 1000)
   if (rotated.outcome === 'reused') await deps.caches.sessions.invalidate([rotated.sessionId])
   if (rotated.outcome !== 'rotated') throw refused()

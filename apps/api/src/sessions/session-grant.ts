@@ -36,7 +36,7 @@ export function clientOf(c: ApiContext, clientAddress: ClientAddress): Client {
 }
 
 /** What a login gives. `expiresIn` is the access token's, in seconds. */
-export interface Grant {
+export interface LoginResult {
   user: User
   token: string
   refresh_token: string
@@ -44,7 +44,7 @@ export interface Grant {
 }
 
 /** A session that is not stored yet. */
-export function prepareSession(deps: AccountDeps, userId: string, client: Client): NewSession {
+export function newSession(deps: AccountDeps, userId: string, client: Client): NewSession {
   return {
     id: uuidv7(),
     userId,
@@ -56,7 +56,11 @@ export function prepareSession(deps: AccountDeps, userId: string, client: Client
 }
 
 /** Makes the answer for a session that is stored. */
-export async function grantAccess(deps: AccountDeps, user: User, session: NewSession): Promise<Grant> {
+export async function toLoginResult(
+  deps: AccountDeps,
+  user: User,
+  session: NewSession,
+): Promise<LoginResult> {
   const { token, expiresInSeconds } = await deps.tokens.issue(user.id, session.id)
   return { user, token, refresh_token: session.refreshToken, expires_in: expiresInSeconds }
 }

@@ -94,7 +94,7 @@ describeRedis('accepting events', () => {
   const isStored = async (event: StatusEvent) =>
     (await db.pool.query('SELECT 1 FROM notification_status WHERE id = $1', [event.id])).rows.length === 1
   const parkedIds = async () =>
-    (await db.pool.query<{ id: string }>(`SELECT event ->> 'id' AS id FROM parked_events`)).rows.map(
+    (await db.pool.query<{ id: string }>(`SELECT event ->> 'id' AS id FROM event_outbox`)).rows.map(
       (row) => row.id,
     )
 
@@ -213,7 +213,7 @@ describeRedis('accepting events', () => {
     const [first, second, third] = [makeEvent(), makeEvent(), makeEvent()]
     const locker = await db.pool.connect()
     try {
-      await locker.query('BEGIN; LOCK TABLE notification_status, parked_events')
+      await locker.query('BEGIN; LOCK TABLE notification_status, event_outbox')
       const answers = [refusedAfterMs(first)]
       await waitFor('the first envelope', () => published.length === 1)
       answers.push(refusedAfterMs(second))

@@ -1,4 +1,4 @@
-import { parkEvents } from '@tidings/db/events/event-outbox'
+import { addToOutbox } from '@tidings/db/events/event-outbox'
 import { bookRepeats, type IngestAccount } from '@tidings/db/events/ingest-counters'
 import { storeStatusEvents } from '@tidings/db/events/status-events'
 import { classifyFailure } from '@tidings/db/failure'
@@ -117,7 +117,7 @@ export function createIngest(options: IngestOptions): Ingest {
   async function storeDirectly(events: readonly StatusEvent[]): Promise<void> {
     try {
       const refused = await storeOrRefuse(events)
-      if (refused.length > 0) await parkEvents(directPool, refused, 'not storable while the queue was away')
+      if (refused.length > 0) await addToOutbox(directPool, refused, 'not storable while the queue was away')
       onAccepted?.(events.length - refused.length, 'direct')
       onAccepted?.(refused.length, 'parked')
     } catch (error) {

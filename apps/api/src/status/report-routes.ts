@@ -14,7 +14,7 @@ import type { ApiContext, ApiEnv } from '../http/context.ts'
 import { MAX_BATCH_BODY_BYTES, readJson } from '../http/read-json.ts'
 import { success } from '../http/respond.ts'
 import type { Ingest } from './ingest.ts'
-import { type BatchResult, judgeBatch } from './validate-batch.ts'
+import { type BatchResult, validateBatch } from './validate-batch.ts'
 
 export interface ReportDeps {
   authorize: Authorize
@@ -53,7 +53,7 @@ function addRoutesOfType(app: Hono<ApiEnv>, type: NotificationType, { authorize,
     })
     const key = readIdempotencyKey(c, MAX_BATCH_KEY_LENGTH)
     const receivedAt = new Date()
-    const results = judgeBatch(events, (report, index) => {
+    const results = validateBatch(events, (report, index) => {
       const idempotencyKey = key === undefined ? undefined : `${key}#${index}`
       const event = identifyEvent(report, { type, source: service.name, receivedAt, idempotencyKey })
       return { event, refusal: ingest.findConflict(event) }

@@ -10,7 +10,7 @@ export type BatchResult = { accepted: true; event: StatusEvent } | { accepted: f
  * Judges each entry by itself, in order. Two entries with one id and different content in the same batch are
  * a conflict; with the same content the second is a repeat like any other.
  */
-export function judgeBatch(
+export function validateBatch(
   entries: readonly unknown[],
   identify: (report: StatusReport, index: number) => { event: StatusEvent; refusal: AppError | undefined },
 ): BatchResult[] {

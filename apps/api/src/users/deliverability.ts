@@ -4,7 +4,7 @@ import type { UserRecord } from './user-record.ts'
 type Reasons = Record<'email' | 'push', UndeliverableReason | null>
 
 /** What a user chose, and whether sending is of use. */
-export function judgeDeliverability(userId: string, record: UserRecord | undefined): Deliverability {
+export function resolveDeliverability(userId: string, record: UserRecord | undefined): Deliverability {
   const reasons = findReasons(record)
   return {
     user_id: userId,

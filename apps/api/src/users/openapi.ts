@@ -12,7 +12,7 @@ import type { Operation } from '../openapi/operation.ts'
 import { preferencesBatchSchema, userListQuerySchema } from './user-routes.ts'
 
 /** What registering, logging in and refreshing give. `expires_in` is in seconds. */
-export const grantSchema = z.strictObject({
+export const loginResultSchema = z.strictObject({
   user: userSchema,
   token: z.string(),
   refresh_token: z.string(),
@@ -31,7 +31,7 @@ export const userOperations: readonly Operation[] = [
     description: 'The password must not be common, nor the name or address.',
     access: 'public',
     body: registrationSchema,
-    answers: { 201: { description: 'Registered and logged in.', data: grantSchema } },
+    answers: { 201: { description: 'Registered and logged in.', data: loginResultSchema } },
     errors: ['email_taken', 'rate_limited', 'overloaded'],
   },
   {
@@ -41,7 +41,7 @@ export const userOperations: readonly Operation[] = [
     summary: 'Log in',
     access: 'public',
     body: credentialsSchema,
-    answers: { 200: { description: 'Logged in.', data: grantSchema } },
+    answers: { 200: { description: 'Logged in.', data: loginResultSchema } },
     errors: ['invalid_credentials', 'rate_limited', 'overloaded'],
   },
   {

@@ -18,7 +18,7 @@ import { pageQuery, toPage } from '../http/paging.ts'
 import { readJson } from '../http/read-json.ts'
 import { notFound, readPathUuid, readQuery } from '../http/read-query.ts'
 import { success } from '../http/respond.ts'
-import { judgeDeliverability } from './deliverability.ts'
+import { resolveDeliverability } from './deliverability.ts'
 import { requireSelf, requireVisible } from './path-user.ts'
 import { renderUser, toUser, type UserRecord } from './user-record.ts'
 
@@ -52,7 +52,7 @@ export function userRoutes({ authorize, db, caches }: UserRouteDeps): Hono<ApiEn
     const { user_ids: given } = await readJson(c, preferencesBatchSchema)
     const ids = [...new Set(given)]
     const records = await Promise.all(ids.map((id) => caches.users.get(id)))
-    const answers = ids.map((id, index) => judgeDeliverability(id, records[index]))
+    const answers = ids.map((id, index) => resolveDeliverability(id, records[index]))
     return success(200, 'Preferences.', answers)
   })
 
@@ -68,7 +68,7 @@ export function userRoutes({ authorize, db, caches }: UserRouteDeps): Hono<ApiEn
     const id = readPathUuid(c, 'id')
     const record = await caches.users.get(id)
     if (record === undefined) throw notFound()
-    return success(200, 'Preferences.', judgeDeliverability(id, record))
+    return success(200, 'Preferences.', resolveDeliverability(id, record))
   })
 
   async function change(userId: string, update: UserUpdate): Promise<User> {

@@ -1,5 +1,5 @@
 import { openQueue } from '@tidings/queue/backend'
-import { buryEvents, type Death } from '@tidings/queue/dead-letters/bury'
+import { buryEvents, type FailedEvent } from '@tidings/queue/dead-letters/bury'
 import { openDeadLetters } from '@tidings/queue/dead-letters/open'
 import { DEAD_LETTER_QUEUE } from '@tidings/queue/policy'
 import type { DeadLetter } from '@tidings/shared/dead-letter'
@@ -219,7 +219,7 @@ describeBackends('erasing an account', (kind) => {
       openQueue<DeadLetter>(DEAD_LETTER_QUEUE, backend, redis, { onError: () => {} }),
       (opened) => opened.close(),
     )
-    const death = (eventId: string, event: object, message: string): Death => ({
+    const failedEvent = (eventId: string, event: object, message: string): FailedEvent => ({
       eventId,
       event: { id: eventId, notification_id: 'n', status: 'failed', ...event },
       reason: 'retries_exhausted',
@@ -230,13 +230,13 @@ describeBackends('erasing an account', (kind) => {
       redrives: 0,
     })
     await buryEvents(queue, [
-      death(
+      failedEvent(
         '00000000-0000-4000-8000-000000000001',
         { user_id: user.id, error: `no such box: ${email}` },
         'x',
       ),
-      death('00000000-0000-4000-8000-000000000002', {}, `could not store for ${email.toLowerCase()}`),
-      death(
+      failedEvent('00000000-0000-4000-8000-000000000002', {}, `could not store for ${email.toLowerCase()}`),
+      failedEvent(
         '00000000-0000-4000-8000-000000000003',
         { user_id: other.id, error: 'kept as it is' },
         'kept too',

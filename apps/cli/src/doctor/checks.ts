@@ -1,4 +1,4 @@
-import { countParkedEvents } from '@tidings/db/events/event-outbox'
+import { countOutboxEvents } from '@tidings/db/events/event-outbox'
 import { readSchemaVersion } from '@tidings/db/schema-version'
 import { openRedis, queueBackendOf } from '@tidings/queue/backend'
 import type { DeadLetterStore } from '@tidings/queue/dead-letters/store'
@@ -62,7 +62,7 @@ async function checkPostgres(context: CliContext): Promise<CheckResult[]> {
       : applied > known
         ? warning(SCHEMA, `${applied} migrations, this version knows ${known}`, 'Update this installation.')
         : ok(SCHEMA, `${applied} migrations, up to date`),
-    ...(isBehind ? [] : [checkParked(await countParkedEvents(pool))]),
+    ...(isBehind ? [] : [checkParked(await countOutboxEvents(pool))]),
   ]
 }
 

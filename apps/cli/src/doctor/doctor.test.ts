@@ -1,7 +1,7 @@
 import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { parkEvents } from '@tidings/db/events/event-outbox'
+import { addToOutbox } from '@tidings/db/events/event-outbox'
 import { bookAccepted, createIngestAccount } from '@tidings/db/events/ingest-counters'
 import { storeStatusEvents } from '@tidings/db/events/status-events'
 import { makeDeath } from '@tidings/queue/testing/dead-letter-fixtures'
@@ -46,7 +46,7 @@ describeBackends('tidings doctor', (kind) => {
   })
   beforeEach(async () => {
     await lab.empty()
-    await lab.db.database.pool.query('TRUNCATE ingest_accounts, parked_events')
+    await lab.db.database.pool.query('TRUNCATE ingest_accounts, event_outbox')
   })
 
   const accept = (events: number) => bookAccepted(lab.db.database.pool, account, events)
@@ -115,7 +115,7 @@ describeBackends('tidings doctor', (kind) => {
 
   test('parked events are counted, as a warning and as on their way', async () => {
     await accept(2)
-    await parkEvents(lab.db.database.pool, newEvents(2), 'the queue was away')
+    await addToOutbox(lab.db.database.pool, newEvents(2), 'the queue was away')
     const { exitCode, complaints, found } = await examine(lab.cli)
     expect(exitCode).toBe(0)
     expect(complaints).toMatchObject([{ check: 'Parked events', result: 'warning', found: '2' }])

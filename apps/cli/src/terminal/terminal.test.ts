@@ -98,7 +98,7 @@ describeOnTerminal('a terminal', (terminal) => {
     'ids are whole in tables of %d columns, and no line wraps',
     async (columns) => {
       const { lab, open } = terminal
-      const deaths = await lab.bury(3, {
+      const failedEvents = await lab.bury(3, {
         reason: 'retries_exhausted',
         error: { code: '55P03', message: `canceling statement due to lock timeout ${'x'.repeat(200)}` },
         fields: { notification_id: 'notification-of-a-long-name' },
@@ -108,7 +108,7 @@ describeOnTerminal('a terminal', (terminal) => {
       const key = ['service-keys', 'create', `email-${columns}`, '--scope', 'status:write:email', '-o', 'id']
       const keyId = (await lab.cli.run(...key)).stdout.trim()
       const lists: [string[], string[]][] = [
-        [['dlq', 'list'], deaths],
+        [['dlq', 'list'], failedEvents],
         [['dlq', 'groups'], columns < 110 ? [group] : [group, sample]],
         [
           ['service-keys', 'list'],

@@ -1,5 +1,5 @@
 import { type JobQueue, openQueue, openRedis, type QueueBackend } from '@tidings/queue/backend'
-import { buryEvents, type DeadLetterQueue, type Death } from '@tidings/queue/dead-letters/bury'
+import { buryEvents, type DeadLetterQueue, type FailedEvent } from '@tidings/queue/dead-letters/bury'
 import { openDeadLetters } from '@tidings/queue/dead-letters/open'
 import type { DeadLetterStore } from '@tidings/queue/dead-letters/store'
 import { DEAD_LETTER_QUEUE, STATUS_QUEUE } from '@tidings/queue/policy'
@@ -55,10 +55,10 @@ export async function createCliLab(kind: BackendKind, releaser: Releaser): Promi
     store,
     main,
     async bury(count, overrides) {
-      const deaths: Death[] = Array.from({ length: count }, () => makeDeath(overrides))
+      const failedEvents: FailedEvent[] = Array.from({ length: count }, () => makeDeath(overrides))
       for (let start = 0; start < count; start += 1_000)
-        await buryEvents(dead, deaths.slice(start, start + 1_000))
-      return deaths.map((death) => `dead-${death.eventId}`)
+        await buryEvents(dead, failedEvents.slice(start, start + 1_000))
+      return failedEvents.map((failedEvent) => `dead-${failedEvent.eventId}`)
     },
     async queuedIds() {
       const jobs = await main.getJobs(['waiting', 'delayed', 'active'], 0, -1, true)

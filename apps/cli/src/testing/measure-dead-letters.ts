@@ -58,7 +58,7 @@ async function seed(): Promise<void> {
   const atOnce = Math.max(1, Math.min(500, Math.floor(2 ** 23 / bytesEach)))
   const fields = bytesEach > 0 ? { metadata: { page: 'x'.repeat(bytesEach) } } : {}
   for (let done = 0; done < count; done += atOnce) {
-    const deaths = Array.from({ length: Math.min(atOnce, count - done) }, (_, n) =>
+    const failedEvents = Array.from({ length: Math.min(atOnce, count - done) }, (_, n) =>
       makeDeath({
         fields,
         reason: 'retries_exhausted',
@@ -66,7 +66,7 @@ async function seed(): Promise<void> {
         redrives: n % 3,
       }),
     )
-    await buryEvents(queue, deaths)
+    await buryEvents(queue, failedEvents)
   }
   await queue.close()
 }

@@ -5,7 +5,7 @@ import { openDatabase } from '@tidings/db/database'
 import { bookAccepted, createIngestAccount } from '@tidings/db/events/ingest-counters'
 import { migrateDatabase } from '@tidings/db/migrate'
 import { openQueue, openRedis } from '@tidings/queue/backend'
-import { buryEvents, type Death } from '@tidings/queue/dead-letters/bury'
+import { buryEvents, type FailedEvent } from '@tidings/queue/dead-letters/bury'
 import { DEAD_LETTER_QUEUE } from '@tidings/queue/policy'
 import { makeDeath } from '@tidings/queue/testing/dead-letter-fixtures'
 import type { DeadLetter } from '@tidings/shared/dead-letter'
@@ -30,11 +30,11 @@ const PICTURES = [
 const SIZE = { columns: 120, rows: 40 }
 const IMAGES = new URL('../../../../docs/images/', import.meta.url)
 
-const KINDS: { count: number; death: Parameters<typeof makeDeath>[0] }[] = [
-  { count: 42, death: {} },
+const KINDS: { count: number; failedEvent: Parameters<typeof makeDeath>[0] }[] = [
+  { count: 42, failedEvent: {} },
   {
     count: 17,
-    death: {
+    failedEvent: {
       reason: 'retries_exhausted',
       error: { code: '55P03', message: 'canceling statement due to lock timeout on row 12' },
       attempts: 4,
@@ -43,7 +43,7 @@ const KINDS: { count: number; death: Parameters<typeof makeDeath>[0] }[] = [
   },
   {
     count: 6,
-    death: {
+    failedEvent: {
       reason: 'conflict',
       error: { code: 'conflict', message: 'Another event with this event_id is stored.' },
       redrives: 1,
@@ -51,7 +51,7 @@ const KINDS: { count: number; death: Parameters<typeof makeDeath>[0] }[] = [
   },
   {
     count: 3,
-    death: {
+    failedEvent: {
       reason: 'invalid_event',
       error: { code: 'invalid_event', message: 'status: Invalid option: "opend" of mailbox ada@example.com' },
     },
@@ -88,9 +88,9 @@ async function seedSystem() {
   const redis = openRedis(server.url, 'patient', (error) => process.stderr.write(`${error.message}\n`))
   const backend = { kind: 'redis', url: server.url, prefix: 'tidings' } as const
   const queue = openQueue<DeadLetter>(DEAD_LETTER_QUEUE, backend, redis, { onError: () => undefined })
-  for (const { count, death } of KINDS) {
-    const deaths: Death[] = Array.from({ length: count }, () => makeDeath(death))
-    await buryEvents(queue, deaths)
+  for (const { count, failedEvent } of KINDS) {
+    const failedEvents: FailedEvent[] = Array.from({ length: count }, () => makeDeath(failedEvent))
+    await buryEvents(queue, failedEvents)
   }
   await queue.close()
   redis.disconnect()

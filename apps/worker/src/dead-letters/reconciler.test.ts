@@ -4,7 +4,7 @@ import type { Database } from '@tidings/db/database'
 import { createIngestAccount } from '@tidings/db/events/ingest-counters'
 import { findStoredContent, storeStatusEvents } from '@tidings/db/events/status-events'
 import { prepareQueueBackend } from '@tidings/queue/backend'
-import { buryEvents, type Death, identityOf } from '@tidings/queue/dead-letters/bury'
+import { buryEvents, type FailedEvent, identityOf } from '@tidings/queue/dead-letters/bury'
 import { openDeadLetters } from '@tidings/queue/dead-letters/open'
 import { redriveDeadLetters } from '@tidings/queue/dead-letters/redrive'
 import type { DeadLetterStore } from '@tidings/queue/dead-letters/store'
@@ -26,7 +26,7 @@ import { beforeAll, describe, expect, it } from 'vitest'
 import type { StatusWorker } from '../status-worker.ts'
 import { startTestWorker } from '../testing/start-test-worker.ts'
 import { type Bury, createBury } from './bury.ts'
-import { createRecall, type Recall, type RecallOptions } from './reconciler.ts'
+import { createReconciler, type Reconciler, type ReconcilerOptions } from './reconciler.ts'
 
 const log = createLogger('test', 'silent')
 
@@ -37,7 +37,7 @@ function makeEvent(report: Partial<StatusReport> = {}): StatusEvent {
   )
 }
 
-const deathOf = (event: StatusEvent, reason: Death['reason'] = 'retries_exhausted'): Death => ({
+const deathOf = (event: StatusEvent, reason: FailedEvent['reason'] = 'retries_exhausted'): FailedEvent => ({
   ...identityOf(event),
   reason,
   error: { code: '53300', message: 'as the test says' },
@@ -53,7 +53,7 @@ describeBackends('an event that is dead', (kind) => {
   let worker: StatusWorker
   let store: DeadLetterStore
   let openStore: () => Promise<DeadLetterStore>
-  let recall: Recall
+  let reconciler: Reconciler
   let bury: Bury
 
   beforeAll(async () => {
@@ -66,13 +66,13 @@ describeBackends('an event that is dead', (kind) => {
     worker = await startTestWorker({ db, backend, lifecycle })
     openStore = () => openDeadLetters({ backend, shards: 1, onError: () => {} })
     store = releaser.add(await openStore(), (it) => it.close())
-    recall = recallWith({})
-    bury = createBury(worker.deadLetters, async () => new Set(), recall)
+    reconciler = recallWith({})
+    bury = createBury(worker.deadLetters, async () => new Set(), reconciler)
   })
 
-  function recallWith(more: Partial<RecallOptions>) {
+  function recallWith(more: Partial<ReconcilerOptions>) {
     return releaser.add(
-      createRecall({
+      createReconciler({
         openStore,
         findStored: (ids) => findStoredContent(db.pool, ids),
         countStoredByApis: async () => 0,
@@ -135,7 +135,7 @@ describeBackends('an event that is dead', (kind) => {
     const event = makeEvent({ event_id: randomUUID() })
     await buryEvents(worker.deadLetters, [deathOf(event)])
     await writeRow(event)
-    await recall.check([identityOf(event)])
+    await reconciler.check([identityOf(event)])
     await untilRecalled(event)
   })
 
@@ -217,12 +217,12 @@ describeBackends('an event that is dead', (kind) => {
       deathOf(none),
       { ...deathOf(unreadable, 'invalid_event'), event: { ...unreadable, status: 'no status' } },
     ])
-    await recall.check([row, unreadable, conflict, none].map(identityOf))
+    await reconciler.check([row, unreadable, conflict, none].map(identityOf))
     // Under an id of the producer's own choice, and without a key, it may be anything.
     const [chosen, other] = ['sent', 'delivered'].map((status) => ({ ...makeEvent(), id: own, status }))
     await writeRow(chosen as StatusEvent)
     await bury([deathOf(other as StatusEvent)])
-    recall.walkIfDue()
+    reconciler.walkIfDue()
     await untilIdle()
     expect(await Promise.all([conflict, none, other as StatusEvent].map(findLetters))).toEqual([1, 1, 1])
     expect(await store.get([`dead-${unreadable.id}`])).toHaveLength(1)
@@ -289,26 +289,26 @@ describeBackends('an event that is dead', (kind) => {
 describe('while the dead letters are away', () => {
   it('opens no connection where nothing is asked', async () => {
     let opened = 0
-    const recall = createRecallAway(() => opened++)
-    recall.noteStored([])
-    await recall.check([])
-    await recall.close()
+    const reconciler = createRecallAway(() => opened++)
+    reconciler.noteStored([])
+    await reconciler.check([])
+    await reconciler.close()
     expect(opened).toBe(0)
   })
 
   it('a walk that failed waits for its turn before it begins again', async () => {
     let opened = 0
-    const recall = createRecallAway(() => opened++)
-    recall.walkIfDue()
+    const reconciler = createRecallAway(() => opened++)
+    reconciler.walkIfDue()
     await waitFor('the first walk', () => opened === 1)
     await nextTurn()
-    recall.walkIfDue()
-    await recall.close()
+    reconciler.walkIfDue()
+    await reconciler.close()
     expect(opened).toBe(1)
   })
 
-  function createRecallAway(onOpen: () => void): Recall {
-    return createRecall({
+  function createRecallAway(onOpen: () => void): Reconciler {
+    return createReconciler({
       openStore() {
         onOpen()
         return Promise.reject(new Error('away'))

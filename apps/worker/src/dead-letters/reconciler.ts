@@ -6,21 +6,21 @@ import { type DeadLetterStore, scanDeadLetters } from '@tidings/queue/dead-lette
 import { createBatcher } from '@tidings/runtime/batcher'
 import type { Logger } from '@tidings/runtime/log'
 import { errorMessage } from '@tidings/shared/errors'
-import { namesItsContent } from '@tidings/shared/event-identity'
+import { isContentAddressed } from '@tidings/shared/event-identity'
 import type { StatusEvent } from '@tidings/shared/status-event'
 
 /**
  * Keeps an event that died, was sent again and became a row from being both. Its dead letter is redriven: the queue
  * finds that it is a row, and books it as a repeat. So there is no moment at which it is in no book.
  */
-export interface Recall {
+export interface Reconciler {
   /**
    * Takes back the dead letters of events that are rows now: soon, and nobody waits for it. What a kill or an outage
    * keeps from being looked for, the next walk finds.
    */
   noteStored(events: readonly StatusEvent[]): void
   /** Takes back those of these dead letters whose events are rows. Safe to repeat. */
-  check(deaths: readonly Identity[]): Promise<void>
+  check(failedEvents: readonly Identity[]): Promise<void>
   /**
    * Begins a walk through all dead letters if something may have been missed: once at the start, and after an API
    * stored events past the queue; a minute after the last one at the soonest.
@@ -29,7 +29,7 @@ export interface Recall {
   close(): Promise<void>
 }
 
-export interface RecallOptions {
+export interface ReconcilerOptions {
   openStore(): Promise<Pick<DeadLetterStore, 'isEmpty' | 'get' | 'page' | 'requeue' | 'close'>>
   /** Of these event ids, those that are rows, each with the digest of its content if it has one. */
   findStored(ids: readonly string[]): Promise<ReadonlyMap<string, string | undefined>>
@@ -47,7 +47,7 @@ const LOOKUP_WINDOW_MS = 200
 /** So many wait at most: the dead letters are slow then, and a walk is cheaper than so many questions. */
 const MAX_WAITING = 100_000
 
-export function createRecall(options: RecallOptions): Recall {
+export function createReconciler(options: ReconcilerOptions): Reconciler {
   const { openStore, findStored, log, walkIntervalMs = 60_000 } = options
   let opened: ReturnType<typeof openStore> | undefined
   let waiting = 0
@@ -70,7 +70,7 @@ export function createRecall(options: RecallOptions): Recall {
     const isRow = ({ reason, event }: DeadLetterEntry) => {
       const { id = '', contentHash } = eventFields(event)
       // An unreadable event never was what became a row under its id.
-      if (reason === 'invalid_event' || !namesItsContent(id, contentHash)) return false
+      if (reason === 'invalid_event' || !isContentAddressed(id, contentHash)) return false
       return isStoredAs(rows, id, contentHash)
     }
     const ids = entries.filter(isRow).map(({ id }) => id)
@@ -137,8 +137,8 @@ export function createRecall(options: RecallOptions): Recall {
           waiting -= ids.length
         })
     },
-    async check(deaths) {
-      if (deaths.length > 0) await recallEntries(deaths.flatMap(entryIdsOf))
+    async check(failedEvents) {
+      if (failedEvents.length > 0) await recallEntries(failedEvents.flatMap(entryIdsOf))
     },
     walkIfDue() {
       if (closed || walking || performance.now() - walkedAtMs < walkIntervalMs) return
@@ -164,7 +164,7 @@ export function createRecall(options: RecallOptions): Recall {
  * has nearly always: the other one follows from its whole content, and costs too much to be asked for each event.
  */
 function placesOf(event: StatusEvent): string[] {
-  if (!namesItsContent(event.id, event.content_hash)) return []
+  if (!isContentAddressed(event.id, event.content_hash)) return []
   const identity = identityOf(event)
   return event.content_hash === undefined ? [plainId(identity)] : entryIdsOf(identity)
 }

@@ -1,6 +1,6 @@
 import { randomUUID } from 'node:crypto'
 import { type JobQueue, openQueue, openRedis, openWorker, type QueueBackend } from '@tidings/queue/backend'
-import type { Death } from '@tidings/queue/dead-letters/bury'
+import type { FailedEvent } from '@tidings/queue/dead-letters/bury'
 import { STATUS_QUEUE } from '@tidings/queue/policy'
 import { createLogger } from '@tidings/runtime/log'
 import { identifyEvent } from '@tidings/shared/event-identity'
@@ -50,7 +50,7 @@ describeRedis('the sweeper', () => {
     const sweeper = createSweeper({
       queues: [queue],
       bury: async () => 0,
-      recall: { check: async () => {}, walkIfDue: () => {} },
+      reconciler: { check: async () => {}, walkIfDue: () => {} },
       findStored: async () => new Map(),
       bookRepeats: async () => {},
       exclusively: async (work) => {
@@ -75,9 +75,10 @@ describeRedis('the sweeper', () => {
     const buried = new Set<string>()
     let unparked = 0
     const sweeper = sweeperWith({
-      async bury(deaths: readonly Death[]) {
-        if (deaths.some((death) => death.eventId === unlucky)) throw new RangeError('as the test says')
-        for (const death of deaths) buried.add(death.eventId)
+      async bury(failedEvents: readonly FailedEvent[]) {
+        if (failedEvents.some((failedEvent) => failedEvent.eventId === unlucky))
+          throw new RangeError('as the test says')
+        for (const failedEvent of failedEvents) buried.add(failedEvent.eventId)
         return 0
       },
       unpark: async () => (unparked++ === 0 ? 1 : 0),
@@ -117,15 +118,15 @@ describeRedis('the sweeper', () => {
     await queue.add('job', { v: 1, events: [event] })
     await untilFailed(1)
     const recalled: string[] = []
-    const buried: Death[] = []
+    const buried: FailedEvent[] = []
     const sweeper = sweeperWith({
       findStored: async () => new Map([[event.id, event.content_hash]]),
-      recall: {
-        check: async (deaths) => void recalled.push(...deaths.map(({ eventId }) => eventId)),
+      reconciler: {
+        check: async (failedEvents) => void recalled.push(...failedEvents.map(({ eventId }) => eventId)),
         walkIfDue: () => {},
       },
-      async bury(deaths) {
-        buried.push(...deaths)
+      async bury(failedEvents) {
+        buried.push(...failedEvents)
         return 0
       },
     })

@@ -1,15 +1,15 @@
 import { isStoredAs } from '@tidings/db/events/status-events'
 import { classifyFailure } from '@tidings/db/failure'
 import type { JobQueue } from '@tidings/queue/backend'
-import type { Death } from '@tidings/queue/dead-letters/bury'
-import { openEnvelope, sourceJobIdOf } from '@tidings/queue/envelope'
+import type { FailedEvent } from '@tidings/queue/dead-letters/bury'
+import { parseEnvelope, sourceJobIdOf } from '@tidings/queue/envelope'
 import { MAX_STALLED_COUNT } from '@tidings/queue/policy'
-import { throttledWarning } from '@tidings/queue/publisher'
 import type { Logger } from '@tidings/runtime/log'
+import { throttledWarning } from '@tidings/runtime/throttled-warning'
 import { errorMessage } from '@tidings/shared/errors'
 import type { Job } from 'bullmq'
 import type { Bury } from './bury.ts'
-import type { Recall } from './reconciler.ts'
+import type { Reconciler } from './reconciler.ts'
 
 /**
  * Makes dead letters of failed jobs. The failed set is the durable truth: whatever dies between a job's
@@ -27,7 +27,7 @@ export interface Sweeper {
 export interface SweeperOptions {
   queues: readonly JobQueue<unknown>[]
   bury: Bury
-  recall: Pick<Recall, 'check' | 'walkIfDue'>
+  reconciler: Pick<Reconciler, 'check' | 'walkIfDue'>
   /** Of these event ids, those that are rows, each with the digest of its content if it has one. */
   findStored(ids: readonly string[]): Promise<ReadonlyMap<string, string | undefined>>
   /** Books events found already stored or dead; resolves when that is durable. */
@@ -64,7 +64,7 @@ export function createSweeper(options: SweeperOptions): Sweeper {
       if (buried > 0) options.onSwept?.(buried, startedAt)
     }
     while (!closed && (await options.unpark()) > 0);
-    options.recall.walkIfDue()
+    options.reconciler.walkIfDue()
     return buried
   }
 
@@ -141,27 +141,27 @@ async function buryOrLeave(job: Job, options: SweeperOptions, warn: Warn): Promi
 
 /** Buries each event of a failed job that is not a row, then removes the job. In that order. */
 async function buryJob(job: Job, options: SweeperOptions): Promise<number> {
-  const deaths = deathsOf(job)
-  const stored = await options.findStored(deaths.map((death) => death.eventId))
+  const failedEvents = toFailedEvents(job)
+  const stored = await options.findStored(failedEvents.map((failedEvent) => failedEvent.eventId))
   // A row with other content is not this event's: it is a conflict that nobody came to judge.
-  const isRow = ({ eventId, reason, contentHash }: Death) =>
+  const isRow = ({ eventId, reason, contentHash }: FailedEvent) =>
     reason !== 'invalid_event' && isStoredAs(stored, eventId, contentHash)
-  const rows = deaths.filter(isRow)
-  const dead = deaths.filter((death) => !isRow(death))
-  const deadBefore = await options.bury(dead)
-  await options.recall.check(rows)
-  const repeats = rows.length + deadBefore
+  const rows = failedEvents.filter(isRow)
+  const dead = failedEvents.filter((failedEvent) => !isRow(failedEvent))
+  const alreadyDead = await options.bury(dead)
+  await options.reconciler.check(rows)
+  const repeats = rows.length + alreadyDead
   // It was tried before: whether the rows are of this job or of another, nobody knows any more.
   if (repeats > 0) await options.bookRepeats({ duplicate: 0, redelivered: repeats })
   // Of a job with children only itself: they are jobs of their own.
   await job.remove({ removeChildren: false })
-  for (const death of dead) options.onBuried(death.reason)
+  for (const failedEvent of dead) options.onBuried(failedEvent.reason)
   options.log.warn({ jobId: job.id, events: dead.length, alreadyStored: rows.length }, 'failed job buried')
   return dead.length
 }
 
-function deathsOf(job: Job): Death[] {
-  const { events, invalid, failures } = openEnvelope(job)
+function toFailedEvents(job: Job): FailedEvent[] {
+  const { events, invalid, failures } = parseEnvelope(job)
   const stalled = job.stalledCounter > MAX_STALLED_COUNT
   const base = {
     // Each start of a stalled job ended in a death; the start that found the limit reached ran nothing.
@@ -171,7 +171,7 @@ function deathsOf(job: Job): Death[] {
   const failedAt = new Date(job.finishedOn ?? job.timestamp)
   const jobError = { code: stalled ? 'stalled' : 'failed', message: job.failedReason ?? 'The job failed.' }
   return [
-    ...events.map((event): Death => {
+    ...events.map((event): FailedEvent => {
       const history = failures[event.id] ?? []
       const last = history.at(-1)
       return {
@@ -187,7 +187,7 @@ function deathsOf(job: Job): Death[] {
       }
     }),
     ...invalid.map(
-      (event): Death => ({
+      (event): FailedEvent => ({
         ...base,
         eventId: event.id,
         event: event.raw,

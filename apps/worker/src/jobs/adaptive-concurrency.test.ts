@@ -1,10 +1,10 @@
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
-import { createJobSlots } from './adaptive-concurrency.ts'
+import { createAdaptiveConcurrency } from './adaptive-concurrency.ts'
 
-function slotsAfter(sizes: readonly number[], { lanes = 2, max = 100 } = {}) {
+function slotsAfter(sizes: readonly number[], { writers = 2, max = 100 } = {}) {
   const told: number[] = []
-  const slots = createJobSlots({ lanes, max, onChange: (count) => told.push(count) })
+  const slots = createAdaptiveConcurrency({ writers, max, onChange: (count) => told.push(count) })
   for (const size of sizes) slots.note(size)
   return { slots, told }
 }
@@ -35,12 +35,12 @@ describe('the job slots', () => {
         fc.array(fc.integer({ min: 0, max: 500 }), { maxLength: 300 }),
         fc.integer({ min: 1, max: 4 }),
         fc.integer({ min: 1, max: 256 }),
-        (sizes, lanes, max) => {
-          const { slots, told } = slotsAfter(sizes, { lanes, max })
-          expect(slots.count).toBeGreaterThanOrEqual(Math.min(max, lanes))
+        (sizes, writers, max) => {
+          const { slots, told } = slotsAfter(sizes, { writers, max })
+          expect(slots.count).toBeGreaterThanOrEqual(Math.min(max, writers))
           expect(slots.count).toBeLessThanOrEqual(max)
-          expect(slots.perLane * lanes).toBeGreaterThanOrEqual(slots.count)
-          expect(slots.perLane).toBeLessThanOrEqual(slots.count)
+          expect(slots.batchTarget * writers).toBeGreaterThanOrEqual(slots.count)
+          expect(slots.batchTarget).toBeLessThanOrEqual(slots.count)
           if (told.length > 0) expect(told.at(-1)).toBe(slots.count)
         },
       ),

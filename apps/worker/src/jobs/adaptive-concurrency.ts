@@ -1,16 +1,16 @@
 /** How many jobs run at once. */
-export interface JobSlots {
+export interface AdaptiveConcurrency {
   /** Takes note of how many events a job held. */
   note(events: number): void
   /** Jobs at once, over all lanes. */
   readonly count: number
   /** Jobs that make a batch for one lane. While so many wait to be written, there is no sense in waiting for more. */
-  readonly perLane: number
+  readonly batchTarget: number
 }
 
-export interface JobSlotsOptions {
+export interface AdaptiveConcurrencyOptions {
   /** Batches written at once. */
-  lanes: number
+  writers: number
   /** Most jobs at once, 1 or more. */
   max: number
   /** Told each new count. */
@@ -28,11 +28,15 @@ const WEIGHT = 0.02
  * that, for memory, and because the slot of a finished job gets the next one in the same answer from the queue,
  * while a worker with empty slots asks for each job by itself.
  */
-export function createJobSlots({ lanes, max, onChange }: JobSlotsOptions): JobSlots {
+export function createAdaptiveConcurrency({
+  writers,
+  max,
+  onChange,
+}: AdaptiveConcurrencyOptions): AdaptiveConcurrency {
   // Careful at first: the jobs that wait may be full ones.
   let average = EVENTS_PER_BATCH
   const countFor = (events: number) =>
-    Math.min(Math.max(MIN_JOBS_PER_LANE, Math.ceil(EVENTS_PER_BATCH / events)) * lanes, max)
+    Math.min(Math.max(MIN_JOBS_PER_LANE, Math.ceil(EVENTS_PER_BATCH / events)) * writers, max)
   let count = countFor(average)
 
   return {
@@ -46,8 +50,8 @@ export function createJobSlots({ lanes, max, onChange }: JobSlotsOptions): JobSl
     get count() {
       return count
     },
-    get perLane() {
-      return Math.ceil(count / lanes)
+    get batchTarget() {
+      return Math.ceil(count / writers)
     },
   }
 }

@@ -51,7 +51,7 @@ describe('the batch writer', () => {
         fc.integer({ min: 1, max: 20 }),
         async (fates, jobSize) => {
           const { store, stored } = createStore()
-          const writer = createBatchWriter({ store, lanes: 2, maxRows: 16 })
+          const writer = createBatchWriter({ store, writers: 2, maxRows: 16 })
           const events = fates.map(makeEvent)
           const results = await writeAsJobs(writer, events, jobSize)
           const expected = fates.map((fate) => {
@@ -76,7 +76,7 @@ describe('the batch writer', () => {
         statements++
         return store(events, lane)
       },
-      lanes: 1,
+      writers: 1,
     })
     const events = Array.from({ length: 512 }, (_, i) => makeEvent(i === 300 ? '22001' : 'fine'))
     await writeAsJobs(writer, events, 8)
@@ -91,7 +91,7 @@ describe('the batch writer', () => {
         statements++
         return fail(code)
       },
-      lanes: 1,
+      writers: 1,
     })
     const results = await writeAsJobs(writer, [makeEvent('fine'), makeEvent('fine')], 1)
     expect(results).toMatchObject([{ outcome: 'retry' }, { outcome: 'retry' }])
@@ -100,7 +100,7 @@ describe('the batch writer', () => {
 
   it('calls every event of a batch an outage when the store is away, also in the middle of halving', async () => {
     let calls = 0
-    const writer = createBatchWriter({ store: () => fail(calls++ === 0 ? '55P03' : '57P01'), lanes: 1 })
+    const writer = createBatchWriter({ store: () => fail(calls++ === 0 ? '55P03' : '57P01'), writers: 1 })
     const events = Array.from({ length: 8 }, () => makeEvent('fine'))
     const results = await writeAsJobs(writer, events, 3)
     expect(new Set(results.map((result) => result.outcome))).toEqual(new Set(['outage']))
@@ -114,7 +114,7 @@ describe('the batch writer', () => {
     let most = 0
     const writer = createBatchWriter({
       maxRows: 4,
-      lanes: 3,
+      writers: 3,
       store: async (events, lane) => {
         if (busy.has(lane)) shared.push(lane)
         busy.add(lane)
@@ -136,8 +136,8 @@ describe('the batch writer', () => {
   it('writes at once what is enough, and nothing for a job without events', async () => {
     const statements: number[] = []
     const writer = createBatchWriter({
-      lanes: 1,
-      isEnough: (jobs) => jobs >= 3,
+      writers: 1,
+      flushEarly: (jobs) => jobs >= 3,
       store: (events) => {
         statements.push(events.length)
         return Promise.resolve(events.map(() => 'stored' as const))

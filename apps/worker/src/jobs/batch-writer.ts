@@ -26,10 +26,10 @@ export type Store = (events: readonly StatusEvent[], lane: number) => Promise<St
 export interface BatchWriterOptions {
   store: Store
   /** Batches written at once, each on a connection of its own. */
-  lanes: number
+  writers: number
   maxRows?: number
   /** Whether so many jobs, whose events wait for a lane, need not wait for more. */
-  isEnough?(jobs: number): boolean
+  flushEarly?(jobs: number): boolean
 }
 
 export interface BatchWriter {
@@ -59,15 +59,15 @@ const DEAD_LETTER_ERRORS = {
  * events that fail stand alone: one bad event never fails its neighbours.
  */
 export function createBatchWriter(options: BatchWriterOptions): BatchWriter {
-  const { store, lanes, maxRows = 1_000, isEnough = () => false } = options
-  const freeLanes = Array.from({ length: lanes }, (_, lane) => lane)
+  const { store, writers, maxRows = 1_000, flushEarly = () => false } = options
+  const freeLanes = Array.from({ length: writers }, (_, lane) => lane)
 
   const batcher = createBatcher<readonly StatusEvent[], WriteResult[]>({
     maxSize: maxRows,
     sizeOf: (events) => events.length,
-    isEnough,
+    flushEarly,
     windowMs: GATHER_WINDOW_MS,
-    maxInFlight: lanes,
+    maxInFlight: writers,
     async flush(jobs) {
       // There are as many lanes as flushes, so one is free.
       const lane = freeLanes.pop() ?? 0
@@ -87,7 +87,7 @@ export function createBatchWriter(options: BatchWriterOptions): BatchWriter {
   return {
     write: (events) => (events.length === 0 ? Promise.resolve([]) : batcher.add(events)),
     async writeAlone(event) {
-      const [result] = await writeOrHalve(store, [event], lanes)
+      const [result] = await writeOrHalve(store, [event], writers)
       return result ?? { outcome: 'retry', error: { code: 'internal', message: 'The store gave no answer.' } }
     },
     drain: () => batcher.drain(),

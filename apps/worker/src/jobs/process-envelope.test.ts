@@ -33,7 +33,7 @@ import { DelayedError, type Job } from 'bullmq'
 import pg from 'pg'
 import { beforeAll, beforeEach, describe, expect, it } from 'vitest'
 import type { BatchWriter, WriteResult } from './batch-writer.ts'
-import { type EnvelopeContext, LostJobError, processEnvelope } from './process-envelope.ts'
+import { type EnvelopeContext, JobLockLostError, processEnvelope } from './process-envelope.ts'
 
 const TOKEN = 'token'
 const ignore = () => {}
@@ -83,10 +83,10 @@ describeBackends('processing one job', (kind) => {
     return {
       writer,
       onOpened: ignore,
-      bury: (deaths) => buryEvents(dead, deaths),
+      bury: (failedEvents) => buryEvents(dead, failedEvents),
       findBuried: (events, sourceJobId) => findBuried(dead, events, sourceJobId),
       onRows: ignore,
-      onStuck: ignore,
+      onSettleError: ignore,
       bookRepeats: async () => {},
       onOutage: ignore,
       count: { stored: ignore, duplicate: ignore, dead: ignore, retried: ignore },
@@ -126,7 +126,7 @@ describeBackends('processing one job', (kind) => {
       const duplicate: WriteResult = { outcome: 'duplicate' }
       const context = contextWith({
         writer: { ...contextWith().writer, write: async (events) => events.map(() => duplicate) },
-        onStuck: (error) => void troubles.push(error),
+        onSettleError: (error) => void troubles.push(error),
         [step]: refuse,
       })
       await enqueue([makeEvent(), 'no event', 'no event'])
@@ -146,16 +146,16 @@ describeBackends('processing one job', (kind) => {
   it('buries nothing of a job that another worker has by now', async () => {
     const added: number[] = []
     const context = contextWith({
-      async bury(deaths, beforeAdding) {
+      async bury(failedEvents, beforeAdding) {
         await beforeAdding?.()
-        added.push(deaths.length)
+        added.push(failedEvents.length)
         return 0
       },
     })
     await enqueue(['no event'])
     const job = await takeJob()
     // As it is for a worker that was frozen: the lock is held with another token.
-    await expect(processEnvelope(job, 'former-token', context)).rejects.toBeInstanceOf(LostJobError)
+    await expect(processEnvelope(job, 'former-token', context)).rejects.toBeInstanceOf(JobLockLostError)
     expect(added).toEqual([])
     await processEnvelope(job, TOKEN, context)
     expect(added).toEqual([1])
@@ -330,12 +330,12 @@ describeRedis('a full Redis', () => {
         drain: async () => {},
       },
       onOpened: ignore,
-      bury: (deaths) => buryEvents(dead, deaths),
+      bury: (failedEvents) => buryEvents(dead, failedEvents),
       findBuried: (events, sourceJobId) => findBuried(dead, events, sourceJobId),
       onRows: ignore,
       bookRepeats: async () => {},
       onOutage: ignore,
-      onStuck: ignore,
+      onSettleError: ignore,
       count: { stored: ignore, duplicate: ignore, dead: ignore, retried: ignore },
       quarantine: { occupied: false },
     }

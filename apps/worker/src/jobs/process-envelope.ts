@@ -1,7 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import { classifyFailure, sqlState } from '@tidings/db/failure'
-import type { Death } from '@tidings/queue/dead-letters/bury'
-import { type InvalidEvent, openEnvelope, sourceJobIdOf } from '@tidings/queue/envelope'
+import type { FailedEvent } from '@tidings/queue/dead-letters/bury'
+import { type InvalidEvent, parseEnvelope, sourceJobIdOf } from '@tidings/queue/envelope'
 import { LOCK_DURATION_MS } from '@tidings/queue/policy'
 import type { FailedAttempt } from '@tidings/shared/dead-letter'
 import { errorMessage } from '@tidings/shared/errors'
@@ -24,7 +24,7 @@ export interface EnvelopeContext {
   /** Called when the store was found away. */
   onOutage(error: WriteError): void
   /** Called when what became of events cannot be noted, for another reason than that. */
-  onStuck(error: unknown): void
+  onSettleError(error: unknown): void
   count: EventCounters
   quarantine: Quarantine
 }
@@ -61,10 +61,10 @@ export class RetryEventsError extends Error {
 }
 
 /** Another worker has the job. BullMQ makes nothing of the failure: the lock is not ours. */
-export class LostJobError extends Error {
+export class JobLockLostError extends Error {
   constructor() {
     super('the job was taken over by another worker')
-    this.name = 'LostJobError'
+    this.name = 'JobLockLostError'
   }
 }
 
@@ -85,7 +85,7 @@ export async function processEnvelope(
   }
   // Several workers' deaths on record: this job may hold an event that kills. Suspects run one at a time, so
   // that a death adds to the record of the killer alone; the others wait in the queue, where none is added.
-  if (context.quarantine.occupied) return postpone(job, token, QUARANTINE_DELAY_MS * Math.random())
+  if (context.quarantine.occupied) return delayWithoutAttempt(job, token, QUARANTINE_DELAY_MS * Math.random())
   context.quarantine.occupied = true
   try {
     await settleEnvelope(job, token, context, (events) => writeOneByOne(events, job, context.writer))
@@ -98,7 +98,7 @@ export async function processEnvelope(
  * Does what tells the world of what became of events. When that fails, as it does with a full Redis, it is no event's
  * fault: the job comes again, and no attempt is counted.
  */
-async function orComeAgain<Result>(
+async function delayOnFailure<Result>(
   work: () => Promise<Result>,
   job: Job,
   token: string | undefined,
@@ -107,14 +107,16 @@ async function orComeAgain<Result>(
   try {
     return await work()
   } catch (cause) {
-    if (cause instanceof LostJobError) throw cause
+    if (cause instanceof JobLockLostError) throw cause
     if (classifyFailure(cause) === 'outage') {
       context.onOutage({ code: sqlState(cause) ?? 'unknown', message: errorMessage(cause) })
-      return postpone(job, token, OUTAGE_DELAY_MS)
+      return delayWithoutAttempt(job, token, OUTAGE_DELAY_MS)
     }
-    context.onStuck(new Error(`job ${job.id} is not settled, comes again: ${errorMessage(cause)}`, { cause }))
+    context.onSettleError(
+      new Error(`job ${job.id} is not settled, comes again: ${errorMessage(cause)}`, { cause }),
+    )
     // Nobody says when that will end: the longer it goes on, the less often it is tried.
-    return postpone(job, token, OUTAGE_DELAY_MS * Math.min(job.attemptsStarted, MAX_STUCK_FACTOR))
+    return delayWithoutAttempt(job, token, OUTAGE_DELAY_MS * Math.min(job.attemptsStarted, MAX_STUCK_FACTOR))
   }
 }
 
@@ -122,14 +124,14 @@ async function orComeAgain<Result>(
  * A worker that was frozen, or cut off, for longer than the lock lasts is taken for dead, and another one has the job.
  * What that one buried may have been redriven and stored since: to bury it once more would make it both.
  *
- * @throws LostJobError
+ * @throws JobLockLostError
  */
-async function assertOurs(job: Job, token: string | undefined): Promise<void> {
-  if ((await job.extendLock(token ?? '', LOCK_DURATION_MS)) !== 1) throw new LostJobError()
+async function assertLockHeld(job: Job, token: string | undefined): Promise<void> {
+  if ((await job.extendLock(token ?? '', LOCK_DURATION_MS)) !== 1) throw new JobLockLostError()
 }
 
 /** Puts the job back without counting an attempt. Always throws. */
-async function postpone(job: Job, token: string | undefined, delayMs: number): Promise<never> {
+async function delayWithoutAttempt(job: Job, token: string | undefined, delayMs: number): Promise<never> {
   for (;;) {
     try {
       await job.moveToDelayed(Date.now() + delayMs, token)
@@ -149,8 +151,8 @@ async function settleEnvelope(
   context: EnvelopeContext,
   write: (events: StatusEvent[]) => Promise<WriteResult[]>,
 ): Promise<void> {
-  const settle = <Result>(work: () => Promise<Result>) => orComeAgain(work, job, token, context)
-  const opened = openEnvelope(job)
+  const settle = <Result>(work: () => Promise<Result>) => delayOnFailure(work, job, token, context)
+  const opened = parseEnvelope(job)
   const { invalid, failures } = opened
   context.onOpened(opened.events.length)
   // What a former run buried stays dead, though it might be stored by now: it would be accepted once and found twice.
@@ -163,17 +165,17 @@ async function settleEnvelope(
   const away = results.find((result) => result.outcome === 'outage')
   if (away?.outcome === 'outage') {
     context.onOutage(away.error)
-    return postpone(job, token, OUTAGE_DELAY_MS)
+    return delayWithoutAttempt(job, token, OUTAGE_DELAY_MS)
   }
 
-  const deaths: Death[] = invalid.map((event) => deathOfInvalid(job, event))
+  const failedEvents: FailedEvent[] = invalid.map((event) => deathOfInvalid(job, event))
   const retries: StatusEvent[] = []
   const newFailures: Record<string, FailedAttempt[]> = {}
   const at = new Date().toISOString()
   events.forEach((event, index) => {
     const result = results[index]
     if (result?.outcome === 'dead') {
-      deaths.push({
+      failedEvents.push({
         ...deathOf(job, result.error, failures[event.id]),
         eventId: event.id,
         event,
@@ -194,10 +196,10 @@ async function settleEnvelope(
   context.count.duplicate(duplicates)
   context.onRows(events.filter((_, index) => isRow(results[index])))
   await settle(async () => {
-    const deadBefore = await context.bury(deaths, () => assertOurs(job, token))
-    await bookRepeats(duplicates + deadBefore + dead.size, job, context)
+    const alreadyDead = await context.bury(failedEvents, () => assertLockHeld(job, token))
+    await bookRepeats(duplicates + alreadyDead + dead.size, job, context)
   })
-  for (const death of deaths) context.count.dead(death.reason)
+  for (const failedEvent of failedEvents) context.count.dead(failedEvent.reason)
 
   const [firstRetry] = retries
   if (firstRetry === undefined) return
@@ -224,7 +226,7 @@ async function writeOneByOne(events: StatusEvent[], job: Job, writer: BatchWrite
   return backwards ? results.toReversed() : results
 }
 
-function deathOfInvalid(job: Job, event: InvalidEvent): Death {
+function deathOfInvalid(job: Job, event: InvalidEvent): FailedEvent {
   return {
     ...deathOf(job, { code: 'invalid_event', message: event.message }),
     eventId: event.id,

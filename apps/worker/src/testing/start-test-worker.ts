@@ -16,7 +16,7 @@ export function startTestWorker(options: TestWorkerOptions): Promise<StatusWorke
     concurrency: 8,
     store: (events, lane) =>
       storeStatusEvents(options.db.pool, events, accounts[lane] ?? createIngestAccount('worker')),
-    lanes: accounts.length,
+    writers: accounts.length,
     account: createIngestAccount('worker'),
     count: { stored: ignore, duplicate: ignore, dead: ignore, retried: ignore },
     log: createLogger('test', 'silent'),

@@ -122,7 +122,7 @@ export async function openUserImport(databaseUrl: string): Promise<UserImport> {
     throw error
   }
 
-  async function judgeBatch(rows: Judged[]): Promise<UserBatch> {
+  async function validateBatch(rows: Judged[]): Promise<UserBatch> {
     const settled = rows.filter(({ verdict }) => verdict !== 'raced')
     if (settled.length === rows.length) return countVerdicts(rows)
     const raced = await client.query<Judged>(JUDGE_RACED)
@@ -173,12 +173,12 @@ export async function openUserImport(databaseUrl: string): Promise<UserImport> {
     },
 
     async importUsers(limit) {
-      return judgeBatch((await client.query<Judged>(IMPORT_USERS, [limit])).rows)
+      return validateBatch((await client.query<Judged>(IMPORT_USERS, [limit])).rows)
     },
 
     async updateUsers(limit) {
       try {
-        return await judgeBatch((await client.query<Judged>(UPDATE_USERS, [limit])).rows)
+        return await validateBatch((await client.query<Judged>(UPDATE_USERS, [limit])).rows)
       } catch (error) {
         if (sqlState(error) !== UNIQUE_VIOLATION) throw error
         const { rows } = await client.query<Judged>(JUDGE_TAKEN)

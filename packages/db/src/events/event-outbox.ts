@@ -5,9 +5,9 @@ import type pg from 'pg'
  * Keeps events for the worker to put on the queue. One that is parked twice is put there twice, and booked as a
  * repeat like any other; two contents under one key are both kept.
  */
-export async function parkEvents(pool: pg.Pool, events: readonly StatusEvent[], why: string): Promise<void> {
+export async function addToOutbox(pool: pg.Pool, events: readonly StatusEvent[], why: string): Promise<void> {
   await pool.query(
-    `INSERT INTO parked_events (id, event, why)
+    `INSERT INTO event_outbox (id, event, why)
      SELECT gen_random_uuid(), event, $2 FROM unnest($1::jsonb[]) AS event`,
     [events.map((event) => JSON.stringify(event)), why],
   )
@@ -19,7 +19,7 @@ export async function parkEvents(pool: pg.Pool, events: readonly StatusEvent[], 
  *
  * @returns how many were handed over.
  */
-export async function unparkEvents(
+export async function relayOutbox(
   pool: pg.Pool,
   limit: number,
   publish: (events: StatusEvent[]) => Promise<void>,
@@ -29,12 +29,12 @@ export async function unparkEvents(
   try {
     await client.query('BEGIN')
     const { rows } = await client.query<{ id: string; event: StatusEvent }>(
-      'SELECT id, event FROM parked_events ORDER BY parked_at LIMIT $1 FOR UPDATE SKIP LOCKED',
+      'SELECT id, event FROM event_outbox ORDER BY parked_at LIMIT $1 FOR UPDATE SKIP LOCKED',
       [limit],
     )
     if (rows.length > 0) {
       await publish(rows.map((row) => row.event))
-      await client.query('DELETE FROM parked_events WHERE id = ANY($1::uuid[])', [rows.map((row) => row.id)])
+      await client.query('DELETE FROM event_outbox WHERE id = ANY($1::uuid[])', [rows.map((row) => row.id)])
     }
     await client.query('COMMIT')
     return rows.length
@@ -48,7 +48,7 @@ export async function unparkEvents(
 }
 
 /** How many wait. */
-export async function countParkedEvents(pool: pg.Pool): Promise<number> {
-  const { rows } = await pool.query<{ count: string }>('SELECT count(*) FROM parked_events')
+export async function countOutboxEvents(pool: pg.Pool): Promise<number> {
+  const { rows } = await pool.query<{ count: string }>('SELECT count(*) FROM event_outbox')
   return Number(rows[0]?.count ?? 0)
 }

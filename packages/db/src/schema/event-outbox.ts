@@ -5,7 +5,7 @@ import { instant } from './columns.ts'
  * Events acknowledged while Redis was away that could not be stored at once (no such user, a conflict). The
  * worker puts them on the queue when Redis is back, where they take the ordinary way. Normally empty.
  */
-export const parkedEvents = pgTable('parked_events', {
+export const eventOutbox = pgTable('event_outbox', {
   id: uuid('id').primaryKey(),
   event: jsonb('event').notNull(),
   why: text('why').notNull(),

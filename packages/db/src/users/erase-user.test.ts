@@ -1,7 +1,7 @@
 import { createTestDatabase, type TestDatabase, useReleaser } from '@tidings/stack/testing/test-context'
 import { beforeAll, describe, expect, it } from 'vitest'
 import { eraseUser } from './erase-user.ts'
-import { findErasedUsers, noteErasure } from './erased-users.ts'
+import { findErasedUsers, recordErasure } from './erased-users.ts'
 
 const OWNER = '00000000-0000-4000-8000-000000000001'
 const OTHER = '00000000-0000-4000-8000-000000000002'
@@ -19,17 +19,17 @@ describe('erasing a user from the database', () => {
   })
 
   async function park(events: readonly object[]) {
-    await database.database.pool.query('TRUNCATE parked_events')
+    await database.database.pool.query('TRUNCATE event_outbox')
     for (const [n, event] of events.entries()) {
       const id = `00000000-0000-4000-8000-${String(n).padStart(12, '0')}`
       await database.database.pool.query(
-        "INSERT INTO parked_events (id, event, why) VALUES ($1, $2, 'test')",
+        "INSERT INTO event_outbox (id, event, why) VALUES ($1, $2, 'test')",
         [id, event],
       )
     }
   }
   const parked = async () =>
-    (await database.database.pool.query('SELECT event FROM parked_events ORDER BY id')).rows.map(
+    (await database.database.pool.query('SELECT event FROM event_outbox ORDER BY id')).rows.map(
       (row) => row.event,
     )
 
@@ -85,14 +85,14 @@ describe('erasing a user from the database', () => {
 
   it('forgets of an erasure that failed, as far as the user lives on', async () => {
     const { pool } = database.database
-    await noteErasure(pool, OTHER)
+    await recordErasure(pool, OTHER)
     expect(await findErasedUsers(pool, [OTHER, OWNER, 'no id'])).toEqual(new Set([OTHER]))
     await pool.query("UPDATE erased_users SET erased_at = now() - interval '16 minutes'")
     expect(await findErasedUsers(pool, [OTHER])).toEqual(new Set())
     // Asked for again, and done.
-    await noteErasure(pool, OTHER)
+    await recordErasure(pool, OTHER)
     expect(await findErasedUsers(pool, [OTHER])).toEqual(new Set([OTHER]))
-    await noteErasure(pool, OWNER)
+    await recordErasure(pool, OWNER)
     await pool.query("UPDATE erased_users SET erased_at = now() - interval '16 minutes'")
     expect(await findErasedUsers(pool, [OTHER, OWNER])).toEqual(new Set([OWNER]))
   })

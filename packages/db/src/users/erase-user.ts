@@ -46,11 +46,11 @@ async function scrubParkedEvents(
   const names = (json: SQL) => namesAddress(json, email)
   const [error, metadata] = [sql`event -> 'error'`, sql`event -> 'metadata'`]
   await orm.execute(sql`
-    UPDATE parked_events SET event = (event - 'user_id' - 'metadata')
+    UPDATE event_outbox SET event = (event - 'user_id' - 'metadata')
       || CASE WHEN event ? 'error' THEN ${ERASED_ERROR} ELSE '{}'::jsonb END
     WHERE event ->> 'user_id' = ${id} OR (NOT event ? 'user_id' AND ${names(sql`event`)})`)
   await orm.execute(sql`
-    UPDATE parked_events SET event = CASE WHEN ${names(metadata)} THEN event - 'metadata' ELSE event END
+    UPDATE event_outbox SET event = CASE WHEN ${names(metadata)} THEN event - 'metadata' ELSE event END
       || CASE WHEN ${names(error)} THEN ${ERASED_ERROR} ELSE '{}'::jsonb END
     WHERE event ? 'user_id' AND (${names(error)} OR ${names(metadata)})`)
 }

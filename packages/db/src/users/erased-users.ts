@@ -5,7 +5,7 @@ import type pg from 'pg'
 export const userDigest = (id: string) => `sha256(convert_to((${id})::text, 'UTF8'))`
 
 /** Remembers, for good, that this user is about to be erased. Safe to repeat. */
-export async function noteErasure(pool: pg.Pool, userId: string): Promise<void> {
+export async function recordErasure(pool: pg.Pool, userId: string): Promise<void> {
   await pool.query(
     `INSERT INTO erased_users (user_digest) VALUES (${userDigest('$1::uuid')})
      ON CONFLICT (user_digest) DO UPDATE SET erased_at = now()`,

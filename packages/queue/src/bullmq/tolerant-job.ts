@@ -20,7 +20,7 @@ const KEPT_DATA_LENGTH = 64 * 1024
  * to read it wherever it meets it, and start it for ever. Here what was written is the job's data, as text: no event,
  * and so a dead letter.
  */
-class LenientJob<Data, Result, Name extends string, Progress extends JobProgress> extends Job<
+class TolerantJob<Data, Result, Name extends string, Progress extends JobProgress> extends Job<
   Data,
   Result,
   Name,
@@ -45,14 +45,14 @@ class LenientJob<Data, Result, Name extends string, Progress extends JobProgress
 }
 
 /** BullMQ's queue in Redis, for jobs that are no JSON too. PostgreSQL takes no others. */
-export class LenientQueue extends Queue {
+export class TolerantQueue extends Queue {
   protected override createBackend(): void {
     super.createBackend()
     readLeniently(this.backend)
   }
 
   protected override get Job(): typeof Job {
-    return LenientJob
+    return TolerantJob
   }
 }
 
@@ -65,7 +65,7 @@ const PAUSE_AFTER_ERROR_MS = 500
  * at the options of the job it took up, not at those in the store, whenever a run ends, also when it fails a job
  * without running it.
  */
-export class LenientWorker<
+export class TolerantWorker<
   Data,
   Backend extends IQueueBackend = RedisQueueBackend,
   Connection = ConnectionOptions,
@@ -76,7 +76,7 @@ export class LenientWorker<
   }
 
   protected override get Job(): typeof Job {
-    return LenientJob
+    return TolerantJob
   }
 
   protected override async nextJobFromJobData(json?: JobJson, id?: string, token?: string) {

@@ -115,10 +115,10 @@ describeBackends('burying', (kind) => {
   })
 
   it('knows again what is longer, with the reason of its death, than a job may be', async () => {
-    const death = makeDeath({ fields: { metadata: { page: 'x'.repeat(MAX_JOB_LENGTH - 500) } } })
-    expect(await buryEvents(dead, [death])).toBe(0)
-    expect(await buryEvents(dead, [death])).toBe(1)
-    expect(await findContents(death.eventId)).toHaveLength(1)
+    const failedEvent = makeDeath({ fields: { metadata: { page: 'x'.repeat(MAX_JOB_LENGTH - 500) } } })
+    expect(await buryEvents(dead, [failedEvent])).toBe(0)
+    expect(await buryEvents(dead, [failedEvent])).toBe(1)
+    expect(await findContents(failedEvent.eventId)).toHaveLength(1)
   })
 
   it('keeps an event whose id and key an unreadable one has', async () => {
@@ -141,9 +141,9 @@ describeBackends('burying', (kind) => {
   })
 
   it('counts a repeat that another job buries at the same moment once, whoever is first', async () => {
-    const death = makeDeath({ sourceJobId: '1' })
-    const others = { before: () => buryEvents(dead, [{ ...death, sourceJobId: '2' }]) }
-    expect(await buryEvents(whileAdding(others), [death])).toBe(1)
+    const failedEvent = makeDeath({ sourceJobId: '1' })
+    const others = { before: () => buryEvents(dead, [{ ...failedEvent, sourceJobId: '2' }]) }
+    expect(await buryEvents(whileAdding(others), [failedEvent])).toBe(1)
   })
 
   it.each([
@@ -160,16 +160,19 @@ describeBackends('burying', (kind) => {
 
   it('keeps one entry of each content under a key, whoever buries it as what and when', async () => {
     const reason = fc.constantFrom('conflict' as const, 'unknown_user' as const, 'stalled' as const)
-    const death = fc.record({ content: fc.constantFrom('a', 'b'), reason })
-    const burials = fc.array(fc.array(death, { minLength: 1, maxLength: 3 }), { minLength: 2, maxLength: 4 })
+    const failedEvent = fc.record({ content: fc.constantFrom('a', 'b'), reason })
+    const burials = fc.array(fc.array(failedEvent, { minLength: 1, maxLength: 3 }), {
+      minLength: 2,
+      maxLength: 4,
+    })
     await fc.assert(
       fc.asyncProperty(fc.scheduler(), burials, async (scheduler, bodies) => {
         const eventId = randomUUID()
         const { busy } = takingTurns(scheduler)
-        const bury = (deaths: (typeof bodies)[number], job: number) =>
+        const bury = (failedEvents: (typeof bodies)[number], job: number) =>
           buryEvents(
             busy,
-            deaths.map(({ content, reason }) => ({
+            failedEvents.map(({ content, reason }) => ({
               ...makeContent(eventId, content, { contentHash: content.repeat(64) }),
               reason,
               sourceJobId: String(job),

@@ -5,7 +5,7 @@ import type { StatusEvent } from '@tidings/shared/status-event'
 import type { JobQueue } from '../backend.ts'
 import { DEAD_LETTER_JOB, DEAD_LETTER_JOB_OPTIONS } from '../policy.ts'
 import { eventFields, isEventObject, toEntry, writableEvent } from './entry.ts'
-import { eventWithoutTraces } from './redact.ts'
+import { redactEvent } from './redact.ts'
 
 export type DeadLetterQueue = JobQueue<DeadLetter>
 
@@ -25,7 +25,7 @@ export const identityOf = (event: StatusEvent) =>
   ({ eventId: event.id, event, contentHash: event.content_hash }) satisfies Identity
 
 /** What is known of an event at its death. */
-export interface Death extends Identity {
+export interface FailedEvent extends Identity {
   reason: DeadLetterReason
   error: { code: string; message: string }
   attempts: number
@@ -46,16 +46,18 @@ export interface Death extends Identity {
  */
 export async function buryEvents(
   queue: BurialQueue,
-  deaths: readonly Death[],
+  failedEvents: readonly FailedEvent[],
   beforeAdding?: () => Promise<void>,
 ): Promise<number> {
-  const burials = deaths.map((death): Burial => ({ death, id: deadLetterId(death), addedAt: undefined }))
+  const burials = failedEvents.map(
+    (failedEvent): Burial => ({ failedEvent, id: deadLetterId(failedEvent), addedAt: undefined }),
+  )
   // A conflict has an id of its own, and may come once more as something else: as stalled, after its burial.
   const dead = await findDead(
     queue,
-    deaths.filter(({ contentHash }) => contentHash !== undefined),
+    failedEvents.filter(({ contentHash }) => contentHash !== undefined),
   )
-  let open = burials.filter(({ death }) => !dead.has(death))
+  let open = burials.filter(({ failedEvent }) => !dead.has(failedEvent))
   const ours: Burial[] = []
   while (open.length > 0) {
     const found = await findEntries(
@@ -73,7 +75,7 @@ export async function buryEvents(
     for (const burial of adding) burial.addedAt = addedAt
     // Two contents may have one id, by their key or by a producer's mistake: the second gets an entry of its own.
     for (const burial of open.filter(({ id }) => found.has(id))) {
-      burial.id = idWithContent(burial.death)
+      burial.id = idWithContent(burial.failedEvent)
       burial.addedAt = undefined
     }
   }
@@ -87,24 +89,26 @@ export async function buryEvents(
  * @returns how many of these burials are the other one's repeat.
  */
 async function mergePairs(queue: BurialQueue, burials: readonly Burial[]): Promise<number> {
-  const keyed = burials.filter(({ death }) => death.contentHash !== undefined)
+  const keyed = burials.filter(({ failedEvent }) => failedEvent.contentHash !== undefined)
   const entries = await findEntries(
     queue,
-    keyed.flatMap(({ death }) => entryIdsOf(death)),
+    keyed.flatMap(({ failedEvent }) => entryIdsOf(failedEvent)),
   )
   // The entry of this burial itself may be gone: somebody else found both before.
-  const pairs = keyed.filter(({ death, id }) =>
-    entryIdsOf(death).every((place) => place === id || isEntryOf(entries.get(place), place, death)),
+  const pairs = keyed.filter(({ failedEvent, id }) =>
+    entryIdsOf(failedEvent).every(
+      (place) => place === id || isEntryOf(entries.get(place), place, failedEvent),
+    ),
   )
   await Promise.all(
-    [...new Set(pairs.map(({ death }) => idWithContent(death)))].map((id) => queue.remove(id)),
+    [...new Set(pairs.map(({ failedEvent }) => idWithContent(failedEvent)))].map((id) => queue.remove(id)),
   )
   return pairs.length
 }
 
 /** A death on its way to the dead letters, and the id that it is to have there. */
 interface Burial {
-  death: Death
+  failedEvent: FailedEvent
   id: string
   /** When under this id: whether it took effect is seen by reading, for an id that is taken keeps its entry. */
   addedAt: string | undefined
@@ -114,13 +118,13 @@ interface Burial {
  * An entry that is gone again was there, and was redriven or deleted: it must not be buried once more. To be another's
  * that was faster, it would have had to come and go within the moment between two reads.
  */
-const isSettled = ({ death, id, addedAt }: Burial, entry: DeadLetter | undefined): boolean =>
-  entry === undefined ? addedAt !== undefined : isEntryOf(entry, id, death)
+const isSettled = ({ failedEvent, id, addedAt }: Burial, entry: DeadLetter | undefined): boolean =>
+  entry === undefined ? addedAt !== undefined : isEntryOf(entry, id, failedEvent)
 
 /** Whether it is this burial that made the entry, and not a repeat's in another job at the same moment. */
-const isOurs = ({ death, addedAt }: Burial, entry: DeadLetter | undefined): boolean =>
+const isOurs = ({ failedEvent, addedAt }: Burial, entry: DeadLetter | undefined): boolean =>
   addedAt !== undefined &&
-  (entry === undefined || (entry.dead_at === addedAt && entry.source_job_id === death.sourceJobId))
+  (entry === undefined || (entry.dead_at === addedAt && entry.source_job_id === failedEvent.sourceJobId))
 
 /** Of these events, those that this job buried (sourceJobIdOf), and that are dead letters still. */
 export async function findBuried(
@@ -158,7 +162,7 @@ function isSameEvent(entry: DeadLetter, { event, contentHash }: Identity): boole
   // An unreadable one may name the key, as a producer does who sends it again, mended: that is another content.
   if (contentHash) return !isUnreadable(entry) && eventFields(entry.event).contentHash === contentHash
   const found = contentOf(entry.event)
-  return found === contentOf(event) || found === contentOf(eventWithoutTraces(event))
+  return found === contentOf(event) || found === contentOf(redactEvent(event))
 }
 
 /** Not one that PostgreSQL refused: that has PostgreSQL's code. */
@@ -183,19 +187,19 @@ async function addEntries(queue: BurialQueue, burials: readonly Burial[]): Promi
   const deadAt = new Date().toISOString()
   if (burials.length === 0) return deadAt
   await queue.addBulk(
-    burials.map(({ death, id }) => ({
+    burials.map(({ failedEvent, id }) => ({
       name: DEAD_LETTER_JOB,
       data: {
-        event: death.event,
-        reason: death.reason,
-        error: death.error,
-        fingerprint: fingerprintOf(death.reason, death.error),
-        attempts: death.attempts,
-        history: [...(death.history ?? [])],
-        first_failed_at: death.firstFailedAt.toISOString(),
+        event: failedEvent.event,
+        reason: failedEvent.reason,
+        error: failedEvent.error,
+        fingerprint: fingerprintOf(failedEvent.reason, failedEvent.error),
+        attempts: failedEvent.attempts,
+        history: [...(failedEvent.history ?? [])],
+        first_failed_at: failedEvent.firstFailedAt.toISOString(),
         dead_at: deadAt,
-        source_job_id: death.sourceJobId,
-        redrives: death.redrives,
+        source_job_id: failedEvent.sourceJobId,
+        redrives: failedEvent.redrives,
       },
       opts: { ...DEAD_LETTER_JOB_OPTIONS, jobId: id },
     })),
@@ -207,8 +211,8 @@ async function addEntries(queue: BurialQueue, burials: readonly Burial[]): Promi
  * `dead-<event id>`. A conflict shares its id with a stored event, and may share it with other conflicts:
  * its content's digest keeps them apart.
  */
-function deadLetterId(death: Death): string {
-  return isKeyedConflict(death) ? idWithContent(death) : plainId(death)
+function deadLetterId(failedEvent: FailedEvent): string {
+  return isKeyedConflict(failedEvent) ? idWithContent(failedEvent) : plainId(failedEvent)
 }
 
 export const plainId = ({ eventId }: Identity) => `dead-${eventId}`
@@ -216,7 +220,8 @@ export const plainId = ({ eventId }: Identity) => `dead-${eventId}`
 /** Where the dead letter of the event is, if it has one: in the place that it has nearly always, or in its other one. */
 export const entryIdsOf = (identity: Identity) => [plainId(identity), idWithContent(identity)]
 
-const isKeyedConflict = ({ reason, contentHash }: Death) => reason === 'conflict' && contentHash !== undefined
+const isKeyedConflict = ({ reason, contentHash }: FailedEvent) =>
+  reason === 'conflict' && contentHash !== undefined
 
 function idWithContent({ eventId, contentHash, event }: Identity): string {
   const digest = contentHash ?? createHash('sha256').update(contentOf(event)).digest('hex')

@@ -3,7 +3,7 @@ import { isTooDeep } from '@tidings/shared/json'
 import { z } from 'zod'
 import { INTENT_SIZE } from './delete.ts'
 import { type DeadLetterEntry, eventFields, MAX_BATCH, MAX_ENTRY_DEPTH } from './entry.ts'
-import { clearErased, type FindErased } from './redact.ts'
+import { type FindErased, redactErased } from './redact.ts'
 import { isTooMuch } from './selection.ts'
 import type { DeadLetterStore } from './store.ts'
 
@@ -71,7 +71,7 @@ export async function importDeadLetters(
     batch = []
     batchBytes = 0
     if (wanted.length > 0 && !request.dryRun) {
-      const cleared = await clearErased(wanted, request.findErased)
+      const cleared = await redactErased(wanted, request.findErased)
       await request.onIntent(cleared.map((entry) => entry.id))
       for (let start = 0; start < cleared.length; start += MAX_BATCH) {
         const part = cleared.slice(start, start + MAX_BATCH)

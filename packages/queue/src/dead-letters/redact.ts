@@ -25,17 +25,17 @@ interface Traces {
 }
 
 /** The same dead letter without what says whose it was: owner, texts, metadata. */
-export function withoutTraces<Letter extends Traces>(letter: Letter): Letter {
+export function redact<Letter extends Traces>(letter: Letter): Letter {
   return {
     ...letter,
-    event: eventWithoutTraces(letter.event),
+    event: redactEvent(letter.event),
     error: { code: letter.error.code, message: ERASED },
     ...(letter.history && { history: letter.history.map((attempt) => ({ ...attempt, message: ERASED })) }),
   }
 }
 
 /** What the event of such a dead letter becomes. */
-export function eventWithoutTraces(event: unknown): Record<string, unknown> {
+export function redactEvent(event: unknown): Record<string, unknown> {
   const fields = isEventObject(event) ? event : {}
   const kept = Object.entries(fields).filter(([name]) => KEPT_FIELDS.includes(name))
   return { ...Object.fromEntries(kept), ...('error' in fields && { error: ERASED }) }
@@ -45,13 +45,13 @@ export function eventWithoutTraces(event: unknown): Record<string, unknown> {
 export type FindErased = (userIds: readonly string[]) => Promise<ReadonlySet<string>>
 
 /** The same dead letters in order, those of erased users without what says whose they were. */
-export async function clearErased<Letter extends Traces>(
+export async function redactErased<Letter extends Traces>(
   letters: readonly Letter[],
   findErased: FindErased,
 ): Promise<Letter[]> {
   const owners = letters.map(({ event }) => eventFields(event).userId?.toLowerCase())
   const erased = await findErased(owners.filter((owner) => owner !== undefined))
-  return letters.map((letter, index) => (erased.has(owners[index] ?? '') ? withoutTraces(letter) : letter))
+  return letters.map((letter, index) => (erased.has(owners[index] ?? '') ? redact(letter) : letter))
 }
 
 /**
@@ -60,7 +60,7 @@ export async function clearErased<Letter extends Traces>(
  *
  * @param names whether a JSON value names the user.
  */
-export function withoutNames<Letter extends Traces>(
+export function redactMentions<Letter extends Traces>(
   letter: Letter,
   names: (part: unknown) => boolean,
 ): Letter {

@@ -51,9 +51,9 @@ describeBackends('large dead letters', (kind) => {
 
   /** Buries entries of these sizes in this order. */
   async function bury(...sizes: number[]): Promise<string[]> {
-    const deaths = sizes.map((size) => makeDeath({ fields: { metadata: { page: 'x'.repeat(size) } } }))
-    for (const death of deaths) await buryEvents(dead, [death])
-    return deaths.map((death) => `dead-${death.eventId}`)
+    const failedEvents = sizes.map((size) => makeDeath({ fields: { metadata: { page: 'x'.repeat(size) } } }))
+    for (const failedEvent of failedEvents) await buryEvents(dead, [failedEvent])
+    return failedEvents.map((failedEvent) => `dead-${failedEvent.eventId}`)
   }
   const many = (count: number, size = LARGE) => Array.from({ length: count }, () => size)
   const sizeOf = (entries: readonly DeadLetterEntry[]) => JSON.stringify(entries).length

@@ -57,7 +57,7 @@ export async function readDeadLetterStats(
   }
   stats.inflow = {
     last_minute: stats.inflow_per_minute.at(-1) ?? 0,
-    last_hour: stats.inflow_per_minute.reduce((sum, deaths) => sum + deaths, 0),
+    last_hour: stats.inflow_per_minute.reduce((sum, failedEvents) => sum + failedEvents, 0),
   }
   return stats
 }

@@ -1,5 +1,5 @@
 import { handlePoolErrors } from '@tidings/db/database'
-import { NotingClient } from '@tidings/db/failure'
+import { ConnectErrorTrackingClient } from '@tidings/db/failure'
 import pg from 'pg'
 import { type JobQueue, openQueue, type QueueBackend, SILENCE_LIMIT_MS } from '../backend.ts'
 import { assertReadable } from '../envelope.ts'
@@ -70,7 +70,7 @@ export async function openPostgresDeadLetters({
   // First: when it fails, nothing is open yet.
   const names = shardNames(await findShards(backend, undefined, shards))
   const pool = new pg.Pool({
-    Client: NotingClient,
+    Client: ConnectErrorTrackingClient,
     connectionString: backend.url,
     options: `-c search_path=${pg.escapeIdentifier(backend.schema)},public`,
     application_name: 'tidings-dead-letters',

@@ -240,7 +240,7 @@ async function createStore(
   }
 }
 
-/** Somebody who writes to Redis by hand may write something else than JSON: then the text, as LenientJob has it. */
+/** Somebody who writes to Redis by hand may write something else than JSON: then the text, as TolerantJob has it. */
 function parseData(data: string): unknown {
   try {
     return JSON.parse(data)

@@ -57,9 +57,9 @@ describeBackends('the dead-letter store', (kind) => {
   })
 
   const bury = async (count: number) => {
-    const deaths = Array.from({ length: count }, () => makeDeath())
-    await buryEvents(dead, deaths)
-    return deaths.map((death) => `dead-${death.eventId}`)
+    const failedEvents = Array.from({ length: count }, () => makeDeath())
+    await buryEvents(dead, failedEvents)
+    return failedEvents.map((failedEvent) => `dead-${failedEvent.eventId}`)
   }
   const queuedIds = async () => {
     const jobs = await main.getJobs(['waiting'], 0, -1, true)
@@ -116,15 +116,15 @@ describeBackends('the dead-letter store', (kind) => {
   })
 
   test('an event that dies again at once is a dead letter again: its old entry is gone by then', async () => {
-    const death = makeDeath()
-    const id = `dead-${death.eventId}`
-    await buryEvents(dead, [death])
+    const failedEvent = makeDeath()
+    const id = `dead-${failedEvent.eventId}`
+    await buryEvents(dead, [failedEvent])
     // A worker as fast as can be: the moment the envelope can be seen, its event is buried.
     let stop = false
     const worker = (async () => {
       while (!stop) {
         for (const job of await main.getJobs(['waiting'])) {
-          await buryEvents(dead, [{ ...death, redrives: job.data.events[0]?.redrives ?? 0 }])
+          await buryEvents(dead, [{ ...failedEvent, redrives: job.data.events[0]?.redrives ?? 0 }])
           await job.remove()
         }
       }
@@ -213,9 +213,9 @@ describeRedis('a dead letter nested thousands of levels deep', () => {
   test.each(['of our making', 'of nobody knows whose'])(
     'can be exported, redriven and die again (%s)',
     async (make) => {
-      const death = makeDeath()
-      await buryEvents(dead, [death])
-      const id = `dead-${death.eventId}`
+      const failedEvent = makeDeath()
+      await buryEvents(dead, [failedEvent])
+      const id = `dead-${failedEvent.eventId}`
       const [entry] = await store.get([id])
       if (!entry) throw new Error('There is an entry')
       // As only somebody can who writes to Redis by hand.
@@ -224,7 +224,7 @@ describeRedis('a dead letter nested thousands of levels deep', () => {
 
       const [found] = await store.get([id])
       expect(found && toLine(found).length).toBeLessThan(10_000)
-      expect(await buryEvents(dead, [death])).toBe(0)
+      expect(await buryEvents(dead, [failedEvent])).toBe(0)
       const selection = { kind: 'ids', ids: [id] } as const
       const { redriven } = await redriveDeadLetters(store, { selection, force: true })
       expect(redriven).toBe(1)
@@ -232,9 +232,9 @@ describeRedis('a dead letter nested thousands of levels deep', () => {
   )
 
   test('is not imported', async () => {
-    const death = makeDeath()
-    await buryEvents(dead, [death])
-    const entries = await store.get([`dead-${death.eventId}`])
+    const failedEvent = makeDeath()
+    await buryEvents(dead, [failedEvent])
+    const entries = await store.get([`dead-${failedEvent.eventId}`])
     await store.discard(entries)
     async function* lines() {
       for (const entry of entries) yield deepLine(entry)
@@ -287,9 +287,9 @@ describeRedis('a full Redis', () => {
     const store = await openDeadLetters({ backend, shards: 1, onError })
     releaser.onRelease(() => dead.close())
     releaser.onRelease(() => store.close())
-    const deaths = Array.from({ length: 20 }, () => makeDeath())
-    await buryEvents(dead, deaths)
-    const ids = deaths.map((death) => `dead-${death.eventId}`)
+    const failedEvents = Array.from({ length: 20 }, () => makeDeath())
+    await buryEvents(dead, failedEvents)
+    const ids = failedEvents.map((failedEvent) => `dead-${failedEvent.eventId}`)
 
     await redis.config('SET', 'maxmemory', '1mb')
     try {

@@ -1,8 +1,10 @@
 import { randomUUID } from 'node:crypto'
-import type { Death } from '../dead-letters/bury.ts'
+import type { FailedEvent } from '../dead-letters/bury.ts'
 
 /** A death for tests: a delivered e-mail of a user who does not exist, unless told otherwise. */
-export function makeDeath(overrides: Partial<Death> & { fields?: Record<string, unknown> } = {}): Death {
+export function makeDeath(
+  overrides: Partial<FailedEvent> & { fields?: Record<string, unknown> } = {},
+): FailedEvent {
   const { fields, ...rest } = overrides
   const eventId = rest.eventId ?? randomUUID()
   const at = new Date().toISOString()

@@ -35,32 +35,32 @@ describe('where npm start has its queue', () => {
     expect(choose({ before: 'redis-private' })).toEqual({
       place: 'postgres',
       because: 'found',
-      leftBehind: 'redis-private',
+      abandoned: 'redis-private',
     })
-    expect(choose({ before: 'postgres', hasRedisServer: true }).leftBehind).toBe('postgres')
-    expect(choose({ before: 'redis-given', hasRedisServer: true }).leftBehind).toBe('redis-given')
-    expect(choose({ before: 'redis-private', hasRedisServer: true }).leftBehind).toBeUndefined()
+    expect(choose({ before: 'postgres', hasRedisServer: true }).abandoned).toBe('postgres')
+    expect(choose({ before: 'redis-given', hasRedisServer: true }).abandoned).toBe('redis-given')
+    expect(choose({ before: 'redis-private', hasRedisServer: true }).abandoned).toBeUndefined()
   })
 
   test('elsewhere when told to', () => {
     expect(choose({ env: { QUEUE_BACKEND: 'postgres' }, before: 'redis-private' })).toEqual({
       place: 'postgres',
       because: 'asked',
-      leftBehind: 'redis-private',
+      abandoned: 'redis-private',
     })
     const moved = choose({ env: { QUEUE_BACKEND: 'redis' }, before: 'postgres', hasRedisServer: true })
-    expect(moved).toEqual({ place: 'redis-private', because: 'asked', leftBehind: 'postgres' })
-    expect(choose({ env: { REDIS_URL }, before: 'redis-private' }).leftBehind).toBe('redis-private')
-    expect(choose({ env: { REDIS_URL }, before: 'redis-other' }).leftBehind).toBe('redis-other')
+    expect(moved).toEqual({ place: 'redis-private', because: 'asked', abandoned: 'postgres' })
+    expect(choose({ env: { REDIS_URL }, before: 'redis-private' }).abandoned).toBe('redis-private')
+    expect(choose({ env: { REDIS_URL }, before: 'redis-other' }).abandoned).toBe('redis-other')
   })
 
   test('elsewhere in the same Redis under another prefix, which PostgreSQL does not know', () => {
     const env = { REDIS_URL, QUEUE_PREFIX: 'new' }
-    expect(choose({ env, before: 'redis-given', prefixBefore: 'new' }).leftBehind).toBeUndefined()
-    expect(choose({ env, before: 'redis-given', prefixBefore: 'old' }).leftBehind).toBe('prefix')
-    expect(choose({ env, before: 'redis-private', prefixBefore: 'old' }).leftBehind).toBe('redis-private')
+    expect(choose({ env, before: 'redis-given', prefixBefore: 'new' }).abandoned).toBeUndefined()
+    expect(choose({ env, before: 'redis-given', prefixBefore: 'old' }).abandoned).toBe('prefix')
+    expect(choose({ env, before: 'redis-private', prefixBefore: 'old' }).abandoned).toBe('redis-private')
     const postgres = { QUEUE_BACKEND: 'postgres', QUEUE_PREFIX: 'new' } as const
-    expect(choose({ env: postgres, before: 'postgres', prefixBefore: 'old' }).leftBehind).toBeUndefined()
+    expect(choose({ env: postgres, before: 'postgres', prefixBefore: 'old' }).abandoned).toBeUndefined()
   })
 })
 

@@ -15,7 +15,7 @@ export interface QueueChoice {
   /** The environment names it, or it is the best that there is. */
   because: 'asked' | 'found'
   /** Where the queue was at the start before, when that is somewhere else: what is in it stays there. */
-  leftBehind?: LeftBehind
+  abandoned?: LeftBehind
 }
 
 export interface ChooseQueueOptions {
@@ -38,8 +38,8 @@ export function chooseQueue(options: ChooseQueueOptions): QueueChoice {
   const { env, hasRedisServer } = options
   const place = findPlace(env, hasRedisServer)
   const isAsked = env.QUEUE_BACKEND !== undefined || env.REDIS_URL !== undefined
-  const leftBehind = findLeftBehind(options, place)
-  return { place, because: isAsked ? 'asked' : 'found', ...(leftBehind && { leftBehind }) }
+  const abandoned = findLeftBehind(options, place)
+  return { place, because: isAsked ? 'asked' : 'found', ...(abandoned && { abandoned }) }
 }
 
 function findLeftBehind(

@@ -29,7 +29,7 @@ describe('what npm start says of its queue', () => {
   test('a warning when what is in another one stays there', () => {
     const postgres = { place: 'postgres', because: 'asked' } as const
     expect(describeWith(postgres)).not.toContain('Warning')
-    expect(describeWith({ ...postgres, leftBehind: 'redis-private' })).toContain(
+    expect(describeWith({ ...postgres, abandoned: 'redis-private' })).toContain(
       'Warning: until now the queue was in a private Redis.\n  Its events and dead letters stay there, where dlq list does not show them and\n  doctor calls their events lost. Back to them:\n  QUEUE_BACKEND=redis with a redis-server installed\n',
     )
   })

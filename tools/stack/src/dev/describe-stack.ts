@@ -56,9 +56,9 @@ const DATABASE_WAYS_BACK: Record<DatabaseBefore, [name: string, wayBack: string]
   other: ['the one of another DATABASE_URL', 'that DATABASE_URL again'],
 }
 
-function warnOfDatabase(leftBehind: DatabaseBefore | undefined): string {
-  if (leftBehind === undefined) return ''
-  const [name, wayBack] = DATABASE_WAYS_BACK[leftBehind]
+function warnOfDatabase(abandoned: DatabaseBefore | undefined): string {
+  if (abandoned === undefined) return ''
+  const [name, wayBack] = DATABASE_WAYS_BACK[abandoned]
   return `
   Warning: until now the database was ${name}.
   What is in it stays there: users, events, keys. Back to it:
@@ -66,9 +66,9 @@ function warnOfDatabase(leftBehind: DatabaseBefore | undefined): string {
 `
 }
 
-function warnOfQueue({ leftBehind }: QueueChoice): string {
-  if (leftBehind === undefined) return ''
-  const [name, wayBack] = WAYS_BACK[leftBehind]
+function warnOfQueue({ abandoned }: QueueChoice): string {
+  if (abandoned === undefined) return ''
+  const [name, wayBack] = WAYS_BACK[abandoned]
   return `
   Warning: until now the queue was in ${name}.
   Its events and dead letters stay there, where dlq list does not show them and

@@ -7,7 +7,7 @@ import {
 } from '@tidings/db/operators/service-keys'
 import { hashSecret, SCOPES, type Scope } from '@tidings/shared/service-key'
 import { generateSigningKey } from '@tidings/shared/signing-keys'
-import { readIfThere } from '../servers/read-file-if-exists.ts'
+import { readFileIfExists } from '../servers/read-file-if-exists.ts'
 import { writeSecretFile } from './env-file.ts'
 
 /** What an e-mail or push service and an API gateway may do. */
@@ -20,7 +20,7 @@ const SERVICE_SCOPES: readonly Scope[] = [
 
 /** Makes the file with a JWK set of one new Ed25519 key, unless it is there. */
 export async function ensureJwtKeys(file: string): Promise<void> {
-  if ((await readIfThere(file)) !== undefined) return
+  if ((await readFileIfExists(file)) !== undefined) return
   await writeSecretFile(file, `${JSON.stringify({ keys: [generateSigningKey()] })}\n`)
 }
 

@@ -1,13 +1,13 @@
 import { chmod, rename, writeFile } from 'node:fs/promises'
 import { parseEnv } from 'node:util'
-import { readIfThere } from '../servers/read-file-if-exists.ts'
+import { readFileIfExists } from '../servers/read-file-if-exists.ts'
 
 /** Only the owner may read what holds a secret. */
 const SECRET_MODE = 0o600
 
 /** The variables of an env file, or none when there is no such file. */
 export async function readEnvFile(file: string): Promise<Record<string, string | undefined>> {
-  return parseEnv((await readIfThere(file)) ?? '')
+  return parseEnv((await readFileIfExists(file)) ?? '')
 }
 
 /** Writes variables so that a shell can source them and Node can read them. */

@@ -1,7 +1,7 @@
 import { execFileSync } from 'node:child_process'
 import { link, rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
-import { isCode, readIfThere } from '../servers/read-file-if-exists.ts'
+import { isCode, readFileIfExists } from '../servers/read-file-if-exists.ts'
 
 /** Somebody else runs on this data directory. */
 export class AlreadyRunningError extends Error {
@@ -58,7 +58,7 @@ async function removeStale(dataDir: string, file: string): Promise<void> {
 
 /** @throws AlreadyRunningError when its process is a running stack. */
 async function isStale(dataDir: string, file: string): Promise<boolean> {
-  const text = await readIfThere(file)
+  const text = await readFileIfExists(file)
   if (text === undefined) return false
   const pid = Number(text)
   if (pid > 0 && isStack(pid)) throw new AlreadyRunningError(dataDir, pid, file)

@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { expect, test } from 'vitest'
 import { useReleaser } from '../testing/test-context.ts'
-import { findDatabaseBefore } from './previous-database.ts'
+import { findPreviousDatabase } from './previous-database.ts'
 
 const releaser = useReleaser()
 
@@ -11,17 +11,17 @@ test('which database a folder had is known from what the start before wrote', as
   const dataDir = releaser.add(await mkdtemp(join(tmpdir(), 'tidings-database-')), (path) =>
     rm(path, { recursive: true }),
   )
-  expect(await findDatabaseBefore(dataDir, {})).toBeUndefined()
+  expect(await findPreviousDatabase(dataDir, {})).toBeUndefined()
   const DATABASE_URL = 'postgres://ada:secret@db.example.com/tidings'
-  expect(await findDatabaseBefore(dataDir, { DATABASE_URL })).toBe('given')
-  expect(await findDatabaseBefore(dataDir, { DATABASE_URL }, DATABASE_URL.replace('secret', 'new'))).toBe(
+  expect(await findPreviousDatabase(dataDir, { DATABASE_URL })).toBe('given')
+  expect(await findPreviousDatabase(dataDir, { DATABASE_URL }, DATABASE_URL.replace('secret', 'new'))).toBe(
     'given',
   )
-  expect(await findDatabaseBefore(dataDir, { DATABASE_URL }, `${DATABASE_URL}2`)).toBe('other')
+  expect(await findPreviousDatabase(dataDir, { DATABASE_URL }, `${DATABASE_URL}2`)).toBe('other')
 
   await mkdir(join(dataDir, 'postgres'))
   await writeFile(join(dataDir, 'postgres/password'), 'own-password')
-  expect(await findDatabaseBefore(dataDir, { DATABASE_URL })).toBe('given')
+  expect(await findPreviousDatabase(dataDir, { DATABASE_URL })).toBe('given')
   const ownUrl = 'postgres://tidings:own-password@127.0.0.1:23456/tidings'
-  expect(await findDatabaseBefore(dataDir, { DATABASE_URL: ownUrl })).toBe('embedded')
+  expect(await findPreviousDatabase(dataDir, { DATABASE_URL: ownUrl })).toBe('embedded')
 })

@@ -13,7 +13,7 @@ export type DatabaseBefore = DatabasePlace | 'other'
  *
  * @param givenUrl DATABASE_URL now.
  */
-export async function findDatabaseBefore(
+export async function findPreviousDatabase(
   dataDir: string,
   { DATABASE_URL: url }: Record<string, string | undefined>,
   givenUrl?: string,

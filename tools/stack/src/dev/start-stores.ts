@@ -7,7 +7,7 @@ import type { Releaser } from '../testing/releaser.ts'
 import { chooseQueue, findQueueBefore, type QueueChoice } from './choose-queue.ts'
 import { type DevKeys, ensureJwtKeys, ensureServiceKeys } from './dev-keys.ts'
 import { assertDatabaseAnswers, assertRedisAnswers } from './external-stores.ts'
-import { type DatabaseBefore, type DatabasePlace, findDatabaseBefore } from './previous-database.ts'
+import { type DatabaseBefore, type DatabasePlace, findPreviousDatabase } from './previous-database.ts'
 import type { StackOptions } from './stack.ts'
 
 export interface BringUpStoresOptions extends StackOptions {
@@ -49,7 +49,7 @@ export async function bringUpStores(options: BringUpStoresOptions, releaser: Rel
     before,
     prefixBefore: earlier.QUEUE_PREFIX,
   })
-  const databaseBefore = await findDatabaseBefore(dataDir, earlier, env.DATABASE_URL)
+  const databaseBefore = await findPreviousDatabase(dataDir, earlier, env.DATABASE_URL)
   const database = env.DATABASE_URL === undefined ? 'embedded' : 'given'
   const databaseLeftBehind = databaseBefore === database ? undefined : databaseBefore
   if (env.DATABASE_URL !== undefined) await assertDatabaseAnswers(env.DATABASE_URL)

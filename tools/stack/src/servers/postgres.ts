@@ -7,7 +7,7 @@ import { endProcess, isRunning, spawnGuarded } from './guarded-process.ts'
 import { findPostgresBinaries } from './postgres-binaries.ts'
 import { type ClusterPaths, clusterPaths, createCluster, stopStaleServer } from './postgres-cluster.ts'
 import { findPostgresUser } from './postgres-user.ts'
-import { readIfThere } from './read-file-if-exists.ts'
+import { readFileIfExists } from './read-file-if-exists.ts'
 import { waitFor } from './wait-for.ts'
 import { withLogFile } from './with-log-file.ts'
 
@@ -149,7 +149,7 @@ export async function startPostgres(options: PostgresOptions): Promise<PostgresS
 
 /** Whether a URL leads to the server on this directory, whether that runs or not: nobody else has its password. */
 export async function isPrivatePostgres(url: string, dataDir: string): Promise<boolean> {
-  const password = await readIfThere(clusterPaths(dataDir).password)
+  const password = await readFileIfExists(clusterPaths(dataDir).password)
   return password !== undefined && URL.canParse(url) && new URL(url).password === password
 }
 

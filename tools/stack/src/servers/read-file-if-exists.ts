@@ -1,7 +1,7 @@
 import { readFile } from 'node:fs/promises'
 
 /** The text of a file; undefined only when there is none. One that cannot be read is an error. */
-export async function readIfThere(file: string): Promise<string | undefined> {
+export async function readFileIfExists(file: string): Promise<string | undefined> {
   try {
     return await readFile(file, 'utf8')
   } catch (error) {

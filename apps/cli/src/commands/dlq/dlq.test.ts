@@ -2,7 +2,7 @@ import { randomUUID } from 'node:crypto'
 import { mkdtemp, readFile, rm, stat } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { noteErasure } from '@tidings/db/users/erased-users'
+import { recordErasure } from '@tidings/db/users/erased-users'
 import { LIST_SORTS, type ListSort } from '@tidings/queue/dead-letters/list'
 import { MAX_JOB_LENGTH } from '@tidings/queue/policy'
 import { describeBackends, useReleaser } from '@tidings/stack/testing/test-context'
@@ -127,7 +127,7 @@ describeBackends('tidings dlq', (kind) => {
   ]
   test('list --sort orders by each field, largest first, and with --reverse smallest first', async () => {
     expect(SORTED.map(({ sort }) => sort)).toEqual(LIST_SORTS)
-    const deaths: Parameters<typeof lab.bury>[1][] = [
+    const failedEvents: Parameters<typeof lab.bury>[1][] = [
       {
         firstFailedAt: new Date('2026-01-01T02:00:00Z'),
         attempts: 2,
@@ -159,7 +159,7 @@ describeBackends('tidings dlq', (kind) => {
       },
     ]
     const ids: string[] = []
-    for (const death of deaths) ids.push(...(await lab.bury(1, death)))
+    for (const failedEvent of failedEvents) ids.push(...(await lab.bury(1, failedEvent)))
     for (const { sort, ascending } of SORTED) {
       const expected = ascending.map((n) => ids[n])
       const run = await cli.run('dlq', 'list', '-o', 'id', '--sort', sort)
@@ -419,7 +419,7 @@ describeBackends('tidings dlq', (kind) => {
     const before = await lab.store.get([another])
     const exported = (await cli.run('dlq', 'export')).stdout
     await cli.run('dlq', 'delete', '--all', '--yes')
-    await noteErasure(lab.db.database.pool, erased)
+    await recordErasure(lab.db.database.pool, erased)
     expect(await cli.pipe(exported, 'dlq', 'import', '-')).toMatchObject({ exitCode: 0 })
     expect(await lab.store.get([another])).toEqual(before)
     const [entry] = await lab.store.get([theirs])
