@@ -16,7 +16,7 @@ await runMain(async () => {
     tracing.onError(throttledWarning(log, 'trace export', EXPORT_WARNING_INTERVAL_MS))
     lifecycle.onRelease('tracing', tracing.stop)
   }
-  const server = await startApi(env, log, lifecycle, tracing)
+  const server = await startApi(env, log, lifecycle, tracing, () => log.flush(() => process.exit(1)))
   log.info({ url: server.url }, 'listening')
   // A parent with a channel, such as npm start, is told that it is this process that listens there.
   process.send?.('started')

@@ -167,19 +167,19 @@ export async function rotateRefreshToken(
 }
 
 /** A session has up to thousands of tokens, which go with it: short enough that nobody waits for the locks. */
-const OVER_SESSIONS_AT_ONCE = 100
+const EXPIRED_SESSIONS_AT_ONCE = 100
 
 /**
  * Deletes some sessions that have expired, with their tokens; gives their number. One that was ended expires too,
  * since nothing prolongs it. Safe to run in several processes at once.
  */
-export async function deleteOverSessions({ pool }: Pick<Database, 'pool'>): Promise<number> {
+export async function deleteExpiredSessions({ pool }: Pick<Database, 'pool'>): Promise<number> {
   // An hour later than need be: to a process whose clock is slow the session lives, and may be prolonged.
   const result = await pool.query(
     `DELETE FROM sessions WHERE id = ANY(ARRAY(
        SELECT id FROM sessions WHERE expires_at < now() - interval '1 hour'
        ORDER BY expires_at LIMIT $1 FOR UPDATE SKIP LOCKED))`,
-    [OVER_SESSIONS_AT_ONCE],
+    [EXPIRED_SESSIONS_AT_ONCE],
   )
   return result.rowCount ?? 0
 }
