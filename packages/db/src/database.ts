@@ -2,11 +2,19 @@ import { drizzle, type NodePgDatabase } from 'drizzle-orm/node-postgres'
 import pg from 'pg'
 import { ConnectErrorTrackingClient } from './failure.ts'
 
-/** The two ways to PostgreSQL: typed queries, and the raw pool for the hot insert. */
+/**
+ * The handle that every query function takes first: `orm` for typed queries, `pool` for statements that must be
+ * prepared, locked or sent as they are.
+ */
 export interface Database {
   pool: pg.Pool
   orm: NodePgDatabase
   close(): Promise<void>
+}
+
+/** A Database, or one of its transactions as `{ orm: tx }`: for queries that also run as part of a larger change. */
+export interface Handle {
+  orm: Pick<NodePgDatabase, 'select' | 'insert' | 'update' | 'delete' | 'execute'>
 }
 
 export interface DatabaseOptions {

@@ -6,7 +6,7 @@ import { createTestDatabase, useReleaser } from '@tidings/stack/testing/test-con
 import fc from 'fast-check'
 import type pg from 'pg'
 import { beforeAll, describe, expect, it } from 'vitest'
-import { createIngestAccount, readIngestTotals } from './ingest-counters.ts'
+import { readIngestCounts } from './ingest-counters.ts'
 import { type StoreOutcome, storeStatusEvents } from './status-events.ts'
 
 const KNOWN_USER = randomUUID()
@@ -19,7 +19,6 @@ function makeEvent(more: Record<string, unknown>): StatusEvent {
 describe('storing a batch', () => {
   const releaser = useReleaser()
   let pool: pg.Pool
-  const account = createIngestAccount('worker')
   beforeAll(async () => {
     const { database } = await createTestDatabase(releaser)
     pool = database.pool
@@ -37,7 +36,7 @@ describe('storing a batch', () => {
     const event_id = randomUUID()
     const first = makeEvent({ event_id })
     const second = makeEvent({ event_id, status: 'sent' })
-    const outcomes = await storeStatusEvents(pool, [first, second, makeEvent({}), first], account)
+    const outcomes = await storeStatusEvents(pool, [first, second, makeEvent({}), first])
     expect(outcomes).toEqual(['stored', 'conflict', 'stored', 'duplicate'])
     expect(await statusOf(first)).toEqual(['delivered'])
   })
@@ -47,7 +46,7 @@ describe('storing a batch', () => {
     const first = makeEvent({ event_id, user_id: randomUUID() })
     const second = makeEvent({ event_id, user_id: KNOWN_USER, status: 'sent' })
     const before = await readIngestTotals(pool)
-    const outcomes = await storeStatusEvents(pool, [first, makeEvent({}), second], account)
+    const outcomes = await storeStatusEvents(pool, [first, makeEvent({}), second])
     expect(outcomes).toEqual(['unknown_user', 'stored', 'stored'])
     expect(await statusOf(second)).toEqual(['sent'])
     expect((await readIngestTotals(pool)).stored - before.stored).toBe(2)
@@ -65,10 +64,7 @@ describe('storing a batch', () => {
        VALUES ($1, 'n', 'email', 'sent', 'test', now(), now())`,
       [byId[1]?.id],
     )
-    const both = Promise.all([
-      storeStatusEvents(pool, byId, createIngestAccount('worker')),
-      storeStatusEvents(pool, byId.toReversed(), createIngestAccount('worker')),
-    ])
+    const both = Promise.all([storeStatusEvents(pool, byId), storeStatusEvents(pool, byId.toReversed())])
     await waitFor('both to wait', async () => {
       const { rows } = await pool.query(
         `SELECT 1 FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'`,
@@ -92,7 +88,7 @@ describe('storing a batch', () => {
         const run = randomUUID()
         const events = reports.map((one) => makeEvent({ ...one, event_id: `${run}-${one.event_id}` }))
         const before = await readIngestTotals(pool)
-        const outcomes = await storeStatusEvents(pool, events, account)
+        const outcomes = await storeStatusEvents(pool, events)
         expect(outcomes).toEqual(expectedOutcomes(events))
         const stored = outcomes.filter((outcome) => outcome === 'stored').length
         expect((await readIngestTotals(pool)).stored - before.stored).toBe(stored)

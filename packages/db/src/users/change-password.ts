@@ -1,5 +1,5 @@
 import { and, eq } from 'drizzle-orm'
-import type { Database } from '../database.ts'
+import type { Database, Handle } from '../database.ts'
 import { users } from '../schema/users.ts'
 import { endSessions } from './sessions.ts'
 
@@ -21,22 +21,19 @@ export async function changePassword(
       .where(and(eq(users.id, userId), eq(users.password, hashes.from)))
       .returning({ id: users.id })
     if (changed.length === 0) return undefined
-    return { endedSessionIds: await endSessions(tx, userId, keepSessionId) }
+    return { endedSessionIds: await endSessions({ orm: tx }, userId, keepSessionId) }
   })
 }
 
 /** Ends every session of a user, and every token of the Django service that the user still holds. */
 export async function endAllAccess(db: Database, userId: string): Promise<{ endedSessionIds: string[] }> {
   return db.orm.transaction(async (tx) => {
-    await endLegacyTokens(tx, userId)
-    return { endedSessionIds: await endSessions(tx, userId) }
+    await endLegacyTokens({ orm: tx }, userId)
+    return { endedSessionIds: await endSessions({ orm: tx }, userId) }
   })
 }
 
 /** Ends the user's tokens of the Django service; they have no session of their own. */
-export async function endLegacyTokens(
-  executor: Pick<Database['orm'], 'update'>,
-  userId: string,
-): Promise<void> {
-  await executor.update(users).set({ legacyTokensEndedAt: new Date() }).where(eq(users.id, userId))
+export async function endLegacyTokens(db: Handle, userId: string): Promise<void> {
+  await db.orm.update(users).set({ legacyTokensEndedAt: new Date() }).where(eq(users.id, userId))
 }

@@ -1,6 +1,6 @@
 import { addressPattern, JSON_ESCAPE } from '@tidings/shared/email-mentions'
 import { eq, type SQL, sql } from 'drizzle-orm'
-import type { Database } from '../database.ts'
+import type { Database, Handle } from '../database.ts'
 import { sessions } from '../schema/sessions.ts'
 import { users } from '../schema/users.ts'
 
@@ -24,25 +24,18 @@ export async function eraseUser(
     const [user] = await tx.select().from(users).where(eq(users.id, userId)).for('update')
     await scrubEvents({ orm: tx }, userId)
     if (user === undefined) return undefined
-    await scrubParkedEvents({ orm: tx }, user)
+    await scrubOutbox({ orm: tx }, user)
     const ended = await tx.select({ id: sessions.id }).from(sessions).where(eq(sessions.userId, userId))
     await tx.delete(users).where(eq(users.id, userId))
     return { endedSessionIds: ended.map((session) => session.id) }
   })
 }
 
-interface Executor {
-  orm: Pick<Database['orm'], 'execute'>
-}
-
 /**
  * Events that wait for the queue to come back. What was reported for the user, or for nobody and names the address,
  * is cleared; what another owns stays theirs, and loses only what names the address. Normally none.
  */
-async function scrubParkedEvents(
-  { orm }: Executor,
-  { id, email }: { id: string; email: string },
-): Promise<void> {
+async function scrubOutbox({ orm }: Handle, { id, email }: { id: string; email: string }): Promise<void> {
   const names = (json: SQL) => namesAddress(json, email)
   const [error, metadata] = [sql`event -> 'error'`, sql`event -> 'metadata'`]
   await orm.execute(sql`
@@ -62,7 +55,7 @@ const namesAddress = (json: SQL, email: string) =>
   sql`(strpos(lower((${json})::text), lower(${email})) > 0
     AND regexp_replace(lower((${json})::text), ${JSON_ESCAPE}, ' ', 'g') ~ ${addressPattern(email)})`
 
-async function scrubEvents(db: Executor, userId: string): Promise<number> {
+async function scrubEvents(db: Handle, userId: string): Promise<number> {
   const result = await db.orm.execute(sql`
     UPDATE notification_status SET user_id = NULL, error = CASE WHEN error IS NULL THEN NULL ELSE '[erased]' END,
       metadata = NULL

@@ -2,7 +2,7 @@ import { waitFor } from '@tidings/stack/servers/wait-for'
 import { createTestDatabase, type TestDatabase, useReleaser } from '@tidings/stack/testing/test-context'
 import { v7 as uuidv7 } from 'uuid'
 import { beforeAll, beforeEach, describe, expect, it } from 'vitest'
-import { deleteOverSessions, generateRefreshToken, insertSession, rotateRefreshToken } from './sessions.ts'
+import { deleteExpiredSessions, generateRefreshToken, insertSession, rotateRefreshToken } from './sessions.ts'
 
 const USER = '00000000-0000-4000-8000-000000000001'
 const LIFETIME_MS = 30 * 86_400_000
@@ -103,7 +103,7 @@ describe('sessions that are over', () => {
     await database.database.pool.query(`UPDATE sessions SET expires_at = ${twoHoursAgo} WHERE id = $1`, [
       over.id,
     ])
-    expect(await deleteOverSessions(database.database)).toBe(1)
+    expect(await deleteExpiredSessions(database.database)).toBe(1)
     expect(await count('sessions')).toBe(1)
     expect(await count('refresh_tokens')).toBe(1)
     await rotate(token)
@@ -112,8 +112,8 @@ describe('sessions that are over', () => {
   it('are deleted some at a time, by any number of processes at once', async () => {
     for (let n = 0; n < 150; n++) await startSession(-7_200_000)
     const deleted = await Promise.all([
-      deleteOverSessions(database.database),
-      deleteOverSessions(database.database),
+      deleteExpiredSessions(database.database),
+      deleteExpiredSessions(database.database),
     ])
     expect(Math.max(...deleted)).toBeLessThanOrEqual(100)
     expect(await count('sessions')).toBe(150 - deleted.reduce((sum, some) => sum + some, 0))

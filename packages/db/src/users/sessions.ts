@@ -1,13 +1,9 @@
 import { createHmac, randomBytes } from 'node:crypto'
 import { hashSecret } from '@tidings/shared/service-key'
 import { and, desc, eq, gt, inArray, isNull, lt, ne, or, sql } from 'drizzle-orm'
-import type { NodePgDatabase } from 'drizzle-orm/node-postgres'
-import type { Database } from '../database.ts'
+import type { Database, Handle } from '../database.ts'
 import { refreshTokens, sessions } from '../schema/sessions.ts'
 import { users } from '../schema/users.ts'
-
-/** The pool, or a transaction on it. */
-type Executor = Pick<NodePgDatabase, 'insert' | 'select' | 'update' | 'delete'>
 
 export interface NewSession {
   id: string
@@ -41,10 +37,10 @@ function deriveChild(parent: string, nonce: Buffer): string {
   return createHmac('sha256', parent).update(nonce).digest('base64url')
 }
 
-export async function insertSession(executor: Executor, session: NewSession): Promise<void> {
+export async function insertSession(db: Handle, session: NewSession): Promise<void> {
   const { refreshToken, ...row } = session
-  await executor.insert(sessions).values(row)
-  await executor.insert(refreshTokens).values({ tokenHash: hashSecret(refreshToken), sessionId: session.id })
+  await db.orm.insert(sessions).values(row)
+  await db.orm.insert(refreshTokens).values({ tokenHash: hashSecret(refreshToken), sessionId: session.id })
 }
 
 /**
@@ -70,7 +66,7 @@ export async function startSession(
       lt(sessions.revokedAt, new Date(now.getTime() - REFRESH_GRACE_MS)),
     )
     await tx.delete(sessions).where(and(eq(sessions.userId, userId), over))
-    await insertSession(tx, session)
+    await insertSession({ orm: tx }, session)
     return true
   })
 }
@@ -173,9 +169,9 @@ const OVER_SESSIONS_AT_ONCE = 100
  * Deletes some sessions that have expired, with their tokens; gives their number. One that was ended expires too,
  * since nothing prolongs it. Safe to run in several processes at once.
  */
-export async function deleteOverSessions({ pool }: Pick<Database, 'pool'>): Promise<number> {
+export async function deleteExpiredSessions(db: Database): Promise<number> {
   // An hour later than need be: to a process whose clock is slow the session lives, and may be prolonged.
-  const result = await pool.query(
+  const result = await db.pool.query(
     `DELETE FROM sessions WHERE id = ANY(ARRAY(
        SELECT id FROM sessions WHERE expires_at < now() - interval '1 hour'
        ORDER BY expires_at LIMIT $1 FOR UPDATE SKIP LOCKED))`,
@@ -195,8 +191,8 @@ export async function endSession(db: Database, userId: string, sessionId: string
 }
 
 /** Ends all of a user's sessions but `keep`; gives the ids of those ended. */
-export async function endSessions(executor: Executor, userId: string, keep?: string): Promise<string[]> {
-  const ended = await executor
+export async function endSessions(db: Handle, userId: string, keep?: string): Promise<string[]> {
+  const ended = await db.orm
     .update(sessions)
     .set({ revokedAt: new Date() })
     .where(

@@ -32,7 +32,7 @@ export async function createUser(
         .insert(users)
         .values({ ...user, lastLoginAt: new Date() })
         .returning()
-      await insertSession(tx, session)
+      await insertSession({ orm: tx }, session)
       return { outcome: 'created' as const, user: row as UserRow }
     })
   } catch (error) {

@@ -5,8 +5,8 @@ import fc from 'fast-check'
 import { beforeAll, expect, it } from 'vitest'
 import { openQueue, openRedis, prepareQueueBackend } from '../backend.ts'
 import { DEAD_LETTER_QUEUE, MAX_JOB_LENGTH } from '../policy.ts'
-import { makeDeath } from '../testing/dead-letter-fixtures.ts'
-import { type BurialQueue, buryEvents, type DeadLetterQueue } from './bury.ts'
+import { bury, makeFailedEvent } from '../testing/dead-letter-fixtures.ts'
+import type { BurialQueue, DeadLetterQueue } from './bury.ts'
 
 const onError = (error: Error) => {
   throw error
@@ -27,7 +27,7 @@ describeBackends('burying', (kind) => {
   })
 
   const makeContent = (eventId: string, notification_id: string, more: { contentHash?: string } = {}) =>
-    makeDeath({
+    makeFailedEvent({
       eventId,
       ...more,
       fields: { notification_id, ...(more.contentHash && { content_hash: more.contentHash }) },
@@ -80,9 +80,9 @@ describeBackends('burying', (kind) => {
 
   it('keeps another content under a dead id although an operator takes the first one away meanwhile', async () => {
     const eventId = randomUUID()
-    await buryEvents(dead, [makeContent(eventId, 'first')])
+    await bury(dead, [makeContent(eventId, 'first')])
     const busy = whileAdding({ after: () => takeAway(`dead-${eventId}`) })
-    expect(await buryEvents(busy, [makeContent(eventId, 'second')])).toBe(0)
+    expect(await bury(busy, [makeContent(eventId, 'second')])).toBe(0)
     expect(await findContents(eventId)).toContain('second')
   })
 
@@ -93,15 +93,15 @@ describeBackends('burying', (kind) => {
     const eventId = randomUUID()
     const first = makeContent(eventId, 'first', firstHash ? { contentHash: firstHash } : {})
     const second = makeContent(eventId, 'second', secondHash ? { contentHash: secondHash } : {})
-    const busy = whileAdding({ before: () => buryEvents(dead, [first]) })
-    expect(await buryEvents(busy, [second])).toBe(0)
+    const busy = whileAdding({ before: () => bury(dead, [first]) })
+    expect(await bury(busy, [second])).toBe(0)
     expect(await findContents(eventId)).toEqual(['first', 'second'])
   })
 
   it('does not bury again what an operator takes away at once', async () => {
     const eventId = randomUUID()
     const busy = whileAdding({ after: () => takeAway(`dead-${eventId}`) })
-    expect(await buryEvents(busy, [makeContent(eventId, 'only')])).toBe(0)
+    expect(await bury(busy, [makeContent(eventId, 'only')])).toBe(0)
     expect(await findContents(eventId)).toEqual([])
   })
 
@@ -109,15 +109,15 @@ describeBackends('burying', (kind) => {
     const eventId = randomUUID()
     const [first, second] = ['first', 'second'].map((content) => makeContent(eventId, content))
     if (!first || !second) throw new Error('There are two')
-    expect(await buryEvents(dead, [first, second, { ...first }])).toBe(1)
-    expect(await buryEvents(dead, [second, makeDeath(), first])).toBe(2)
+    expect(await bury(dead, [first, second, { ...first }])).toBe(1)
+    expect(await bury(dead, [second, makeFailedEvent(), first])).toBe(2)
     expect(await findContents(eventId)).toEqual(['first', 'second'])
   })
 
   it('knows again what is longer, with the reason of its death, than a job may be', async () => {
-    const failedEvent = makeDeath({ fields: { metadata: { page: 'x'.repeat(MAX_JOB_LENGTH - 500) } } })
-    expect(await buryEvents(dead, [failedEvent])).toBe(0)
-    expect(await buryEvents(dead, [failedEvent])).toBe(1)
+    const failedEvent = makeFailedEvent({ fields: { metadata: { page: 'x'.repeat(MAX_JOB_LENGTH - 500) } } })
+    expect(await bury(dead, [failedEvent])).toBe(0)
+    expect(await bury(dead, [failedEvent])).toBe(1)
     expect(await findContents(failedEvent.eventId)).toHaveLength(1)
   })
 
@@ -126,24 +126,24 @@ describeBackends('burying', (kind) => {
     const keyed = makeContent(eventId, 'mended', { contentHash: '4'.repeat(32) })
     const { contentHash: _, ...raw } = makeContent(eventId, 'unreadable', { contentHash: '4'.repeat(32) })
     const error = { code: 'invalid_event', message: 'status: Invalid option' }
-    expect(await buryEvents(dead, [{ ...raw, reason: 'invalid_event', error }])).toBe(0)
-    expect(await buryEvents(dead, [keyed])).toBe(0)
+    expect(await bury(dead, [{ ...raw, reason: 'invalid_event', error }])).toBe(0)
+    expect(await bury(dead, [keyed])).toBe(0)
     expect(await findContents(eventId)).toEqual(['mended', 'unreadable'])
-    expect(await buryEvents(dead, [keyed])).toBe(1)
+    expect(await bury(dead, [keyed])).toBe(1)
   })
 
   it('counts a conflict as dead that comes once more for another reason', async () => {
     const eventId = randomUUID()
     const event = makeContent(eventId, 'second', { contentHash: '3'.repeat(64) })
-    expect(await buryEvents(dead, [{ ...event, reason: 'conflict' }])).toBe(0)
-    expect(await buryEvents(dead, [{ ...event, reason: 'stalled' }])).toBe(1)
+    expect(await bury(dead, [{ ...event, reason: 'conflict' }])).toBe(0)
+    expect(await bury(dead, [{ ...event, reason: 'stalled' }])).toBe(1)
     expect(await findContents(eventId)).toEqual(['second'])
   })
 
   it('counts a repeat that another job buries at the same moment once, whoever is first', async () => {
-    const failedEvent = makeDeath({ sourceJobId: '1' })
-    const others = { before: () => buryEvents(dead, [{ ...failedEvent, sourceJobId: '2' }]) }
-    expect(await buryEvents(whileAdding(others), [failedEvent])).toBe(1)
+    const failedEvent = makeFailedEvent({ sourceJobId: '1' })
+    const others = { before: () => bury(dead, [{ ...failedEvent, sourceJobId: '2' }]) }
+    expect(await bury(whileAdding(others), [failedEvent])).toBe(1)
   })
 
   it.each([
@@ -152,8 +152,8 @@ describeBackends('burying', (kind) => {
   ] as const)('keeps one entry of a content that dies as %s and meanwhile as %s', async (first, second) => {
     const eventId = randomUUID()
     const event = makeContent(eventId, 'same', { contentHash: '4'.repeat(64) })
-    const others = { before: () => buryEvents(dead, [{ ...event, reason: second, sourceJobId: '2' }]) }
-    expect(await buryEvents(whileAdding(others), [{ ...event, reason: first, sourceJobId: '1' }])).toBe(1)
+    const others = { before: () => bury(dead, [{ ...event, reason: second, sourceJobId: '2' }]) }
+    expect(await bury(whileAdding(others), [{ ...event, reason: first, sourceJobId: '1' }])).toBe(1)
     expect(await findContents(eventId)).toEqual(['same'])
     expect(await dead.getJob(`dead-${eventId}`)).toBeDefined()
   })
@@ -170,7 +170,7 @@ describeBackends('burying', (kind) => {
         const eventId = randomUUID()
         const { busy } = takingTurns(scheduler)
         const bury = (failedEvents: (typeof bodies)[number], job: number) =>
-          buryEvents(
+          bury(
             busy,
             failedEvents.map(({ content, reason }) => ({
               ...makeContent(eventId, content, { contentHash: content.repeat(64) }),
@@ -197,7 +197,7 @@ describeBackends('burying', (kind) => {
       fc.asyncProperty(fc.scheduler(), contents, burials, async (scheduler, before, bodies) => {
         const eventId = randomUUID()
         const bury = (queue: BurialQueue, names: string[]) =>
-          buryEvents(
+          bury(
             queue,
             names.map((name) => makeContent(eventId, name)),
           )

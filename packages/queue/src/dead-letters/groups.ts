@@ -1,7 +1,7 @@
 import type { DeadLetterReason } from '@tidings/shared/dead-letter'
-import { normalizeMessage } from './bury.ts'
 import { SCAN_PAGE } from './entry.ts'
 import { createMatcher, type DeadLetterFilter } from './filter.ts'
+import { normalizeMessage } from './fingerprint.ts'
 import { type DeadLetterStore, scanDeadLetters } from './store.ts'
 
 /** Dead letters whose errors differ only in ids, numbers and quoted values. Times are ISO 8601. */

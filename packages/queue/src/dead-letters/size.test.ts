@@ -9,8 +9,8 @@ import { Redis } from 'ioredis'
 import { beforeAll, beforeEach, expect, test } from 'vitest'
 import { type JobQueue, openQueue, openRedis, type QueueBackend } from '../backend.ts'
 import { DEAD_LETTER_QUEUE, MAX_JOB_LENGTH, STATUS_QUEUE } from '../policy.ts'
-import { makeDeath } from '../testing/dead-letter-fixtures.ts'
-import { buryEvents, type DeadLetterQueue } from './bury.ts'
+import { bury, makeFailedEvent } from '../testing/dead-letter-fixtures.ts'
+import type { DeadLetterQueue } from './bury.ts'
 import { deleteDeadLetters } from './delete.ts'
 import { type DeadLetterEntry, MAX_BATCH_BYTES } from './entry.ts'
 import { importDeadLetters, toLine } from './import.ts'
@@ -51,8 +51,10 @@ describeBackends('large dead letters', (kind) => {
 
   /** Buries entries of these sizes in this order. */
   async function bury(...sizes: number[]): Promise<string[]> {
-    const failedEvents = sizes.map((size) => makeDeath({ fields: { metadata: { page: 'x'.repeat(size) } } }))
-    for (const failedEvent of failedEvents) await buryEvents(dead, [failedEvent])
+    const failedEvents = sizes.map((size) =>
+      makeFailedEvent({ fields: { metadata: { page: 'x'.repeat(size) } } }),
+    )
+    for (const failedEvent of failedEvents) await bury(dead, [failedEvent])
     return failedEvents.map((failedEvent) => `dead-${failedEvent.eventId}`)
   }
   const many = (count: number, size = LARGE) => Array.from({ length: count }, () => size)

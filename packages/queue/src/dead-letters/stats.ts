@@ -1,6 +1,7 @@
 import { MAX_REDRIVES } from '@tidings/shared/dead-letter'
+import type { QueueDepth } from '../queue-depth.ts'
 import { eventFields, SCAN_PAGE } from './entry.ts'
-import { type DeadLetterStore, type QueueDepth, scanDeadLetters } from './store.ts'
+import { type DeadLetterStore, scanDeadLetters } from './store.ts'
 
 /** How the dead letters are. Times are ISO 8601. */
 export interface DeadLetterStats {

@@ -16,8 +16,8 @@ import { Redis } from 'ioredis'
 import { beforeAll, beforeEach, describe, expect, test } from 'vitest'
 import { type JobQueue, openQueue, openRedis, type QueueBackend } from '../backend.ts'
 import { DEAD_LETTER_QUEUE, STATUS_QUEUE } from '../policy.ts'
-import { makeDeath } from '../testing/dead-letter-fixtures.ts'
-import { buryEvents, type DeadLetterQueue } from './bury.ts'
+import { bury, makeFailedEvent } from '../testing/dead-letter-fixtures.ts'
+import type { DeadLetterQueue } from './bury.ts'
 import type { DeadLetterEntry } from './entry.ts'
 import { importDeadLetters, toLine } from './import.ts'
 import { openDeadLetters } from './open.ts'
@@ -57,8 +57,8 @@ describeBackends('the dead-letter store', (kind) => {
   })
 
   const bury = async (count: number) => {
-    const failedEvents = Array.from({ length: count }, () => makeDeath())
-    await buryEvents(dead, failedEvents)
+    const failedEvents = Array.from({ length: count }, () => makeFailedEvent())
+    await bury(dead, failedEvents)
     return failedEvents.map((failedEvent) => `dead-${failedEvent.eventId}`)
   }
   const queuedIds = async () => {
@@ -116,15 +116,15 @@ describeBackends('the dead-letter store', (kind) => {
   })
 
   test('an event that dies again at once is a dead letter again: its old entry is gone by then', async () => {
-    const failedEvent = makeDeath()
+    const failedEvent = makeFailedEvent()
     const id = `dead-${failedEvent.eventId}`
-    await buryEvents(dead, [failedEvent])
+    await bury(dead, [failedEvent])
     // A worker as fast as can be: the moment the envelope can be seen, its event is buried.
     let stop = false
     const worker = (async () => {
       while (!stop) {
         for (const job of await main.getJobs(['waiting'])) {
-          await buryEvents(dead, [{ ...failedEvent, redrives: job.data.events[0]?.redrives ?? 0 }])
+          await bury(dead, [{ ...failedEvent, redrives: job.data.events[0]?.redrives ?? 0 }])
           await job.remove()
         }
       }
@@ -213,8 +213,8 @@ describeRedis('a dead letter nested thousands of levels deep', () => {
   test.each(['of our making', 'of nobody knows whose'])(
     'can be exported, redriven and die again (%s)',
     async (make) => {
-      const failedEvent = makeDeath()
-      await buryEvents(dead, [failedEvent])
+      const failedEvent = makeFailedEvent()
+      await bury(dead, [failedEvent])
       const id = `dead-${failedEvent.eventId}`
       const [entry] = await store.get([id])
       if (!entry) throw new Error('There is an entry')
@@ -224,7 +224,7 @@ describeRedis('a dead letter nested thousands of levels deep', () => {
 
       const [found] = await store.get([id])
       expect(found && toLine(found).length).toBeLessThan(10_000)
-      expect(await buryEvents(dead, [failedEvent])).toBe(0)
+      expect(await bury(dead, [failedEvent])).toBe(0)
       const selection = { kind: 'ids', ids: [id] } as const
       const { redriven } = await redriveDeadLetters(store, { selection, force: true })
       expect(redriven).toBe(1)
@@ -232,8 +232,8 @@ describeRedis('a dead letter nested thousands of levels deep', () => {
   )
 
   test('is not imported', async () => {
-    const failedEvent = makeDeath()
-    await buryEvents(dead, [failedEvent])
+    const failedEvent = makeFailedEvent()
+    await bury(dead, [failedEvent])
     const entries = await store.get([`dead-${failedEvent.eventId}`])
     await store.discard(entries)
     async function* lines() {
@@ -260,8 +260,8 @@ describeRedis('a dead letter that is no JSON', () => {
     const dead: DeadLetterQueue = openQueue<DeadLetter>(DEAD_LETTER_QUEUE, backend, redis, { onError })
     releaser.onRelease(() => dead.close())
     const store = releaser.add(await openDeadLetters({ backend, shards: 1, onError }), (it) => it.close())
-    const [first, second] = [makeDeath(), makeDeath()]
-    await buryEvents(dead, [first, second])
+    const [first, second] = [makeFailedEvent(), makeFailedEvent()]
+    await bury(dead, [first, second])
     await redis.hset(dead.toKey(`dead-${first.eventId}`), 'data', '{"score": NaN}')
     const entries = (await store.page({ limit: 10 })).map(({ entry }) => entry)
     expect(entries).toMatchObject([
@@ -287,8 +287,8 @@ describeRedis('a full Redis', () => {
     const store = await openDeadLetters({ backend, shards: 1, onError })
     releaser.onRelease(() => dead.close())
     releaser.onRelease(() => store.close())
-    const failedEvents = Array.from({ length: 20 }, () => makeDeath())
-    await buryEvents(dead, failedEvents)
+    const failedEvents = Array.from({ length: 20 }, () => makeFailedEvent())
+    await bury(dead, failedEvents)
     const ids = failedEvents.map((failedEvent) => `dead-${failedEvent.eventId}`)
 
     await redis.config('SET', 'maxmemory', '1mb')
