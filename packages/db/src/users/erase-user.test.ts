@@ -18,7 +18,7 @@ describe('erasing a user from the database', () => {
     )
   })
 
-  async function park(events: readonly object[]) {
+  async function fillOutbox(events: readonly object[]) {
     await database.database.pool.query('TRUNCATE event_outbox')
     for (const [n, event] of events.entries()) {
       const id = `00000000-0000-4000-8000-${String(n).padStart(12, '0')}`
@@ -28,7 +28,7 @@ describe('erasing a user from the database', () => {
       )
     }
   }
-  const parked = async () =>
+  const readOutbox = async () =>
     (await database.database.pool.query('SELECT event FROM event_outbox ORDER BY id')).rows.map(
       (row) => row.event,
     )
@@ -40,9 +40,9 @@ describe('erasing a user from the database', () => {
       { user_id: OTHER, status: 'failed', error: 'another' },
       { user_id: OWNER, status: 'delivered' },
     ]
-    await park(events)
+    await fillOutbox(events)
     expect(await eraseUser(database.database, OWNER)).toEqual({ endedSessionIds: [] })
-    expect(await parked()).toEqual([
+    expect(await readOutbox()).toEqual([
       { status: 'failed', error: '[erased]' },
       { status: 'bounced', error: '[erased]' },
       events[2],
@@ -65,7 +65,7 @@ describe('erasing a user from the database', () => {
       { status: 'failed', error: 'box ann@example.com.au\nand jo.ann@example.com' },
       { status: 'failed', error: 'no box\nann@example.com' },
     ]
-    await park(events)
+    await fillOutbox(events)
     await pool.query(
       `INSERT INTO notification_status (id, user_id, "timestamp", received_at, notification_type, status,
          notification_id, source, error, metadata)
@@ -73,7 +73,7 @@ describe('erasing a user from the database', () => {
       [OTHER, named],
     )
     await eraseUser(database.database, ANN)
-    expect(await parked()).toEqual([
+    expect(await readOutbox()).toEqual([
       { user_id: OTHER, status: 'failed', error: '[erased]', metadata: { a: 1 } },
       { user_id: OTHER, status: 'failed', error: 'no such box' },
       ...events.slice(2, -1),
@@ -85,16 +85,16 @@ describe('erasing a user from the database', () => {
 
   it('forgets of an erasure that failed, as far as the user lives on', async () => {
     const { pool } = database.database
-    await recordErasure(pool, OTHER)
-    expect(await findErasedUsers(pool, [OTHER, OWNER, 'no id'])).toEqual(new Set([OTHER]))
+    await recordErasure(database.database, OTHER)
+    expect(await findErasedUsers(database.database, [OTHER, OWNER, 'no id'])).toEqual(new Set([OTHER]))
     await pool.query("UPDATE erased_users SET erased_at = now() - interval '16 minutes'")
-    expect(await findErasedUsers(pool, [OTHER])).toEqual(new Set())
+    expect(await findErasedUsers(database.database, [OTHER])).toEqual(new Set())
     // Asked for again, and done.
-    await recordErasure(pool, OTHER)
-    expect(await findErasedUsers(pool, [OTHER])).toEqual(new Set([OTHER]))
-    await recordErasure(pool, OWNER)
+    await recordErasure(database.database, OTHER)
+    expect(await findErasedUsers(database.database, [OTHER])).toEqual(new Set([OTHER]))
+    await recordErasure(database.database, OWNER)
     await pool.query("UPDATE erased_users SET erased_at = now() - interval '16 minutes'")
-    expect(await findErasedUsers(pool, [OTHER, OWNER])).toEqual(new Set([OWNER]))
+    expect(await findErasedUsers(database.database, [OTHER, OWNER])).toEqual(new Set([OWNER]))
   })
 
   it('says when there is nobody to erase, and may be repeated', async () => {

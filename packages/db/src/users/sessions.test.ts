@@ -21,7 +21,7 @@ beforeEach(() => database.database.pool.query('DELETE FROM sessions'))
 async function startSession(expiresInMs = LIFETIME_MS): Promise<{ id: string; token: string }> {
   const id = uuidv7()
   const token = generateRefreshToken()
-  await insertSession(database.database.orm, {
+  await insertSession(database.database, {
     id,
     userId: USER,
     refreshToken: token,
