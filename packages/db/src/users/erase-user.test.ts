@@ -33,7 +33,7 @@ describe('erasing a user from the database', () => {
       (row) => row.event,
     )
 
-  it('clears events that wait for the queue, and keeps them', async () => {
+  it("redacts the user's events in the outbox, and keeps the events", async () => {
     const events = [
       { user_id: OWNER, status: 'failed', error: 'no such box', metadata: { to: 'x' } },
       { status: 'bounced', error: { message: 'own@example.com is unknown' } },
@@ -50,7 +50,7 @@ describe('erasing a user from the database', () => {
     ])
   })
 
-  it('leaves with its owner what only names the address, and takes out what names it', async () => {
+  it("removes mentions of the address from other users' events, and keeps their user id", async () => {
     const { pool } = database.database
     await pool.query(
       "INSERT INTO users (id, email, name, password) VALUES ($1, 'ann@example.com', 'A', '!')",
@@ -83,13 +83,13 @@ describe('erasing a user from the database', () => {
     expect(rows).toEqual([{ user_id: OTHER }])
   })
 
-  it('forgets of an erasure that failed, as far as the user lives on', async () => {
+  it('does not report a user whose erasure failed', async () => {
     const { pool } = database.database
     await recordErasure(database.database, OTHER)
     expect(await findErasedUsers(database.database, [OTHER, OWNER, 'no id'])).toEqual(new Set([OTHER]))
     await pool.query("UPDATE erased_users SET erased_at = now() - interval '16 minutes'")
     expect(await findErasedUsers(database.database, [OTHER])).toEqual(new Set())
-    // Asked for again, and done.
+    // The erasure is repeated and succeeds.
     await recordErasure(database.database, OTHER)
     expect(await findErasedUsers(database.database, [OTHER])).toEqual(new Set([OTHER]))
     await recordErasure(database.database, OWNER)
@@ -97,7 +97,7 @@ describe('erasing a user from the database', () => {
     expect(await findErasedUsers(database.database, [OTHER, OWNER])).toEqual(new Set([OWNER]))
   })
 
-  it('says when there is nobody to erase, and may be repeated', async () => {
+  it('returns undefined for an unknown user, and may be repeated', async () => {
     expect(await eraseUser(database.database, OWNER)).toBeUndefined()
     const { rows } = await database.database.pool.query('SELECT id FROM users')
     expect(rows).toEqual([{ id: OTHER }])
