@@ -1,9 +1,10 @@
 import { openQueue, type QueueBackend } from '@tidings/queue/backend'
-import { buryEvents, type FailedEvent } from '@tidings/queue/dead-letters/bury'
+import type { FailedEvent } from '@tidings/queue/dead-letters/bury'
 import type { DeadLetterEntry } from '@tidings/queue/dead-letters/entry'
+import { deadLetterId } from '@tidings/queue/dead-letters/entry-id'
 import { openDeadLetters } from '@tidings/queue/dead-letters/open'
 import { DEAD_LETTER_QUEUE } from '@tidings/queue/policy'
-import { makeDeath } from '@tidings/queue/testing/dead-letter-fixtures'
+import { bury, makeFailedEvent } from '@tidings/queue/testing/dead-letter-fixtures'
 import { createLogger } from '@tidings/runtime/log'
 import type { DeadLetter } from '@tidings/shared/dead-letter'
 import {
@@ -39,11 +40,11 @@ describeRedis('erasing many users from the dead letters at once', () => {
       id: `018f2f6a-0000-7000-8000-0000000000${10 + n}`,
       email: `Owner-${10 + n}@example.com`,
     }))
-    await buryEvents(
+    await bury(
       queue,
       Array.from({ length: ENTRIES }, (_, n) => {
         const { id, email } = users[n % USERS] ?? { id: '', email: '' }
-        return makeDeath({ fields: n % 2 === 0 ? { user_id: id } : { error: `no box ${email}` } })
+        return makeFailedEvent({ fields: n % 2 === 0 ? { user_id: id } : { error: `no box ${email}` } })
       }),
     )
     const eraser = createDeadLetterEraser({ backend, shards: 1, log: createLogger('test', 'silent') })
@@ -88,14 +89,14 @@ describeBackends('erasing a user from the dead letters', (kind) => {
     eraser = createDeadLetterEraser({ backend, shards: 1, log: createLogger('test', 'silent') })
     releaser.onRelease(() => eraser.close())
     buryOne = async (failedEvent) => {
-      await buryEvents(queue, [failedEvent])
-      return async () => (await store.get([`dead-${failedEvent.eventId}`]))[0]
+      await bury(queue, [failedEvent])
+      return async () => (await store.get([deadLetterId(failedEvent)]))[0]
     }
   })
 
   it('keeps an entry that mentions a longer address', async () => {
     const read = await buryOne(
-      makeDeath({
+      makeFailedEvent({
         fields: { user_id: OTHER, error: 'mailbox joann@example.com full', metadata: { to: 'a@b.example' } },
         error: { code: 'x', message: 'to o.ann@example.com\nand ann@example.com.au' },
       }),
@@ -108,7 +109,7 @@ describeBackends('erasing a user from the dead letters', (kind) => {
   it("removes only the texts that mention the user from another user's entry", async () => {
     const at = new Date().toISOString()
     const read = await buryOne(
-      makeDeath({
+      makeFailedEvent({
         fields: {
           user_id: OTHER.toUpperCase(),
           error: 'mailbox\nAnn@example.com is full',
@@ -137,7 +138,7 @@ describeBackends('erasing a user from the dead letters', (kind) => {
 
   it("removes an error that mentions the user's id from another user's entry, and keeps the event", async () => {
     const message = `There is no user ${ANN.id}`
-    const read = await buryOne(makeDeath({ fields: { user_id: OTHER }, error: { code: 'x', message } }))
+    const read = await buryOne(makeFailedEvent({ fields: { user_id: OTHER }, error: { code: 'x', message } }))
     const before = await read()
     await eraser.erase(ANN)
     expect(await read()).toEqual({ ...before, error: { code: 'x', message: '[erased]' } })

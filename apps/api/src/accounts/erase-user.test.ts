@@ -1,8 +1,7 @@
 import { openQueue } from '@tidings/queue/backend'
-import { buryEvents } from '@tidings/queue/dead-letters/bury'
 import { openDeadLetters } from '@tidings/queue/dead-letters/open'
 import { DEAD_LETTER_QUEUE } from '@tidings/queue/policy'
-import { makeDeath } from '@tidings/queue/testing/dead-letter-fixtures'
+import { bury, makeFailedEvent } from '@tidings/queue/testing/dead-letter-fixtures'
 import type { DeadLetter } from '@tidings/shared/dead-letter'
 import {
   createTestBackend,
@@ -51,8 +50,8 @@ describeBackends('erasing an account', (kind) => {
     releaser.onRelease(() => queue.close())
     const [ofUser = '', ofNobody = '', ofOther = ''] = EVENT_IDS
     const failed = (eventId: string, fields: Record<string, unknown>, message: string) =>
-      makeDeath({ eventId, fields: { status: 'failed', ...fields }, error: { code: '40001', message } })
-    await buryEvents(queue, [
+      makeFailedEvent({ eventId, fields: { status: 'failed', ...fields }, error: { code: '40001', message } })
+    await bury(queue, [
       failed(ofUser, { user_id: user.id, error: `no such box: ${email}` }, 'x'),
       failed(ofNobody, {}, `could not store for ${email.toLowerCase()}`),
       failed(ofOther, { user_id: other.id, error: 'kept as it is' }, 'kept too'),

@@ -20,7 +20,7 @@ export async function eraseUser(
   const user = await findUser(db, userId)
   if (user === undefined) throw notFound()
   // First, so that the worker redacts later dead letters of this user, even if this process ends now.
-  await recordErasure(db.pool, userId)
+  await recordErasure(db, userId)
   await eraseElsewhere(user)
   const erased = await eraseFromDatabase(db, userId)
   await Promise.all([

@@ -8,7 +8,7 @@ type Deps = Pick<SessionDeps, 'db' | 'caches'>
 /** Ends the session of the caller's token. A Django token has no session: all Django tokens of the user end. */
 export async function logOut({ db, caches }: Deps, { userId, sessionId }: UserPrincipal): Promise<void> {
   if (sessionId === null) {
-    await endLegacyTokens(db.orm, userId)
+    await endLegacyTokens(db, userId)
     await caches.users.invalidate([userId])
     return
   }
