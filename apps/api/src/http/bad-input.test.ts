@@ -1,7 +1,6 @@
 import { useReleaser } from '@tidings/stack/testing/test-context'
 import { beforeAll, describe, expect, it } from 'vitest'
-import { register as registerUser, TEST_PASSWORD } from '../testing/http.ts'
-import { startTestApi, type TestApi } from '../testing/test-api.ts'
+import { startTestApi, TEST_PASSWORD, type TestApi } from '../testing/test-api.ts'
 import { problemSchema } from './problem.ts'
 
 /** Stands for whatever a caller sends; no answer may repeat it. */
@@ -371,7 +370,7 @@ describe('bad input', () => {
   let usersBefore: number
   beforeAll(async () => {
     api = await startTestApi(releaser)
-    const { token } = await registerUser(api.apiUrl, { email: 'owner@example.com' })
+    const { token } = await api.registerUser('owner@example.com')
     bearer = { key: await api.createKey('status:write:email', 'users:read'), user: token, none: undefined }
     usersBefore = await countUsers()
   })
@@ -424,7 +423,7 @@ describe('bad input', () => {
   })
 
   it('gives another user’s id the answer of an absent one, byte for byte', async () => {
-    const other = await registerUser(api.apiUrl, { email: 'other@example.com' })
+    const other = await api.registerUser('other@example.com')
     const read = async (id: string) => {
       const headers = { 'x-request-id': 'same', authorization: `Bearer ${bearer.user}` }
       return (await fetch(`${api.apiUrl}/api/v1/users/${id}/`, { headers })).text()

@@ -1,11 +1,11 @@
 import { expect } from 'vitest'
 import type { LoginResult } from '../sessions/login-result.ts'
 
-/** An answer of the API. */
+/** An answer of the API, as tests read it. */
 export interface Reply<Data = Record<string, unknown>> {
   status: number
   headers: Headers
-  /** The body as sent. */
+  /** The body as the API sent it. */
   text: string
   body: {
     success: boolean
@@ -24,7 +24,7 @@ export interface CallOptions {
   headers?: Record<string, string>
 }
 
-/** Calls the API and reads the answer. An empty body becomes an empty envelope. */
+/** Calls the API. An empty body is read as an empty envelope. */
 export async function call<Data = Record<string, unknown>>(
   url: string,
   { method, token, body, headers }: CallOptions = {},
@@ -32,6 +32,8 @@ export async function call<Data = Record<string, unknown>>(
   const response = await fetch(url, {
     method: method ?? (body === undefined ? 'GET' : 'POST'),
     headers: {
+      // A stopping API waits up to 4 s for requests on open connections.
+      connection: 'close',
       ...(body !== undefined && { 'content-type': 'application/json' }),
       ...(token !== undefined && { authorization: `Bearer ${token}` }),
       ...headers,

@@ -12,6 +12,9 @@ import { createTestBackend, createTestDatabase, type TestDatabase } from '@tidin
 import { Redis } from 'ioredis'
 import { readEnv } from '../env.ts'
 import { startApi } from '../start-api.ts'
+import { register, TEST_PASSWORD } from './http.ts'
+
+export { TEST_PASSWORD }
 
 /** The whole API on its own port. No worker empties the queue. */
 export interface TestApi extends TestDatabase {
@@ -21,6 +24,8 @@ export interface TestApi extends TestDatabase {
   backend: QueueBackend
   /** Makes a service key with these scopes; with all of them when none is given. */
   createKey(...scopes: Scope[]): Promise<string>
+  /** Registers a user with TEST_PASSWORD. */
+  registerUser(email: string): Promise<{ id: string; token: string }>
   /** Events that wait in the queue. */
   listQueued(): Promise<StatusEvent[]>
   /** Stops it as SIGTERM would. The releaser does it otherwise. */
@@ -33,6 +38,9 @@ export interface TestStores {
   /** BullMQ's PostgreSQL backend when absent: every machine has it. */
   backend?: QueueBackend
 }
+
+/** Closes the connection afterwards: stopping the API waits up to 4 s for requests on open ones. */
+const ONE_REQUEST = { headers: { connection: 'close' } }
 
 /**
  * Starts the API as its main.ts does.
@@ -61,7 +69,7 @@ export async function startTestApi(
   const lifecycle = createLifecycle(log)
   releaser.onRelease(() => lifecycle.release())
   const { url } = await startApi(env, log, lifecycle)
-  await waitFor('the API to be ready', async () => (await fetch(`${url}/health/ready`)).ok)
+  await waitFor('the API to be ready', async () => (await fetch(`${url}/health/ready`, ONE_REQUEST)).ok)
   let keys = 0
   return {
     url: database.url,
@@ -75,6 +83,7 @@ export async function startTestApi(
       if (made.outcome !== 'created') throw new Error('No service key was made')
       return made.key
     },
+    registerUser: (email) => register(url, { email }),
     listQueued: () => listQueued(backend),
     stop: () => lifecycle.release(),
   }

@@ -54,6 +54,14 @@ const cases: [what: string, rules: string[], files: Record<string, string>][] = 
     ['shared-does-no-io'],
     { 'packages/shared/src/shared-to-db.ts': importOf('@tidings/db/target') },
   ],
+  [
+    'shared reading a file',
+    ['shared-does-no-io'],
+    {
+      'packages/shared/src/shared-to-fs.ts':
+        "import { readFileSync } from 'node:fs'\nexport const y = readFileSync",
+    },
+  ],
   ...['passwords', 'auth', 'sessions'].flatMap((from) =>
     ['users', 'accounts'].map((to): (typeof cases)[number] => [
       `${from} importing ${to}`,
@@ -91,6 +99,7 @@ const cases: [what: string, rules: string[], files: Record<string, string>][] = 
       'apps/api/src/accounts/allowed.ts': `${importOf('../sessions/target.ts')}\nimport '../passwords/target.ts'`,
       'apps/api/src/cache/allowed.test.ts': importOf('../compose/target.ts'),
       'packages/db/src/allowed.test.ts': importOf('@tidings/stack/target'),
+      'packages/shared/src/allowed.ts': "import { hash } from 'node:crypto'\nexport const y = hash",
     },
   ],
 ]
