@@ -1,6 +1,6 @@
-import { runMain } from '@tidings/runtime/env'
 import { createLifecycle, exitOnSignal } from '@tidings/runtime/lifecycle'
 import { createLogger } from '@tidings/runtime/log'
+import { runMain } from '@tidings/runtime/run-main'
 import { throttledWarning } from '@tidings/runtime/throttled-warning'
 import { EXPORT_WARNING_INTERVAL_MS, openTracing } from '@tidings/telemetry/open-tracing'
 import { readEnv } from './env.ts'

@@ -1,4 +1,4 @@
-import { createBatcher } from '@tidings/runtime/batcher'
+import { Batcher } from '@tidings/runtime/batcher'
 import { LRUCache } from 'lru-cache'
 import type { Counter } from 'prom-client'
 import type { InvalidationBus } from './invalidation-bus.ts'
@@ -60,7 +60,7 @@ export function createTieredCache<Value>(options: TieredCacheOptions<Value>): Ti
   const sharedReads = options.reads.labels({ cache: name, tier: 'shared' })
   const storeReads = options.reads.labels({ cache: name, tier: 'store' })
 
-  const batcher = createBatcher<string, Value | undefined>({
+  const batcher = new Batcher<string, Value | undefined>({
     maxSize: MAX_BATCH,
     windowMs: 0,
     maxInFlight: MAX_BATCHES_IN_FLIGHT,

@@ -4,7 +4,7 @@ import { storeStatusEvents } from '@tidings/db/events/status-events'
 import { classifyFailure } from '@tidings/db/failure'
 import type { Backpressure } from '@tidings/queue/backpressure'
 import { QueueUnavailableError, type StatusPublisher } from '@tidings/queue/publisher'
-import { createBatcher } from '@tidings/runtime/batcher'
+import { Batcher } from '@tidings/runtime/batcher'
 import type { Logger } from '@tidings/runtime/log'
 import { AppError, errorMessage } from '@tidings/shared/errors'
 import { LIMITS, type StatusEvent } from '@tidings/shared/status-event'
@@ -141,7 +141,7 @@ export function createIngest(options: IngestOptions): Ingest {
     }
   }
 
-  const batcher = createBatcher<StatusEvent, void>({
+  const batcher = new Batcher<StatusEvent, void>({
     maxSize: LIMITS.envelopeEvents,
     windowMs: GATHER_WINDOW_MS,
     maxInFlight: MAX_ENVELOPES_IN_FLIGHT,

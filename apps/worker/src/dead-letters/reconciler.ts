@@ -3,7 +3,7 @@ import { entryIdsOf, type Identity, identityOf, plainId } from '@tidings/queue/d
 import { type DeadLetterEntry, eventFields, MAX_BATCH, SCAN_PAGE } from '@tidings/queue/dead-letters/entry'
 import { toRedrivenEvent } from '@tidings/queue/dead-letters/redrive'
 import { type DeadLetterStore, scanDeadLetters } from '@tidings/queue/dead-letters/store'
-import { createBatcher } from '@tidings/runtime/batcher'
+import { Batcher } from '@tidings/runtime/batcher'
 import type { Logger } from '@tidings/runtime/log'
 import { errorMessage } from '@tidings/shared/errors'
 import { isContentAddressed } from '@tidings/shared/event-identity'
@@ -90,7 +90,7 @@ export function createReconciler(options: ReconcilerOptions): Reconciler {
     }
   }
 
-  const lookups = createBatcher<readonly string[], void>({
+  const lookups = new Batcher<readonly string[], void>({
     maxSize: MAX_LOOKUP,
     sizeOf: (ids) => ids.length,
     windowMs: LOOKUP_WINDOW_MS,
