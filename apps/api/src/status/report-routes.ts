@@ -49,7 +49,7 @@ function addRoutesOfType(app: Hono<ApiEnv>, type: NotificationType, { authorize,
     const service = await authorize.service(c, `status:write:${type}`)
     const { events } = await readJson(c, statusBatchSchema, {
       maxBytes: MAX_BATCH_BODY_BYTES,
-      judgedLater: 'events',
+      uncheckedMember: 'events',
     })
     const key = readIdempotencyKey(c, MAX_BATCH_KEY_LENGTH)
     const receivedAt = new Date()
