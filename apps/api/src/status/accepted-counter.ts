@@ -4,14 +4,14 @@ import { errorMessage } from '@tidings/shared/errors'
 import type pg from 'pg'
 import type { Ingest } from './ingest.ts'
 
-/** Writes down, every second, how many events this process has accepted. */
+/** Stores every second how many events this process has accepted. */
 export interface AccountKeeper {
-  /** Writes the last figure. */
+  /** Stores the final count. */
   close(): Promise<void>
 }
 
 const INTERVAL_MS = 1_000
-/** An account that says nothing for a day counts as ended, so an idle process says something. */
+/** An account without writes for a day counts as ended, so an idle process writes once a minute. */
 const HEARTBEAT_MS = 60_000
 
 export function keepAccount(
@@ -26,7 +26,7 @@ export function keepAccount(
 
   async function write() {
     const { accepted, inDoubt } = ingest
-    // What is in doubt is accepted too: the one figure moves with the other.
+    // inDoubt only changes together with accepted.
     if (accepted === written && Date.now() - writtenAt < HEARTBEAT_MS) return
     await bookAccepted(pool, account, accepted, inDoubt)
     written = accepted
