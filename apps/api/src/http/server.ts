@@ -10,25 +10,28 @@ import { respondWithProblem } from './error-response.ts'
 import { createProblem } from './problem.ts'
 import { chooseRequestId, SecureResponse } from './secure-response.ts'
 
-/**
- * Limits on slow and oversized requests. With the interval of the check, slow headers are refused within 10 s.
- * Times are in milliseconds.
- */
-const SERVER_OPTIONS = {
-  maxHeaderSize: 16 * 1024,
-  headersTimeout: 9_500,
-  requestTimeout: 15_000,
-  keepAliveTimeout: 5_000,
-  connectionsCheckingInterval: 500,
-  noDelay: true,
-  ServerResponse: SecureResponse,
+const MAX_HEADER_BYTES = 16 * 1024
+const KEEP_ALIVE_MS = 5_000
+
+/** How long a request may take to arrive, in milliseconds. */
+export interface ArrivalLimits {
+  headersMs: number
+  /** Headers and body together. */
+  requestMs: number
+  /** How often connections are checked: a slow request is refused this much later at most. */
+  checkIntervalMs: number
 }
+
+/** Slow headers are refused within 10 s, a slow body within 15.5 s. */
+export const ARRIVAL_LIMITS: ArrivalLimits = { headersMs: 9_500, requestMs: 15_000, checkIntervalMs: 500 }
 
 export interface HttpServer {
   /** Where it listens, such as http://127.0.0.1:8001. */
   url: string
   /** Stops accepting, answers the requests in flight with `Connection: close`, then closes all connections. */
   close(): Promise<void>
+  /** Ends idle connections at once, so that close() need not wait for them. For tests that send no more requests. */
+  closeIdleConnections(): void
 }
 
 export interface ServeOptions {
@@ -36,6 +39,8 @@ export interface ServeOptions {
   host: string
   /** Called with the error code of each request that was refused before it was routed. */
   onBrokenRequest?(code: string): void
+  /** ARRIVAL_LIMITS when absent. */
+  limits?: ArrivalLimits
 }
 
 /**
@@ -45,15 +50,27 @@ export interface ServeOptions {
  */
 export async function serveHttp(
   app: Hono<ApiEnv>,
-  { port, host, onBrokenRequest }: ServeOptions,
+  { port, host, onBrokenRequest, limits = ARRIVAL_LIMITS }: ServeOptions,
 ): Promise<HttpServer> {
   let isDraining = false
-  const refuse = (error: Error, socket: Duplex) => void onBrokenRequest?.(answerBrokenRequest(error, socket))
+  function refuse(error: Error, socket: Duplex): void {
+    const code = answerBrokenRequest(error, socket)
+    onBrokenRequest?.(code)
+  }
   const listener = getRequestListener(app.fetch, {
     overrideGlobalObjects: true,
     errorHandler: () => refuseTarget(),
   })
-  const server = createServer(SERVER_OPTIONS, (incoming: IncomingMessage, outgoing: SecureResponse) => {
+  const options = {
+    maxHeaderSize: MAX_HEADER_BYTES,
+    headersTimeout: limits.headersMs,
+    requestTimeout: limits.requestMs,
+    keepAliveTimeout: KEEP_ALIVE_MS,
+    connectionsCheckingInterval: limits.checkIntervalMs,
+    noDelay: true,
+    ServerResponse: SecureResponse,
+  }
+  const server = createServer(options, (incoming: IncomingMessage, outgoing: SecureResponse) => {
     // An earlier request on this connection was refused, so this one's boundaries are in doubt.
     if (!incoming.socket.writable) return
     if (isAmbiguous(incoming)) return refuse(new Error('ambiguous'), incoming.socket)
@@ -73,6 +90,7 @@ export async function serveHttp(
       isDraining = true
       await drainServer(server)
     },
+    closeIdleConnections: () => server.closeIdleConnections(),
   }
 }
 
