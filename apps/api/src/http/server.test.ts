@@ -70,6 +70,7 @@ describe('the server', () => {
 
   it('answers 408 to headers and bodies that do not arrive in time', async () => {
     const app = new Hono<ApiEnv>().post('/', async (c) => c.json(await readJson(c, z.unknown())))
+    app.onError((_, c) => c.text('', 400))
     const limits = { headersMs: 300, requestMs: 600, checkIntervalMs: 50 }
     const server = await serveHttp(app, { port: 0, host: '127.0.0.1', limits })
     releaser.onRelease(() => server.close())
