@@ -7,7 +7,7 @@ import { describe, expect, it } from 'vitest'
 
 const MAIN = fileURLToPath(new URL('main.ts', import.meta.url))
 
-/** Runs the API as an operator does, with this environment and nothing else, until it exits. */
+/** Runs the API with exactly this environment until it exits. */
 function runMain(
   env: Record<string, string>,
 ): Promise<{ code: number | null; stdout: string; stderr: string }> {
@@ -16,7 +16,7 @@ function runMain(
     const output = { stdout: '', stderr: '' }
     child.stdout.on('data', (chunk) => {
       output.stdout += chunk
-      // Told again with every line it logs while stopping.
+      // Sends a further SIGTERM for every line that the API logs while stopping.
       if (output.stdout.includes('"listening"')) child.kill('SIGTERM')
     })
     child.stderr.on('data', (chunk) => {
@@ -30,7 +30,7 @@ function runMain(
 describe('the API process', () => {
   const releaser = useReleaser()
 
-  it('lists every problem of its configuration at once, shows no value, and exits with 1', async () => {
+  it('lists all problems of its configuration, shows no value, and exits with 1', async () => {
     const secret = 'hunter2'
     const { code, stderr } = await runMain({
       DATABASE_URL: `mysql://root:${secret}@localhost/x`,
@@ -61,7 +61,7 @@ describe('the API process', () => {
     expect(stderr).not.toMatch(/^ +at /m)
   })
 
-  it('says in one line that its port is taken, and exits with 1', async () => {
+  it('reports a taken port in one line and exits with 1', async () => {
     const { url } = await createTestDatabase(releaser)
     const taken = releaser.add(createServer(), (server) => server.close())
     const port = await new Promise<number>((resolve) =>
@@ -80,7 +80,7 @@ describe('the API process', () => {
     )
   })
 
-  it('says in one line that there is no such HOST here, and exits with 1', async () => {
+  it('reports an unknown HOST in one line and exits with 1', async () => {
     const { url } = await createTestDatabase(releaser)
     const { code, stderr } = await runMain({
       DATABASE_URL: url,
@@ -93,7 +93,7 @@ describe('the API process', () => {
     expect(stderr).toMatch(/^Cannot listen on HOST=192\.0\.2\.1 \(\w+\)\. Set it to an address .*\n$/)
   })
 
-  it('starts while its stores are away, and stops when told, even if told twice', async () => {
+  it('starts while its stores are away, and stops on SIGTERM, also on a second one', async () => {
     const { code, stdout } = await runMain({
       DATABASE_URL: 'postgres://nobody:secret@127.0.0.1:1/none',
       REDIS_URL: 'redis://127.0.0.1:1',

@@ -18,6 +18,6 @@ await runMain(async () => {
   }
   const server = await startApi(env, log, lifecycle, tracing)
   log.info({ url: server.url }, 'listening')
-  // A parent with a channel, such as npm start, is told that it is this process that listens there.
+  // npm start waits for this message: another process might be listening on the port.
   process.send?.('started')
 })

@@ -5,7 +5,6 @@ import { readBalance } from '@tidings/queue/event-balance'
 import { DEAD_LETTER_QUEUE, ENVELOPE_JOB, STATUS_QUEUE } from '@tidings/queue/policy'
 import { makeDeath } from '@tidings/queue/testing/dead-letter-fixtures'
 import type { DeadLetter } from '@tidings/shared/dead-letter'
-import { createReleaser } from '@tidings/stack/testing/releaser'
 import { createTestBackend, describeBackends, useReleaser } from '@tidings/stack/testing/test-context'
 import { beforeAll, expect, test } from 'vitest'
 import { startTestApi, type TestApi } from '../testing/test-api.ts'
@@ -64,8 +63,8 @@ describeBackends('/admin/queues', (kind) => {
       `SELECT action, changed, result, selector - 'run' AS selector,
          count(*) OVER (PARTITION BY selector -> 'run')::int AS rows_of_run FROM operator_audit ORDER BY id`,
     )
-  /** Runs with an audit table that takes no row with this result. */
-  async function withoutRows(result: string, run: () => Promise<void>) {
+  /** Runs while the audit table refuses rows with this result. */
+  async function withoutAuditRows(result: string, run: () => Promise<void>) {
     await query(`ALTER TABLE operator_audit ADD CONSTRAINT closed CHECK (result <> '${result}') NOT VALID`)
     try {
       await run()
@@ -73,14 +72,14 @@ describeBackends('/admin/queues', (kind) => {
       await query('ALTER TABLE operator_audit DROP CONSTRAINT closed')
     }
   }
-  async function readBooks() {
+  async function countDeadLetters() {
     const store = await openDeadLetters({ backend, shards: 1, onError: () => undefined })
     const { dead, deleted } = await readBalance(api.database, store)
     await store.close()
     return { dead, deleted }
   }
 
-  test('asks for a password, and takes no other than a key with dlq:read', async () => {
+  test('requires a key with dlq:read as the password', async () => {
     for (const path of ['/', '/api/queues', '/static/favicon-32x32.png']) {
       const open = await request(path)
       expect(open.status).toBe(401)
@@ -90,7 +89,7 @@ describeBackends('/admin/queues', (kind) => {
     }
   })
 
-  test('shows both queues, with addresses masked', async () => {
+  test('shows both queues with masked addresses', async () => {
     expect((await request('/', reader)).headers.get('content-type')).toContain('text/html')
     const response = await request(`/api/queues?activeQueue=${DEAD_LETTER_QUEUE}&status=prioritized`, reader)
     const text = await response.text()
@@ -100,7 +99,7 @@ describeBackends('/admin/queues', (kind) => {
     expect(text).not.toContain('grace@example.com')
   })
 
-  /** What the board lists of the dead letters while these are among them. */
+  /** Lists the dead letters of the board while `failedEvents` are among them. */
   async function listWith(failedEvents: FailedEvent[], query = '') {
     await buryEvents(dead, failedEvents)
     try {
@@ -114,7 +113,7 @@ describeBackends('/admin/queues', (kind) => {
     }
   }
 
-  test('shows an entry nested thousands of levels deep, cut off, among the others', async () => {
+  test('cuts off an entry that is nested thousands of levels deep', async () => {
     const metadata: unknown = JSON.parse(`${'{"a":'.repeat(3_000)}1${'}'.repeat(3_000)}`)
     const deep = makeDeath({ fields: { metadata } })
     const jobs = await listWith([deep])
@@ -128,7 +127,7 @@ describeBackends('/admin/queues', (kind) => {
     expect(await listWith(failedEvents, '&jobsPerPage=1000000')).toHaveLength(50)
   })
 
-  test('shows of what is long which event it is, and how long the rest is', async () => {
+  test('shows the ids of a long event, and only the length of its long fields', async () => {
     const failedEvents = Array.from({ length: 50 }, () =>
       makeDeath({ fields: { notification_id: 'long', metadata: { page: 'x'.repeat(280_000), to: 'a' } } }),
     )
@@ -140,7 +139,7 @@ describeBackends('/admin/queues', (kind) => {
     expect(jobs).toContain('"to":"a"')
   })
 
-  test('shows the first events of an envelope, and how many more it holds', async () => {
+  test('shows the first events of an envelope and the number of the others', async () => {
     const events = Array.from({ length: 500 }, () => makeDeath().event)
     const job = await main.add(ENVELOPE_JOB, { v: 1, events })
     const response = await request(`/api/queues/${STATUS_QUEUE}/${job.id}`, reader)
@@ -149,7 +148,7 @@ describeBackends('/admin/queues', (kind) => {
     await job.remove()
   })
 
-  test.runIf(kind === 'redis')('answers 503 in our own words when Redis refuses', async () => {
+  test.runIf(kind === 'redis')('answers 503 without the text of Redis when Redis refuses', async () => {
     if (backend.kind !== 'redis') return
     const redis = openRedis(backend.url, 'patient', () => undefined)
     await redis.set(main.toKey('wait'), 'no list')
@@ -164,7 +163,7 @@ describeBackends('/admin/queues', (kind) => {
     }
   })
 
-  test('serves its own files and nothing else', async () => {
+  test('serves only its own files', async () => {
     const page = await (await request('/', reader)).text()
     const script = /src="([^"]+\.js)"/.exec(page)?.[1]
     const found = await fetch(new URL(script ?? '', `${api.apiUrl}/admin/queues/`), {
@@ -175,7 +174,7 @@ describeBackends('/admin/queues', (kind) => {
       expect((await request(path, reader)).headers.get('content-type')).not.toMatch(/json|javascript/)
   })
 
-  test('dlq:read changes nothing; dlq:write no more than the books can follow', async () => {
+  test('refuses all changes with dlq:read, and all but the allowed ones with dlq:write', async () => {
     expect((await remove(reader)).status).toBe(403)
     expect((await remove(writer, { 'sec-fetch-site': 'cross-site' })).status).toBe(403)
     for (const path of [
@@ -187,7 +186,7 @@ describeBackends('/admin/queues', (kind) => {
     expect(await audit()).toEqual([])
   })
 
-  test('each change is in the audit table before it starts and when it ends', async () => {
+  test('records each change in the audit table before it starts and when it ends', async () => {
     expect((await change('status-events/pause', writer)).ok).toBe(true)
     expect((await change('status-events/resume', writer)).ok).toBe(true)
     expect((await remove(writer, {}, 'dead-nope')).status).toBe(404)
@@ -206,27 +205,20 @@ describeBackends('/admin/queues', (kind) => {
         { result: 'failed' },
       ),
     ])
-    expect(await readBooks()).toEqual({ dead: 2, deleted: 0 })
+    expect(await countDeadLetters()).toEqual({ dead: 2, deleted: 0 })
   })
 
-  test('a deletion that cannot be announced is not made', async () => {
-    await withoutRows('batch', async () => expect((await remove(writer)).status).toBe(500))
-    expect(await readBooks()).toEqual({ dead: 2, deleted: 0 })
+  test('deletes nothing when the first audit row cannot be written', async () => {
+    await withoutAuditRows('batch', async () => expect((await remove(writer)).status).toBe(500))
+    expect(await countDeadLetters()).toEqual({ dead: 2, deleted: 0 })
   })
 
-  test('a deleted dead letter is known to the books, also when the process ends before it could say so', async () => {
+  test('counts a deleted dead letter, also when the second audit row is missing', async () => {
     expect((await remove(writer, { 'sec-fetch-site': 'same-origin' })).ok).toBe(true)
-    expect(await readBooks()).toEqual({ dead: 1, deleted: 1 })
-    await withoutRows('done', async () => {
+    expect(await countDeadLetters()).toEqual({ dead: 1, deleted: 1 })
+    await withoutAuditRows('done', async () => {
       await remove(writer, {}, otherId)
     })
-    expect(await readBooks()).toEqual({ dead: 0, deleted: 2 })
+    expect(await countDeadLetters()).toEqual({ dead: 0, deleted: 2 })
   })
-})
-
-test('is not there unless it is enabled', async () => {
-  const releaser = createReleaser()
-  const api = await startTestApi(releaser)
-  expect((await fetch(`${api.apiUrl}/admin/queues/`)).status).toBe(404)
-  await releaser.release()
 })

@@ -1,10 +1,10 @@
 import { expect } from 'vitest'
 
-/** What tests read of an answer of the API. */
+/** An answer of the API, as tests read it. */
 export interface Reply<Data = Record<string, unknown>> {
   status: number
   headers: Headers
-  /** The body as it was sent. */
+  /** The body as the API sent it. */
   text: string
   body: {
     success: boolean
@@ -23,7 +23,7 @@ export interface CallOptions {
   headers?: Record<string, string>
 }
 
-/** Calls the API and reads the answer; a body that is not JSON comes as an empty envelope. */
+/** Calls the API. An empty body is read as an empty envelope. */
 export async function call<Data = Record<string, unknown>>(
   url: string,
   { method, token, body, headers }: CallOptions = {},
@@ -31,6 +31,8 @@ export async function call<Data = Record<string, unknown>>(
   const response = await fetch(url, {
     method: method ?? (body === undefined ? 'GET' : 'POST'),
     headers: {
+      // A stopping API waits up to 4 s for requests on open connections.
+      connection: 'close',
       ...(body !== undefined && { 'content-type': 'application/json' }),
       ...(token !== undefined && { authorization: `Bearer ${token}` }),
       ...headers,
@@ -46,7 +48,7 @@ export async function call<Data = Record<string, unknown>>(
   }
 }
 
-/** A registered user, with what the registration gave. */
+/** A registered user with the tokens of the registration. */
 export interface TestUser {
   id: string
   email: string
@@ -64,7 +66,7 @@ interface GrantData {
 
 let registered = 0
 
-/** Registers somebody new. */
+/** Registers a new user. */
 export async function register(
   apiUrl: string,
   given: { email?: string; password?: string; push_token?: string } = {},
@@ -78,7 +80,7 @@ export async function register(
   return toTestUser(reply, password)
 }
 
-/** Logs somebody in. */
+/** Logs a user in. */
 export async function logIn(apiUrl: string, email: string, password: string): Promise<TestUser> {
   const reply = await call<GrantData>(`${apiUrl}/api/v1/users/login/`, { body: { email, password } })
   expect(reply.status, reply.text).toBe(200)

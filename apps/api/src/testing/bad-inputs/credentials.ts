@@ -85,4 +85,11 @@ export const credentials: BadInput[] = [
     status: 405,
     error: 'method_not_allowed',
   },
+  {
+    name: '/admin/queues while ADMIN_UI_ENABLED is false',
+    method: 'GET',
+    path: '/admin/queues/',
+    status: 404,
+    error: 'not_found',
+  },
 ]

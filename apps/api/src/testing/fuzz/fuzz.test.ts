@@ -7,11 +7,11 @@ import { startTestApi, type TestApi } from '../test-api.ts'
 import { createAnswerValidator, type ReceivedAnswer } from './answer-validator.ts'
 import { arbitraryRequest, type Credential, type FuzzRequest } from './arbitrary-request.ts'
 
-/** FUZZ_RUNS=10000 for the full run; FUZZ_SEED repeats one. A failure prints the seed and the request. */
+/** FUZZ_RUNS=10000 is the full run. FUZZ_SEED repeats a run: a failure prints the seed and the request. */
 const RUNS = Number(process.env.FUZZ_RUNS ?? 2_000)
-/** Fixed: a run that fails must fail again, and one that passes must not fail by chance tomorrow. */
+/** Fixed, so that every run has the same result. */
 const SEED = Number(process.env.FUZZ_SEED ?? 42)
-/** A registration that is right in every field is rare: only the full run is sure to make one. */
+/** Statuses that must occur. Only the full run is certain to make a valid registration (201). */
 const REACHED = [200, 202, 400, 401, 403, 404, 405, 415, ...(RUNS >= 10_000 ? [201] : [])]
 
 describe('any request made of the OpenAPI document', () => {
@@ -27,7 +27,7 @@ describe('any request made of the OpenAPI document', () => {
     otherUserId = (await api.registerUser('other@example.com')).id
   })
 
-  it(`gets a documented answer, never a 5xx, and leaves nothing when refused (seed ${SEED})`, async () => {
+  it(`gets a documented answer, never a 5xx, and stores nothing when refused (seed ${SEED})`, async () => {
     const agent = releaser.add(new Agent({ keepAlive: true }), (a) => a.destroy())
     const validate = createAnswerValidator(document)
     const acceptedIds = new Set<string>()
@@ -57,8 +57,8 @@ describe('any request made of the OpenAPI document', () => {
       }
     }
 
-    /** Follows what an accepted request should have left behind. */
-    function book({ path, method, credential }: FuzzRequest, { status, body }: ReceivedAnswer) {
+    /** Records the data that an accepted request must have stored. */
+    function record({ path, method, credential }: FuzzRequest, { status, body }: ReceivedAnswer) {
       if (status === 401 && credential === 'user') user = undefined
       if (status >= 300 || method === 'GET' || method === 'HEAD') return
       const { data } = JSON.parse(body)
@@ -77,17 +77,17 @@ describe('any request made of the OpenAPI document', () => {
         expect(answer.status, 'a 5xx').toBeLessThan(500)
         if (request.method !== 'HEAD') {
           expect(validate(request.path, request.method, answer)).toBeUndefined()
-          book(request, answer)
+          record(request, answer)
         }
       }),
       { numRuns: RUNS, seed: SEED },
     )
 
-    // A repeat of an event is one event.
+    // Sets: a repeated event is queued twice under one id.
     expect(new Set((await api.listQueued()).map((event) => event.id))).toEqual(acceptedIds)
     const rows = await api.database.pool.query<{ id: string }>('SELECT id FROM users')
     expect(new Set(rows.rows.map((row) => row.id))).toEqual(userIds)
-    // The run is worth something only if it got through to the handlers.
+    // Proves that the requests reached the handlers.
     for (const status of REACHED) expect(statuses.keys()).toContain(status)
   }, 600_000)
 })
@@ -108,7 +108,7 @@ function send(
       headers: {
         ...headers,
         ...(authorization !== undefined && { authorization }),
-        // Node's client says nothing of the body of a GET by itself.
+        // Node's client sends no content-length for the body of a GET by itself.
         ...(body !== undefined && { 'content-length': Buffer.byteLength(body) }),
       },
     })
