@@ -2,17 +2,22 @@ import { spawn } from 'node:child_process'
 import { createServer } from 'node:net'
 import { fileURLToPath } from 'node:url'
 import { generateSigningKey } from '@tidings/shared/signing-keys'
-import { createTestDatabase, useReleaser } from '@tidings/stack/testing/test-context'
+import { COMPILE_CACHE } from '@tidings/stack/dev/compile-cache'
+import { useReleaser } from '@tidings/stack/testing/test-context'
 import { describe, expect, it } from 'vitest'
 
 const MAIN = fileURLToPath(new URL('main.ts', import.meta.url))
 
-/** Runs the API with exactly this environment until it exits. */
+/** Runs the API with this environment, and nothing of the test's own, until it exits. */
 function runMain(
   env: Record<string, string>,
 ): Promise<{ code: number | null; stdout: string; stderr: string }> {
   return new Promise((resolve, reject) => {
-    const child = spawn(process.execPath, [MAIN], { env, stdio: ['ignore', 'pipe', 'pipe'], timeout: 15_000 })
+    const child = spawn(process.execPath, [MAIN], {
+      env: { ...COMPILE_CACHE, ...env },
+      stdio: ['ignore', 'pipe', 'pipe'],
+      timeout: 60_000,
+    })
     const output = { stdout: '', stderr: '' }
     child.stdout.on('data', (chunk) => {
       output.stdout += chunk
@@ -27,7 +32,16 @@ function runMain(
   })
 }
 
-describe('the API process', () => {
+/** Enough to start: the stores may be away. */
+const STARTABLE = {
+  DATABASE_URL: 'postgres://nobody:secret@127.0.0.1:1/none',
+  REDIS_URL: 'redis://127.0.0.1:1',
+  JWT_KEYS: JSON.stringify({ keys: [generateSigningKey()] }),
+  HOST: '127.0.0.1',
+  PORT: '0',
+}
+
+describe.concurrent('the API process', () => {
   const releaser = useReleaser()
 
   it('lists all problems of its configuration, shows no value, and exits with 1', async () => {
@@ -62,18 +76,11 @@ describe('the API process', () => {
   })
 
   it('reports a taken port in one line and exits with 1', async () => {
-    const { url } = await createTestDatabase(releaser)
     const taken = releaser.add(createServer(), (server) => server.close())
     const port = await new Promise<number>((resolve) =>
       taken.listen(0, '127.0.0.1', () => resolve((taken.address() as { port: number }).port)),
     )
-    const { code, stderr } = await runMain({
-      DATABASE_URL: url,
-      QUEUE_BACKEND: 'postgres',
-      JWT_KEYS: JSON.stringify({ keys: [generateSigningKey()] }),
-      HOST: '127.0.0.1',
-      PORT: String(port),
-    })
+    const { code, stderr } = await runMain({ ...STARTABLE, PORT: String(port) })
     expect(code).toBe(1)
     expect(stderr).toBe(
       `Port ${port} on 127.0.0.1 is already in use. Stop what listens there, or set PORT to another.\n`,
@@ -81,26 +88,13 @@ describe('the API process', () => {
   })
 
   it('reports an unknown HOST in one line and exits with 1', async () => {
-    const { url } = await createTestDatabase(releaser)
-    const { code, stderr } = await runMain({
-      DATABASE_URL: url,
-      QUEUE_BACKEND: 'postgres',
-      JWT_KEYS: JSON.stringify({ keys: [generateSigningKey()] }),
-      HOST: '192.0.2.1',
-      PORT: '0',
-    })
+    const { code, stderr } = await runMain({ ...STARTABLE, HOST: '192.0.2.1' })
     expect(code).toBe(1)
     expect(stderr).toMatch(/^Cannot listen on HOST=192\.0\.2\.1 \(\w+\)\. Set it to an address .*\n$/)
   })
 
   it('starts while its stores are away, and stops on SIGTERM, also on a second one', async () => {
-    const { code, stdout } = await runMain({
-      DATABASE_URL: 'postgres://nobody:secret@127.0.0.1:1/none',
-      REDIS_URL: 'redis://127.0.0.1:1',
-      JWT_KEYS: JSON.stringify({ keys: [generateSigningKey()] }),
-      HOST: '127.0.0.1',
-      PORT: '0',
-    })
+    const { code, stdout } = await runMain(STARTABLE)
     expect(code).toBe(0)
     expect(stdout).not.toContain('nobody:secret')
   })
