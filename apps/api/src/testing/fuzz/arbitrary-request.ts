@@ -58,9 +58,16 @@ export function arbitraryRequest(
   userIds: readonly string[],
 ): fc.Arbitrary<FuzzRequest> {
   const operations = Object.entries(document.paths).flatMap(([template, methods]) =>
-    Object.entries(methods).map(([method, operation]) =>
-      requestTo(template, method.toUpperCase(), operation as unknown as DocumentedOperation, userIds),
-    ),
+    Object.entries(methods).map(([method, operation]) => ({
+      // Static files are megabytes of the same bytes: a few requests are enough.
+      weight: template.startsWith('/docs/') ? 1 : 10,
+      arbitrary: requestTo(
+        template,
+        method.toUpperCase(),
+        operation as unknown as DocumentedOperation,
+        userIds,
+      ),
+    })),
   )
   return fc.oneof(...operations)
 }
