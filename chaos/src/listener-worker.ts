@@ -1,6 +1,5 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import { openDatabase } from '@tidings/db/database'
-import { createIngestAccount } from '@tidings/db/events/ingest-counters'
 import { storeStatusEvents } from '@tidings/db/events/status-events'
 import { openQueue, openRedis, openWorker, queueBackendOf } from '@tidings/queue/backend'
 import { buryEvents } from '@tidings/queue/dead-letters/bury'
@@ -28,27 +27,24 @@ await runMain(async () => {
   const redis = openRedis(backend.url, 'patient', onError)
   await redis.ping()
   const deadLetters = openQueue<DeadLetter>(DEAD_LETTER_QUEUE, backend, redis, { onError })
-  const account = createIngestAccount('worker')
   const writer = createBatchWriter({
-    store: (events) => storeStatusEvents(db.pool, events, account),
+    store: (events) => storeStatusEvents(db, events),
     writers: 1,
   })
   const ignore = () => {}
+  const nobodyErased = async () => new Set<string>()
   const worker = openWorker<unknown>(
     STATUS_QUEUE,
     backend,
     (job, token) =>
       processEnvelope(job, token, {
         writer,
-        onOpened: ignore,
-        bury: (failedEvents) => buryEvents(deadLetters, failedEvents),
-        bookRepeats: async () => {},
-        findBuried: async () => new Set(),
-        onRows: ignore,
+        onParsed: ignore,
+        bury: (failedEvents) => buryEvents(deadLetters, failedEvents, nobodyErased),
         onOutage: ignore,
         onSettleError: ignore,
         count: { stored: ignore, duplicate: ignore, dead: ignore, retried: ignore },
-        quarantine: { occupied: false },
+        suspectLock: { isHeld: false },
       }),
     { concurrency: 4, lockDuration: 10_000, stalledInterval: 5_000, maxStalledCount: 5 },
   )
@@ -70,6 +66,7 @@ await runMain(async () => {
         sourceJobId: sourceJobIdOf(job),
         redrives: 0,
       })),
+      nobodyErased,
     )
     await job.remove()
   })

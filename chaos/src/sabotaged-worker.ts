@@ -13,13 +13,13 @@ import { z } from 'zod'
 
 const SABOTAGES: Record<string, (store: Store) => Store> = {
   /** An event takes the process down with it. */
-  'exit-on-killer': (store) => async (events, lane) => {
+  'exit-on-killer': (store) => async (events) => {
     if (events.some((event) => event.provider === 'killer')) process.kill(process.pid, 'SIGKILL')
-    return store(events, lane)
+    return store(events)
   },
   /** Says "stored" first and stores later: what a worker does that completes before the commit. */
-  'complete-before-commit': (store) => async (events, lane) => {
-    void sleep(400).then(() => store(events, lane))
+  'complete-before-commit': (store) => async (events) => {
+    void sleep(400).then(() => store(events))
     return events.map(() => 'stored' as const)
   },
 }

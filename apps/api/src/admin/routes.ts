@@ -1,7 +1,7 @@
 import { randomUUID } from 'node:crypto'
 import type { Database } from '@tidings/db/database'
 import { insertAudit } from '@tidings/db/operators/audit'
-import { AUDIT_DELETE, AUDIT_INTENT, AUDIT_STARTED } from '@tidings/db/operators/audit-actions'
+import { AUDIT_DELETE, AUDIT_STARTED } from '@tidings/db/operators/audit-actions'
 import { DEAD_LETTER_QUEUE, STATUS_QUEUE } from '@tidings/queue/policy'
 import { AppError } from '@tidings/shared/errors'
 import { Hono } from 'hono'
@@ -113,8 +113,8 @@ function assertAllowed(c: ApiContext, principal: ServicePrincipal, path: string)
 }
 
 /**
- * Makes a change between two audit rows, for its start and its result. When the first row cannot be written, nothing
- * is changed. A deleted dead letter counts like one that the CLI deleted, also when the process is killed in between.
+ * Makes a change between two rows of the audit table: before it, and how it ended. A deletion has the same action as
+ * one by the CLI, so that reports count it. If the first row cannot be written, nothing is changed.
  */
 async function auditChange(
   db: Database,
@@ -133,9 +133,8 @@ async function auditChange(
       changed,
       result,
     })
-  await write(0, deleted === undefined ? AUDIT_STARTED : AUDIT_INTENT)
+  await write(0, AUDIT_STARTED)
   const answer = await change()
-  // After a 5xx the result is unknown, so no second row: doctor then checks whether the entry still exists.
-  if (answer.status < 500) await write(answer.ok ? 1 : 0, answer.ok ? 'done' : 'failed')
+  await write(answer.ok ? 1 : 0, answer.ok ? 'done' : 'failed')
   return answer
 }

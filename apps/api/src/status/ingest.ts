@@ -1,9 +1,10 @@
+import type { Database } from '@tidings/db/database'
 import { addToOutbox } from '@tidings/db/events/event-outbox'
-import { bookRepeats, type IngestAccount } from '@tidings/db/events/ingest-counters'
-import { storeStatusEvents } from '@tidings/db/events/status-events'
+import type { IngestCounters } from '@tidings/db/events/ingest-counters'
+import { type StoreOutcome, storeStatusEvents } from '@tidings/db/events/status-events'
 import { classifyFailure } from '@tidings/db/failure'
 import type { Backpressure } from '@tidings/queue/backpressure'
-import { QueueUnavailableError, type StatusPublisher } from '@tidings/queue/publisher'
+import type { StatusPublisher } from '@tidings/queue/publisher'
 import { Batcher } from '@tidings/runtime/batcher'
 import type { Logger } from '@tidings/runtime/log'
 import { AppError, errorMessage } from '@tidings/shared/errors'
@@ -19,7 +20,6 @@ import {
   wrap,
 } from 'cockatiel'
 import { LRUCache } from 'lru-cache'
-import type pg from 'pg'
 import { keyConflict } from './validate-batch.ts'
 
 /** Accepts events. Each accepted event ends as exactly one row or one dead letter. */
@@ -35,10 +35,6 @@ export interface Ingest {
   acceptAll(events: readonly StatusEvent[]): Promise<void>
   /** Returns the refusal when a recent event has this idempotency key and other content. */
   findConflict(event: StatusEvent): AppError | undefined
-  /** Events accepted by this process. */
-  readonly accepted: number
-  /** Events stored directly that the queue may hold too, because it did not answer in time. */
-  readonly inDoubt: number
   drain(): Promise<void>
 }
 
@@ -46,9 +42,8 @@ export interface IngestOptions {
   publisher: Pick<StatusPublisher, 'publish'>
   backpressure: Pick<Backpressure, 'pressure'>
   /** A small pool with short timeouts, used only while the queue is away. */
-  directPool: pg.Pool
-  /** Account on which directly stored rows are booked. */
-  account: IngestAccount
+  directDb: Database
+  counters: Pick<IngestCounters, 'add'>
   log: Logger
   /** Counts accepted events for metrics. */
   onAccepted?(events: number, path: 'queue' | 'direct' | 'parked'): void
@@ -73,8 +68,6 @@ const RECENT_KEYS = 50_000
 
 /** Publishes events to the queue, and stores them directly in PostgreSQL while the queue fails. */
 export class QueueIngest implements Ingest {
-  accepted = 0
-  inDoubt = 0
   readonly #options: IngestOptions
   readonly #publishPolicy: IPolicy
   readonly #recentKeys = new LRUCache<string, string>({ max: RECENT_KEYS })
@@ -137,25 +130,23 @@ export class QueueIngest implements Ingest {
    * @throws AppError `unavailable` when both fail.
    */
   async #makeDurable(events: readonly StatusEvent[]): Promise<void> {
-    const { publisher, log, onAccepted } = this.#options
+    const { publisher, counters, log, onAccepted } = this.#options
     try {
       await this.#publishPolicy.execute(() => publisher.publish(events))
       onAccepted?.(events.length, 'queue')
     } catch (error) {
       if (!(error instanceof BrokenCircuitError)) log.debug({ error: errorMessage(error) }, 'publish failed')
       await this.#storeDirectly(events)
-      if (!(error instanceof BrokenCircuitError || error instanceof QueueUnavailableError))
-        this.inDoubt += events.length
     }
-    this.accepted += events.length
+    counters.add({ accepted: events.length })
   }
 
   /** Stores with the worker's idempotent insert. Events that PostgreSQL refuses go to the outbox, for the worker. */
   async #storeDirectly(events: readonly StatusEvent[]): Promise<void> {
-    const { directPool, onAccepted } = this.#options
+    const { directDb, onAccepted } = this.#options
     try {
       const refused = await this.#storeOrRefuse(events)
-      if (refused.length > 0) await addToOutbox(directPool, refused, 'not storable while the queue was away')
+      if (refused.length > 0) await addToOutbox(directDb, refused, 'not storable while the queue was away')
       onAccepted?.(events.length - refused.length, 'direct')
       onAccepted?.(refused.length, 'parked')
     } catch (error) {
@@ -165,11 +156,11 @@ export class QueueIngest implements Ingest {
 
   /** @returns the events that PostgreSQL refuses; all of them when it refuses the statement. */
   async #storeOrRefuse(events: readonly StatusEvent[]): Promise<readonly StatusEvent[]> {
-    const { directPool, account } = this.#options
+    const { directDb, counters } = this.#options
     try {
-      const outcomes = await storeStatusEvents(directPool, events, account)
-      const duplicate = outcomes.filter((outcome) => outcome === 'duplicate').length
-      if (duplicate > 0) await bookRepeats(directPool, account, { duplicate, redelivered: 0 })
+      const outcomes = await storeStatusEvents(directDb, events)
+      const count = (wanted: StoreOutcome) => outcomes.filter((outcome) => outcome === wanted).length
+      counters.add({ stored: count('stored'), duplicate: count('duplicate') })
       return events.filter((_, index) => outcomes[index] === 'unknown_user' || outcomes[index] === 'conflict')
     } catch (error) {
       if (classifyFailure(error) === 'outage') throw error

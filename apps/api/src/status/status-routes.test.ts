@@ -1,5 +1,4 @@
 import { randomUUID } from 'node:crypto'
-import { createIngestAccount } from '@tidings/db/events/ingest-counters'
 import { storeStatusEvents } from '@tidings/db/events/status-events'
 import { statusEventSchema } from '@tidings/shared/status-event'
 import { makeEvent } from '@tidings/shared/testing/make-event'
@@ -40,9 +39,8 @@ describe('status routes', () => {
   const url = (path: string) => `${api.apiUrl}${path}`
   const store = (reports: Record<string, unknown>[]) =>
     storeStatusEvents(
-      api.database.pool,
+      api.database,
       reports.map((report) => makeEvent(report)),
-      createIngestAccount('worker'),
     )
 
   it.each(['', '/'])(
