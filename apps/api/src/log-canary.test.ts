@@ -16,7 +16,7 @@ interface LoginResult {
 
 const releaser = useReleaser()
 
-it('writes no password, token, key, address or push token to its log, whatever goes wrong', async () => {
+it('logs no password, token, key, address or push token, also during errors', async () => {
   const database = await createTestDatabase(releaser)
   await createTestBackend('postgres', releaser, database)
   const made = await createServiceKey(database.database, 'canary', ['status:write:email', 'users:read'])
@@ -76,7 +76,7 @@ it('writes no password, token, key, address or push token to its log, whatever g
     await call(url('/users/'), { token: made.key })
   }
   await misuse()
-  // With the database away everything ends in an error, and errors are what logs quote.
+  // Without the database every request fails, and errors are what quotes values.
   await proxy.cut()
   await misuse()
   await api.stop()

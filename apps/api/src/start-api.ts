@@ -18,11 +18,11 @@ import { type HttpServer, serveHttp } from './http/server.ts'
 const DATABASE_CONNECTIONS = 16
 
 /**
- * Opens everything the API needs, registers each release, and serves. Nothing has to be up: what is away is
- * reached when it comes.
+ * Opens everything the API needs, registers each release, and serves. The stores need not be up: the API connects to
+ * them when they are.
  *
  * @param onUnsafe called when Redis turns out to lose events and STRICT_DURABILITY is on.
- * @throws StartupError when it cannot listen.
+ * @throws StartupError when it cannot listen, or when the signing keys cannot be read.
  */
 export async function startApi(
   env: Env,

@@ -3,7 +3,7 @@ import { type DeadLetterEntry, eventFields, MAX_BATCH, SCAN_PAGE } from '@tiding
 import { openDeadLetters } from '@tidings/queue/dead-letters/open'
 import { redact, redactMentions } from '@tidings/queue/dead-letters/redact'
 import { scanDeadLetters } from '@tidings/queue/dead-letters/store'
-import { createBatcher } from '@tidings/runtime/batcher'
+import { Batcher } from '@tidings/runtime/batcher'
 import type { Logger } from '@tidings/runtime/log'
 import { throttledWarning } from '@tidings/runtime/throttled-warning'
 import { createAddressFinder } from '@tidings/shared/email-mentions'
@@ -47,7 +47,7 @@ export interface DeadLetterEraser {
 export function createDeadLetterEraser(options: DeadLetterEraserOptions): DeadLetterEraser {
   const onError = throttledWarning(options.log, 'dead letter connection')
   const repeats = new Set<NodeJS.Timeout>()
-  const walks = createBatcher<ErasedUser, void>({
+  const walks = new Batcher<ErasedUser, void>({
     maxSize: USERS_PER_WALK,
     windowMs: 0,
     maxInFlight: 1,

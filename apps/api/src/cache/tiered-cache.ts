@@ -1,4 +1,4 @@
-import { type Batcher, createBatcher } from '@tidings/runtime/batcher'
+import { Batcher } from '@tidings/runtime/batcher'
 import { LRUCache } from 'lru-cache'
 import type { Counter } from 'prom-client'
 import { ChangeAnnouncer } from './change-announcer.ts'
@@ -61,7 +61,7 @@ export class TieredCache<Value> {
     this.#localReads = reads.labels({ cache: name, tier: 'local' })
     this.#sharedReads = reads.labels({ cache: name, tier: 'shared' })
     this.#storeReads = reads.labels({ cache: name, tier: 'store' })
-    this.#batcher = createBatcher({
+    this.#batcher = new Batcher({
       maxSize: MAX_BATCH,
       windowMs: 0,
       maxInFlight: MAX_BATCHES_IN_FLIGHT,

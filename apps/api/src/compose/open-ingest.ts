@@ -11,7 +11,7 @@ import { throttledWarning } from '@tidings/runtime/throttled-warning'
 import { errorMessage } from '@tidings/shared/errors'
 import type { Tracing } from '@tidings/telemetry/tracing'
 import { Counter, Gauge, type Registry } from 'prom-client'
-import { createIngest, type Ingest } from '../status/ingest.ts'
+import { type Ingest, QueueIngest } from '../status/ingest.ts'
 import { followEvents, tracePublish } from '../status/trace-ingest.ts'
 
 export interface OpenIngestOptions {
@@ -72,7 +72,7 @@ export function openIngest(options: OpenIngestOptions): { ingest: Ingest; publis
       this.set(backpressure.depth)
     },
   })
-  const ingest = createIngest({
+  const ingest = new QueueIngest({
     publisher: tracing ? tracePublish(publisher, tracing) : publisher,
     backpressure,
     directDb: direct,

@@ -6,19 +6,19 @@ import { notFound } from '../http/read-query.ts'
 import type { Operation } from '../openapi/operation.ts'
 
 /** Loopback, private and link-local networks. */
-const internal = new BlockList()
-internal.addSubnet('127.0.0.0', 8)
-internal.addSubnet('10.0.0.0', 8)
-internal.addSubnet('172.16.0.0', 12)
-internal.addSubnet('192.168.0.0', 16)
-internal.addSubnet('169.254.0.0', 16)
-internal.addAddress('::1', 'ipv6')
-internal.addSubnet('fc00::', 7, 'ipv6')
-internal.addSubnet('fe80::', 10, 'ipv6')
+const internalNetworks = new BlockList()
+internalNetworks.addSubnet('127.0.0.0', 8)
+internalNetworks.addSubnet('10.0.0.0', 8)
+internalNetworks.addSubnet('172.16.0.0', 12)
+internalNetworks.addSubnet('192.168.0.0', 16)
+internalNetworks.addSubnet('169.254.0.0', 16)
+internalNetworks.addAddress('::1', 'ipv6')
+internalNetworks.addSubnet('fc00::', 7, 'ipv6')
+internalNetworks.addSubnet('fe80::', 10, 'ipv6')
 
 const FORWARDING_HEADERS = ['forwarded', 'x-forwarded-for', 'x-real-ip', 'via']
 
-/** GET /metrics for Prometheus on the inside; for everybody else it is not there. */
+/** GET /metrics for a Prometheus in the internal network. Other callers get 404. */
 export function metricsRoutes({ registry }: { registry: Registry }): Hono<ApiEnv> {
   const app = new Hono<ApiEnv>()
   app.get('/metrics', async (c) => {
@@ -28,12 +28,12 @@ export function metricsRoutes({ registry }: { registry: Registry }): Hono<ApiEnv
   return app
 }
 
-/** A direct connection from a private network: what a proxy passes on came from outside. */
+/** Whether the request came directly from an internal network. A proxy's requests may come from outside. */
 function isInternal(c: ApiContext): boolean {
   const { socket, headers } = c.env.incoming
   if (FORWARDING_HEADERS.some((name) => headers[name] !== undefined)) return false
   const address = socket.remoteAddress?.replace(/^::ffff:(?=\d+\.)/, '')
-  return address !== undefined && internal.check(address, isIPv6(address) ? 'ipv6' : 'ipv4')
+  return address !== undefined && internalNetworks.check(address, isIPv6(address) ? 'ipv6' : 'ipv4')
 }
 
 export const metricsOperations: readonly Operation[] = [
@@ -42,7 +42,7 @@ export const metricsOperations: readonly Operation[] = [
     path: '/metrics',
     tag: 'service',
     summary: 'Metrics for Prometheus',
-    description: 'Only for direct connections from loopback and private networks; 404 for others.',
+    description: 'Only for direct connections from loopback and private networks. Others get 404.',
     access: 'public',
     answers: { 200: { description: 'Prometheus text format', other: 'text/plain' } },
   },

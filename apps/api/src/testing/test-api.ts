@@ -12,9 +12,6 @@ import { createTestBackend, createTestDatabase, type TestDatabase } from '@tidin
 import { Redis } from 'ioredis'
 import { readEnv } from '../env.ts'
 import { startApi } from '../start-api.ts'
-import { register, TEST_PASSWORD } from './http.ts'
-
-export { TEST_PASSWORD }
 
 /** The whole API on its own port. No worker empties the queue. */
 export interface TestApi extends TestDatabase {
@@ -24,8 +21,6 @@ export interface TestApi extends TestDatabase {
   backend: QueueBackend
   /** Makes a service key with these scopes; with all of them when none is given. */
   createKey(...scopes: Scope[]): Promise<string>
-  /** Registers a user with TEST_PASSWORD. */
-  registerUser(email: string): Promise<{ id: string; token: string }>
   /** Events that wait in the queue. */
   listQueued(): Promise<StatusEvent[]>
   /** Stops it as SIGTERM would. The releaser does it otherwise. */
@@ -68,7 +63,10 @@ export async function startTestApi(
   const log = createLogger('api-test', env.LOG_LEVEL)
   const lifecycle = createLifecycle(log)
   releaser.onRelease(() => lifecycle.release())
-  const { url } = await startApi(env, log, lifecycle)
+  const server = await startApi(env, log, lifecycle)
+  // The test's own connections: see ONE_REQUEST.
+  releaser.onRelease(() => server.closeIdleConnections())
+  const { url } = server
   await waitFor('the API to be ready', async () => (await fetch(`${url}/health/ready`, ONE_REQUEST)).ok)
   let keys = 0
   return {
@@ -83,7 +81,6 @@ export async function startTestApi(
       if (made.outcome !== 'created') throw new Error('No service key was made')
       return made.key
     },
-    registerUser: (email) => register(url, { email }),
     listQueued: () => listQueued(backend),
     stop: () => lifecycle.release(),
   }
