@@ -27,7 +27,7 @@ export interface TestApi extends TestDatabase {
   stop(): Promise<void>
 }
 
-export interface TestStores {
+interface TestStores {
   /** A new database when absent. Pass a TestApi to start a replica of it. */
   database?: TestDatabase
   /** BullMQ's PostgreSQL backend when absent: every machine has it. */
