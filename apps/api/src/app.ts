@@ -4,6 +4,7 @@ import { Hono } from 'hono'
 import { cors } from 'hono/cors'
 import type { Registry } from 'prom-client'
 import { type AccountRouteDeps, accountRoutes } from './accounts/account-routes.ts'
+import { accountOperations } from './accounts/openapi.ts'
 import { type AdminRouteDeps, adminRoutes } from './admin/routes.ts'
 import { type HealthDeps, healthOperations, healthRoutes } from './health/routes.ts'
 import type { Authorize } from './http/authorize.ts'
@@ -101,6 +102,7 @@ export function createRoutes(deps: AppDeps): Hono<ApiEnv>[] {
 /** The source of /openapi.json. A test compares it with the routes. */
 const operations: readonly Operation[] = [
   ...healthOperations,
+  ...accountOperations,
   ...userOperations,
   ...sessionOperations,
   ...statusOperations,

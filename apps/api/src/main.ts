@@ -16,7 +16,7 @@ await runMain(async () => {
     tracing.onError(throttledWarning(log, 'trace export', EXPORT_WARNING_INTERVAL_MS))
     lifecycle.onRelease('tracing', tracing.stop)
   }
-  const server = await startApi(env, log, lifecycle, tracing)
+  const server = await startApi(env, log, lifecycle, tracing, () => log.flush(() => process.exit(1)))
   log.info({ url: server.url }, 'listening')
   // npm start waits for this message: another process might be listening on the port.
   process.send?.('started')

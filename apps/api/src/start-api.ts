@@ -21,6 +21,7 @@ const DATABASE_CONNECTIONS = 16
  * Opens everything the API needs, registers each release, and serves. The stores need not be up: the API connects to
  * them when they are.
  *
+ * @param onUnsafe called when Redis turns out to lose events and STRICT_DURABILITY is on.
  * @throws StartupError when it cannot listen, or when the signing keys cannot be read.
  */
 export async function startApi(
@@ -28,6 +29,7 @@ export async function startApi(
   log: Logger,
   lifecycle: Lifecycle,
   tracing?: Tracing,
+  onUnsafe?: (error: Error) => void,
 ): Promise<HttpServer> {
   const db = openDatabase({
     url: env.DATABASE_URL,
@@ -41,7 +43,7 @@ export async function startApi(
   lifecycle.onRelease('service keys', serviceKeys.close)
 
   const registry = createRegistry()
-  const { ingest, publisher } = openIngest({ env, registry, lifecycle, log, tracing })
+  const { ingest, publisher } = openIngest({ env, registry, lifecycle, log, tracing, onUnsafe })
   const health = createHealthProbes({
     pingDatabase: () => db.pool.query('SELECT 1'),
     queueState: () => (publisher.isConnected ? 'up' : 'down'),

@@ -1,4 +1,5 @@
 import { expect } from 'vitest'
+import type { LoginResult } from '../sessions/login-result.ts'
 
 /** An answer of the API, as tests read it. */
 export interface Reply<Data = Record<string, unknown>> {
@@ -48,7 +49,7 @@ export async function call<Data = Record<string, unknown>>(
   }
 }
 
-/** A registered user with the tokens of the registration. */
+/** A registered user, with the tokens of the registration or the login. */
 export interface TestUser {
   id: string
   email: string
@@ -57,12 +58,7 @@ export interface TestUser {
   refreshToken: string
 }
 
-interface GrantData {
-  user: { id: string; email: string }
-  token: string
-  refresh_token: string
-  expires_in: number
-}
+export const TEST_PASSWORD = 'correct horse battery 7 staple'
 
 let registered = 0
 
@@ -72,22 +68,40 @@ export async function register(
   given: { email?: string; password?: string; push_token?: string } = {},
 ): Promise<TestUser> {
   const email = given.email ?? `person-${registered++}-${process.pid}@example.com`
-  const password = given.password ?? 'correct horse battery'
-  const reply = await call<GrantData>(`${apiUrl}/api/v1/users/`, {
+  const password = given.password ?? TEST_PASSWORD
+  const reply = await call<LoginResult>(`${apiUrl}/api/v1/users/`, {
     body: { name: 'Test Person', email, password, ...(given.push_token && { push_token: given.push_token }) },
   })
   expect(reply.status, reply.text).toBe(201)
   return toTestUser(reply, password)
 }
 
-/** Logs a user in. */
+/** Tries to log in. */
+export function attemptLogin(apiUrl: string, email: string, password: string): Promise<Reply<LoginResult>> {
+  return call<LoginResult>(`${apiUrl}/api/v1/users/login/`, { body: { email, password } })
+}
+
+/** Logs in a user, which must succeed. */
 export async function logIn(apiUrl: string, email: string, password: string): Promise<TestUser> {
-  const reply = await call<GrantData>(`${apiUrl}/api/v1/users/login/`, { body: { email, password } })
+  const reply = await attemptLogin(apiUrl, email, password)
   expect(reply.status, reply.text).toBe(200)
   return toTestUser(reply, password)
 }
 
-function toTestUser({ body }: Reply<GrantData>, password: string): TestUser {
+/** Exchanges a refresh token. */
+export function refresh(apiUrl: string, refreshToken: string): Promise<Reply<LoginResult>> {
+  return call<LoginResult>(`${apiUrl}/api/v1/auth/refresh/`, { body: { refresh_token: refreshToken } })
+}
+
+/** Reads the user of an access token. */
+export function readMe(apiUrl: string, token: string): Promise<Reply> {
+  return call(`${apiUrl}/api/v1/users/me/`, { token })
+}
+
+function toTestUser({ body }: Reply<LoginResult>, password: string): TestUser {
   const { user, token, refresh_token: refreshToken } = body.data
   return { id: user.id, email: user.email, password, token, refreshToken }
 }
+
+/** Removes the request's id from a problem: two equal refusals differ only in it. */
+export const withoutInstance = (text: string) => text.replace(/"instance":"[^"]*"/, '"instance":""')
