@@ -1,8 +1,9 @@
 import { describe, expect, it } from 'vitest'
 import { identifyEvent } from './event-identity.ts'
+import type { StatusReport } from './status-event.ts'
 import { makeReport } from './testing/make-event.ts'
 
-const report = (fields: Record<string, unknown> = {}) => makeReport({ notification_id: 'n-1', ...fields })
+const report = (fields: Partial<StatusReport> = {}) => makeReport({ notification_id: 'n-1', ...fields })
 const reception = { type: 'email' as const, source: 'mailer', receivedAt: new Date('2026-01-01T00:00:00Z') }
 
 describe('the identity of an event', () => {

@@ -23,14 +23,10 @@ describeBackends('/admin/queues', (kind) => {
   let main: JobQueue<unknown>
 
   beforeAll(async () => {
-    const redisBackend = kind === 'redis' ? await createTestBackend('redis', releaser) : undefined
-    const variables: Record<string, string> =
-      redisBackend?.kind === 'redis'
-        ? { QUEUE_BACKEND: 'redis', REDIS_URL: redisBackend.url, QUEUE_PREFIX: redisBackend.prefix }
-        : {}
-    api = await startTestApi(releaser, { ADMIN_UI_ENABLED: 'true', ...variables })
+    const stores = kind === 'redis' ? { backend: await createTestBackend(kind, releaser) } : {}
+    api = await startTestApi(releaser, { ADMIN_UI_ENABLED: 'true' }, stores)
     const onError = () => undefined
-    backend = redisBackend ?? api.backend
+    backend = api.backend
     const redis = backend.kind === 'redis' ? openRedis(backend.url, 'patient', onError) : undefined
     releaser.onRelease(() => redis?.disconnect())
     dead = openQueue<DeadLetter>(DEAD_LETTER_QUEUE, backend, redis, { onError })

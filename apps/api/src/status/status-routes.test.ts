@@ -1,6 +1,6 @@
 import { randomUUID } from 'node:crypto'
 import { storeStatusEvents } from '@tidings/db/events/status-events'
-import { statusEventSchema } from '@tidings/shared/status-event'
+import { type StatusReport, statusEventSchema } from '@tidings/shared/status-event'
 import { makeEvent } from '@tidings/shared/testing/make-event'
 import { useReleaser } from '@tidings/stack/testing/test-context'
 import { beforeAll, describe, expect, it } from 'vitest'
@@ -37,7 +37,7 @@ describe('status routes', () => {
   })
 
   const url = (path: string) => `${api.apiUrl}${path}`
-  const store = (reports: Record<string, unknown>[]) =>
+  const store = (reports: Partial<StatusReport>[]) =>
     storeStatusEvents(
       api.database,
       reports.map((report) => makeEvent(report)),
@@ -178,7 +178,7 @@ describe('status routes', () => {
   it('computes the status from all events, also from those it does not show', async () => {
     const opened = Array.from({ length: 1_000 }, (_, second) => ({
       notification_id: 'busy',
-      status: 'opened',
+      status: 'opened' as const,
       timestamp: new Date(Date.UTC(2026, 0, 1, 0, 0, second)).toISOString(),
     }))
     await store(opened)

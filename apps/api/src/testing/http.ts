@@ -32,8 +32,6 @@ export async function call<Data = Record<string, unknown>>(
   const response = await fetch(url, {
     method: method ?? (body === undefined ? 'GET' : 'POST'),
     headers: {
-      // A stopping API waits up to 4 s for requests on open connections.
-      connection: 'close',
       ...(body !== undefined && { 'content-type': 'application/json' }),
       ...(token !== undefined && { authorization: `Bearer ${token}` }),
       ...headers,
