@@ -17,7 +17,7 @@ interface Reply<Data = Record<string, unknown>> {
   }
 }
 
-interface CallOptions {
+export interface CallOptions {
   method?: string
   token?: string | undefined
   body?: unknown
