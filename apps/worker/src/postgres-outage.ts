@@ -16,7 +16,7 @@ export interface PostgresOutageOptions {
   resume(): Promise<void>
   log: Logger
   /** Time between two probes, in milliseconds. It doubles at each relapse. */
-  probeIntervalMs?: number
+  probeIntervalMs?: number | undefined
 }
 
 /** An outage that soon after the last one is a relapse: on a full disk, the probe finds room where a batch does not. */

@@ -34,6 +34,17 @@ export interface StatusWorkerOptions {
   tracing?: Tracing | undefined
   /** Called when the queue has work and this worker takes none: only a new process helps. */
   onWedged(): void
+  /** Tests make the worker's pauses shorter. All in milliseconds. */
+  timing?: StatusWorkerTiming
+}
+
+export interface StatusWorkerTiming {
+  /** Time between two sweeps over failed jobs and the outbox. */
+  sweepIntervalMs?: number
+  /** Time between two probes of an unreachable PostgreSQL. */
+  probeIntervalMs?: number
+  /** How long a job waits that met an outage. */
+  outageDelayMs?: number
 }
 
 export interface StatusWorker {
@@ -45,7 +56,7 @@ export interface StatusWorker {
 
 /** Takes jobs once the queue's store is reachable. Registers the release of everything that it opens. */
 export async function startStatusWorker(options: StatusWorkerOptions): Promise<StatusWorker> {
-  const { db, backend, shards, count, lifecycle, log, tracing } = options
+  const { db, backend, shards, count, lifecycle, log, tracing, timing } = options
   const onError = throttledWarning(log, 'queue')
   const { queues, deadLetters } = await openQueues({ backend, shards, lifecycle, log, tracing, onError })
   const workers: JobWorker<unknown>[] = []
@@ -65,6 +76,7 @@ export async function startStatusWorker(options: StatusWorkerOptions): Promise<S
     probe: () => addIngestCounts(db, { stored: 0 }),
     pause: async () => void (await Promise.all(workers.map((worker) => worker.pause(true)))),
     resume: async () => void (await Promise.all(workers.map((worker) => worker.resume()))),
+    probeIntervalMs: timing?.probeIntervalMs,
   })
   const bury = (failedEvents: readonly FailedEvent[]) =>
     buryEvents(deadLetters, failedEvents, (userIds) => findErasedUsers(db, userIds))
@@ -76,6 +88,7 @@ export async function startStatusWorker(options: StatusWorkerOptions): Promise<S
     onSettleError: throttledWarning(log, 'recording outcomes'),
     count,
     suspectLock: { isHeld: false },
+    outageDelayMs: timing?.outageDelayMs,
   }
   const sweeper = startSweeping({
     db,
@@ -88,6 +101,7 @@ export async function startStatusWorker(options: StatusWorkerOptions): Promise<S
     log,
     tracing,
     onError,
+    sweepIntervalMs: timing?.sweepIntervalMs,
   })
 
   for (const queue of queues) {

@@ -26,6 +26,8 @@ export interface SweepingOptions {
   log: Logger
   tracing: Tracing | undefined
   onError(error: Error): void
+  /** Time between two sweeps, in milliseconds. */
+  sweepIntervalMs?: number | undefined
 }
 
 /**
@@ -61,6 +63,7 @@ export function startSweeping(options: SweepingOptions): Sweeper {
     onSwept: (buried, startedAt) =>
       tracing?.recordSpan('sweep failed jobs', startedAt, { 'tidings.buried': buried }),
     log,
+    intervalMs: options.sweepIntervalMs,
   })
   lifecycle.onRelease('sweeper', () => sweeper.close())
   return sweeper

@@ -21,7 +21,8 @@ export interface SweeperOptions {
   /** Called after a sweep that buried events, with their number. */
   onSwept?(buried: number, startedAt: Date): void
   log: Logger
-  intervalMs?: number
+  /** Time between two sweeps, in milliseconds. */
+  intervalMs?: number | undefined
 }
 
 /** Failed jobs listed at once. */

@@ -1,3 +1,4 @@
+import { randomInt } from 'node:crypto'
 import type { FailedEvent } from '@tidings/queue/dead-letters/bury'
 import { parseEnvelope } from '@tidings/queue/envelope'
 import type { FailedAttempt } from '@tidings/shared/dead-letter'
@@ -11,10 +12,10 @@ import {
   delayOnFailure,
   delayWithoutAttempt,
   type LockedJob,
-  type ReturnHandlers,
+  type ReturnOptions,
 } from './return-job.ts'
 
-export interface EnvelopeContext extends ReturnHandlers {
+export interface EnvelopeContext extends ReturnOptions {
   writer: BatchWriter
   /** Called with the number of events in each job. */
   onParsed(events: number): void
@@ -67,7 +68,7 @@ export async function processEnvelope(
     return settleEnvelope(locked, context, (events) => context.writer.write(events))
   // Several workers exited while this job ran: it may hold an event that makes them exit. Suspects run one at a time,
   // so that an exit counts against the culprit alone. Other suspects wait in the queue, where nothing counts.
-  if (context.suspectLock.isHeld) return delayWithoutAttempt(locked, SUSPECT_DELAY_MS * Math.random())
+  if (context.suspectLock.isHeld) return delayWithoutAttempt(locked, randomInt(SUSPECT_DELAY_MS))
   context.suspectLock.isHeld = true
   try {
     await settleEnvelope(locked, context, (events) => writeOneByOne(events, job, context.writer))
@@ -89,7 +90,7 @@ async function settleEnvelope(
   const outage = results.find((result) => result.outcome === 'outage')
   if (outage?.outcome === 'outage') {
     context.onOutage(outage.error)
-    return delayForOutage(locked)
+    return delayForOutage(locked, context)
   }
   countRows(results, context.count)
 
