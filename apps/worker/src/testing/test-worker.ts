@@ -97,7 +97,9 @@ export class TestWorker {
   /** The dead letters of an event: those of its content if it has an idempotency key, otherwise all under its id. */
   async findDeadLetters({ id, content_hash = '' }: Identified): Promise<DeadLetter[]> {
     const prefix = `dead-${id}-${content_hash.slice(0, 8)}`
-    const ids = (await this.deadLetters.getRanges(['prioritized'])).filter((each) => each.startsWith(prefix))
+    const ids = (await this.deadLetters.getRanges(['prioritized'], 0, -1)).filter((each) =>
+      each.startsWith(prefix),
+    )
     const jobs = await Promise.all(ids.map((each) => this.deadLetters.getJob(each)))
     return jobs.flatMap((job) => job?.data ?? [])
   }
