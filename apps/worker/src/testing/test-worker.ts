@@ -78,7 +78,7 @@ export class TestWorker {
   }
 
   /** Adds one job that holds all these events. */
-  enqueue(...events: unknown[]): Promise<unknown> {
+  enqueue(...events: unknown[]): Promise<{ id?: string | undefined }> {
     return this.queue.add(ENVELOPE_JOB, { v: 1, events }, ENVELOPE_JOB_OPTIONS)
   }
 
@@ -110,6 +110,11 @@ export class TestWorker {
 
   untilDead(event: Identified): Promise<DeadLetter> {
     return waitFor(`the dead letter of ${event.id}`, async () => (await this.findDeadLetters(event))[0], POLL)
+  }
+
+  /** Waits until the job is gone: each of its events is a row or a dead letter. */
+  async untilDone({ id = '' }: { id?: string | undefined }): Promise<void> {
+    await waitFor(`job ${id} to end`, async () => (await this.queue.getJob(id)) === undefined, POLL)
   }
 
   /** Waits until the queue holds no job in any state. */
