@@ -7,6 +7,7 @@ import { openDeadLetters } from '@tidings/queue/dead-letters/open'
 import { redriveDeadLetters } from '@tidings/queue/dead-letters/redrive'
 import type { DeadLetterStore } from '@tidings/queue/dead-letters/store'
 import { bury, makeFailedEvent } from '@tidings/queue/testing/dead-letter-fixtures'
+import { createLifecycle } from '@tidings/runtime/lifecycle'
 import { createLogger } from '@tidings/runtime/log'
 import type { StatusEvent } from '@tidings/shared/status-event'
 import { makeEvent } from '@tidings/shared/testing/make-event'
@@ -14,7 +15,7 @@ import { waitFor } from '@tidings/stack/servers/wait-for'
 import { describeBackends, useReleaser } from '@tidings/stack/testing/test-context'
 import fc from 'fast-check'
 import { afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest'
-import { TestWorker } from '../testing/test-worker.ts'
+import { startTestWorker, TestWorker } from '../testing/test-worker.ts'
 import { Reconciler, type ReconcilerOptions } from './reconciler.ts'
 
 const log = createLogger('test', 'silent')
@@ -93,7 +94,7 @@ describeBackends('a walk through the dead letters', (kind) => {
     expect(await countLetters(row)).toBe(1)
   })
 
-  it('leaves a dead letter that was buried again after it was read', async () => {
+  it('leaves a dead letter that was buried again after it was read, until the next walk', async () => {
     const event = makeEvent()
     const failed = makeFailed(event)
     await buryAll(failed)
@@ -108,6 +109,22 @@ describeBackends('a walk through the dead letters', (kind) => {
     })
     expect(removed).toBe(0)
     expect(await countLetters(event)).toBe(1)
+    // The next walk reads it as it is now.
+    expect(await walk()).toBe(1)
+  })
+
+  it('runs when a worker starts, and counts a removed dead letter as a duplicate', async () => {
+    const event = makeEvent()
+    await buryAll(makeFailed(event))
+    await storeRows(event)
+    const lifecycle = createLifecycle(log)
+    releaser.onRelease(() => lifecycle.release())
+    const duplicates = Promise.withResolvers<number>()
+    const ignore = () => {}
+    const count = { stored: ignore, dead: ignore, retried: ignore, duplicate: duplicates.resolve }
+    await startTestWorker({ db: worker.db, backend: worker.backend, lifecycle, count })
+    expect(await duplicates.promise).toBe(1)
+    expect(await countLetters(event)).toBe(0)
   })
 
   /** Each step sends these contents in one job, or does something else meanwhile. */

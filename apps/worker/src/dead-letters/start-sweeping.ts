@@ -31,8 +31,8 @@ export interface SweepingOptions {
 }
 
 /**
- * Starts what a worker does every few seconds: it buries failed jobs, relays the outbox, and walks through the dead
- * letters when that is due.
+ * Starts the work that a worker repeats every few seconds: it buries failed jobs, relays the outbox, and walks through
+ * the dead letters when a walk is due.
  */
 export function startSweeping(options: SweepingOptions): Sweeper {
   const { db, backend, shards, queues, bury, count, lifecycle, log, tracing, onError } = options
@@ -41,7 +41,7 @@ export function startSweeping(options: SweepingOptions): Sweeper {
     openStore: () => openDeadLetters({ backend, shards, onError }),
     findStored,
     countStored: async () => (await readIngestCounts(db)).stored,
-    // Each was accepted twice: once before it was dead-lettered, and once when it was stored.
+    // Each of these events was accepted at least twice, and is one row.
     onRemoved: (deadLetters) => count.duplicate(deadLetters),
     log,
   })
