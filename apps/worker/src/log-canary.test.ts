@@ -8,19 +8,19 @@ import { spawnApp } from '@tidings/stack/dev/app-process'
 import { findFreePort } from '@tidings/stack/servers/free-port'
 import { waitFor } from '@tidings/stack/servers/wait-for'
 import {
-  availableBackends,
   createTestBackend,
   createTestDatabase,
+  describeBackends,
   useReleaser,
 } from '@tidings/stack/testing/test-context'
 import { describe, expect, it } from 'vitest'
 
-describe('the log of the worker', () => {
-  const releaser = useReleaser()
+// The workers wait for retries and sweeps. Both backends do so at the same time.
+describe.concurrent('the log of the worker', () => {
+  describeBackends('with jobs of all kinds', (kind) => {
+    const releaser = useReleaser()
 
-  it.concurrent.each(availableBackends())(
-    'names no event content and no person, whatever goes wrong with an event (%s)',
-    async (kind) => {
+    it('names no event content and no person, whatever goes wrong with an event', async () => {
       const database = await createTestDatabase(releaser)
       const backend = await createTestBackend(kind, releaser, database)
       const { pool } = database.database
@@ -82,6 +82,6 @@ describe('the log of the worker', () => {
 
       expect(worker.output()).toContain('failed job buried')
       expect(worker.output()).not.toContain(canary)
-    },
-  )
+    })
+  })
 })

@@ -9,7 +9,7 @@ import { FaultyStore } from '../testing/faulty-store.ts'
 import { openProducer } from '../testing/open-producer.ts'
 import { TestWorker } from '../testing/test-worker.ts'
 
-// Four attempts take 2 to 4 seconds, so these tests wait at the same time.
+// Four attempts take 2 to 4 seconds. The tests of a backend wait at the same time.
 describeBackends('an event whose attempts all fail', (kind) => {
   const releaser = useReleaser()
   const store = new FaultyStore()
