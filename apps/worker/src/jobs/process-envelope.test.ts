@@ -1,47 +1,23 @@
-import { mkdtemp, rm } from 'node:fs/promises'
-import { tmpdir } from 'node:os'
-import { join } from 'node:path'
-import { openRedis, prepareQueueBackend } from '@tidings/queue/backend'
+import { prepareQueueBackend } from '@tidings/queue/backend'
 import { bury } from '@tidings/queue/testing/dead-letter-fixtures'
 import { makeEvent } from '@tidings/shared/testing/make-event'
-import { startRedis } from '@tidings/stack/servers/redis'
-import { waitFor } from '@tidings/stack/servers/wait-for'
-import {
-  createTestBackend,
-  describeBackends,
-  describeRedis,
-  useReleaser,
-} from '@tidings/stack/testing/test-context'
+import { createTestBackend, describeBackends, useReleaser } from '@tidings/stack/testing/test-context'
 import { DelayedError, type Job } from 'bullmq'
 import { beforeAll, beforeEach, expect, it } from 'vitest'
 import { databaseError } from '../testing/faulty-store.ts'
-import { openJobByJob, TOKEN } from '../testing/job-by-job.ts'
-import type { BatchWriter, WriteResult } from './batch-writer.ts'
+import {
+  createContext,
+  OUTAGE,
+  openJobByJob,
+  RETRY,
+  TOKEN,
+  UNKNOWN_USER,
+  WRITE_ERROR,
+  writerOf,
+} from '../testing/job-by-job.ts'
+import type { BatchWriter } from './batch-writer.ts'
 import { type EnvelopeContext, processEnvelope, RetryEventsError } from './process-envelope.ts'
 import { JobLockLostError } from './return-job.ts'
-
-const ignore = () => {}
-const error = { code: 'XX000', message: 'as the test says' }
-const OUTAGE: WriteResult = { outcome: 'outage', error }
-const RETRY: WriteResult = { outcome: 'retry', error }
-const UNKNOWN_USER: WriteResult = { outcome: 'dead', reason: 'unknown_user', error }
-
-/** Gives every event the same result. */
-const writerOf = (result: WriteResult): BatchWriter => ({
-  write: async (events) => events.map(() => result),
-  writeAlone: async () => result,
-  drain: async () => {},
-})
-
-const makeContext = (more: Pick<EnvelopeContext, 'bury'> & Partial<EnvelopeContext>): EnvelopeContext => ({
-  writer: writerOf({ outcome: 'stored' }),
-  onParsed: ignore,
-  onSettleError: ignore,
-  onOutage: ignore,
-  count: { stored: ignore, duplicate: ignore, dead: ignore, retried: ignore },
-  suspectLock: { isHeld: false },
-  ...more,
-})
 
 describeBackends('processing one job', (kind) => {
   const releaser = useReleaser()
@@ -55,7 +31,7 @@ describeBackends('processing one job', (kind) => {
   beforeEach(() => jobs.clear())
 
   const contextWith = (more: Partial<EnvelopeContext> = {}) =>
-    makeContext({ bury: (failedEvents) => bury(jobs.deadLetters, failedEvents), ...more })
+    createContext({ bury: (failedEvents) => bury(jobs.deadLetters, failedEvents), ...more })
   const takeJobWith = async (events: unknown[]) => {
     await jobs.enqueue(events)
     return jobs.takeJob()
@@ -142,7 +118,10 @@ describeBackends('processing one job', (kind) => {
       RetryEventsError,
     )
     const left = await jobs.queue.getJob(job.id ?? '')
-    expect(left?.data).toMatchObject({ events: [{ id: failing.id }], failures: { [failing.id]: [error] } })
+    expect(left?.data).toMatchObject({
+      events: [{ id: failing.id }],
+      failures: { [failing.id]: [WRITE_ERROR] },
+    })
     expect(await countDeadLetters()).toBe(1)
   })
 
@@ -191,45 +170,5 @@ describeBackends('processing one job', (kind) => {
     await expectDelayed(job, context)
     expect(statements).toBe(1)
     expect(context.suspectLock.isHeld).toBe(false)
-  })
-})
-
-describeRedis('a full Redis', () => {
-  const releaser = useReleaser()
-
-  it('costs no event an attempt or its reason, and gets few requests for jobs', async () => {
-    // A separate server: the other test files must not find their Redis full.
-    const dataDir = await mkdtemp(join(tmpdir(), 'tidings-full-redis-'))
-    releaser.onRelease(() => rm(dataDir, { recursive: true }))
-    const server = releaser.add(await startRedis({ dataDir }), (it) => it.stop())
-    const { queue, deadLetters, worker, ...jobs } = openJobByJob(
-      { kind: 'redis', url: server.url, prefix: 'full' },
-      releaser,
-    )
-    const redis = releaser.add(openRedis(server.url, 'patient', ignore), (it) => it.disconnect())
-    const setMemory = (limit: string) => redis.config('SET', 'maxmemory', limit)
-    const context = makeContext({
-      writer: writerOf(UNKNOWN_USER),
-      bury: (failedEvents) => bury(deadLetters, failedEvents),
-    })
-
-    await jobs.enqueue([makeEvent()])
-    const job = await jobs.takeJob()
-    await setMemory('1mb')
-    await expect(processEnvelope(job, TOKEN, context)).rejects.toBeInstanceOf(DelayedError)
-    await setMemory('0')
-    await (await queue.getJob(job.id ?? ''))?.promote()
-    await processEnvelope(await jobs.takeJob(), TOKEN, context)
-    const letters = await deadLetters.getJobs(['prioritized'])
-    expect(letters.map(({ data }) => data)).toMatchObject([{ reason: 'unknown_user', attempts: 1 }])
-
-    await setMemory('1mb')
-    let refused = 0
-    worker.on('error', () => refused++)
-    const startedAt = performance.now()
-    void worker.run()
-    await waitFor('three refused requests', () => refused >= 3)
-    expect(performance.now() - startedAt).toBeGreaterThan(1_000)
-    await setMemory('0')
   })
 })

@@ -4,6 +4,8 @@ import { DEAD_LETTER_QUEUE, ENVELOPE_JOB, ENVELOPE_JOB_OPTIONS, STATUS_QUEUE } f
 import type { DeadLetter } from '@tidings/shared/dead-letter'
 import type { Releaser } from '@tidings/stack/testing/releaser'
 import type { Job } from 'bullmq'
+import type { BatchWriter, WriteResult } from '../jobs/batch-writer.ts'
+import type { EnvelopeContext } from '../jobs/process-envelope.ts'
 
 const ignore = () => {}
 
@@ -38,3 +40,28 @@ export function openJobByJob(backend: QueueBackend, releaser: Releaser) {
     },
   }
 }
+
+export const WRITE_ERROR = { code: 'XX000', message: 'as the test says' }
+export const OUTAGE: WriteResult = { outcome: 'outage', error: WRITE_ERROR }
+export const RETRY: WriteResult = { outcome: 'retry', error: WRITE_ERROR }
+export const UNKNOWN_USER: WriteResult = { outcome: 'dead', reason: 'unknown_user', error: WRITE_ERROR }
+
+/** A writer that gives every event the same result. */
+export const writerOf = (result: WriteResult): BatchWriter => ({
+  write: async (events) => events.map(() => result),
+  writeAlone: async () => result,
+  drain: async () => {},
+})
+
+/** By default, every event is stored. */
+export const createContext = (
+  more: Pick<EnvelopeContext, 'bury'> & Partial<EnvelopeContext>,
+): EnvelopeContext => ({
+  writer: writerOf({ outcome: 'stored' }),
+  onParsed: ignore,
+  onSettleError: ignore,
+  onOutage: ignore,
+  count: { stored: ignore, duplicate: ignore, dead: ignore, retried: ignore },
+  suspectLock: { isHeld: false },
+  ...more,
+})

@@ -1,8 +1,14 @@
 import type { Database } from '@tidings/db/database'
 import { storeStatusEvents } from '@tidings/db/events/status-events'
-import { type JobQueue, prepareQueueBackend, type QueueBackend } from '@tidings/queue/backend'
+import {
+  type JobQueue,
+  openQueue,
+  openRedis,
+  prepareQueueBackend,
+  type QueueBackend,
+} from '@tidings/queue/backend'
 import type { DeadLetterQueue } from '@tidings/queue/dead-letters/bury'
-import { ENVELOPE_JOB, ENVELOPE_JOB_OPTIONS } from '@tidings/queue/policy'
+import { DEAD_LETTER_QUEUE, ENVELOPE_JOB, ENVELOPE_JOB_OPTIONS, STATUS_QUEUE } from '@tidings/queue/policy'
 import { createLifecycle } from '@tidings/runtime/lifecycle'
 import { createLogger } from '@tidings/runtime/log'
 import type { DeadLetter } from '@tidings/shared/dead-letter'
@@ -39,42 +45,49 @@ export interface TestWorkerOptions extends Partial<Pick<StatusWorkerOptions, 'co
 
 type Identified = { id: string; content_hash?: string | undefined }
 
-/** A worker with its own database and queue. */
+/** A worker with its own database and queue. `open` prepares both, `start` also starts the worker. */
 export class TestWorker {
   readonly db: Database
   readonly backend: QueueBackend
   readonly queue: JobQueue<unknown>
   readonly deadLetters: DeadLetterQueue
+  readonly #releaser: Releaser
 
-  private constructor(db: Database, backend: QueueBackend, worker: StatusWorker) {
-    const [queue] = worker.queues
-    if (queue === undefined) throw new Error('The worker has no queue')
+  private constructor(db: Database, backend: QueueBackend, releaser: Releaser) {
+    const redis = backend.kind === 'redis' ? openRedis(backend.url, 'patient', ignore) : undefined
+    releaser.onRelease(() => redis?.disconnect())
+    const open = <Data>(name: string): JobQueue<Data> =>
+      releaser.add(openQueue<Data>(name, backend, redis, { onError: ignore }), (queue) => queue.close())
     this.db = db
     this.backend = backend
-    this.queue = queue
-    this.deadLetters = worker.deadLetters
+    this.queue = open(STATUS_QUEUE)
+    this.deadLetters = open<DeadLetter>(DEAD_LETTER_QUEUE)
+    this.#releaser = releaser
+  }
+
+  static async open(kind: BackendKind, releaser: Releaser): Promise<TestWorker> {
+    const database = await createTestDatabase(releaser)
+    const backend = await createTestBackend(kind, releaser, database)
+    await prepareQueueBackend(backend)
+    return new TestWorker(database.database, backend, releaser)
   }
 
   static async start(
     kind: BackendKind,
     releaser: Releaser,
-    { wrapStore, ...options }: TestWorkerOptions = {},
+    options?: TestWorkerOptions,
   ): Promise<TestWorker> {
-    const database = await createTestDatabase(releaser)
-    const db = database.database
-    const backend = await createTestBackend(kind, releaser, database)
-    await prepareQueueBackend(backend)
+    const worker = await TestWorker.open(kind, releaser)
+    await worker.start(options)
+    return worker
+  }
+
+  async start({ wrapStore, ...options }: TestWorkerOptions = {}): Promise<void> {
+    const { db, backend } = this
     const lifecycle = createLifecycle(createLogger('test', 'silent'))
-    releaser.onRelease(() => lifecycle.release())
+    this.#releaser.onRelease(() => lifecycle.release())
     const store: Store = (events) => storeStatusEvents(db, events)
-    const worker = await startTestWorker({
-      db,
-      backend,
-      lifecycle,
-      store: wrapStore?.(store) ?? store,
-      ...options,
-    })
-    return new TestWorker(db, backend, worker)
+    await startTestWorker({ db, backend, lifecycle, store: wrapStore?.(store) ?? store, ...options })
   }
 
   /** Adds one job that holds all these events. */
