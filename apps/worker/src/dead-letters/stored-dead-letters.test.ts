@@ -149,6 +149,7 @@ describeBackends('a worker and a walk', (kind) => {
     releaser.onRelease(() => store.close())
     await fc.assert(
       fc.asyncProperty(steps, async (run) => {
+        await worker.deadLetters.drain()
         const user_id = randomUUID()
         const key = { event_id: randomUUID(), user_id }
         const contents = [
