@@ -1,4 +1,4 @@
-import { defineConfig } from 'vitest/config'
+import { configDefaults, defineConfig } from 'vitest/config'
 
 /** Only what hangs runs into these: a busy machine must not fail a test that waits for processes. */
 const LIMITS = { testTimeout: 60_000, hookTimeout: 120_000, teardownTimeout: 30_000 }
@@ -23,6 +23,8 @@ export default defineConfig({
           ...LIMITS,
           name: 'tests',
           include: testsOf(['apps', 'packages', 'tools', 'bench', 'test']),
+          // `npm run bench:test` runs these: they need the packages that bench/ installs.
+          exclude: [...configDefaults.exclude, 'bench/src/testing/**'],
           globalSetup: ['tools/stack/src/testing/test-setup.ts'],
           sequence: { groupOrder: 1 },
           maxWorkers: 3,

@@ -3,14 +3,14 @@ import { storeStatusEvents } from '@tidings/db/events/status-events'
 import type { StatusEvent } from '@tidings/shared/status-event'
 import pg from 'pg'
 import { v7 as uuidv7 } from 'uuid'
-import { env } from '../peers/contract/env.ts'
+import { readContenderEnv } from '../peers/contract/env.ts'
 import { receiveEvent } from '../peers/contract/event.ts'
 import { makeReport } from '../src/load/bodies.ts'
 import { report } from './report.ts'
 
-/** The same rows through the same multi-row INSERT, 500 at a time on two connections: no HTTP, no queue. */
+/** The worker's multi-row INSERT without HTTP or queue: 500 rows a statement, two connections. */
 const seconds = Number(process.argv[2])
-const pool = new pg.Pool({ connectionString: env.DATABASE_URL, max: 2 })
+const pool = new pg.Pool({ connectionString: readContenderEnv().DATABASE_URL, max: 2 })
 const account = createIngestAccount('worker')
 const makeBatch = (): StatusEvent[] =>
   Array.from({ length: 500 }, () => receiveEvent(makeReport(uuidv7()))) satisfies StatusEvent[]

@@ -16,8 +16,10 @@ export interface RunningProcess {
 }
 
 /**
- * Starts one of the benchmark's own servers and waits for its word that it takes work. Its output goes to a
- * file: writing its log is part of what is measured. It ends when this process does.
+ * Starts a peer or ceiling and waits for its ready message. Its output goes to a file: the cost of logging is part of
+ * the measurement. It ends when this process ends.
+ *
+ * @throws when it is not ready within 30 s.
  */
 export async function startServer(
   role: string,
@@ -32,10 +34,10 @@ export async function startServer(
     await endProcess(child, 'SIGKILL', STOP_LIMIT_MS)
     throw error
   }
-  return running(role, child)
+  return toRunning(role, child)
 }
 
-/** Starts an app that knows nothing of the benchmark; the caller waits until it is healthy. */
+/** Starts an app that sends no ready message. The caller waits until it is ready. */
 export async function startApp(
   role: string,
   script: string,
@@ -50,10 +52,10 @@ export async function startApp(
       stopSignal: 'TERM',
     }),
   )
-  return running(role, child)
+  return toRunning(role, child)
 }
 
-/** Runs a script that sends one message and ends; gives the message. */
+/** Runs a script that sends one message and ends. Returns the message. */
 export async function forkForResult<Result>(
   script: string,
   args: readonly string[],
@@ -99,7 +101,7 @@ async function messageOf(child: ChildProcess, limitMs: number, what: string): Pr
   }
 }
 
-function running(role: string, child: ChildProcess): RunningProcess {
+function toRunning(role: string, child: ChildProcess): RunningProcess {
   if (child.pid === undefined) throw new Error(`${role} did not start`)
   return { role, pid: child.pid, stop: () => endProcess(child, 'SIGTERM', STOP_LIMIT_MS) }
 }

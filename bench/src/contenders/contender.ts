@@ -1,15 +1,17 @@
 import type { RunningProcess } from '../processes.ts'
 import type { Site } from '../site.ts'
 
-/** Something that takes status events over HTTP. */
+/** A server that takes status events over HTTP. */
 export interface Contender {
-  /** Short name, for `--only` and the results. */
+  /** Short name, for the results. */
   name: string
   /** For tables and charts. */
   label: string
   kind: 'tidings' | 'peer' | 'ceiling'
   /** False for a server that only answers. */
   stores: boolean
+  /** Replaces the benchmark's site, for a contender whose database has another schema. */
+  site?: Site
   start(site: Site): Promise<RunningContender>
 }
 

@@ -9,7 +9,7 @@ import type { Contender, RunningContender } from './contender.ts'
 
 const BENCH_DIR = fileURLToPath(new URL('../..', import.meta.url))
 
-/** What somebody would build instead, each as its documentation recommends. */
+/** The usual alternatives, each set up as its documentation recommends. */
 export const PEERS: readonly Contender[] = [
   peer('hono-bullmq', 'Hono + BullMQ, a job and an INSERT each', true),
   peer('fastify-pg-boss', 'Fastify + pg-boss', true),
@@ -17,7 +17,7 @@ export const PEERS: readonly Contender[] = [
   peer('fastify-insert', 'Fastify + INSERT in the request', false),
 ]
 
-/** Servers that store nothing: what HTTP alone allows. */
+/** Servers that store nothing: the upper bound that HTTP sets. */
 export const HTTP_CEILINGS: readonly Contender[] = [
   ceiling('node-http', 'node:http, nothing else'),
   ceiling('hono-echo', 'Hono, parse and validate only'),

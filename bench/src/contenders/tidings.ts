@@ -15,29 +15,34 @@ export interface TidingsSize {
   apis: number
   workers: number
   shards: number
-  /** More of the environment, as documented in .env.example. */
+  /** More environment variables; .env.example documents them. */
   env?: NodeJS.ProcessEnv
-  /** Another checkout, to compare with; this one when absent. */
+  /** Folder of another checkout, to compare with this one. */
   checkout?: string
 }
+
+const ONE_OF_EACH: TidingsSize = { apis: 1, workers: 1, shards: 1 }
 
 export const TIDINGS: Contender = {
   name: 'tidings',
   label: 'Tidings',
   kind: 'tidings',
   stores: true,
-  start: (site) => startTidings(site, { apis: 1, workers: 1, shards: 1 }),
+  start: (site) => startTidings(site, ONE_OF_EACH),
 }
 
-/** Tidings as another checkout has it, if one was named: what did a change do? */
-export function tidingsAgainst({ against }: { against?: string | undefined }): Contender[] {
-  if (against === undefined) return []
-  const size = { apis: 1, workers: 1, shards: 1, checkout: against }
-  const label = `Tidings of ${against}`
-  return [{ ...TIDINGS, name: 'tidings-against', label, start: (site) => startTidings(site, size) }]
+/** Tidings from another checkout, on a database of that checkout's schema. Shows what a change does to the speed. */
+export async function createTidingsAgainst(site: Site, checkout: string): Promise<Contender> {
+  return {
+    ...TIDINGS,
+    name: 'tidings-against',
+    label: `Tidings of ${checkout}`,
+    site: await site.withDatabase('bench_against', checkout),
+    start: (own) => startTidings(own, { ...ONE_OF_EACH, checkout }),
+  }
 }
 
-/** The real processes with their production settings; only rate limits on logins are off. */
+/** Starts API and worker processes with their production settings; only the rate limits are off. */
 export async function startTidings(site: Site, size: TidingsSize): Promise<RunningContender> {
   const releaser = createReleaser()
   const processes: RunningProcess[] = []
