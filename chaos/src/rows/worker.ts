@@ -1,8 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import { waitFor } from '@tidings/stack/servers/wait-for'
-import { Ledger, listDead } from '../ledger.ts'
-import { startLoad } from '../load.ts'
-import { check, playUnderLoad, type Row, settleAndJudge } from '../row.ts'
+import { Ledger, listDeadLetters } from '../ledger.ts'
+import { check, type Row, runUnderLoad, settleAndCompare, startSystemLoad } from '../row.ts'
 import { readStores } from '../settle.ts'
 
 const SABOTAGED_WORKER = 'chaos/src/sabotaged-worker.ts'
@@ -12,24 +11,25 @@ export const workerRows: Row[] = [
     name: 'worker-kill',
     fault: 'worker kill -9 ×30',
     short: true,
+    concurrent: true,
     run: (stage) =>
-      playUnderLoad(stage, { workers: 2 }, async ({ world, ledger }) => {
+      runUnderLoad(stage, { workers: 2 }, async ({ system, ledger }) => {
         const kills = stage.short ? 3 : 30
         for (let i = 0; i < kills; i++) {
           await sleep(150 + 400 * stage.random())
-          const worker = world.workers[i % world.workers.length]
+          const worker = system.workers[i % system.workers.length]
           await worker?.kill9()
           await worker?.start()
           await worker?.untilReady()
           stage.progress(`kill ${i + 1}/${kills}`)
         }
         const killedAt = performance.now()
-        const before = [...ledger.entries.values()].filter((entry) => entry.knowledge === 'acknowledged')
+        const before = ledger.acknowledged()
         await waitFor(
-          'what was in flight at the last kill',
+          'the events in flight at the last kill',
           async () => {
-            const { rows } = await readStores(world)
-            return before.every((entry) => rows.has(entry.notificationId))
+            const { rows } = await readStores(system)
+            return before.every((id) => rows.has(id))
           },
           { timeoutMs: 60_000, intervalMs: 500 },
         )
@@ -42,14 +42,14 @@ export const workerRows: Row[] = [
     fault: 'worker that exits inside the processor',
     short: false,
     async run(stage) {
-      const world = await stage.createWorld({
+      const system = await stage.createSystem({
         workerMain: SABOTAGED_WORKER,
         env: { SABOTAGE: 'exit-on-killer' },
       })
-      const [worker] = world.workers
+      const [worker] = system.workers
       try {
-        await world.startAll()
-        // A supervisor, as every deployment has one.
+        await system.startAll()
+        // Restarts the worker, as every deployment's supervisor does.
         let supervising = true
         let starts = 1
         const supervisor = (async () => {
@@ -63,39 +63,34 @@ export const workerRows: Row[] = [
           }
         })()
         const ledger = new Ledger()
-        const load = startLoad({
-          targets: () => world.apis.map((api) => api.url),
-          serviceKey: world.serviceKey,
-          ledger,
-          random: stage.random,
-          label: world.databaseName,
+        const load = startSystemLoad(stage, system, ledger, {
           rate: 100,
-          decorate: (n) => (n === 25 ? { body: { provider: 'killer' }, destiny: 'dead letter' } : undefined),
+          decorate: (n) => (n === 25 ? { body: { provider: 'killer' }, expected: 'dead letter' } : undefined),
         })
         await sleep(2_000)
         await load.stop()
         await waitFor(
-          'the killer to be buried',
-          async () => listDead(await readStores(world)).some((dead) => dead.reason === 'stalled'),
+          'the dead letter of the killer',
+          async () => listDeadLetters(await readStores(system)).some((entry) => entry.reason === 'stalled'),
           { timeoutMs: 180_000, intervalMs: 500 },
         )
-        const { dead } = await readStores(world)
-        const killer = listDead({ dead }).find((entry) => entry.reason === 'stalled')
-        const checks = await settleAndJudge(world, ledger)
+        const stores = await readStores(system)
+        const killer = listDeadLetters(stores).find((entry) => entry.reason === 'stalled')
+        const checks = await settleAndCompare(system, ledger)
         supervising = false
         await worker?.kill9()
         await supervisor
         return [
           check(
             'one dead letter, reason stalled',
-            dead.size === 1 && killer !== undefined,
-            `${dead.size} dead`,
+            stores.deadLetters.size === 1 && killer !== undefined,
+            `${stores.deadLetters.size} dead letters`,
           ),
           check('after 6 starts of the job', killer?.attempts === 6, killer?.attempts),
           ...checks,
         ]
       } finally {
-        await world.stop()
+        await system.stop()
       }
     },
   },
