@@ -97,8 +97,6 @@ export async function createSystem(servers: Servers, options: SystemOptions): Pr
     JWT_KEYS: JSON.stringify({ keys: [generateSigningKey()] }),
     RATE_LIMIT_ENABLED: 'false',
     HOST: '127.0.0.1',
-    // A run starts dozens of processes: the first one compiles for all.
-    NODE_COMPILE_CACHE: join(servers.dir, 'compiled'),
     ...options.env,
   }
   const createProcesses = (kind: 'api' | 'worker', count: number, main: string) =>

@@ -13,7 +13,7 @@ export const apiRows: Row[] = [
     concurrent: true,
     run: (stage) =>
       runUnderLoad(stage, { apis: 2 }, async ({ system }) => {
-        const kills = stage.short ? 3 : 20
+        const kills = stage.short ? 2 : 20
         for (let i = 0; i < kills; i++) {
           await sleep(300 + 500 * stage.random())
           const api = system.apis[i % system.apis.length]

@@ -13,8 +13,8 @@ export const workerRows: Row[] = [
     short: true,
     concurrent: true,
     run: (stage) =>
-      runUnderLoad(stage, { workers: 2 }, async ({ system, ledger }) => {
-        const kills = stage.short ? 3 : 30
+      runUnderLoad(stage, { workers: 2 }, async ({ system, ledger, load }) => {
+        const kills = stage.short ? 2 : 30
         for (let i = 0; i < kills; i++) {
           await sleep(150 + 400 * stage.random())
           const worker = system.workers[i % system.workers.length]
@@ -25,6 +25,7 @@ export const workerRows: Row[] = [
         }
         const killedAt = performance.now()
         const before = ledger.acknowledged()
+        await load.stop()
         await waitFor(
           'the events in flight at the last kill',
           async () => {
