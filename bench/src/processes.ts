@@ -3,6 +3,7 @@ import { once } from 'node:events'
 import { APP_NODE_ARGS } from '@tidings/stack/dev/app-process'
 import { endProcess, isRunning, spawnGuarded } from '@tidings/stack/servers/guarded-process'
 import { withLogFile } from '@tidings/stack/servers/with-log-file'
+import { childEnv } from './env.ts'
 
 const START_LIMIT_MS = 30_000
 const STOP_LIMIT_MS = 12_000
@@ -46,7 +47,7 @@ export async function startApp(
 ): Promise<RunningProcess> {
   const child = await withLogFile(logFile, (fd) =>
     spawnGuarded(process.execPath, [...APP_NODE_ARGS, script], {
-      env: { ...process.env, ...env },
+      env: childEnv(env),
       stdout: fd,
       stderr: fd,
       stopSignal: 'TERM',
@@ -80,7 +81,7 @@ async function forkScript(
 ): Promise<ChildProcess> {
   const forkWith = async (output: number | 'inherit') => {
     const child = fork(script, [...args], {
-      env: { ...process.env, ...env },
+      env: childEnv(env),
       stdio: ['ignore', output, output, 'ipc'],
     })
     await once(child, 'spawn')

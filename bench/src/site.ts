@@ -12,6 +12,7 @@ import { startRedis } from '@tidings/stack/servers/redis'
 import { createReleaser } from '@tidings/stack/testing/releaser'
 import { addUsers, createSystemDatabase } from '@tidings/stack/testing/system-database'
 import { Redis } from 'ioredis'
+import { childEnv } from './env.ts'
 import { EVENT_SOURCE, USERS, userIdOf } from './load/bodies.ts'
 
 /** One PostgreSQL, one Redis and a database; the contenders use them in turn. */
@@ -105,6 +106,6 @@ export async function openSite(): Promise<Site> {
 
 /** Another checkout may have another schema: its own migrations create its database. */
 async function migrateWith(checkout: string, databaseUrl: string): Promise<void> {
-  const env = { ...process.env, DATABASE_URL: databaseUrl }
+  const env = childEnv({ DATABASE_URL: databaseUrl })
   await promisify(execFile)(process.execPath, ['packages/db/src/main.ts'], { cwd: checkout, env })
 }

@@ -68,7 +68,7 @@ describe
         timeoutMs: 90_000,
       })
 
-    it('detects what a worker loses that completes jobs before the commit', async () => {
+    it('detects the events that a worker loses when it completes jobs before the commit', async () => {
       const system = await createSystem(servers, {
         name: 'broken-commit',
         workerMain: 'chaos/src/sabotaged-worker.ts',
@@ -79,7 +79,7 @@ describe
       expect(lost).toEqual(marked)
     })
 
-    it('detects what a worker loses that writes dead letters in a `failed` listener only', async () => {
+    it('detects the events that a worker loses when only a `failed` listener writes dead letters', async () => {
       const system = await createSystem(servers, {
         name: 'broken-listener',
         workerMain: 'chaos/src/listener-worker.ts',

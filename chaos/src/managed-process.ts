@@ -1,6 +1,7 @@
 import { createWriteStream } from 'node:fs'
 import { readFile } from 'node:fs/promises'
 import { type AppProcess, spawnApp } from '@tidings/stack/dev/app-process'
+import { inheritedEnv } from './env.ts'
 
 /** An API or worker that keeps its name and port while the harness kills and restarts it. */
 export interface ManagedProcess {
@@ -28,8 +29,6 @@ export interface ManagedProcessOptions {
   port: number
   env: Record<string, string>
   logFile: string
-  /** PATH of the process; it inherits nothing else. */
-  path: string | undefined
 }
 
 export function createManagedProcess({
@@ -38,7 +37,6 @@ export function createManagedProcess({
   port,
   env,
   logFile,
-  path,
 }: ManagedProcessOptions): ManagedProcess {
   const url = `http://127.0.0.1:${port}`
   const log = createWriteStream(logFile, { flags: 'a' })
@@ -59,7 +57,7 @@ export function createManagedProcess({
         name,
         main,
         env: { LOG_LEVEL: 'info', ...env },
-        baseEnv: { PATH: path },
+        baseEnv: inheritedEnv(),
         readyUrl: `${url}/health/ready`,
         onLine: (line) => log.write(`${line}\n`),
       })

@@ -47,7 +47,7 @@ export interface Run {
  * Starts a system under load and injects a fault. Then stops the load, waits for rest, and compares the client's ledger
  * with both stores.
  *
- * @param inject returns checks of its own. It may stop the load earlier.
+ * @param inject injects the fault and returns more checks. It may stop the load earlier.
  */
 export async function runUnderLoad(
   stage: Stage,

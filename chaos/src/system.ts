@@ -109,7 +109,6 @@ export async function createSystem(servers: Servers, options: SystemOptions): Pr
           port,
           env: { ...env, [kind === 'api' ? 'PORT' : 'WORKER_PORT']: String(port) },
           logFile: join(servers.dir, `${name}-${kind}-${index + 1}.log`),
-          path: process.env.PATH,
         })
       }),
     )

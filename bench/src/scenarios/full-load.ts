@@ -11,7 +11,7 @@ export interface FullLoadPlan extends Pick<IngestPlan, 'connections' | 'batch' |
   round: number
 }
 
-/** What measureFullLoad gives: the result, and what it was measured on while that still runs. */
+/** A result, with the processes and stores that it was measured on. */
 export interface FullLoad {
   full: IngestResult
   site: Site
