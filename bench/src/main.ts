@@ -73,8 +73,8 @@ async function run(options: Options): Promise<void> {
   try {
     const against: Contender[] =
       options.against === undefined ? [] : [await createTidingsAgainst(site, options.against)]
-    for (const scenario of scenarios) {
-      results.push(await scenario.run({ site, effort, against, progress }))
+    for (const { name, title, run } of scenarios) {
+      results.push({ name, title, ...(await run({ site, effort, against, progress })) })
       // After each scenario, so that an interrupted run keeps its results.
       await writeResults(RESULTS_DIR, options.output, results, effort)
     }

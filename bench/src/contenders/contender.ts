@@ -1,3 +1,4 @@
+import { createReleaser } from '@tidings/stack/testing/releaser'
 import type { RunningProcess } from '../processes.ts'
 import type { Site } from '../site.ts'
 
@@ -21,4 +22,26 @@ export interface RunningContender {
   bearer: string
   processes: RunningProcess[]
   stop(): Promise<void>
+}
+
+/**
+ * Starts the processes of a contender; stops them again if one does not start.
+ *
+ * @param start hands each process to `add` and returns the URLs of the APIs.
+ */
+export async function startProcesses(
+  bearer: string,
+  start: (add: (process: RunningProcess) => void) => Promise<string[]>,
+): Promise<RunningContender> {
+  const releaser = createReleaser()
+  const processes: RunningProcess[] = []
+  try {
+    const urls = await start((started) => {
+      processes.push(releaser.add(started, (it) => it.stop()))
+    })
+    return { urls, bearer, processes, stop: () => releaser.release() }
+  } catch (error) {
+    await releaser.release()
+    throw error
+  }
 }

@@ -35,8 +35,6 @@ export const BACKLOG: Scenario = {
       medianOf(rows, 'batches', 'bytesPerEvent'),
     )
     return {
-      name: 'backlog',
-      title: 'Backlog',
       columns: [
         { metric: 'bytesPerEvent', title: 'Redis per event', unit: 'bytes' },
         { metric: 'drainSeconds', title: 'time to drain', unit: 'seconds' },

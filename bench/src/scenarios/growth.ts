@@ -48,8 +48,6 @@ export const GROWTH: Scenario = {
     const largest = tables.at(-1)
     const share = ratioOf(rows, largest?.name ?? '', 'storedPerSecond', smallest?.name ?? '')
     return {
-      name: 'growth',
-      title: 'Growth of the table',
       columns: [
         { metric: 'storedPerSecond', title: 'stored', unit: 'perSecond' },
         { metric: 'notificationP50Ms', title: 'notification p50', unit: 'ms' },

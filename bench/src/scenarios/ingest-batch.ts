@@ -50,8 +50,6 @@ export const INGEST_BATCH: Scenario = {
     ])
     const share = ratioOf(rows, 'tidings', 'storedPerSecond', 'unnest')
     return {
-      name: 'ingest-batch',
-      title: 'Ingest, batches of 100',
       columns: [...RATE_COLUMNS, ...USAGE_COLUMNS],
       rows,
       goals: [

@@ -32,8 +32,6 @@ export const INGEST_SINGLE: Scenario = {
       })),
     )
     return {
-      name: 'ingest-single',
-      title: 'Ingest, single events',
       columns: COLUMNS,
       rows,
       goals: compareWithGoals(rows),

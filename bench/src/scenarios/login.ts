@@ -81,8 +81,6 @@ export const LOGIN: Scenario = {
       const register = ratioOf(rows, 'register', 'hashesPerSecond', 'pbkdf2')
       const statusP99 = medianOf(rows, 'login-with-status', 'statusP99Ms')
       return {
-        name: 'login',
-        title: 'Login and register',
         columns: [
           { metric: 'hashesPerSecond', title: 'requests or hashes', unit: 'perSecond' },
           { metric: 'p50Ms', title: 'p50', unit: 'ms' },

@@ -47,8 +47,6 @@ export const READ_USER: Scenario = {
       ])
       const share = ratioOf(rows, 'tidings-own', 'readsPerSecond', 'hono-get')
       return {
-        name: 'read-user',
-        title: 'Read user',
         columns: [
           { metric: 'readsPerSecond', title: 'reads', unit: 'perSecond' },
           { metric: 'p50Ms', title: 'p50', unit: 'ms' },

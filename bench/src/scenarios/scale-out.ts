@@ -45,8 +45,6 @@ export const SCALE_OUT: Scenario = {
       })),
     )
     return {
-      name: 'scale-out',
-      title: 'Scale out',
       columns: [
         { metric: 'storedPerSecond', title: 'stored', unit: 'perSecond' },
         { metric: 'acceptedPerSecond', title: 'accepted', unit: 'perSecond' },

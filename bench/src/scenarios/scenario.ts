@@ -45,9 +45,7 @@ export interface Goal {
   met: boolean
 }
 
-export interface ScenarioResult {
-  name: string
-  title: string
+export interface Measurement {
   /** The chart shows the first one. */
   columns: readonly Column[]
   rows: ResultRow[]
@@ -59,5 +57,7 @@ export interface ScenarioResult {
 export interface Scenario {
   name: string
   title: string
-  run(context: ScenarioContext): Promise<ScenarioResult>
+  run(context: ScenarioContext): Promise<Measurement>
 }
+
+export type ScenarioResult = Measurement & Pick<Scenario, 'name' | 'title'>

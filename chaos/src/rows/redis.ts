@@ -1,8 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import { waitFor } from '@tidings/stack/servers/wait-for'
 import { Redis } from 'ioredis'
-import { Ledger } from '../ledger.ts'
-import { check, type Row, runUnderLoad, settleAndCompare, startSystemLoad } from '../row.ts'
+import { check, type Row, runUnderLoad } from '../row.ts'
 import { requireRedis, type System } from '../system.ts'
 
 export const redisRows: Row[] = [
@@ -74,30 +73,22 @@ export const redisRows: Row[] = [
     name: 'flood',
     fault: 'flood with the worker stopped',
     short: false,
-    async run(stage) {
-      const system = await stage.createSystem({ env: { QUEUE_MAX_DEPTH: '200' } })
-      try {
-        const [api] = system.apis
-        const [worker] = system.workers
-        await api?.start()
-        await api?.untilReady()
-        const ledger = new Ledger()
-        const load = startSystemLoad(stage, system, ledger, { rate: 1_000 })
-        await waitFor('the API to shed', () => ledger.answered('503') > 20, { timeoutMs: 60_000 })
-        const depth = await system.queue.getWaitingCount()
-        await worker?.start()
-        await worker?.untilReady()
-        const acceptedBefore = ledger.answered('202')
-        await waitFor('posts to be accepted again', () => ledger.answered('202') > acceptedBefore + 50)
-        await load.stop()
-        return [
-          check('503 at the limit', depth < 200 * 3, `${depth} jobs with a limit of 200`),
-          ...(await settleAndCompare(system, ledger)),
-        ]
-      } finally {
-        await system.stop()
-      }
-    },
+    run: (stage) =>
+      runUnderLoad(
+        stage,
+        { env: { QUEUE_MAX_DEPTH: '200' }, load: { rate: 1_000 } },
+        async ({ system, ledger }) => {
+          const [worker] = system.workers
+          await worker?.terminate()
+          await waitFor('the API to shed load', () => ledger.answered('503') > 20, { timeoutMs: 60_000 })
+          const depth = await system.queue.getWaitingCount()
+          await worker?.start()
+          await worker?.untilReady()
+          const acceptedBefore = ledger.answered('202')
+          await waitFor('the API to accept posts again', () => ledger.answered('202') > acceptedBefore + 50)
+          return [check('503 at the limit', depth < 200 * 3, `${depth} jobs with a limit of 200`)]
+        },
+      ),
   },
   {
     name: 'redis-full',

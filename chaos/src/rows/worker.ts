@@ -1,10 +1,8 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import { waitFor } from '@tidings/stack/servers/wait-for'
-import { Ledger, listDeadLetters } from '../ledger.ts'
-import { check, type Row, runUnderLoad, settleAndCompare, startSystemLoad } from '../row.ts'
+import { listDeadLetters } from '../ledger.ts'
+import { check, type Row, runUnderLoad } from '../row.ts'
 import { readStores } from '../settle.ts'
-
-const SABOTAGED_WORKER = 'chaos/src/sabotaged-worker.ts'
 
 export const workerRows: Row[] = [
   {
@@ -42,57 +40,52 @@ export const workerRows: Row[] = [
     name: 'worker-exits',
     fault: 'worker that exits inside the processor',
     short: false,
-    async run(stage) {
-      const system = await stage.createSystem({
-        workerMain: SABOTAGED_WORKER,
-        env: { SABOTAGE: 'exit-on-killer' },
-      })
-      const [worker] = system.workers
-      try {
-        await system.startAll()
-        // Restarts the worker, as every deployment's supervisor does.
-        let supervising = true
-        let starts = 1
-        const supervisor = (async () => {
-          while (supervising) {
-            await worker?.untilExit()
-            if (!supervising) return
-            await worker?.start()
-            starts++
-            stage.progress(`start ${starts}`)
-            await sleep(200)
+    run: (stage) =>
+      runUnderLoad(
+        stage,
+        {
+          workerMain: 'chaos/src/sabotaged-worker.ts',
+          env: { SABOTAGE: 'exit-on-killer' },
+          load: {
+            rate: 100,
+            decorate: (n) =>
+              n === 25 ? { body: { provider: 'killer' }, expected: 'dead letter' } : undefined,
+          },
+        },
+        async ({ system, load }) => {
+          const [worker] = system.workers
+          let supervising = true
+          let starts = 1
+          // Restarts the worker, as every deployment's supervisor does.
+          const supervise = async () => {
+            for (;;) {
+              await worker?.untilExit()
+              if (!supervising) return
+              await worker?.start()
+              starts++
+              stage.progress(`start ${starts}`)
+              await sleep(200)
+            }
           }
-        })()
-        const ledger = new Ledger()
-        const load = startSystemLoad(stage, system, ledger, {
-          rate: 100,
-          decorate: (n) => (n === 25 ? { body: { provider: 'killer' }, expected: 'dead letter' } : undefined),
-        })
-        await sleep(2_000)
-        await load.stop()
-        await waitFor(
-          'the dead letter of the killer',
-          async () => listDeadLetters(await readStores(system)).some((entry) => entry.reason === 'stalled'),
-          { timeoutMs: 180_000, intervalMs: 500 },
-        )
-        const stores = await readStores(system)
-        const killer = listDeadLetters(stores).find((entry) => entry.reason === 'stalled')
-        const checks = await settleAndCompare(system, ledger)
-        supervising = false
-        await worker?.kill9()
-        await supervisor
-        return [
-          check(
-            'one dead letter, reason stalled',
-            stores.deadLetters.size === 1 && killer !== undefined,
-            `${stores.deadLetters.size} dead letters`,
-          ),
-          check('after 6 starts of the job', killer?.attempts === 6, killer?.attempts),
-          ...checks,
-        ]
-      } finally {
-        await system.stop()
-      }
-    },
+          void supervise()
+          await sleep(2_000)
+          await load.stop()
+          const killer = await waitFor(
+            'the dead letter of the killer',
+            async () => listDeadLetters(await readStores(system)).find((entry) => entry.reason === 'stalled'),
+            { timeoutMs: 180_000, intervalMs: 500 },
+          )
+          supervising = false
+          const { deadLetters } = await readStores(system)
+          return [
+            check(
+              'one dead letter, reason stalled',
+              deadLetters.size === 1,
+              `${deadLetters.size} dead letters`,
+            ),
+            check('after 6 starts of the job', killer.attempts === 6, killer.attempts),
+          ]
+        },
+      ),
   },
 ]
