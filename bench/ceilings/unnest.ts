@@ -1,7 +1,6 @@
-import { createIngestAccount } from '@tidings/db/events/ingest-counters'
+import { openDatabase } from '@tidings/db/database'
 import { storeStatusEvents } from '@tidings/db/events/status-events'
 import type { StatusEvent } from '@tidings/shared/status-event'
-import pg from 'pg'
 import { v7 as uuidv7 } from 'uuid'
 import { readContenderEnv } from '../peers/contract/env.ts'
 import { receiveEvent } from '../peers/contract/event.ts'
@@ -10,21 +9,25 @@ import { report } from './report.ts'
 
 /** The worker's multi-row INSERT without HTTP or queue: 500 rows a statement, two connections. */
 const seconds = Number(process.argv[2])
-const pool = new pg.Pool({ connectionString: readContenderEnv().DATABASE_URL, max: 2 })
-const account = createIngestAccount('worker')
+const db = openDatabase({
+  url: readContenderEnv().DATABASE_URL,
+  applicationName: 'unnest',
+  maxConnections: 2,
+  onError: () => {},
+})
 const makeBatch = (): StatusEvent[] =>
   Array.from({ length: 500 }, () => receiveEvent(makeReport(uuidv7()))) satisfies StatusEvent[]
 
-await storeStatusEvents(pool, makeBatch(), account)
+await storeStatusEvents(db, makeBatch())
 const startedMs = performance.now()
 let done = 0
 async function insertUntilEnd() {
   while (performance.now() - startedMs < seconds * 1_000) {
-    await storeStatusEvents(pool, makeBatch(), account)
+    await storeStatusEvents(db, makeBatch())
     done += 500
   }
 }
 await Promise.all([insertUntilEnd(), insertUntilEnd()])
 report(done, startedMs)
-await pool.end()
+await db.close()
 process.disconnect?.()

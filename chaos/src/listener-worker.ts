@@ -1,6 +1,5 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import { openDatabase } from '@tidings/db/database'
-import { createIngestAccount } from '@tidings/db/events/ingest-counters'
 import { storeStatusEvents } from '@tidings/db/events/status-events'
 import { openQueue, openRedis, openWorker, queueBackendOf } from '@tidings/queue/backend'
 import { buryEvents } from '@tidings/queue/dead-letters/bury'
@@ -33,11 +32,10 @@ await runMain(async () => {
   const redis = openRedis(backend.url, 'patient', ignore)
   await redis.ping()
   const deadLetters = openQueue<DeadLetter>(DEAD_LETTER_QUEUE, backend, redis, { onError: ignore })
-  const account = createIngestAccount('worker')
   const worker = openWorker<unknown>(
     STATUS_QUEUE,
     backend,
-    async (job) => void (await storeStatusEvents(db.pool, parseEnvelope(job).events, account)),
+    async (job) => void (await storeStatusEvents(db, parseEnvelope(job).events)),
     { concurrency: 4, lockDuration: 10_000, stalledInterval: 5_000, maxStalledCount: 5 },
   )
   worker.on('error', ignore)
@@ -56,6 +54,7 @@ await runMain(async () => {
         sourceJobId: sourceJobIdOf(job),
         redrives: 0,
       })),
+      async () => new Set(),
     )
     await job.remove()
   })

@@ -14,16 +14,16 @@ const LATE_MS = 120_000
 
 const SABOTAGES: Record<string, (store: Store) => Store> = {
   /** An event of this provider kills the process. */
-  'exit-on-killer': (store) => async (events, writer) => {
+  'exit-on-killer': (store) => async (events) => {
     if (events.some((event) => event.provider === 'killer')) process.kill(process.pid, 'SIGKILL')
-    return store(events, writer)
+    return store(events)
   },
   /** Reports events of one provider as stored before the commit, so that the worker completes their jobs too early. */
-  'complete-before-commit': (store) => async (events, writer) => {
+  'complete-before-commit': (store) => async (events) => {
     const late = events.filter((event) => event.provider === 'late')
-    if (late.length > 0) void sleep(LATE_MS).then(() => store(late, writer))
+    if (late.length > 0) void sleep(LATE_MS).then(() => store(late))
     const others = events.filter((event) => event.provider !== 'late')
-    const outcomes = others.length > 0 ? await store(others, writer) : []
+    const outcomes = others.length > 0 ? await store(others) : []
     return events.map((event) => (event.provider === 'late' ? 'stored' : (outcomes.shift() ?? 'stored')))
   },
 }

@@ -3,13 +3,13 @@ import { Counter, collectDefaultMetrics, Gauge, Registry } from 'prom-client'
 import type { EventCounters } from './jobs/process-envelope.ts'
 import type { StatusWorker } from './status-worker.ts'
 
-/** What this process did with events since it started. */
+/** Metrics of the events that this process handled since it started. */
 export function createWorkerMetrics(): { registry: Registry; count: EventCounters } {
   const registry = new Registry()
   collectDefaultMetrics({ register: registry })
   const events = new Counter({
     name: 'tidings_worker_events_total',
-    help: 'Events by what became of them: stored, duplicate, retried.',
+    help: 'Events by outcome: stored, duplicate, retried.',
     labelNames: ['outcome'] as const,
     registers: [registry],
   })
@@ -30,14 +30,14 @@ export function createWorkerMetrics(): { registry: Registry; count: EventCounter
   }
 }
 
-/** A scrape waits no longer for the queue's store than this, in milliseconds. */
+/** The longest that a scrape waits for the queue's store, in milliseconds. */
 const COUNT_LIMIT_MS = 1_000
 
-/** What a scrape finds out about the running worker's queues. */
+/** Adds gauges of the running worker's queues, read at each scrape. */
 export function watchStatusWorker(registry: Registry, worker: StatusWorker): void {
   new Gauge({
     name: 'tidings_worker_taking_jobs',
-    help: '1 while jobs are taken, 0 while PostgreSQL is away.',
+    help: '1 while the worker takes jobs, 0 while PostgreSQL is away.',
     registers: [registry],
     collect() {
       this.set(worker.isTakingJobs ? 1 : 0)
@@ -48,7 +48,7 @@ export function watchStatusWorker(registry: Registry, worker: StatusWorker): voi
     help: 'Dead letters that wait for an operator.',
     registers: [registry],
     async collect() {
-      // While Redis is away the question waits for it: the last answer stands, and the scrape goes on.
+      // While Redis is unreachable this command waits for it. The scrape then keeps the last value and goes on.
       const counting = worker.deadLetters.getJobCounts('prioritized', 'waiting').catch(() => undefined)
       const limit = new AbortController()
       const late = sleep(COUNT_LIMIT_MS, undefined, { signal: limit.signal }).catch(() => undefined)

@@ -1,5 +1,5 @@
 import { openDatabase } from '@tidings/db/database'
-import { createIngestAccount, mergeOldAccounts } from '@tidings/db/events/ingest-counters'
+import { IngestCounters } from '@tidings/db/events/ingest-counters'
 import { storeStatusEvents } from '@tidings/db/events/status-events'
 import { openRedis, type QueueBackend, queueBackendOf } from '@tidings/queue/backend'
 import { warnAboutDurability } from '@tidings/queue/durability'
@@ -11,18 +11,19 @@ import { EXPORT_WARNING_INTERVAL_MS, openTracing } from '@tidings/telemetry/open
 import type { WorkerEnv } from './env.ts'
 import { serveWorkerHttp } from './health-server.ts'
 import type { Store } from './jobs/batch-writer.ts'
+import type { EventCounters } from './jobs/process-envelope.ts'
 import { createWorkerMetrics, watchStatusWorker } from './metrics.ts'
 import { startStatusWorker } from './status-worker.ts'
 
-/** Statements on their way at once; each has a connection and an account of its own. */
+/** Statements in flight at once, each on its own connection. */
 const WRITERS = 2
 
 export interface RunWorkerHooks {
-  /** Wraps the store: fault tests break it here, in a process that is otherwise the real one. */
+  /** Wraps the store. Fault tests make it fail here, in an otherwise real process. */
   wrapStore?(store: Store): Store
 }
 
-/** The whole worker process: connects, serves health, takes jobs, stops on a signal. */
+/** Runs the worker process: connects, serves health and metrics, takes jobs, and stops on a signal. */
 export async function runWorker(env: WorkerEnv, hooks: RunWorkerHooks = {}): Promise<void> {
   const tracing = await openTracing('tidings-worker', env)
   const log = createLogger('tidings-worker', env.LOG_LEVEL, tracing?.logFields)
@@ -41,22 +42,23 @@ export async function runWorker(env: WorkerEnv, hooks: RunWorkerHooks = {}): Pro
   })
   lifecycle.onRelease('database', () => db.close())
 
-  const { registry, count } = createWorkerMetrics()
+  const counters = new IngestCounters(db, (error) =>
+    log.debug({ error: errorMessage(error) }, 'counters not written, will be tried again'),
+  )
+  lifecycle.onRelease('counters', () => counters.close())
+  const metrics = createWorkerMetrics()
   let worker: Awaited<ReturnType<typeof startStatusWorker>> | undefined
   const server = await serveWorkerHttp({
     port: env.WORKER_PORT,
     host: env.HOST,
-    registry,
+    registry: metrics.registry,
     isReady: () => worker?.isTakingJobs ?? false,
   })
   lifecycle.onRelease('http', () => void server.close())
 
   const backend = queueBackendOf(env)
   await checkDurability(backend, env.STRICT_DURABILITY, log)
-  // Statements that run at once must not wait for one account's row.
-  const accounts = Array.from({ length: WRITERS + 1 }, () => createIngestAccount('worker'))
-  const accountOf = (lane: number) => accounts[lane] ?? createIngestAccount('worker')
-  const store: Store = (events, lane) => storeStatusEvents(db.pool, events, accountOf(lane))
+  const store: Store = (events) => storeStatusEvents(db, events)
 
   worker = await startStatusWorker({
     db,
@@ -65,21 +67,31 @@ export async function runWorker(env: WorkerEnv, hooks: RunWorkerHooks = {}): Pro
     concurrency: env.WORKER_CONCURRENCY,
     store: hooks.wrapStore?.(store) ?? store,
     writers: WRITERS,
-    account: createIngestAccount('worker'),
-    count,
+    count: countInBoth(metrics.count, counters),
     lifecycle,
     log,
     tracing,
     onWedged: () => log.flush(() => process.exit(70)),
   })
-  watchStatusWorker(registry, worker)
-  // Housekeeping that may as well happen at the next start.
-  mergeOldAccounts(db.pool).catch((error: unknown) =>
-    log.debug({ error: errorMessage(error) }, 'accounts not merged'),
-  )
+  watchStatusWorker(metrics.registry, worker)
   log.info({ queue: backend.kind, shards: env.QUEUE_SHARDS, port: env.WORKER_PORT }, 'taking jobs')
-  // A parent with a channel, such as npm start, is told that it is this process that listens there.
+  // Tells a parent with an IPC channel, such as npm start, that this process is the one that listens on the port.
   process.send?.('started')
+}
+
+/** Metrics count since this process started; the counters in PostgreSQL count over all processes. */
+function countInBoth(metrics: EventCounters, counters: IngestCounters): EventCounters {
+  return {
+    ...metrics,
+    stored(events) {
+      metrics.stored(events)
+      counters.add({ stored: events })
+    },
+    duplicate(events) {
+      metrics.duplicate(events)
+      counters.add({ duplicate: events })
+    },
+  }
 }
 
 async function checkDurability(backend: QueueBackend, strict: boolean, log: Logger): Promise<void> {

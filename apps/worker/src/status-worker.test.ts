@@ -1,7 +1,7 @@
 import { randomUUID } from 'node:crypto'
 import type { Database } from '@tidings/db/database'
 import { addToOutbox } from '@tidings/db/events/event-outbox'
-import { createIngestAccount, readIngestTotals } from '@tidings/db/events/ingest-counters'
+import { readIngestCounts } from '@tidings/db/events/ingest-counters'
 import { storeStatusEvents } from '@tidings/db/events/status-events'
 import { recordErasure } from '@tidings/db/users/erased-users'
 import { type JobQueue, prepareQueueBackend, type QueueBackend } from '@tidings/queue/backend'
@@ -69,7 +69,7 @@ describeBackends('the worker', (kind) => {
         .map((event) => failing.get(event.provider ?? ''))
         .find((found) => found !== undefined)
       if (code !== undefined) return Promise.reject(databaseError(code))
-      return storeStatusEvents(db.pool, events, accounts[lane] ?? createIngestAccount('worker'))
+      return storeStatusEvents(db, events, accounts[lane] ?? createIngestAccount('worker'))
     }
     worker = await startTestWorker({ db, backend, lifecycle, store })
     const [first] = worker.queues
@@ -236,7 +236,7 @@ describeBackends('the worker', (kind) => {
 
   it('buries what was on its way when its user was erased without saying whose it was', async () => {
     const [erased, other] = [randomUUID(), randomUUID()]
-    await recordErasure(db.pool, erased)
+    await recordErasure(db, erased)
     const texts = { error: 'no such box: ada@example.com', metadata: { to: 'ada@example.com' } }
     const theirs = makeEvent({ user_id: erased, ...texts })
     const unreadable = { ...makeEvent({ user_id: erased, ...texts }), status: 'no such status' }
@@ -261,7 +261,7 @@ describeBackends('the worker', (kind) => {
     const event = makeEvent({ user_id: userId, provider: 'erased-meanwhile', error: 'ada@example.com' })
     await enqueue(event)
     await waitFor('a first try', async () => (attempts.get(event.id) ?? 0) > 0)
-    await recordErasure(db.pool, userId)
+    await recordErasure(db, userId)
     const { data } = await untilDead(event.id)
     await db.pool.query('DELETE FROM erased_users')
     expect(data).toMatchObject({ reason: 'retries_exhausted', error: { message: '[erased]' } })
@@ -461,7 +461,7 @@ describeBackends('the worker', (kind) => {
 
   it('puts parked events on the queue', async () => {
     const event = makeEvent()
-    await addToOutbox(db.pool, [event], 'the test says so')
+    await addToOutbox(db, [event], 'the test says so')
     await untilStored(event)
     const { rows } = await db.pool.query('SELECT id FROM event_outbox')
     expect(rows).toEqual([])

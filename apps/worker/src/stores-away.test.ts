@@ -1,6 +1,5 @@
 import { randomUUID } from 'node:crypto'
 import { type Database, openDatabase } from '@tidings/db/database'
-import { createIngestAccount } from '@tidings/db/events/ingest-counters'
 import { storeStatusEvents } from '@tidings/db/events/status-events'
 import { prepareQueueBackend, type QueueBackend } from '@tidings/queue/backend'
 import { ENVELOPE_JOB, ENVELOPE_JOB_OPTIONS } from '@tidings/queue/policy'
@@ -72,7 +71,7 @@ describe('a worker whose PostgreSQL', () => {
       lifecycle,
       store: (events) => {
         statements++
-        return storeStatusEvents(db.pool, events, createIngestAccount('worker'))
+        return storeStatusEvents(db, events)
       },
     })
   })

@@ -1,12 +1,20 @@
 CREATE TYPE "public"."notification_status_name" AS ENUM('pending', 'sent', 'deferred', 'delivered', 'failed', 'bounced', 'suppressed', 'complained', 'opened', 'clicked', 'unsubscribed');--> statement-breakpoint
 CREATE TYPE "public"."notification_type" AS ENUM('email', 'push');--> statement-breakpoint
-CREATE TABLE "ingest_accounts" (
-	"process_id" uuid PRIMARY KEY NOT NULL,
-	"role" varchar(16) NOT NULL,
-	"accepted" bigint DEFAULT 0 NOT NULL,
-	"stored" bigint DEFAULT 0 NOT NULL,
-	"duplicate" bigint DEFAULT 0 NOT NULL,
-	"redelivered" bigint DEFAULT 0 NOT NULL,
+CREATE TABLE "erased_users" (
+	"user_digest" "bytea" PRIMARY KEY NOT NULL,
+	"erased_at" timestamp (3) with time zone DEFAULT now() NOT NULL
+);
+--> statement-breakpoint
+CREATE TABLE "event_outbox" (
+	"id" uuid PRIMARY KEY NOT NULL,
+	"event" jsonb NOT NULL,
+	"why" text NOT NULL,
+	"created_at" timestamp (3) with time zone DEFAULT now() NOT NULL
+);
+--> statement-breakpoint
+CREATE TABLE "ingest_counters" (
+	"name" varchar(16) PRIMARY KEY NOT NULL,
+	"value" bigint DEFAULT 0 NOT NULL,
 	"updated_at" timestamp (3) with time zone DEFAULT now() NOT NULL
 );
 --> statement-breakpoint
@@ -39,13 +47,6 @@ CREATE TABLE "operator_audit" (
 	"matched" integer NOT NULL,
 	"changed" integer NOT NULL,
 	"result" text NOT NULL
-);
---> statement-breakpoint
-CREATE TABLE "event_outbox" (
-	"id" uuid PRIMARY KEY NOT NULL,
-	"event" jsonb NOT NULL,
-	"why" text NOT NULL,
-	"parked_at" timestamp (3) with time zone DEFAULT now() NOT NULL
 );
 --> statement-breakpoint
 CREATE TABLE "service_keys" (
@@ -88,6 +89,7 @@ CREATE TABLE "users" (
 	"push_notifications" boolean DEFAULT true NOT NULL,
 	"is_active" boolean DEFAULT true NOT NULL,
 	"last_login_at" timestamp (3) with time zone,
+	"legacy_tokens_ended_at" timestamp (3) with time zone,
 	"created_at" timestamp (3) with time zone DEFAULT now() NOT NULL,
 	"updated_at" timestamp (3) with time zone DEFAULT now() NOT NULL,
 	CONSTRAINT "users_email_not_empty" CHECK ("users"."email" <> '')
@@ -100,7 +102,8 @@ CREATE INDEX "notification_status_notification_id_idx" ON "notification_status" 
 CREATE INDEX "notification_status_user_id_timestamp_idx" ON "notification_status" USING btree ("user_id","timestamp","id");--> statement-breakpoint
 CREATE UNIQUE INDEX "service_keys_key_hash_key" ON "service_keys" USING btree ("key_hash");--> statement-breakpoint
 CREATE INDEX "service_keys_name_idx" ON "service_keys" USING btree ("name");--> statement-breakpoint
-CREATE INDEX "refresh_tokens_session_id_idx" ON "refresh_tokens" USING btree ("session_id");--> statement-breakpoint
+CREATE INDEX "refresh_tokens_session_id_rotated_at_idx" ON "refresh_tokens" USING btree ("session_id","rotated_at");--> statement-breakpoint
 CREATE INDEX "sessions_user_id_idx" ON "sessions" USING btree ("user_id");--> statement-breakpoint
+CREATE INDEX "sessions_expires_at_idx" ON "sessions" USING btree ("expires_at");--> statement-breakpoint
 CREATE UNIQUE INDEX "users_email_key" ON "users" USING btree (lower("email"));--> statement-breakpoint
 CREATE INDEX "users_created_at_id_idx" ON "users" USING btree ("created_at","id");

@@ -1,76 +1,41 @@
 import type { Database } from '@tidings/db/database'
 import { countOutboxEvents } from '@tidings/db/events/event-outbox'
-import { readIngestTotals } from '@tidings/db/events/ingest-counters'
-import { findStoredContent } from '@tidings/db/events/status-events'
+import { readIngestCounts } from '@tidings/db/events/ingest-counters'
 import { readDeadLetterChanges } from '@tidings/db/operators/audit'
-import { AUDIT_DELETE } from '@tidings/db/operators/audit-actions'
-import { splitDeadLetterId } from './dead-letters/bury.ts'
-import { SCAN_PAGE } from './dead-letters/entry.ts'
 import type { DeadLetterStore } from './dead-letters/store.ts'
 
-/** Where every accepted event is. At rest: accepted + imported = stored + duplicate + dead + deleted + in flight. */
-export interface Balance {
+/** Where the accepted events are, for `tidings doctor`. A report, not a proof: see docs/reliability.md. */
+export interface EventBalance {
   accepted: number
   stored: number
+  /** Accepted again, and found stored already. */
   duplicate: number
   dead: number
   /** Dead letters that operators deleted. */
   deleted: number
-  /** Dead letters that operators brought in from elsewhere. */
+  /** Dead letters that operators imported. */
   imported: number
-  /** On the main queue or parked; undefined when there are too many jobs to read. */
+  /** On the main queue or in the outbox; undefined when there are too many jobs to read. */
   inFlight: number | undefined
-  /** Accepted and nowhere to be found when positive; found and never booked as accepted when negative. */
-  missing: number | undefined
   /**
-   * Found again in a job that was delivered twice. After a kill a repeat may be booked here instead of under
-   * `duplicate`, so that many may seem to be missing.
+   * accepted + imported - stored - duplicate - dead - deleted - inFlight; undefined when inFlight is. Zero at rest,
+   * unless a process was killed, an event was sent on two ways, or sent again while it was a dead letter.
    */
-  redelivered: number
-  /**
-   * Stored directly because the queue did not answer in time. Where it had taken them all the same they are found
-   * twice and were accepted once, so that many more may seem to be there.
-   */
-  inDoubt: number
+  difference: number | undefined
 }
 
-/** Adds everything up. Exact while nothing moves. */
-export async function readBalance(db: Database, store: DeadLetterStore): Promise<Balance> {
-  const [totals, parked, queued, dead, changes] = await Promise.all([
-    readIngestTotals(db.pool),
-    countOutboxEvents(db.pool),
+export async function readEventBalance(db: Database, store: DeadLetterStore): Promise<EventBalance> {
+  const [counts, outbox, queued, dead, changes] = await Promise.all([
+    readIngestCounts(db),
+    countOutboxEvents(db),
     store.countQueuedEvents(),
     store.count(),
     readDeadLetterChanges(db),
   ])
-  let { deleted, imported } = changes
-  for (const { action, ids } of changes.unfinished) {
-    const found = await countFound(db, store, ids)
-    if (action === AUDIT_DELETE) deleted += ids.length - found
-    else imported += found
-  }
-  const { accepted, stored, duplicate, redelivered, inDoubt } = totals
-  const inFlight = queued === undefined ? undefined : queued + parked
-  const missing =
+  const { accepted, stored, duplicate } = counts
+  const { deleted, imported } = changes
+  const inFlight = queued === undefined ? undefined : queued + outbox
+  const difference =
     inFlight === undefined ? undefined : accepted + imported - stored - duplicate - dead - deleted - inFlight
-  return { accepted, stored, duplicate, dead, deleted, imported, inFlight, missing, redelivered, inDoubt }
-}
-
-/** Of these entries, those that are dead letters now, or redriven and stored since. */
-async function countFound(db: Database, store: DeadLetterStore, ids: readonly string[]): Promise<number> {
-  let found = 0
-  for (let start = 0; start < ids.length; start += SCAN_PAGE) {
-    const page = ids.slice(start, start + SCAN_PAGE)
-    const dead = await store.sizes(page)
-    const others = page.filter((id) => !dead.has(id)).map(splitDeadLetterId)
-    const rows = await findStoredContent(
-      db.pool,
-      others.map(({ eventId }) => eventId),
-    )
-    const stored = others.filter(
-      ({ eventId, content }) => rows.has(eventId) && (rows.get(eventId) ?? '').startsWith(content),
-    )
-    found += dead.size + stored.length
-  }
-  return found
+  return { accepted, stored, duplicate, dead, deleted, imported, inFlight, difference }
 }

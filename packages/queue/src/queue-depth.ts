@@ -1,8 +1,17 @@
 import type { JobQueue } from './backend.ts'
-import type { QueueDepth } from './dead-letters/store.ts'
 import { itemsOf } from './envelope.ts'
 
-/** Sums the jobs of the main queue's shards. */
+/** Jobs of the main queue, over all shards. */
+export interface QueueDepth {
+  waiting: number
+  active: number
+  delayed: number
+  /** Failed for good, and not yet buried by the sweeper. */
+  failed: number
+  /** When the oldest waiting job was added. */
+  oldestWaitingAt: Date | undefined
+}
+
 export async function readDepth(queues: readonly JobQueue<object>[]): Promise<QueueDepth> {
   const depths = await Promise.all(
     queues.map(async (queue) => {
@@ -22,7 +31,7 @@ export async function readDepth(queues: readonly JobQueue<object>[]): Promise<Qu
   }
 }
 
-/** Jobs whose events are counted; more are not read. */
+/** Above this number of jobs, their events are not counted. */
 const MAX_COUNTED_JOBS = 5_000
 
 /** Events inside the jobs of the main queue; undefined when there are too many to read. */
@@ -43,5 +52,5 @@ export async function countQueuedEvents(queues: readonly JobQueue<object>[]): Pr
   return events
 }
 
-/** Jobs held at once: few, for each may be as long as MAX_JOB_LENGTH. */
+/** Jobs in memory at once. Each may be as long as MAX_JOB_LENGTH. */
 const PAGE = 4

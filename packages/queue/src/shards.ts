@@ -2,16 +2,14 @@ import { MAX_QUEUE_SHARDS } from '@tidings/runtime/env'
 import type { Redis } from 'ioredis'
 import pg from 'pg'
 import { type QueueBackend, requireRedis, withQueueClient } from './backend.ts'
+import { REDIS_STATE_KEYS } from './bullmq/redis-layout.ts'
 import { shardNames } from './policy.ts'
 
-/** BullMQ's lists and sets of a queue's jobs; one that is empty is no key. */
-const STATES = ['wait', 'paused', 'active', 'delayed', 'prioritized', 'failed']
-
 /**
- * How many shards of the main queue are to be read: those asked for, and those that were in use before and hold jobs
- * still. Where QUEUE_SHARDS was lowered they would wait there for ever.
+ * The number of shards to read: the configured ones, and higher ones that still hold jobs. After QUEUE_SHARDS was
+ * lowered, those jobs would otherwise wait for ever.
  *
- * @param redis an open connection, with the Redis backend.
+ * @param redis an open connection; required for the Redis backend.
  */
 export async function findShards(
   backend: QueueBackend,
@@ -33,7 +31,7 @@ async function askRedis(
   names: readonly string[],
 ): Promise<boolean[]> {
   const counts = await Promise.all(
-    names.map((name) => redis.exists(...STATES.map((state) => `${prefix}:${name}:${state}`))),
+    names.map((name) => redis.exists(...REDIS_STATE_KEYS.map((state) => `${prefix}:${name}:${state}`))),
   )
   return counts.map((keys) => keys > 0)
 }

@@ -2,11 +2,11 @@ import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { openQueue, type QueueBackend } from '@tidings/queue/backend'
-import { buryEvents, type FailedEvent } from '@tidings/queue/dead-letters/bury'
+import type { FailedEvent } from '@tidings/queue/dead-letters/bury'
 import type { DeadLetterEntry } from '@tidings/queue/dead-letters/entry'
 import { openDeadLetters } from '@tidings/queue/dead-letters/open'
 import { DEAD_LETTER_QUEUE } from '@tidings/queue/policy'
-import { makeDeath } from '@tidings/queue/testing/dead-letter-fixtures'
+import { bury, makeFailedEvent } from '@tidings/queue/testing/dead-letter-fixtures'
 import { createLogger } from '@tidings/runtime/log'
 import type { DeadLetter } from '@tidings/shared/dead-letter'
 import { startRedis } from '@tidings/stack/servers/redis'
@@ -43,11 +43,11 @@ describeRedis('erasing many users from the dead letters at once', () => {
       id: `018f2f6a-0000-7000-8000-0000000000${10 + n}`,
       email: `Owner-${10 + n}@example.com`,
     }))
-    await buryEvents(
+    await bury(
       queue,
       Array.from({ length: ENTRIES }, (_, n) => {
         const { id, email } = users[n % USERS] ?? { id: '', email: '' }
-        return makeDeath({ fields: n % 2 === 0 ? { user_id: id } : { error: `no box ${email}` } })
+        return makeFailedEvent({ fields: n % 2 === 0 ? { user_id: id } : { error: `no box ${email}` } })
       }),
     )
     const eraser = createDeadLetterEraser({ backend, shards: 1, log: createLogger('test', 'silent') })
@@ -93,14 +93,14 @@ describeBackends('erasing a user from the dead letters', (kind) => {
     eraser = createDeadLetterEraser({ backend, shards: 1, log: createLogger('test', 'silent') })
     releaser.onRelease(() => eraser.close())
     buryOne = async (failedEvent) => {
-      await buryEvents(queue, [failedEvent])
+      await bury(queue, [failedEvent])
       return async () => (await store.get([`dead-${failedEvent.eventId}`]))[0]
     }
   })
 
   it('leaves alone who has a longer address', async () => {
     const read = await buryOne(
-      makeDeath({
+      makeFailedEvent({
         fields: { user_id: OTHER, error: 'mailbox joann@example.com full', metadata: { to: 'a@b.example' } },
         error: { code: 'x', message: 'to o.ann@example.com\nand ann@example.com.au' },
       }),
@@ -113,7 +113,7 @@ describeBackends('erasing a user from the dead letters', (kind) => {
   it("takes out of another's only what names the user, and leaves it with its owner", async () => {
     const at = new Date().toISOString()
     const read = await buryOne(
-      makeDeath({
+      makeFailedEvent({
         fields: {
           user_id: OTHER.toUpperCase(),
           error: 'mailbox\nAnn@example.com is full',
@@ -142,7 +142,7 @@ describeBackends('erasing a user from the dead letters', (kind) => {
 
   it("takes the id out of another's error, and leaves the event as it was", async () => {
     const message = `There is no user ${ANN.id}`
-    const read = await buryOne(makeDeath({ fields: { user_id: OTHER }, error: { code: 'x', message } }))
+    const read = await buryOne(makeFailedEvent({ fields: { user_id: OTHER }, error: { code: 'x', message } }))
     const before = await read()
     await eraser.erase(ANN)
     expect(await read()).toEqual({ ...before, error: { code: 'x', message: '[erased]' } })

@@ -20,7 +20,7 @@ export async function eraseUser(
   const user = await findUser(db, userId)
   if (user === undefined) throw notFound()
   // First of all: what dies from now on says nothing of the user, whatever becomes of this process.
-  await recordErasure(db.pool, userId)
+  await recordErasure(db, userId)
   await eraseElsewhere(user)
   const erased = await eraseFromDatabase(db, userId)
   await Promise.all([

@@ -1,9 +1,8 @@
 import { accessSync } from 'node:fs'
 import { mkdir } from 'node:fs/promises'
 import { openQueue } from '@tidings/queue/backend'
-import { buryEvents } from '@tidings/queue/dead-letters/bury'
 import { DEAD_LETTER_QUEUE } from '@tidings/queue/policy'
-import { makeDeath } from '@tidings/queue/testing/dead-letter-fixtures'
+import { bury, makeFailedEvent } from '@tidings/queue/testing/dead-letter-fixtures'
 import type { DeadLetter } from '@tidings/shared/dead-letter'
 import { useReleaser } from '@tidings/stack/testing/test-context'
 import { chromium } from 'playwright-core'
@@ -35,8 +34,8 @@ describe.skipIf(!hasChromium)(
         onError: () => undefined,
       })
       releaser.onRelease(() => dead.close())
-      const failedEvents = Array.from({ length: 8 }, () => makeDeath())
-      await buryEvents(dead, failedEvents)
+      const failedEvents = Array.from({ length: 8 }, () => makeFailedEvent())
+      await bury(dead, failedEvents)
       const browser = await chromium.launch({ executablePath, args: ['--no-sandbox'] })
       releaser.onRelease(() => browser.close())
       const page = await browser.newPage({

@@ -1,9 +1,9 @@
 import { type JobQueue, openQueue, openRedis, type QueueBackend } from '@tidings/queue/backend'
-import { buryEvents, type FailedEvent } from '@tidings/queue/dead-letters/bury'
+import type { FailedEvent } from '@tidings/queue/dead-letters/bury'
 import { openDeadLetters } from '@tidings/queue/dead-letters/open'
 import { readBalance } from '@tidings/queue/event-balance'
 import { DEAD_LETTER_QUEUE, ENVELOPE_JOB, STATUS_QUEUE } from '@tidings/queue/policy'
-import { makeDeath } from '@tidings/queue/testing/dead-letter-fixtures'
+import { bury, makeFailedEvent } from '@tidings/queue/testing/dead-letter-fixtures'
 import type { DeadLetter } from '@tidings/shared/dead-letter'
 import { createReleaser } from '@tidings/stack/testing/releaser'
 import { createTestBackend, describeBackends, useReleaser } from '@tidings/stack/testing/test-context'
@@ -38,10 +38,10 @@ describeBackends('/admin/queues', (kind) => {
     releaser.onRelease(() => dead.close())
     main = openQueue<unknown>(STATUS_QUEUE, backend, redis, { onError })
     releaser.onRelease(() => main.close())
-    const other = makeDeath()
+    const other = makeFailedEvent()
     otherId = `dead-${other.eventId}`
-    await buryEvents(dead, [
-      makeDeath({ eventId: ENTRY_ID.slice(5), fields: { metadata: { to: 'grace@example.com' } } }),
+    await bury(dead, [
+      makeFailedEvent({ eventId: ENTRY_ID.slice(5), fields: { metadata: { to: 'grace@example.com' } } }),
       other,
     ])
     reader = await api.createKey('dlq:read')
@@ -102,7 +102,7 @@ describeBackends('/admin/queues', (kind) => {
 
   /** What the board lists of the dead letters while these are among them. */
   async function listWith(failedEvents: FailedEvent[], query = '') {
-    await buryEvents(dead, failedEvents)
+    await bury(dead, failedEvents)
     try {
       const path = `/api/queues?activeQueue=${DEAD_LETTER_QUEUE}&status=prioritized${query}`
       const response = await request(path, reader)
@@ -116,21 +116,23 @@ describeBackends('/admin/queues', (kind) => {
 
   test('shows an entry nested thousands of levels deep, cut off, among the others', async () => {
     const metadata: unknown = JSON.parse(`${'{"a":'.repeat(3_000)}1${'}'.repeat(3_000)}`)
-    const deep = makeDeath({ fields: { metadata } })
+    const deep = makeFailedEvent({ fields: { metadata } })
     const jobs = await listWith([deep])
     expect(jobs.map(({ id }) => id)).toEqual(expect.arrayContaining([ENTRY_ID, `dead-${deep.eventId}`]))
     expect(JSON.stringify(jobs)).toContain('"…"')
   })
 
   test('shows at most 50 jobs of a queue at a time', async () => {
-    const failedEvents = Array.from({ length: 60 }, () => makeDeath())
+    const failedEvents = Array.from({ length: 60 }, () => makeFailedEvent())
     expect(await listWith(failedEvents, '&jobsPerPage=3')).toHaveLength(3)
     expect(await listWith(failedEvents, '&jobsPerPage=1000000')).toHaveLength(50)
   })
 
   test('shows of what is long which event it is, and how long the rest is', async () => {
     const failedEvents = Array.from({ length: 50 }, () =>
-      makeDeath({ fields: { notification_id: 'long', metadata: { page: 'x'.repeat(280_000), to: 'a' } } }),
+      makeFailedEvent({
+        fields: { notification_id: 'long', metadata: { page: 'x'.repeat(280_000), to: 'a' } },
+      }),
     )
     const jobs = JSON.stringify(await listWith(failedEvents, '&jobsPerPage=50'))
     expect(jobs.length).toBeLessThan(200_000)
@@ -141,7 +143,7 @@ describeBackends('/admin/queues', (kind) => {
   })
 
   test('shows the first events of an envelope, and how many more it holds', async () => {
-    const events = Array.from({ length: 500 }, () => makeDeath().event)
+    const events = Array.from({ length: 500 }, () => makeFailedEvent().event)
     const job = await main.add(ENVELOPE_JOB, { v: 1, events })
     const response = await request(`/api/queues/${STATUS_QUEUE}/${job.id}`, reader)
     const shown = (await response.json()) as { job: { data: { events: unknown[] } } }

@@ -1,7 +1,7 @@
 import { randomUUID } from 'node:crypto'
 import type { Database } from '@tidings/db/database'
 import { insertAudit } from '@tidings/db/operators/audit'
-import { AUDIT_DELETE, AUDIT_INTENT, AUDIT_STARTED } from '@tidings/db/operators/audit-actions'
+import { AUDIT_DELETE, AUDIT_STARTED } from '@tidings/db/operators/audit-actions'
 import { DEAD_LETTER_QUEUE, STATUS_QUEUE } from '@tidings/queue/policy'
 import { AppError } from '@tidings/shared/errors'
 import { Hono } from 'hono'
@@ -110,9 +110,8 @@ function assertAllowed(c: ApiContext, principal: ServicePrincipal, path: string)
 }
 
 /**
- * Makes a change between two rows: what is about to be changed, and how it ended. A deleted dead letter counts
- * in the books as one deleted by the CLI does, also when the process is killed before the second row. Without
- * an audit table that takes the first row, nothing is changed at all.
+ * Makes a change between two rows of the audit table: before it, and how it ended. A deletion has the same action as
+ * one by the CLI, so that reports count it. If the first row cannot be written, nothing is changed.
  */
 async function auditChange(
   db: Database,
@@ -131,9 +130,8 @@ async function auditChange(
       changed,
       result,
     })
-  await write(0, deleted === undefined ? AUDIT_STARTED : AUDIT_INTENT)
+  await write(0, AUDIT_STARTED)
   const answer = await change()
-  // Nobody knows what a change came to that broke: the books then look whether the entry is there.
-  if (answer.status < 500) await write(answer.ok ? 1 : 0, answer.ok ? 'done' : 'failed')
+  await write(answer.ok ? 1 : 0, answer.ok ? 'done' : 'failed')
   return answer
 }

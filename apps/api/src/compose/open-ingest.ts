@@ -1,5 +1,5 @@
 import { openDatabase } from '@tidings/db/database'
-import { createIngestAccount } from '@tidings/db/events/ingest-counters'
+import { IngestCounters } from '@tidings/db/events/ingest-counters'
 import { openRedis, type QueueBackend, type QueueSettings, queueBackendOf } from '@tidings/queue/backend'
 import { watchBackpressure } from '@tidings/queue/backpressure'
 import { warnAboutDurability } from '@tidings/queue/durability'
@@ -11,7 +11,6 @@ import { throttledWarning } from '@tidings/runtime/throttled-warning'
 import { errorMessage } from '@tidings/shared/errors'
 import type { Tracing } from '@tidings/telemetry/tracing'
 import { Counter, Gauge, type Registry } from 'prom-client'
-import { keepAccount } from '../status/accepted-counter.ts'
 import { createIngest, type Ingest } from '../status/ingest.ts'
 import { followEvents, tracePublish } from '../status/trace-ingest.ts'
 
@@ -54,7 +53,9 @@ export function openIngest(options: OpenIngestOptions): { ingest: Ingest; publis
   const backpressure = watchBackpressure({ publisher, maxDepth: env.QUEUE_MAX_DEPTH })
   lifecycle.onRelease('backpressure', () => backpressure.close())
 
-  const account = createIngestAccount('api')
+  const counters = new IngestCounters(direct, (error) =>
+    log.debug({ error: errorMessage(error) }, 'counters not written, will be tried again'),
+  )
   const accepted = new Counter({
     name: 'tidings_events_accepted_total',
     help: 'Events acknowledged, by where they were made durable.',
@@ -72,13 +73,12 @@ export function openIngest(options: OpenIngestOptions): { ingest: Ingest; publis
   const ingest = createIngest({
     publisher: tracing ? tracePublish(publisher, tracing) : publisher,
     backpressure,
-    directPool: direct.pool,
-    account,
+    directDb: direct,
+    counters,
     log,
     onAccepted: (events, path) => accepted.inc({ path }, events),
   })
-  const keeper = keepAccount(direct.pool, account, ingest, log)
-  lifecycle.onRelease('account', () => keeper.close())
+  lifecycle.onRelease('counters', () => counters.close())
   lifecycle.onRelease('ingest', () => ingest.drain())
   return { ingest: tracing ? followEvents(ingest, tracing) : ingest, publisher }
 }

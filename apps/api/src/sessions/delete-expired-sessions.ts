@@ -1,5 +1,5 @@
 import type { Database } from '@tidings/db/database'
-import { deleteOverSessions } from '@tidings/db/users/sessions'
+import { deleteExpiredSessions } from '@tidings/db/users/sessions'
 import type { Logger } from '@tidings/runtime/log'
 import { errorMessage } from '@tidings/shared/errors'
 
@@ -13,7 +13,7 @@ export function createSessionCleaner(db: Database, log: Logger): { close(): Prom
   let cleaning = clean()
 
   function clean(): Promise<void> {
-    return deleteOverSessions(db).then(
+    return deleteExpiredSessions(db).then(
       () => {},
       (error: unknown) => log.debug({ error: errorMessage(error) }, 'old sessions not deleted, will be'),
     )

@@ -8,7 +8,7 @@ type Deps = Pick<AccountDeps, 'db' | 'caches'>
 /** Ends the session of the token that was shown; a token without one ends all of its kind. */
 export async function logOut({ db, caches }: Deps, { userId, sessionId }: UserPrincipal): Promise<void> {
   if (sessionId === null) {
-    await endLegacyTokens(db.orm, userId)
+    await endLegacyTokens(db, userId)
     await caches.users.invalidate([userId])
     return
   }

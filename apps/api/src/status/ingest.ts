@@ -1,9 +1,10 @@
+import type { Database } from '@tidings/db/database'
 import { addToOutbox } from '@tidings/db/events/event-outbox'
-import { bookRepeats, type IngestAccount } from '@tidings/db/events/ingest-counters'
-import { storeStatusEvents } from '@tidings/db/events/status-events'
+import type { IngestCounters } from '@tidings/db/events/ingest-counters'
+import { type StoreOutcome, storeStatusEvents } from '@tidings/db/events/status-events'
 import { classifyFailure } from '@tidings/db/failure'
 import type { Backpressure } from '@tidings/queue/backpressure'
-import { QueueUnavailableError, type StatusPublisher } from '@tidings/queue/publisher'
+import type { StatusPublisher } from '@tidings/queue/publisher'
 import { createBatcher } from '@tidings/runtime/batcher'
 import type { Logger } from '@tidings/runtime/log'
 import { AppError, errorMessage } from '@tidings/shared/errors'
@@ -18,7 +19,6 @@ import {
   wrap,
 } from 'cockatiel'
 import { LRUCache } from 'lru-cache'
-import type pg from 'pg'
 import { keyConflict } from './key-conflict.ts'
 
 /** The way in: an event that is accepted here ends as exactly one row or one dead letter. */
@@ -34,10 +34,6 @@ export interface Ingest {
   acceptAll(events: readonly StatusEvent[]): Promise<void>
   /** Undefined when the event may be accepted, else the refusal. Compares with recent keys only. */
   findConflict(event: StatusEvent): AppError | undefined
-  /** Events accepted by this process. */
-  readonly accepted: number
-  /** Of these, stored directly while the queue may have taken them too: it gave no answer in time. */
-  readonly inDoubt: number
   drain(): Promise<void>
 }
 
@@ -45,9 +41,8 @@ export interface IngestOptions {
   publisher: Pick<StatusPublisher, 'publish'>
   backpressure: Pick<Backpressure, 'pressure'>
   /** A small pool of its own with short timeouts, for the time without a queue. */
-  directPool: pg.Pool
-  /** Account on which directly stored rows are booked. */
-  account: IngestAccount
+  directDb: Database
+  counters: Pick<IngestCounters, 'add'>
   log: Logger
   /** Told what became of events, for metrics. */
   onAccepted?(events: number, path: 'queue' | 'direct' | 'parked'): void
@@ -71,10 +66,8 @@ const PUBLISH_WITHIN_MS = 600
 const RECENT_KEYS = 50_000
 
 export function createIngest(options: IngestOptions): Ingest {
-  const { publisher, backpressure, directPool, account, log, onAccepted } = options
+  const { publisher, backpressure, directDb, counters, log, onAccepted } = options
   const recentKeys = new LRUCache<string, string>({ max: RECENT_KEYS })
-  let accepted = 0
-  let inDoubt = 0
 
   const breaker = circuitBreaker(handleAll, {
     halfOpenAfter: HALF_OPEN_AFTER_MS,
@@ -94,10 +87,8 @@ export function createIngest(options: IngestOptions): Ingest {
     } catch (error) {
       if (!(error instanceof BrokenCircuitError)) log.debug({ error: errorMessage(error) }, 'publish failed')
       await storeDirectly(events)
-      if (!(error instanceof BrokenCircuitError || error instanceof QueueUnavailableError))
-        inDoubt += events.length
     }
-    accepted += events.length
+    counters.add({ accepted: events.length })
   }
 
   function findOverload(): AppError | undefined {
@@ -117,7 +108,7 @@ export function createIngest(options: IngestOptions): Ingest {
   async function storeDirectly(events: readonly StatusEvent[]): Promise<void> {
     try {
       const refused = await storeOrRefuse(events)
-      if (refused.length > 0) await addToOutbox(directPool, refused, 'not storable while the queue was away')
+      if (refused.length > 0) await addToOutbox(directDb, refused, 'not storable while the queue was away')
       onAccepted?.(events.length - refused.length, 'direct')
       onAccepted?.(refused.length, 'parked')
     } catch (error) {
@@ -131,9 +122,9 @@ export function createIngest(options: IngestOptions): Ingest {
 
   async function storeOrRefuse(events: readonly StatusEvent[]): Promise<readonly StatusEvent[]> {
     try {
-      const outcomes = await storeStatusEvents(directPool, events, account)
-      const duplicate = outcomes.filter((outcome) => outcome === 'duplicate').length
-      if (duplicate > 0) await bookRepeats(directPool, account, { duplicate, redelivered: 0 })
+      const outcomes = await storeStatusEvents(directDb, events)
+      const count = (wanted: StoreOutcome) => outcomes.filter((outcome) => outcome === wanted).length
+      counters.add({ stored: count('stored'), duplicate: count('duplicate') })
       return events.filter((_, index) => outcomes[index] === 'unknown_user' || outcomes[index] === 'conflict')
     } catch (error) {
       if (classifyFailure(error) === 'outage') throw error
@@ -169,12 +160,6 @@ export function createIngest(options: IngestOptions): Ingest {
       if (event.content_hash === undefined) return undefined
       const seen = recentKeys.get(event.id)
       return seen === undefined || seen === event.content_hash ? undefined : keyConflict()
-    },
-    get accepted() {
-      return accepted
-    },
-    get inDoubt() {
-      return inDoubt
     },
     drain: () => batcher.drain(),
   }

@@ -1,5 +1,4 @@
 import { randomUUID } from 'node:crypto'
-import { createIngestAccount } from '@tidings/db/events/ingest-counters'
 import { storeStatusEvents } from '@tidings/db/events/status-events'
 import { identifyEvent } from '@tidings/shared/event-identity'
 import { statusEventSchema, statusReportSchema } from '@tidings/shared/status-event'
@@ -40,7 +39,7 @@ describe('status routes', () => {
   const url = (path: string) => `${api.apiUrl}${path}`
   const store = (reports: Record<string, unknown>[]) =>
     storeStatusEvents(
-      api.database.pool,
+      api.database,
       reports.map((report) =>
         identifyEvent(statusReportSchema.parse({ notification_id: 'n', status: 'sent', ...report }), {
           type: 'email',

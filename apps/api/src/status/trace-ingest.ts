@@ -14,12 +14,6 @@ export function followEvents(ingest: Ingest, tracing: Tracing): Ingest {
       return ingest.acceptAll(events)
     },
     findConflict: (event) => ingest.findConflict(event),
-    get accepted() {
-      return ingest.accepted
-    },
-    get inDoubt() {
-      return ingest.inDoubt
-    },
     drain: () => ingest.drain(),
   }
 }

@@ -1,7 +1,8 @@
 import { openQueue } from '@tidings/queue/backend'
-import { buryEvents, type FailedEvent } from '@tidings/queue/dead-letters/bury'
+import type { FailedEvent } from '@tidings/queue/dead-letters/bury'
 import { openDeadLetters } from '@tidings/queue/dead-letters/open'
 import { DEAD_LETTER_QUEUE } from '@tidings/queue/policy'
+import { bury } from '@tidings/queue/testing/dead-letter-fixtures'
 import type { DeadLetter } from '@tidings/shared/dead-letter'
 import { generateSigningKey } from '@tidings/shared/signing-keys'
 import {
@@ -229,7 +230,7 @@ describeBackends('erasing an account', (kind) => {
       sourceJobId: null,
       redrives: 0,
     })
-    await buryEvents(queue, [
+    await bury(queue, [
       failedEvent(
         '00000000-0000-4000-8000-000000000001',
         { user_id: user.id, error: `no such box: ${email}` },

@@ -236,7 +236,7 @@ describe('tidings users import-django', () => {
 
   it('does not bring back who was erased here', async () => {
     await tidings(django.url)
-    await recordErasure(target.database.pool, ADA)
+    await recordErasure(target.database, ADA)
     await eraseUser(target.database, ADA)
     const again = await tidings(django.url)
     expect(again.stdout).toContain('erased here: 1 (they do not come back)')
@@ -444,7 +444,7 @@ describe('an import', () => {
       const report = await importWhile(createLargeSource(5, 0), async () => {
         await register(idOf(90), 'USER-1@example.com')
         await register(idOf(2), 'user-2@example.com')
-        await recordErasure(target.database.pool, idOf(3))
+        await recordErasure(target.database, idOf(3))
         await register(idOf(91), 'user-3@example.com')
       })
       expect(report.users).toMatchObject({

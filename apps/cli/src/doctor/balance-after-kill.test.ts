@@ -22,7 +22,6 @@ describeBackends('the books after a dlq command that was killed', (kind) => {
   const releaser = useReleaser()
   let lab: CliLab
   let file: string
-  const account = createIngestAccount('api')
 
   beforeAll(async () => {
     lab = await createCliLab(kind, releaser)
@@ -100,7 +99,7 @@ describeBackends('the books after a dlq command that was killed', (kind) => {
     await run('redrive', '--all', '--yes')
     const jobs = await lab.main.getJobs(['waiting'])
     const events = jobs.flatMap((job) => job.data.events.map((event) => statusEventSchema.parse(event)))
-    await storeStatusEvents(lab.db.database.pool, events, account)
+    await storeStatusEvents(lab.db.database, events)
     await lab.main.obliterate({ force: true })
     expect(await books()).toMatchObject({ stored: COUNT - DONE, dead: 0, deleted: DONE, missing: 0 })
   })

@@ -3,7 +3,7 @@ import { readSchemaVersion } from '@tidings/db/schema-version'
 import { openRedis, queueBackendOf } from '@tidings/queue/backend'
 import type { DeadLetterStore } from '@tidings/queue/dead-letters/store'
 import { checkRedisDurability } from '@tidings/queue/durability'
-import { readBalance } from '@tidings/queue/event-balance'
+import { readEventBalance } from '@tidings/queue/event-balance'
 import type { CliContext } from '../context.ts'
 import { isUnreachable, storeError } from '../exit-codes.ts'
 import { formatAge, formatCount } from '../terminal/format.ts'
@@ -13,6 +13,7 @@ import { type CheckResult, failure, ok, warning } from './check-result.ts'
 const OLD_JOB_MS = 60_000
 
 const SCHEMA = 'Schema'
+const EVENTS = 'Events'
 
 /**
  * Every check, also when an earlier one fails, as far as the tables it reads are there.
@@ -27,7 +28,7 @@ export async function runChecks(context: CliContext): Promise<CheckResult[]> {
     ...(await attempt('Queue', () => checkQueue(context))),
   ]
   if (results.some((check) => check.isUnreachable || isSchemaBehind(check))) return results
-  return [...results, ...(await attempt('Accounting', () => checkBalance(context)))]
+  return [...results, ...(await attempt(EVENTS, () => checkBalance(context)))]
 }
 
 const isSchemaBehind = ({ check, result }: CheckResult) => check === SCHEMA && result === 'failure'
@@ -46,12 +47,12 @@ async function attempt(check: string, run: () => Promise<CheckResult[]>): Promis
 }
 
 async function checkPostgres(context: CliContext): Promise<CheckResult[]> {
-  const { pool } = await context.database()
-  const { rows } = await pool.query<{ version: string; read_only: string }>(
+  const db = await context.database()
+  const { rows } = await db.pool.query<{ version: string; read_only: string }>(
     "SELECT current_setting('server_version') AS version, current_setting('transaction_read_only') AS read_only",
   )
   const server = rows[0]
-  const { applied, known } = await readSchemaVersion(pool)
+  const { applied, known } = await readSchemaVersion(db)
   const isBehind = applied < known
   return [
     server?.read_only === 'on'
@@ -62,14 +63,14 @@ async function checkPostgres(context: CliContext): Promise<CheckResult[]> {
       : applied > known
         ? warning(SCHEMA, `${applied} migrations, this version knows ${known}`, 'Update this installation.')
         : ok(SCHEMA, `${applied} migrations, up to date`),
-    ...(isBehind ? [] : [checkParked(await countOutboxEvents(pool))]),
+    ...(isBehind ? [] : [checkOutbox(await countOutboxEvents(db))]),
   ]
 }
 
-function checkParked(parked: number): CheckResult {
-  if (parked === 0) return ok('Parked events', '0')
+function checkOutbox(waiting: number): CheckResult {
+  if (waiting === 0) return ok('Outbox', '0')
   const advice = 'The worker takes them when Redis is back: is it running?'
-  return warning('Parked events', formatCount(parked), advice)
+  return warning('Outbox', formatCount(waiting), advice)
 }
 
 async function checkQueue(context: CliContext): Promise<CheckResult[]> {
@@ -122,37 +123,28 @@ async function checkDepth(store: DeadLetterStore): Promise<CheckResult[]> {
   ]
 }
 
+/** The report of all events. A difference is shown with what can explain it; it is no proof of a loss. */
 async function checkBalance(context: CliContext): Promise<CheckResult[]> {
-  const balance = await readBalance(await context.database(), await context.deadLetters())
-  const { accepted, imported, stored, duplicate, dead, deleted, inFlight, missing, redelivered, inDoubt } =
-    balance
+  const { accepted, imported, stored, duplicate, dead, deleted, inFlight, difference } =
+    await readEventBalance(await context.database(), await context.deadLetters())
   const n = formatCount
   const found =
     `${n(accepted)} accepted${imported > 0 ? ` + ${n(imported)} imported` : ''}; ${n(stored)} stored, ` +
     `${n(duplicate)} duplicate, ${n(dead)} dead, ${deleted > 0 ? `${n(deleted)} deleted, ` : ''}` +
     `${inFlight === undefined ? 'many' : n(inFlight)} in flight`
-  if (missing === 0) return [ok('Accounting', found)]
-  if (missing === undefined || (inFlight ?? 0) > 0)
-    return [warning('Accounting', found, 'Events are on their way: look again when the queue is empty.')]
-  if (missing > 0 && missing <= redelivered)
-    return [
-      warning(
-        'Accounting',
-        found,
-        `${n(missing)} may be repeats among the ${n(redelivered)} events of jobs that were delivered twice.`,
-      ),
-    ]
-  if (missing > 0)
-    return [failure('Accounting', found, `${n(missing)} accepted events are nowhere. Keep all logs.`)]
-  const more = -missing
+  if (difference === 0) return [ok(EVENTS, found)]
+  if (difference === undefined || (inFlight ?? 0) > 0)
+    return [warning(EVENTS, found, 'Events are on their way: look again when the queue is empty.')]
   return [
     warning(
-      'Accounting',
+      EVENTS,
       found,
-      more <= inDoubt
-        ? `${n(more)} were found on both ways: the queue gave no answer in time for ${n(inDoubt)}, which were stored directly.`
-        : `${n(more)} more than were booked: an API was killed before it could book what it had accepted, or a ` +
-            'producer writes to the queue itself.',
+      difference > 0
+        ? `${n(difference)} accepted more than found. Counters are written every second: a killed worker loses up to ` +
+            'a second of them. Events that were sent again while they were dead letters also count twice. ' +
+            'To see that events arrive: tidings doctor --probe'
+        : `${n(-difference)} found more than accepted: an API was killed before it wrote its counter, or a producer ` +
+            'writes to the queue itself.',
     ),
   ]
 }

@@ -4,7 +4,7 @@ import { join } from 'node:path'
 import { addToOutbox } from '@tidings/db/events/event-outbox'
 import { bookAccepted, createIngestAccount } from '@tidings/db/events/ingest-counters'
 import { storeStatusEvents } from '@tidings/db/events/status-events'
-import { makeDeath } from '@tidings/queue/testing/dead-letter-fixtures'
+import { makeFailedEvent } from '@tidings/queue/testing/dead-letter-fixtures'
 import { statusEventSchema } from '@tidings/shared/status-event'
 import { startRedis } from '@tidings/stack/servers/redis'
 import {
@@ -34,12 +34,11 @@ async function examine(cli: Cli) {
 }
 
 const newEvents = (count: number) =>
-  Array.from({ length: count }, () => statusEventSchema.parse(makeDeath().event))
+  Array.from({ length: count }, () => statusEventSchema.parse(makeFailedEvent().event))
 
 describeBackends('tidings doctor', (kind) => {
   const releaser = useReleaser()
   let lab: CliLab
-  const account = createIngestAccount('api')
 
   beforeAll(async () => {
     lab = await createCliLab(kind, releaser)
@@ -50,7 +49,7 @@ describeBackends('tidings doctor', (kind) => {
   })
 
   const accept = (events: number) => bookAccepted(lab.db.database.pool, account, events)
-  const store = (count: number) => storeStatusEvents(lab.db.database.pool, newEvents(count), account)
+  const store = (count: number) => storeStatusEvents(lab.db.database, newEvents(count))
   /** The same program with other stores. */
   const withStores = (stores: Record<string, string>) =>
     createCli({ ...(lab.cli.env as Record<string, string>), ...stores })
@@ -115,7 +114,7 @@ describeBackends('tidings doctor', (kind) => {
 
   test('parked events are counted, as a warning and as on their way', async () => {
     await accept(2)
-    await addToOutbox(lab.db.database.pool, newEvents(2), 'the queue was away')
+    await addToOutbox(lab.db.database, newEvents(2), 'the queue was away')
     const { exitCode, complaints, found } = await examine(lab.cli)
     expect(exitCode).toBe(0)
     expect(complaints).toMatchObject([{ check: 'Parked events', result: 'warning', found: '2' }])

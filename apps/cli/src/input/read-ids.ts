@@ -1,13 +1,12 @@
 import { text } from 'node:stream/consumers'
-import { entryId } from '@tidings/queue/dead-letters/entry'
 import { usageError } from '../exit-codes.ts'
 import type { Input } from '../terminal/terminal.ts'
 
 /** Ids as given: entry ids or event ids; a `-` stands for those on stdin, one a line. */
 export async function readIds(given: readonly string[], stdin: Input): Promise<string[]> {
-  if (!given.includes('-')) return given.map(entryId)
+  if (!given.includes('-')) return [...given]
   if (stdin.isTTY)
     throw usageError('A - reads ids from a pipe: tidings dlq list -o id | tidings dlq redrive -')
   const piped = (await text(stdin)).split(/\s+/).filter((id) => id !== '')
-  return [...given.filter((id) => id !== '-'), ...piped].map(entryId)
+  return [...given.filter((id) => id !== '-'), ...piped]
 }

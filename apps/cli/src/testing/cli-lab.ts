@@ -1,9 +1,9 @@
 import { type JobQueue, openQueue, openRedis, type QueueBackend } from '@tidings/queue/backend'
-import { buryEvents, type DeadLetterQueue, type FailedEvent } from '@tidings/queue/dead-letters/bury'
+import type { DeadLetterQueue, FailedEvent } from '@tidings/queue/dead-letters/bury'
 import { openDeadLetters } from '@tidings/queue/dead-letters/open'
 import type { DeadLetterStore } from '@tidings/queue/dead-letters/store'
 import { DEAD_LETTER_QUEUE, STATUS_QUEUE } from '@tidings/queue/policy'
-import { makeDeath } from '@tidings/queue/testing/dead-letter-fixtures'
+import { bury, makeFailedEvent } from '@tidings/queue/testing/dead-letter-fixtures'
 import type { DeadLetter } from '@tidings/shared/dead-letter'
 import type { Releaser } from '@tidings/stack/testing/releaser'
 import {
@@ -27,7 +27,7 @@ export interface CliLab {
   store: DeadLetterStore
   main: JobQueue<QueuedEnvelope>
   /** Buries so many and returns the entries' ids in order. */
-  bury(count: number, overrides?: Parameters<typeof makeDeath>[0]): Promise<string[]>
+  bury(count: number, overrides?: Parameters<typeof makeFailedEvent>[0]): Promise<string[]>
   /** Entry ids of the events on the main queue, one for each time an event is there. */
   queuedIds(): Promise<string[]>
   empty(): Promise<void>
@@ -55,9 +55,9 @@ export async function createCliLab(kind: BackendKind, releaser: Releaser): Promi
     store,
     main,
     async bury(count, overrides) {
-      const failedEvents: FailedEvent[] = Array.from({ length: count }, () => makeDeath(overrides))
+      const failedEvents: FailedEvent[] = Array.from({ length: count }, () => makeFailedEvent(overrides))
       for (let start = 0; start < count; start += 1_000)
-        await buryEvents(dead, failedEvents.slice(start, start + 1_000))
+        await bury(dead, failedEvents.slice(start, start + 1_000))
       return failedEvents.map((failedEvent) => `dead-${failedEvent.eventId}`)
     },
     async queuedIds() {

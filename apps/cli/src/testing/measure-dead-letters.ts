@@ -3,9 +3,8 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { migrateDatabase } from '@tidings/db/migrate'
 import { openQueue, openRedis } from '@tidings/queue/backend'
-import { buryEvents } from '@tidings/queue/dead-letters/bury'
 import { DEAD_LETTER_QUEUE } from '@tidings/queue/policy'
-import { makeDeath } from '@tidings/queue/testing/dead-letter-fixtures'
+import { bury, makeFailedEvent } from '@tidings/queue/testing/dead-letter-fixtures'
 import type { DeadLetter } from '@tidings/shared/dead-letter'
 import { createDatabase, startPostgres } from '@tidings/stack/servers/postgres'
 import { startRedis } from '@tidings/stack/servers/redis'
@@ -59,14 +58,14 @@ async function seed(): Promise<void> {
   const fields = bytesEach > 0 ? { metadata: { page: 'x'.repeat(bytesEach) } } : {}
   for (let done = 0; done < count; done += atOnce) {
     const failedEvents = Array.from({ length: Math.min(atOnce, count - done) }, (_, n) =>
-      makeDeath({
+      makeFailedEvent({
         fields,
         reason: 'retries_exhausted',
         error: { code: `5500${n % 4}`, message: `${ERRORS[n % 4]} ${done + n}` },
         redrives: n % 3,
       }),
     )
-    await buryEvents(queue, failedEvents)
+    await bury(queue, failedEvents)
   }
   await queue.close()
 }

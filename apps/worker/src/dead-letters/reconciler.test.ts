@@ -1,15 +1,15 @@
 import { randomUUID } from 'node:crypto'
 import { setImmediate as nextTurn } from 'node:timers/promises'
 import type { Database } from '@tidings/db/database'
-import { createIngestAccount } from '@tidings/db/events/ingest-counters'
 import { findStoredContent, storeStatusEvents } from '@tidings/db/events/status-events'
 import { prepareQueueBackend } from '@tidings/queue/backend'
-import { buryEvents, type FailedEvent, identityOf } from '@tidings/queue/dead-letters/bury'
+import type { FailedEvent, identityOf } from '@tidings/queue/dead-letters/bury'
 import { openDeadLetters } from '@tidings/queue/dead-letters/open'
 import { redriveDeadLetters } from '@tidings/queue/dead-letters/redrive'
 import type { DeadLetterStore } from '@tidings/queue/dead-letters/store'
 import { readBalance } from '@tidings/queue/event-balance'
 import { ENVELOPE_JOB, ENVELOPE_JOB_OPTIONS } from '@tidings/queue/policy'
+import { bury } from '@tidings/queue/testing/dead-letter-fixtures'
 import { createLifecycle } from '@tidings/runtime/lifecycle'
 import { createLogger } from '@tidings/runtime/log'
 import { identifyEvent } from '@tidings/shared/event-identity'
@@ -74,7 +74,7 @@ describeBackends('an event that is dead', (kind) => {
     return releaser.add(
       createReconciler({
         openStore,
-        findStored: (ids) => findStoredContent(db.pool, ids),
+        findStored: (ids) => findStoredContent(db, ids),
         countStoredByApis: async () => 0,
         log,
         walkIntervalMs: 0,
@@ -103,7 +103,7 @@ describeBackends('an event that is dead', (kind) => {
     ).length
   const untilRecalled = (event: StatusEvent) =>
     waitFor('the dead letter to be gone', async () => (await findLetters(event)) === 0)
-  const writeRow = (event: StatusEvent) => storeStatusEvents(db.pool, [event], createIngestAccount('worker'))
+  const writeRow = (event: StatusEvent) => storeStatusEvents(db, [event])
 
   it.each([
     ['with', { event_id: 'k' }],
@@ -133,7 +133,7 @@ describeBackends('an event that is dead', (kind) => {
 
   it('is dead no more when its row is found only by the worker that comes after a killed one', async () => {
     const event = makeEvent({ event_id: randomUUID() })
-    await buryEvents(worker.deadLetters, [deathOf(event)])
+    await bury(worker.deadLetters, [deathOf(event)])
     await writeRow(event)
     await reconciler.check([identityOf(event)])
     await untilRecalled(event)
@@ -143,7 +143,7 @@ describeBackends('an event that is dead', (kind) => {
     const [event, later, ...others] = Array.from({ length: 20 }, () =>
       makeEvent({ event_id: randomUUID() }),
     ) as [StatusEvent, StatusEvent, ...StatusEvent[]]
-    await buryEvents(
+    await bury(
       worker.deadLetters,
       [...others, event, later].map((each) => deathOf(each)),
     )
@@ -191,7 +191,7 @@ describeBackends('an event that is dead', (kind) => {
     })
     flaky.walkIfDue()
     const event = makeEvent({ event_id: randomUUID() })
-    await buryEvents(worker.deadLetters, [deathOf(event)])
+    await bury(worker.deadLetters, [deathOf(event)])
     await writeRow(event)
     isAway = true
     await expect(flaky.check([identityOf(event)])).rejects.toThrow('away')

@@ -1,10 +1,10 @@
-/** How many jobs run at once. */
+/** How many jobs run at once, so that their events make good batches. */
 export interface AdaptiveConcurrency {
-  /** Takes note of how many events a job held. */
-  note(events: number): void
-  /** Jobs at once, over all lanes. */
-  readonly count: number
-  /** Jobs that make a batch for one lane. While so many wait to be written, there is no sense in waiting for more. */
+  /** Records how many events a job held. */
+  record(events: number): void
+  /** Jobs to run at once, over all writers. */
+  readonly jobs: number
+  /** Jobs that fill one writer's batch. Once this many are waiting, write them at once. */
   readonly batchTarget: number
 }
 
@@ -13,45 +13,45 @@ export interface AdaptiveConcurrencyOptions {
   writers: number
   /** Most jobs at once, 1 or more. */
   max: number
-  /** Told each new count. */
-  onChange(count: number): void
+  /** Called with each new number of jobs. */
+  onChange(jobs: number): void
 }
 
-/** A statement with fewer rows costs clearly more per row; one with more hardly less. */
+/** Below this size a batch costs clearly more per row; above it, hardly less. */
 const EVENTS_PER_BATCH = 400
-const MIN_JOBS_PER_LANE = 2
-/** How much a job counts in the running average of events per job: the last hundred or so matter. */
+const MIN_JOBS_PER_WRITER = 2
+/** Weight of one job in the running average of events per job: about the last hundred jobs count. */
 const WEIGHT = 0.02
 
 /**
- * As many jobs at once as make good batches: few that are full, many that hold one event each. Not more than
- * that, for memory, and because the slot of a finished job gets the next one in the same answer from the queue,
- * while a worker with empty slots asks for each job by itself.
+ * Runs as few jobs at once as fill the batches: few full jobs, or many that hold one event each. More would only cost
+ * memory. A full worker also gets its next job in the same answer that finishes the last one; a worker with free
+ * slots asks for each job separately.
  */
 export function createAdaptiveConcurrency({
   writers,
   max,
   onChange,
 }: AdaptiveConcurrencyOptions): AdaptiveConcurrency {
-  // Careful at first: the jobs that wait may be full ones.
+  // Start low: the waiting jobs may be full ones.
   let average = EVENTS_PER_BATCH
-  const countFor = (events: number) =>
-    Math.min(Math.max(MIN_JOBS_PER_LANE, Math.ceil(EVENTS_PER_BATCH / events)) * writers, max)
-  let count = countFor(average)
+  const jobsFor = (events: number) =>
+    Math.min(Math.max(MIN_JOBS_PER_WRITER, Math.ceil(EVENTS_PER_BATCH / events)) * writers, max)
+  let jobs = jobsFor(average)
 
   return {
-    note(events) {
+    record(events) {
       average += (Math.max(1, events) - average) * WEIGHT
-      const next = countFor(average)
-      if (next === count) return
-      count = next
-      onChange(count)
+      const next = jobsFor(average)
+      if (next === jobs) return
+      jobs = next
+      onChange(jobs)
     },
-    get count() {
-      return count
+    get jobs() {
+      return jobs
     },
     get batchTarget() {
-      return Math.ceil(count / writers)
+      return Math.ceil(jobs / writers)
     },
   }
 }

@@ -10,7 +10,7 @@ import {
   prepareQueueBackend,
   type QueueBackend,
 } from '@tidings/queue/backend'
-import { buryEvents, type DeadLetterQueue, findBuried } from '@tidings/queue/dead-letters/bury'
+import type { DeadLetterQueue, findBuried } from '@tidings/queue/dead-letters/bury'
 import {
   DEAD_LETTER_QUEUE,
   ENVELOPE_JOB,
@@ -18,6 +18,7 @@ import {
   STATUS_QUEUE,
   shardNames,
 } from '@tidings/queue/policy'
+import { bury } from '@tidings/queue/testing/dead-letter-fixtures'
 import type { DeadLetter } from '@tidings/shared/dead-letter'
 import { identifyEvent } from '@tidings/shared/event-identity'
 import type { StatusEvent } from '@tidings/shared/status-event'
@@ -83,7 +84,7 @@ describeBackends('processing one job', (kind) => {
     return {
       writer,
       onOpened: ignore,
-      bury: (failedEvents) => buryEvents(dead, failedEvents),
+      bury: (failedEvents) => bury(dead, failedEvents),
       findBuried: (events, sourceJobId) => findBuried(dead, events, sourceJobId),
       onRows: ignore,
       onSettleError: ignore,
@@ -330,7 +331,7 @@ describeRedis('a full Redis', () => {
         drain: async () => {},
       },
       onOpened: ignore,
-      bury: (failedEvents) => buryEvents(dead, failedEvents),
+      bury: (failedEvents) => bury(dead, failedEvents),
       findBuried: (events, sourceJobId) => findBuried(dead, events, sourceJobId),
       onRows: ignore,
       bookRepeats: async () => {},

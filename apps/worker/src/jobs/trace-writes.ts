@@ -1,7 +1,7 @@
 import type { Tracing } from '@tidings/telemetry/tracing'
 import type { BatchWriter, Store } from './batch-writer.ts'
 
-/** The same writer, with each event remembered as its job's. */
+/** Links each event to the trace of its job, so that the span of a batch can name all of its jobs. */
 export function followWrites(writer: BatchWriter, tracing: Tracing): BatchWriter {
   return {
     write(events) {
@@ -16,9 +16,9 @@ export function followWrites(writer: BatchWriter, tracing: Tracing): BatchWriter
   }
 }
 
-/** A span for each statement: a batch holds the events of several jobs. */
+/** Makes a span for each statement. Its batch holds the events of several jobs. */
 export function traceStore(store: Store, tracing: Tracing): Store {
-  return (events, lane) =>
+  return (events) =>
     tracing.traceBatch(
       {
         name: 'INSERT notification_status',
@@ -28,10 +28,9 @@ export function traceStore(store: Store, tracing: Tracing): Store {
           'db.operation.name': 'INSERT',
           'db.collection.name': 'notification_status',
           'db.operation.batch.size': events.length,
-          'tidings.lane': lane,
         },
       },
       events,
-      () => store(events, lane),
+      () => store(events),
     )
 }

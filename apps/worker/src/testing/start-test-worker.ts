@@ -1,4 +1,3 @@
-import { createIngestAccount } from '@tidings/db/events/ingest-counters'
 import { storeStatusEvents } from '@tidings/db/events/status-events'
 import { createLogger } from '@tidings/runtime/log'
 import { type StatusWorker, type StatusWorkerOptions, startStatusWorker } from '../status-worker.ts'
@@ -8,16 +7,13 @@ type TestWorkerOptions = Pick<StatusWorkerOptions, 'db' | 'backend' | 'lifecycle
 
 const ignore = () => {}
 
-/** A worker in the test's own process: one shard, two lanes, silent, and nobody counts. */
+/** Starts a worker in the test's own process: one shard, two writers, no log, no counters. */
 export function startTestWorker(options: TestWorkerOptions): Promise<StatusWorker> {
-  const accounts = [createIngestAccount('worker'), createIngestAccount('worker')]
   return startStatusWorker({
     shards: 1,
     concurrency: 8,
-    store: (events, lane) =>
-      storeStatusEvents(options.db.pool, events, accounts[lane] ?? createIngestAccount('worker')),
-    writers: accounts.length,
-    account: createIngestAccount('worker'),
+    store: (events) => storeStatusEvents(options.db, events),
+    writers: 2,
     count: { stored: ignore, duplicate: ignore, dead: ignore, retried: ignore },
     log: createLogger('test', 'silent'),
     onWedged: ignore,

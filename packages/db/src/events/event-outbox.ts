@@ -1,12 +1,12 @@
 import type { StatusEvent } from '@tidings/shared/status-event'
-import type pg from 'pg'
+import type { Database } from '../database.ts'
 
 /**
- * Keeps events for the worker to put on the queue. One that is parked twice is put there twice, and booked as a
- * repeat like any other; two contents under one key are both kept.
+ * Keeps events for the worker to put on the queue. Adding an event twice is harmless: the worker finds the second
+ * one stored already. Two contents under one idempotency key are both kept.
  */
-export async function addToOutbox(pool: pg.Pool, events: readonly StatusEvent[], why: string): Promise<void> {
-  await pool.query(
+export async function addToOutbox(db: Database, events: readonly StatusEvent[], why: string): Promise<void> {
+  await db.pool.query(
     `INSERT INTO event_outbox (id, event, why)
      SELECT gen_random_uuid(), event, $2 FROM unnest($1::jsonb[]) AS event`,
     [events.map((event) => JSON.stringify(event)), why],
@@ -14,22 +14,22 @@ export async function addToOutbox(pool: pg.Pool, events: readonly StatusEvent[],
 }
 
 /**
- * Hands the oldest parked events to `publish` and forgets them once it has succeeded. A crash in between
- * publishes them again, which stores nothing twice.
+ * Hands the oldest events to `publish`, and deletes them after it succeeded. A crash in between publishes them
+ * again, which stores nothing twice.
  *
- * @returns how many were handed over.
+ * @returns how many events were published.
  */
 export async function relayOutbox(
-  pool: pg.Pool,
+  db: Database,
   limit: number,
   publish: (events: StatusEvent[]) => Promise<void>,
 ): Promise<number> {
-  const client = await pool.connect()
+  const client = await db.pool.connect()
   let failure: Error | undefined
   try {
     await client.query('BEGIN')
     const { rows } = await client.query<{ id: string; event: StatusEvent }>(
-      'SELECT id, event FROM event_outbox ORDER BY parked_at LIMIT $1 FOR UPDATE SKIP LOCKED',
+      'SELECT id, event FROM event_outbox ORDER BY created_at LIMIT $1 FOR UPDATE SKIP LOCKED',
       [limit],
     )
     if (rows.length > 0) {
@@ -42,13 +42,13 @@ export async function relayOutbox(
     failure = error instanceof Error ? error : new Error(String(error))
     throw error
   } finally {
-    // Destroying the connection also ends the transaction.
+    // After an error the connection is destroyed, which also rolls the transaction back.
     client.release(failure)
   }
 }
 
-/** How many wait. */
-export async function countOutboxEvents(pool: pg.Pool): Promise<number> {
-  const { rows } = await pool.query<{ count: string }>('SELECT count(*) FROM event_outbox')
+/** How many events wait to be published. */
+export async function countOutboxEvents(db: Database): Promise<number> {
+  const { rows } = await db.pool.query<{ count: string }>('SELECT count(*) FROM event_outbox')
   return Number(rows[0]?.count ?? 0)
 }

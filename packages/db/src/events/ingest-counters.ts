@@ -1,99 +1,88 @@
-import type pg from 'pg'
-import { v7 as uuidv7 } from 'uuid'
+import type { Database } from '../database.ts'
 
-/** Totals over all processes, past and present; see the table for what each is worth. */
-export interface IngestTotals {
+/**
+ * Events by what happened to them: acknowledged by an API, inserted as a row, or found stored already.
+ * The counts are a report. They are not exact after a process was killed.
+ */
+export interface IngestCounts {
   accepted: number
   stored: number
   duplicate: number
-  redelivered: number
-  inDoubt: number
 }
 
-/** A process, or one of its lanes, on whose account events are booked. */
-export interface IngestAccount {
-  id: string
-  role: 'api' | 'worker'
-}
+const FLUSH_INTERVAL_MS = 1_000
 
-/** A new account. It is in the database from the first booking on. */
-export function createIngestAccount(role: IngestAccount['role']): IngestAccount {
-  return { id: uuidv7(), role }
-}
+/** Counts in memory and adds the counts to PostgreSQL once a second, so that no insert waits for a counter. */
+export class IngestCounters {
+  readonly #db: Database
+  readonly #onError: (error: unknown) => void
+  readonly #timer: NodeJS.Timeout
+  #pending: IngestCounts = zero()
+  #flushing: Promise<void> | undefined
 
-/**
- * Writes how much a process has accepted since it started, and how much of it was stored directly while a job with
- * the same events may have been added. Totals, not differences: repeating it is harmless.
- */
-export async function bookAccepted(
-  pool: pg.Pool,
-  account: IngestAccount,
-  accepted: number,
-  inDoubt = 0,
-): Promise<void> {
-  await pool.query(
-    `INSERT INTO ingest_accounts (process_id, role, accepted, in_doubt) VALUES ($1, $2, $3, $4)
-     ON CONFLICT (process_id) DO UPDATE SET accepted = excluded.accepted, in_doubt = excluded.in_doubt,
-       updated_at = now()`,
-    [account.id, account.role, accepted, inDoubt],
-  )
-}
+  /** @param onError called when a flush failed; the counts are kept for the next one. */
+  constructor(db: Database, onError: (error: unknown) => void) {
+    this.#db = db
+    this.#onError = onError
+    this.#timer = setInterval(() => void this.flush(), FLUSH_INTERVAL_MS)
+    this.#timer.unref()
+  }
 
-/** Adds what was found already stored: as a repeat by the producer, or in a job that was delivered again. */
-export async function bookRepeats(
-  pool: pg.Pool,
-  account: IngestAccount,
-  repeats: { duplicate: number; redelivered: number },
-): Promise<void> {
-  await pool.query(
-    `INSERT INTO ingest_accounts (process_id, role, duplicate, redelivered) VALUES ($1, $2, $3, $4)
-     ON CONFLICT (process_id) DO UPDATE SET duplicate = ingest_accounts.duplicate + excluded.duplicate,
-       redelivered = ingest_accounts.redelivered + excluded.redelivered, updated_at = now()`,
-    [account.id, account.role, repeats.duplicate, repeats.redelivered],
-  )
-}
+  add(counts: Partial<IngestCounts>): void {
+    addTo(this.#pending, counts)
+  }
 
-/** All accounts added up. */
-export async function readIngestTotals(pool: pg.Pool): Promise<IngestTotals> {
-  const { rows } = await pool.query<Record<keyof IngestTotals, string>>(
-    `SELECT coalesce(sum(accepted), 0) AS accepted, coalesce(sum(stored), 0) AS stored,
-       coalesce(sum(duplicate), 0) AS duplicate, coalesce(sum(redelivered), 0) AS redelivered,
-       coalesce(sum(in_doubt), 0) AS "inDoubt"
-     FROM ingest_accounts`,
-  )
-  const [row] = rows
-  return {
-    accepted: Number(row?.accepted ?? 0),
-    stored: Number(row?.stored ?? 0),
-    duplicate: Number(row?.duplicate ?? 0),
-    redelivered: Number(row?.redelivered ?? 0),
-    inDoubt: Number(row?.inDoubt ?? 0),
+  /** Writes what was counted since the last flush. Never rejects. */
+  flush(): Promise<void> {
+    this.#flushing ??= this.#write().finally(() => {
+      this.#flushing = undefined
+    })
+    return this.#flushing
+  }
+
+  /** Stops the timer and writes the last counts. */
+  async close(): Promise<void> {
+    clearInterval(this.#timer)
+    await this.#flushing
+    await this.flush()
+  }
+
+  async #write(): Promise<void> {
+    const counts = this.#pending
+    if (Object.values(counts).every((count) => count === 0)) return
+    this.#pending = zero()
+    try {
+      await addIngestCounts(this.#db, counts)
+    } catch (error) {
+      addTo(this.#pending, counts)
+      this.#onError(error)
+    }
   }
 }
 
-/** Events that APIs stored themselves, past the queue. Less after accounts were merged. */
-export async function readStoredByApis(pool: pg.Pool): Promise<number> {
-  const { rows } = await pool.query<{ stored: string }>(
-    `SELECT coalesce(sum(stored), 0) AS stored FROM ingest_accounts WHERE role = 'api'`,
+/** Adds to the counters. Also a cheap way to find out whether PostgreSQL takes writes. */
+export async function addIngestCounts(db: Database, counts: Partial<IngestCounts>): Promise<void> {
+  // Sorted by name: two statements that lock the same rows in another order would deadlock.
+  await db.pool.query(
+    `INSERT INTO ingest_counters (name, value)
+     SELECT name, value FROM unnest($1::text[], $2::bigint[]) AS added(name, value) ORDER BY name
+     ON CONFLICT (name) DO UPDATE SET value = ingest_counters.value + excluded.value, updated_at = now()`,
+    [Object.keys(counts), Object.values(counts)],
   )
-  return Number(rows[0]?.stored ?? 0)
 }
 
-/**
- * Adds the accounts of processes that ended over a day ago into one, so that the table stays small.
- */
-export async function mergeOldAccounts(pool: pg.Pool): Promise<void> {
-  await pool.query(`
-    WITH old AS (
-      DELETE FROM ingest_accounts WHERE updated_at < now() - interval '1 day' AND role <> 'archive' RETURNING *
-    )
-    INSERT INTO ingest_accounts (process_id, role, accepted, stored, duplicate, redelivered, in_doubt)
-    SELECT '00000000-0000-0000-0000-000000000000', 'archive', sum(accepted), sum(stored), sum(duplicate),
-      sum(redelivered), sum(in_doubt)
-    FROM old HAVING count(*) > 0
-    ON CONFLICT (process_id) DO UPDATE SET
-      accepted = ingest_accounts.accepted + excluded.accepted, stored = ingest_accounts.stored + excluded.stored,
-      duplicate = ingest_accounts.duplicate + excluded.duplicate,
-      redelivered = ingest_accounts.redelivered + excluded.redelivered,
-      in_doubt = ingest_accounts.in_doubt + excluded.in_doubt, updated_at = now()`)
+export async function readIngestCounts(db: Database): Promise<IngestCounts> {
+  const { rows } = await db.pool.query<{ name: string; value: string }>(
+    'SELECT name, value FROM ingest_counters',
+  )
+  const read = (name: keyof IngestCounts) => Number(rows.find((row) => row.name === name)?.value ?? 0)
+  return { accepted: read('accepted'), stored: read('stored'), duplicate: read('duplicate') }
+}
+
+const zero = (): IngestCounts => ({ accepted: 0, stored: 0, duplicate: 0 })
+
+function addTo(total: IngestCounts, counts: Partial<IngestCounts>): void {
+  total.accepted += counts.accepted ?? 0
+  total.stored += counts.stored ?? 0
+  total.duplicate += counts.duplicate ?? 0
 }

@@ -5,7 +5,6 @@ import { createTestDatabase, useReleaser } from '@tidings/stack/testing/test-con
 import fc from 'fast-check'
 import { beforeAll, describe, expect, it } from 'vitest'
 import type { Database } from '../database.ts'
-import { createIngestAccount } from './ingest-counters.ts'
 import { listDecidingEvents, MAX_TIMELINE, readNotification } from './notifications.ts'
 import { storeStatusEvents } from './status-events.ts'
 
@@ -41,7 +40,6 @@ const eventArbitrary = fc.record({
 
 describe('the events of a notification', () => {
   const releaser = useReleaser()
-  const account = createIngestAccount('worker')
   let db: Database
 
   beforeAll(async () => {
@@ -52,9 +50,9 @@ describe('the events of a notification', () => {
     )
   })
 
-  const store = (events: StatusEvent[]) => storeStatusEvents(db.pool, events, account)
+  const store = (events: StatusEvent[]) => storeStatusEvents(db, events)
 
-  it('are folded to the same by those that decide as by all of them', async () => {
+  it('fold to the same status by the deciding events as by all events', async () => {
     await fc.assert(
       fc.asyncProperty(
         fc.uniqueArray(eventArbitrary, { selector: ({ id }) => id, minLength: 1, maxLength: 30 }),
@@ -75,7 +73,7 @@ describe('the events of a notification', () => {
     )
   })
 
-  it('decide however many there are before them, and are few', async () => {
+  it('are decided by a few events, however many there are', async () => {
     const repeats = Array.from({ length: MAX_TIMELINE + 10 }, (_, n) =>
       makeEvent({
         notification_id: 'many',

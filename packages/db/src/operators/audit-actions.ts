@@ -1,6 +1,4 @@
-/** Result of a row that announces which entries a running command is about to change. */
-export const AUDIT_INTENT = 'batch'
-/** Result of the first row of a command that takes a while. */
+/** Result of the row that a command writes before its first change. The row after its last change says how it ended. */
 export const AUDIT_STARTED = 'started'
 export const AUDIT_DELETE = 'dlq.delete'
 export const AUDIT_IMPORT = 'dlq.import'

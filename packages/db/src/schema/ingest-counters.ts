@@ -1,21 +1,13 @@
-import { bigint, pgTable, uuid, varchar } from 'drizzle-orm/pg-core'
+import { bigint, pgTable, varchar } from 'drizzle-orm/pg-core'
 import { instant } from './columns.ts'
 
 /**
- * What each process did, for the balance accepted = stored + duplicate + dead + in flight. `stored` is
- * counted in the transaction that stores, so it is exact; `accepted` is written every second, so a killed
- * API leaves it too low, never too high.
+ * What all processes together did with events, for the report of `tidings doctor`. Each process adds its counts
+ * every second, so a killed process leaves a counter up to a second too low.
  */
-export const ingestAccounts = pgTable('ingest_accounts', {
-  /** A random id per process start. */
-  processId: uuid('process_id').primaryKey(),
-  role: varchar('role', { length: 16 }).notNull(),
-  accepted: bigint('accepted', { mode: 'number' }).notNull().default(0),
-  stored: bigint('stored', { mode: 'number' }).notNull().default(0),
-  duplicate: bigint('duplicate', { mode: 'number' }).notNull().default(0),
-  /** Found already stored in a job that was delivered again: the same acceptance, not another one. */
-  redelivered: bigint('redelivered', { mode: 'number' }).notNull().default(0),
-  /** Accepted once, but perhaps on two ways: the queue gave no answer in time, so they were stored directly too. */
-  inDoubt: bigint('in_doubt', { mode: 'number' }).notNull().default(0),
+export const ingestCounters = pgTable('ingest_counters', {
+  /** `accepted`, `stored` or `duplicate`. */
+  name: varchar('name', { length: 16 }).primaryKey(),
+  value: bigint('value', { mode: 'number' }).notNull().default(0),
   updatedAt: instant('updated_at').notNull().defaultNow(),
 })

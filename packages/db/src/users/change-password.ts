@@ -1,11 +1,12 @@
 import { and, eq } from 'drizzle-orm'
-import type { Database } from '../database.ts'
+import type { Database, Handle } from '../database.ts'
 import { users } from '../schema/users.ts'
 import { endSessions } from './sessions.ts'
 
 /**
- * Sets a new password and ends every session but `keepSessionId`, together. Undefined when the password is
- * no longer `hashes.from`: somebody else changed it first.
+ * Sets a new password and ends every session but `keepSessionId`, in one transaction.
+ *
+ * @returns undefined when the password is no longer `hashes.from`: another request changed it first.
  */
 export async function changePassword(
   db: Database,
@@ -21,22 +22,19 @@ export async function changePassword(
       .where(and(eq(users.id, userId), eq(users.password, hashes.from)))
       .returning({ id: users.id })
     if (changed.length === 0) return undefined
-    return { endedSessionIds: await endSessions(tx, userId, keepSessionId) }
+    return { endedSessionIds: await endSessions({ orm: tx }, userId, keepSessionId) }
   })
 }
 
-/** Ends every session of a user, and every token of the Django service that the user still holds. */
+/** Ends all sessions of a user, and all tokens that the Django service issued. */
 export async function endAllAccess(db: Database, userId: string): Promise<{ endedSessionIds: string[] }> {
   return db.orm.transaction(async (tx) => {
-    await endLegacyTokens(tx, userId)
-    return { endedSessionIds: await endSessions(tx, userId) }
+    await endLegacyTokens({ orm: tx }, userId)
+    return { endedSessionIds: await endSessions({ orm: tx }, userId) }
   })
 }
 
-/** Ends the user's tokens of the Django service; they have no session of their own. */
-export async function endLegacyTokens(
-  executor: Pick<Database['orm'], 'update'>,
-  userId: string,
-): Promise<void> {
-  await executor.update(users).set({ legacyTokensEndedAt: new Date() }).where(eq(users.id, userId))
+/** Ends the tokens that the Django service issued to a user. They have no session. */
+export async function endLegacyTokens(db: Handle, userId: string): Promise<void> {
+  await db.orm.update(users).set({ legacyTokensEndedAt: new Date() }).where(eq(users.id, userId))
 }

@@ -1,29 +1,30 @@
 import { isUuid } from '@tidings/shared/uuid'
-import type pg from 'pg'
+import type { Database } from '../database.ts'
 
-/** SQL for the digest of a user id. @param id an expression of type uuid. */
+/** SQL for the digest of a user id. `id` is an SQL expression of type uuid. */
 export const userDigest = (id: string) => `sha256(convert_to((${id})::text, 'UTF8'))`
 
-/** Remembers, for good, that this user is about to be erased. Safe to repeat. */
-export async function recordErasure(pool: pg.Pool, userId: string): Promise<void> {
-  await pool.query(
+/** Records permanently that this user is being erased. Safe to repeat. */
+export async function recordErasure(db: Database, userId: string): Promise<void> {
+  await db.pool.query(
     `INSERT INTO erased_users (user_digest) VALUES (${userDigest('$1::uuid')})
      ON CONFLICT (user_digest) DO UPDATE SET erased_at = now()`,
     [userId],
   )
 }
 
-/** An erasure that has not ended by then has failed, and may never be asked for again. */
+/** An erasure that takes longer than this has failed, and may never be repeated. */
 const LONGEST_ERASURE = '15 minutes'
 
 /**
- * Which of these ids, of any form in lower case, are of users who are erased or just being erased. A user whose
- * erasure failed and who lives on is not among them.
+ * Finds the users among these ids that are erased or being erased. A user whose erasure failed is not among them.
+ *
+ * @param userIds texts in lower case; those that are not UUIDs are ignored.
  */
-export async function findErasedUsers(pool: pg.Pool, userIds: readonly string[]): Promise<Set<string>> {
+export async function findErasedUsers(db: Database, userIds: readonly string[]): Promise<Set<string>> {
   const ids = userIds.filter(isUuid)
   if (ids.length === 0) return new Set()
-  const { rows } = await pool.query<{ id: string }>(
+  const { rows } = await db.pool.query<{ id: string }>(
     `SELECT g.id FROM unnest($1::uuid[]) AS g(id)
      JOIN erased_users e ON e.user_digest = ${userDigest('g.id')}
      WHERE e.erased_at > now() - interval '${LONGEST_ERASURE}'

@@ -10,15 +10,14 @@ import {
   Worker,
 } from 'bullmq'
 import { DEAD_LETTER_QUEUE, ENVELOPE_JOB_OPTIONS, MAX_JOB_LENGTH } from '../policy.ts'
-import { readLeniently } from './tolerant-backend.ts'
 
-/** Of longer data so much is kept, for people to see whose they were. In characters. */
+/** Characters kept of data that is too long, so that people can see whose it was. */
 const KEPT_DATA_LENGTH = 64 * 1024
 
 /**
- * A job of a producer that wrote something else than JSON, as Python does with NaN, or far too much. BullMQ would fail
- * to read it wherever it meets it, and start it for ever. Here what was written is the job's data, as text: no event,
- * and so a dead letter.
+ * A job whose data a foreign producer wrote: not JSON, such as Python's NaN, or longer than MAX_JOB_LENGTH. BullMQ
+ * throws wherever it reads such a job, and starts it again for ever. Here the text itself becomes the job's data. The
+ * text is not an event, so it becomes a dead letter.
  */
 class TolerantJob<Data, Result, Name extends string, Progress extends JobProgress> extends Job<
   Data,
@@ -29,7 +28,7 @@ class TolerantJob<Data, Result, Name extends string, Progress extends JobProgres
   static override fromJSON<Data, Result, Name extends string>(
     ...[queue, json, id]: Parameters<typeof Job.fromJSON>
   ): Job<Data, Result, Name> {
-    // A dead letter is somewhat longer than what died, and is told from another by what it holds.
+    // A dead letter is longer than the event in it, and must be read whole to be redriven.
     const isBounded = queue.name !== DEAD_LETTER_QUEUE
     if (isBounded && typeof json.data === 'string' && json.data.length > MAX_JOB_LENGTH) {
       const kept = `${json.data.slice(0, KEPT_DATA_LENGTH)} … (${json.data.length} characters)`
@@ -44,37 +43,26 @@ class TolerantJob<Data, Result, Name extends string, Progress extends JobProgres
   }
 }
 
-/** BullMQ's queue in Redis, for jobs that are no JSON too. PostgreSQL takes no others. */
+/** BullMQ's queue that reads jobs as TolerantJob. For Redis: PostgreSQL accepts only JSON. */
 export class TolerantQueue extends Queue {
-  protected override createBackend(): void {
-    super.createBackend()
-    readLeniently(this.backend)
-  }
-
   protected override get Job(): typeof Job {
     return TolerantJob
   }
 }
 
-/** Until a job is asked for again after an answer that was an error. In milliseconds. */
+/** How long a worker waits after its request for a job failed, in milliseconds. */
 const PAUSE_AFTER_ERROR_MS = 500
 
 /**
- * BullMQ's worker, for jobs that are no JSON too. Whatever a job's producer asked for, it is tried and kept as
- * ours are: with its own options a job could be removed when it fails, or wait a year for its next try. BullMQ looks
- * at the options of the job it took up, not at those in the store, whenever a run ends, also when it fails a job
- * without running it.
+ * BullMQ's worker that reads jobs as TolerantJob and ignores their options: the service's own attempts, backoff and
+ * removal apply. With a producer's options, a failed job could be removed, or wait a year for its next attempt. BullMQ
+ * takes the options from the job it started, not from the store, whenever a run ends.
  */
 export class TolerantWorker<
   Data,
   Backend extends IQueueBackend = RedisQueueBackend,
   Connection = ConnectionOptions,
 > extends Worker<Data, void, string, Backend, JobProgress, Connection> {
-  protected override createBackend(): void {
-    super.createBackend()
-    readLeniently(this.backend)
-  }
-
   protected override get Job(): typeof Job {
     return TolerantJob
   }
@@ -82,7 +70,7 @@ export class TolerantWorker<
   protected override async nextJobFromJobData(json?: JobJson, id?: string, token?: string) {
     const job = await super.nextJobFromJobData(json, id, token)
     if (job || !json?.repeatJobKey) return job
-    // The run after this one cannot be planned. BullMQ makes neither then, and leaves the job active for ever.
+    // BullMQ could not plan the next run of a repeated job. It then returns no job and leaves this one active for ever.
     const { repeatJobKey: _, ...once } = json
     return super.nextJobFromJobData(once, id, token)
   }
@@ -91,7 +79,7 @@ export class TolerantWorker<
     try {
       return await super.moveToActive(token, name)
     } catch (error) {
-      // After any error but a lost connection BullMQ asks again at once: a thousand times a second while Redis is full.
+      // After any error but a lost connection, BullMQ asks again at once: a thousand times a second while Redis is full.
       await sleep(PAUSE_AFTER_ERROR_MS)
       throw error
     }

@@ -1,14 +1,14 @@
+import type { StoredContent } from '@tidings/db/events/status-events'
 import { deadLetterSchema } from '@tidings/shared/dead-letter'
 import { isTooDeep } from '@tidings/shared/json'
 import { z } from 'zod'
-import { INTENT_SIZE } from './delete.ts'
-import { type DeadLetterEntry, eventFields, MAX_BATCH, MAX_ENTRY_DEPTH } from './entry.ts'
+import { type DeadLetterEntry, eventFields, isStored, MAX_BATCH, MAX_ENTRY_DEPTH } from './entry.ts'
 import { type FindErased, redactErased } from './redact.ts'
 import { isTooMuch } from './selection.ts'
 import type { DeadLetterStore } from './store.ts'
 
 const entrySchema = deadLetterSchema.extend({
-  /** An id that BullMQ can take and that this system could have given. */
+  /** An id that BullMQ accepts and that deadLetterId could have made. */
   id: z.string().regex(/^dead-[\w-]{1,250}$/),
   event: z
     .unknown()
@@ -20,24 +20,21 @@ export const toLine = (entry: DeadLetterEntry) => `${JSON.stringify(entry)}\n`
 export interface ImportRequest {
   /** Lines as toLine writes them. */
   lines: AsyncIterable<string>
-  /** Of these event ids, those that are rows, each with the digest of its content if it has one. */
-  findStored(eventIds: readonly string[]): Promise<ReadonlyMap<string, string | undefined>>
+  findStored(eventIds: readonly string[]): Promise<StoredContent>
   findErased: FindErased
   dryRun: boolean
   signal?: AbortSignal | undefined
-  /** Called, and awaited, with the ids that are about to be added. */
-  onIntent(ids: readonly string[]): Promise<void>
   onBatch?(totals: ImportTotals): void
 }
 
 export interface ImportTotals {
   lines: number
   imported: number
-  /** The dead-letter queue has them already. */
+  /** Skipped: the dead letter exists. */
   present: number
-  /** Left out: the event is a row by now. */
+  /** Skipped: the event is stored. */
   stored: number
-  /** Line numbers, from 1, that are no dead letters, with the reason; the first ones. */
+  /** The first lines that are not dead letters: line numbers from 1, with the reason. */
   bad: { line: number; message: string }[]
   badCount: number
 }
@@ -49,8 +46,8 @@ export interface ImportResult extends ImportTotals {
 const MAX_BAD_SHOWN = 20
 
 /**
- * Adds exported entries as they were, but for those of users who were erased since: these come without what says
- * whose they were. Importing a file twice adds nothing the second time.
+ * Adds exported entries unchanged; those of users who were erased since are redacted. Importing a file twice adds
+ * nothing the second time.
  */
 export async function importDeadLetters(
   store: DeadLetterStore,
@@ -71,14 +68,9 @@ export async function importDeadLetters(
     batch = []
     batchBytes = 0
     if (wanted.length > 0 && !request.dryRun) {
-      const cleared = await redactErased(wanted, request.findErased)
-      await request.onIntent(cleared.map((entry) => entry.id))
-      for (let start = 0; start < cleared.length; start += MAX_BATCH) {
-        const part = cleared.slice(start, start + MAX_BATCH)
-        const added = await store.restore(part)
-        totals.imported += added.length
-        totals.present += part.length - added.length
-      }
+      const added = await store.restore(await redactErased(wanted, request.findErased))
+      totals.imported += added.length
+      totals.present += wanted.length - added.length
     } else {
       totals.imported += wanted.length
     }
@@ -99,15 +91,10 @@ export async function importDeadLetters(
     if (isTooMuch(batchBytes, bytes)) await addBatch()
     batch.push(entry)
     batchBytes += bytes
-    if (batch.length === INTENT_SIZE) await addBatch()
+    if (batch.length === MAX_BATCH) await addBatch()
   }
   if (batch.length > 0 && !request.signal?.aborted) await addBatch()
   return { ...totals, end: request.signal?.aborted ? 'interrupted' : 'done' }
-}
-
-function isStored(entry: DeadLetterEntry, stored: ReadonlyMap<string, string | undefined>): boolean {
-  const { id, contentHash } = eventFields(entry.event)
-  return id !== undefined && stored.has(id) && stored.get(id) === contentHash
 }
 
 function readLine(line: string): DeadLetterEntry | { message: string } {
@@ -120,5 +107,5 @@ function readLine(line: string): DeadLetterEntry | { message: string } {
   const parsed = entrySchema.safeParse(value)
   if (parsed.success) return parsed.data
   const [issue] = parsed.error.issues
-  return { message: `is no dead letter (${issue?.path.join('.') || 'line'}: ${issue?.message})` }
+  return { message: `is not a dead letter (${issue?.path.join('.') || 'line'}: ${issue?.message})` }
 }

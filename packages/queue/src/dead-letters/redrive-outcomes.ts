@@ -1,14 +1,14 @@
 import { setTimeout as sleep } from 'node:timers/promises'
-import { isStoredAs } from '@tidings/db/events/status-events'
-import { type DeadLetterEntry, eventFields } from './entry.ts'
+import type { StoredContent } from '@tidings/db/events/status-events'
+import { type DeadLetterEntry, eventFields, isStored } from './entry.ts'
 import type { DeadLetterStore } from './store.ts'
 
-/** What became of redriven entries. */
+/** The outcomes of redriven entries. */
 export interface Outcomes {
   stored: number
-  /** Dead again. */
+  /** Dead-lettered again. */
   dead: number
-  /** Not known: the wait was cut short. */
+  /** Not known yet. */
   pending: number
 }
 
@@ -17,7 +17,7 @@ export interface OutcomeTracker {
   readonly outcomes: Outcomes
   follow(entries: readonly DeadLetterEntry[]): void
   /**
-   * Waits until at most `pending` entries are open, the signal is aborted, or nothing has changed for
+   * Waits until at most `pending` entries are open, the signal is aborted, or no outcome has become known for
    * `patienceMs`.
    */
   settle(pending: number): Promise<Outcomes>
@@ -25,8 +25,7 @@ export interface OutcomeTracker {
 
 export interface TrackerOptions {
   store: Pick<DeadLetterStore, 'sizes'>
-  /** Of these event ids, those that are rows, each with the digest of its content if it has one. */
-  findStored(eventIds: readonly string[]): Promise<ReadonlyMap<string, string | undefined>>
+  findStored(eventIds: readonly string[]): Promise<StoredContent>
   signal?: AbortSignal | undefined
   patienceMs: number
   onChange?(outcomes: Outcomes): void
@@ -37,22 +36,21 @@ const POLL_MS = 200
 
 export function createOutcomeTracker(options: TrackerOptions): OutcomeTracker {
   const { store, findStored, signal, patienceMs } = options
-  const open = new Map<string, { eventId: string; contentHash: string | undefined }>()
+  const open = new Map<string, Pick<DeadLetterEntry, 'event' | 'error'>>()
   const outcomes: Outcomes = { stored: 0, dead: 0, pending: 0 }
 
   async function check(ids: readonly string[]): Promise<void> {
-    const eventIds = ids.map((id) => open.get(id)?.eventId ?? '')
-    // Rows first: a row cannot become a dead letter, but an event in flight can become either in between.
+    const eventIds = ids.map((id) => eventFields(open.get(id)?.event).id ?? '')
+    // Rows first. A row never becomes a dead letter, but an event in flight may become either between two reads.
     const stored = await findStored(eventIds)
     const dead = await store.sizes(ids)
     for (const id of ids) {
-      const wanted = open.get(id)
-      if (wanted === undefined) continue
-      // A conflict shares its id with a stored event of other content: that row is not its own.
-      const isStored = isStoredAs(stored, wanted.eventId, wanted.contentHash)
-      if (!isStored && !dead.has(id)) continue
+      const entry = open.get(id)
+      if (entry === undefined) continue
+      const isRow = isStored(entry, stored)
+      if (!isRow && !dead.has(id)) continue
       open.delete(id)
-      outcomes[isStored ? 'stored' : 'dead']++
+      outcomes[isRow ? 'stored' : 'dead']++
     }
     outcomes.pending = open.size
   }
@@ -60,10 +58,7 @@ export function createOutcomeTracker(options: TrackerOptions): OutcomeTracker {
   return {
     outcomes,
     follow(entries) {
-      for (const entry of entries) {
-        const { id = '', contentHash } = eventFields(entry.event)
-        open.set(entry.id, { eventId: id, contentHash })
-      }
+      for (const { id, event, error } of entries) open.set(id, { event, error })
       outcomes.pending = open.size
     },
     async settle(pending) {

@@ -1,21 +1,21 @@
 import { type DeadLetterEntry, MAX_BATCH, MAX_BATCH_BYTES, SCAN_PAGE } from './entry.ts'
 import { createMatcher, type DeadLetterFilter } from './filter.ts'
-import { type DeadLetterStore, isBehind, lastPosition, scanDeadLetters } from './store.ts'
+import { type DeadLetterStore, isAfter, lastPosition, scanDeadLetters } from './store.ts'
 
-/** What an operator points at: entries by id, or whatever matches a filter; an empty filter is everything. */
+/** What an operator selects: entries by id, or all entries that match a filter. An empty filter matches all. */
 export type Selection = { kind: 'ids'; ids: readonly string[] } | { kind: 'filter'; filter: DeadLetterFilter }
 
 export interface SelectedBatch {
   entries: DeadLetterEntry[]
-  /** Ids asked for that are not there. */
+  /** Ids asked for that do not exist. */
   missing: string[]
-  /** What the entries take in the store. */
+  /** Size of the entries in the store. */
   bytes: number
 }
 
 /**
- * Reads the selected entries in batches of at most MAX_BATCH and MAX_BATCH_BYTES, oldest first. What is buried after
- * the start is not among them: a redriven event that dies again must not be redriven again by the same run.
+ * Reads the selected entries in batches of at most MAX_BATCH and MAX_BATCH_BYTES, oldest first. It skips entries
+ * buried after the start: one run must not redrive an event again that was dead-lettered again meanwhile.
  */
 export async function* readSelection(
   store: Pick<DeadLetterStore, 'page' | 'sizes' | 'get'>,
@@ -39,7 +39,7 @@ export async function* readSelection(
   let batch: SelectedBatch = { entries: [], missing: [], bytes: 0 }
   for await (const page of scanDeadLetters(store, { pageSize: SCAN_PAGE })) {
     for (const { entry, position, bytes } of page) {
-      if (isBehind(position, end)) break
+      if (isAfter(position, end)) break
       if (!matches(entry)) continue
       if (batch.entries.length === MAX_BATCH || isTooMuch(batch.bytes, bytes)) {
         yield batch
@@ -49,12 +49,12 @@ export async function* readSelection(
       batch.bytes += bytes
     }
     const last = page.at(-1)
-    if (last === undefined || isBehind(last.position, end)) break
+    if (last === undefined || isAfter(last.position, end)) break
   }
   if (batch.entries.length > 0) yield batch
 }
 
-/** Whether so many bytes have no place any more beside those that are to be dealt with in one go. */
+/** Whether `more` bytes exceed the batch that holds `bytes` already. An entry larger than a batch goes alone. */
 export const isTooMuch = (bytes: number, more: number): boolean => bytes > 0 && bytes + more > MAX_BATCH_BYTES
 
 function* cutBySize(ids: readonly string[], sizes: ReadonlyMap<string, number>) {

@@ -1,65 +1,56 @@
+import type { QueueDepth } from '../queue-depth.ts'
 import type { DeadLetterEntry, PlacedEntry } from './entry.ts'
 
 export interface PageRequest {
-  /** Position of the last entry of the page before; from the start without it. */
+  /** Position of the last entry of the previous page; without it, the page starts at the beginning. */
   after?: string | undefined
   limit: number
   newestFirst?: boolean
 }
 
-/** Jobs of the main queue, over all shards. */
-export interface QueueDepth {
-  waiting: number
-  active: number
-  delayed: number
-  /** Failed for good and not yet buried. */
-  failed: number
-  /** When the oldest waiting job was added. */
-  oldestWaitingAt: Date | undefined
-}
+/** Gives the event to enqueue for an entry; undefined leaves the entry where it is. */
+export type PrepareEvent = (entry: DeadLetterEntry) => unknown | undefined
 
 /**
- * The dead letters as operators need them, on either backend. Each call costs the store a bounded amount of
- * work: nothing here walks the whole queue. Whoever names entries names at most MAX_BATCH_BYTES of them, or one.
+ * The dead letters as operators need them, on either backend. Each call but `findByEvent` costs the store a bounded
+ * amount of work. A caller that names entries names at most MAX_BATCH_BYTES of them, or one larger entry.
  */
 export interface DeadLetterStore {
   count(): Promise<number>
-  /** As dear for many as for none. */
-  isEmpty(): Promise<boolean>
   /**
-   * A page in the order of burial: as many of `limit` entries as MAX_BATCH_BYTES hold, and none only at the end.
-   * Entries added or removed meanwhile never make it skip or repeat others.
+   * A page in the order of burial: at most `limit` entries and MAX_BATCH_BYTES. It is empty only at the end.
+   * Entries that are added or removed meanwhile never make it skip or repeat others.
    */
   page(request: PageRequest): Promise<PlacedEntry[]>
-  /** Which of these entries exist, and how many bytes each takes: asks for little, however large they are. */
+  /** Which of these entries exist, with their sizes in bytes. Cheap, however large they are. */
   sizes(ids: readonly string[]): Promise<ReadonlyMap<string, number>>
+  /** The ids of all entries of these events. Reads every id once. */
+  findByEvent(eventIds: ReadonlySet<string>): Promise<string[]>
   /** Those of these entries that exist, in the order asked for. */
   get(ids: readonly string[]): Promise<DeadLetterEntry[]>
   /**
-   * Moves entries back to the main queue in one atomic step: there is no moment at which one is in both
-   * queues or in neither. At most MAX_BATCH ids.
+   * Moves entries back to the main queue in one atomic step: an entry is never in both queues or in neither.
+   * At most MAX_BATCH ids.
    *
-   * @param prepare gives the event to enqueue; undefined leaves the entry where it is.
-   * @returns the entries that this call moved. One that is missing was moved or deleted by somebody else.
+   * @returns the entries that this call moved. A missing one was moved or deleted by somebody else.
    * @throws RangeError, and moves none, when their envelope is longer than the worker reads.
    */
-  requeue(
-    ids: readonly string[],
-    prepare: (entry: DeadLetterEntry) => unknown | undefined,
-  ): Promise<DeadLetterEntry[]>
+  requeue(ids: readonly string[], prepare: PrepareEvent): Promise<DeadLetterEntry[]>
   /**
-   * Deletes entries that are still as they were read; one that was redriven and died again meanwhile is
-   * another death, and stays. Returns the ids that this call deleted. At most MAX_BATCH entries.
+   * Deletes entries that are still as they were read. An entry that was redriven and dead-lettered again meanwhile
+   * stays. At most MAX_BATCH entries.
+   *
+   * @returns the ids that this call deleted.
    */
   discard(entries: readonly DeadLetterEntry[]): Promise<string[]>
   /**
-   * Changes what entries hold, each in one atomic step, without moving them. At most MAX_BATCH ids.
+   * Changes entries in place, in one atomic step. At most MAX_BATCH ids.
    *
    * @param change gives the new content; the id stays.
-   * @returns the ids of the entries that were there.
+   * @returns the ids of the entries that exist.
    */
   rewrite(ids: readonly string[], change: (entry: DeadLetterEntry) => DeadLetterEntry): Promise<string[]>
-  /** Adds entries as they are; returns the ids that were not there before. At most MAX_BATCH entries. */
+  /** Adds entries as they are. At most MAX_BATCH. @returns the ids that did not exist before. */
   restore(entries: readonly DeadLetterEntry[]): Promise<string[]>
   depth(): Promise<QueueDepth>
   /** Events in the jobs of the main queue; undefined when there are too many jobs to read them all. */
@@ -86,8 +77,8 @@ export async function* scanDeadLetters(
   }
 }
 
-/** Whether one position lies behind another in the order of burial. */
-export function isBehind(position: string, other: string): boolean {
+/** Whether a position is later than another in the order of burial. */
+export function isAfter(position: string, other: string): boolean {
   const [a, b] = [position, other].map((text) => text.split('.').map(BigInt))
   for (let i = 0; i < Math.max(a?.length ?? 0, b?.length ?? 0); i++) {
     const [mine, theirs] = [a?.[i] ?? 0n, b?.[i] ?? 0n]
@@ -96,7 +87,7 @@ export function isBehind(position: string, other: string): boolean {
   return false
 }
 
-/** Where the queue ends now: what is buried later lies behind it. Undefined when it is empty. */
+/** The position of the newest entry: what is buried later comes after it. Undefined when there are none. */
 export async function lastPosition(store: Pick<DeadLetterStore, 'page'>): Promise<string | undefined> {
   const [newest] = await store.page({ limit: 1, newestFirst: true })
   return newest?.position

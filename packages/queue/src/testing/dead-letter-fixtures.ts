@@ -1,8 +1,8 @@
 import { randomUUID } from 'node:crypto'
-import type { FailedEvent } from '../dead-letters/bury.ts'
+import { buryEvents, type FailedEvent } from '../dead-letters/bury.ts'
 
-/** A death for tests: a delivered e-mail of a user who does not exist, unless told otherwise. */
-export function makeDeath(
+/** A failed event: by default a delivered e-mail of a user who does not exist. */
+export function makeFailedEvent(
   overrides: Partial<FailedEvent> & { fields?: Record<string, unknown> } = {},
 ): FailedEvent {
   const { fields, ...rest } = overrides
@@ -29,3 +29,7 @@ export function makeDeath(
     ...rest,
   }
 }
+
+/** Buries events where no user was erased. */
+export const bury = (queue: Parameters<typeof buryEvents>[0], failedEvents: readonly FailedEvent[]) =>
+  buryEvents(queue, failedEvents, async () => new Set())

@@ -77,9 +77,8 @@ async function runDelete(context: CliContext, ids: string[], options: DeleteOpti
         const result = await deleteDeadLetters(store, {
           selection,
           signal: context.interruption(),
-          async onIntent(chunk) {
-            await backup?.write(chunk.map(toLine).join(''))
-            await audit.announce(chunk.map((entry) => entry.id))
+          async beforeBatch(batch) {
+            await backup?.write(batch.map(toLine).join(''))
           },
           onBatch(totals) {
             audit.matched = totals.matched

@@ -419,7 +419,7 @@ describeBackends('tidings dlq', (kind) => {
     const before = await lab.store.get([another])
     const exported = (await cli.run('dlq', 'export')).stdout
     await cli.run('dlq', 'delete', '--all', '--yes')
-    await recordErasure(lab.db.database.pool, erased)
+    await recordErasure(lab.db.database, erased)
     expect(await cli.pipe(exported, 'dlq', 'import', '-')).toMatchObject({ exitCode: 0 })
     expect(await lab.store.get([another])).toEqual(before)
     const [entry] = await lab.store.get([theirs])

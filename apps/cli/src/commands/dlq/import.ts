@@ -66,7 +66,7 @@ async function readFile(
   path: string,
   audit: RunningAudit | undefined,
 ): Promise<ImportResult> {
-  const { pool } = await context.database()
+  const db = await context.database()
   const signal = context.interruption()
   return importDeadLetters(await context.deadLetters(), {
     lines: readLines(path === '-' ? context.terminal.stdin : createReadStream(path), {
@@ -74,10 +74,9 @@ async function readFile(
       signal,
     }),
     dryRun: audit === undefined,
-    findStored: (ids) => findStoredContent(pool, ids),
-    findErased: (userIds) => findErasedUsers(pool, userIds),
+    findStored: (ids) => findStoredContent(db, ids),
+    findErased: (userIds) => findErasedUsers(db, userIds),
     signal,
-    onIntent: async (ids) => audit?.announce(ids),
     onBatch(totals) {
       if (audit) audit.changed = totals.imported
     },

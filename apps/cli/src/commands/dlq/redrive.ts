@@ -145,12 +145,12 @@ async function moveEntries(
   const { terminal } = context
   const { canary, rate, max, wait } = options
   const signal = context.interruption()
-  const { pool } = await context.database()
+  const db = await context.database()
   const tracker =
     wait || canary !== undefined
       ? createOutcomeTracker({
           store,
-          findStored: (eventIds) => findStoredContent(pool, eventIds),
+          findStored: (eventIds) => findStoredContent(db, eventIds),
           signal,
           patienceMs: options.timeout,
         })

@@ -1,5 +1,6 @@
 import { type DeadLetterFilter, isEmptyFilter } from '@tidings/queue/dead-letters/filter'
 import { type DeadLetterGroup, groupDeadLetters } from '@tidings/queue/dead-letters/groups'
+import { resolveEntryIds } from '@tidings/queue/dead-letters/resolve-ids'
 import type { Selection } from '@tidings/queue/dead-letters/selection'
 import type { DeadLetterStore } from '@tidings/queue/dead-letters/store'
 import { maskText } from '@tidings/shared/mask'
@@ -42,7 +43,8 @@ export async function toSelection(
   if (ways === 0) throw usageError('Say which entries: ids, --group, filters, or --all.')
   if (ways > 1) throw usageError('Ids, --all and filters cannot be combined.')
   if (ids.length === 0) return { kind: 'filter', filter }
-  return { kind: 'ids', ids: await readIds(ids, context.terminal.stdin) }
+  const given = await readIds(ids, context.terminal.stdin)
+  return { kind: 'ids', ids: await resolveEntryIds(await context.deadLetters(), given) }
 }
 
 export interface SelectionPreview {

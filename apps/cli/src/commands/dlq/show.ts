@@ -1,5 +1,6 @@
 import { styleText } from 'node:util'
-import { type DeadLetterEntry, entryId } from '@tidings/queue/dead-letters/entry'
+import type { DeadLetterEntry } from '@tidings/queue/dead-letters/entry'
+import { resolveEntryIds } from '@tidings/queue/dead-letters/resolve-ids'
 import type { Command } from 'commander'
 import type { CliContext } from '../../context.ts'
 import { CliError, EXIT } from '../../exit-codes.ts'
@@ -25,7 +26,7 @@ Examples:
 
 async function runShow(context: CliContext, id: string): Promise<void> {
   const store = await context.deadLetters()
-  const [entry] = await store.get([entryId(id)])
+  const [entry] = await store.get(await resolveEntryIds(store, [id]))
   if (entry === undefined) throw new CliError(EXIT.notFound, `There is no dead letter ${printable(id)}.`)
   const shown = toShown(context.globals, entry)
   await writeItem(context, shown, describeEntry(shown, context.terminal.colors.stdout))

@@ -42,7 +42,7 @@ describeBackends('tidings dlq redrive with a worker', (kind) => {
   const countStored = async (ids: readonly string[]) =>
     (
       await findStoredContent(
-        lab.db.database.pool,
+        lab.db.database,
         ids.map((id) => id.slice('dead-'.length)),
       )
     ).size

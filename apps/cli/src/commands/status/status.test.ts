@@ -1,5 +1,4 @@
 import { randomUUID } from 'node:crypto'
-import { createIngestAccount } from '@tidings/db/events/ingest-counters'
 import { storeStatusEvents } from '@tidings/db/events/status-events'
 import { type StatusEvent, statusEventSchema } from '@tidings/shared/status-event'
 import { describeBackends, useReleaser } from '@tidings/stack/testing/test-context'
@@ -38,7 +37,7 @@ describeBackends('tidings status', (kind) => {
         error: { code: '452', class: 'transient', message: 'mailbox of ada.l@example.com is full' },
       }),
     ]
-    await storeStatusEvents(lab.db.database.pool, events, createIngestAccount('worker'))
+    await storeStatusEvents(lab.db.database, events)
     return events
   }
 

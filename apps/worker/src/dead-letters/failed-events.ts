@@ -1,0 +1,86 @@
+import type { FailedEvent } from '@tidings/queue/dead-letters/bury'
+import { UNREADABLE_EVENT } from '@tidings/queue/dead-letters/entry'
+import { type InvalidEvent, parseEnvelope, sourceJobIdOf } from '@tidings/queue/envelope'
+import { MAX_STALLED_COUNT } from '@tidings/queue/policy'
+import type { FailedAttempt } from '@tidings/shared/dead-letter'
+import type { StatusEvent } from '@tidings/shared/status-event'
+import type { Job } from 'bullmq'
+
+type Failure = Pick<FailedEvent, 'reason' | 'error'>
+type Identified = Pick<FailedEvent, 'eventId' | 'event' | 'contentHash' | 'redrives'>
+
+/** An event that a running job can never store. `earlier` are its failed attempts before this one, oldest first. */
+export function failedInJob(
+  job: Job,
+  event: StatusEvent,
+  failure: Failure,
+  earlier: readonly FailedAttempt[] = [],
+): FailedEvent {
+  return { ...identify(event), ...failureOf(job, failure, earlier) }
+}
+
+/** An item of a running job that is not an event. */
+export function invalidInJob(job: Job, invalid: InvalidEvent): FailedEvent {
+  return { ...identifyInvalid(invalid), ...failureOf(job, unreadable(invalid)) }
+}
+
+/** All events of a job that BullMQ gave up on: its attempts are used up, or it stalled too often. */
+export function toFailedEvents(job: Job): FailedEvent[] {
+  const { events, invalid, failures } = parseEnvelope(job)
+  const stalled = job.stalledCounter > MAX_STALLED_COUNT
+  const common = {
+    // Each start of a stalled job ended in the death of a worker. The start that reached the limit ran nothing.
+    attempts: stalled ? job.stalledCounter : job.attemptsMade,
+    sourceJobId: sourceJobIdOf(job),
+  }
+  const failedAt = new Date(job.finishedOn ?? job.timestamp)
+  const jobError = { code: stalled ? 'stalled' : 'failed', message: job.failedReason ?? 'The job failed.' }
+  const fromEvent = (event: StatusEvent): FailedEvent => {
+    const history = failures[event.id] ?? []
+    const last = history.at(-1)
+    return {
+      ...common,
+      ...identify(event),
+      reason: stalled ? 'stalled' : 'retries_exhausted',
+      error: last && !stalled ? { code: last.code, message: last.message } : jobError,
+      history,
+      firstFailedAt: history[0] ? new Date(history[0].at) : failedAt,
+    }
+  }
+  const fromInvalid = (item: InvalidEvent): FailedEvent => ({
+    ...common,
+    ...identifyInvalid(item),
+    ...unreadable(item),
+    firstFailedAt: failedAt,
+  })
+  return [...events.map(fromEvent), ...invalid.map(fromInvalid)]
+}
+
+const identify = (event: StatusEvent): Identified => ({
+  eventId: event.id,
+  event,
+  contentHash: event.content_hash,
+  redrives: event.redrives ?? 0,
+})
+
+const identifyInvalid = ({ id, raw, redrives }: InvalidEvent): Identified => ({
+  eventId: id,
+  event: raw,
+  redrives,
+})
+
+const unreadable = ({ message }: InvalidEvent): Failure => ({
+  reason: 'invalid_event',
+  error: { code: UNREADABLE_EVENT, message },
+})
+
+function failureOf(job: Job, failure: Failure, earlier: readonly FailedAttempt[] = []) {
+  const now = new Date()
+  return {
+    ...failure,
+    attempts: job.attemptsMade + 1,
+    history: [...earlier, { at: now.toISOString(), ...failure.error }],
+    firstFailedAt: earlier[0] ? new Date(earlier[0].at) : now,
+    sourceJobId: sourceJobIdOf(job),
+  }
+}

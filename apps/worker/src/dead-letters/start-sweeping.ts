@@ -1,0 +1,67 @@
+import type { Database } from '@tidings/db/database'
+import { relayOutbox } from '@tidings/db/events/event-outbox'
+import { readIngestCounts } from '@tidings/db/events/ingest-counters'
+import { findStoredContent } from '@tidings/db/events/status-events'
+import type { JobQueue, QueueBackend } from '@tidings/queue/backend'
+import type { FailedEvent } from '@tidings/queue/dead-letters/bury'
+import { openDeadLetters } from '@tidings/queue/dead-letters/open'
+import { ENVELOPE_JOB, ENVELOPE_JOB_OPTIONS } from '@tidings/queue/policy'
+import type { Lifecycle } from '@tidings/runtime/lifecycle'
+import type { Logger } from '@tidings/runtime/log'
+import { LIMITS } from '@tidings/shared/status-event'
+import type { Tracing } from '@tidings/telemetry/tracing'
+import type { EventCounters } from '../jobs/process-envelope.ts'
+import { Reconciler } from './reconciler.ts'
+import { withSweepLock } from './sweep-lock.ts'
+import { Sweeper } from './sweeper.ts'
+
+export interface SweepingOptions {
+  db: Database
+  backend: QueueBackend
+  shards: number
+  queues: readonly JobQueue<unknown>[]
+  bury(failedEvents: readonly FailedEvent[]): Promise<void>
+  count: EventCounters
+  lifecycle: Lifecycle
+  log: Logger
+  tracing: Tracing | undefined
+  onError(error: Error): void
+}
+
+/**
+ * Starts what a worker does every few seconds: it buries failed jobs, relays the outbox, and walks through the dead
+ * letters when that is due.
+ */
+export function startSweeping(options: SweepingOptions): Sweeper {
+  const { db, backend, shards, queues, bury, count, lifecycle, log, tracing, onError } = options
+  const findStored = (eventIds: readonly string[]) => findStoredContent(db, eventIds)
+  const reconciler = new Reconciler({
+    openStore: () => openDeadLetters({ backend, shards, onError }),
+    findStored,
+    countStored: async () => (await readIngestCounts(db)).stored,
+    // Each was accepted twice: once before it was dead-lettered, and once when it was stored.
+    onRemoved: (deadLetters) => count.duplicate(deadLetters),
+    log,
+  })
+  lifecycle.onRelease('reconciler', () => reconciler.close())
+
+  const publish = async (events: unknown[]) => {
+    await queues[0]?.add(ENVELOPE_JOB, { v: 1, events }, ENVELOPE_JOB_OPTIONS)
+  }
+  const sweeper = new Sweeper({
+    queues,
+    bury,
+    findStored,
+    exclusively: (work) => withSweepLock(db.pool, work),
+    async afterSweep() {
+      while ((await relayOutbox(db, LIMITS.envelopeEvents, publish)) > 0);
+      reconciler.walkIfDue()
+    },
+    onBuried: (reason) => count.dead(reason),
+    onSwept: (buried, startedAt) =>
+      tracing?.recordSpan('sweep failed jobs', startedAt, { 'tidings.buried': buried }),
+    log,
+  })
+  lifecycle.onRelease('sweeper', () => sweeper.close())
+  return sweeper
+}

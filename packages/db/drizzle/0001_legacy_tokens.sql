@@ -1,1 +1,0 @@
-ALTER TABLE "users" ADD COLUMN "legacy_tokens_ended_at" timestamp (3) with time zone;

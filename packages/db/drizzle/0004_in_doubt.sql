@@ -1,1 +1,0 @@
-ALTER TABLE "ingest_accounts" ADD COLUMN "in_doubt" bigint DEFAULT 0 NOT NULL;

@@ -1,0 +1,35 @@
+import { createHash } from 'node:crypto'
+import { canonicalJson } from '@tidings/shared/json'
+import { isEventObject, writableEvent } from './entry.ts'
+
+/**
+ * `dead-<event id>-<first 8 hex digits of the content digest>`. The same event always gets the same id. Two contents
+ * under one event id, such as a conflict and the event it conflicts with, get two.
+ */
+export function deadLetterId(failed: {
+  eventId: string
+  event: unknown
+  contentHash?: string | undefined
+}): string {
+  const digest = failed.contentHash ?? contentDigest(failed.event)
+  return `dead-${failed.eventId}-${digest.slice(0, 8)}`
+}
+
+/** The event id in an id that an operator gave: of an entry, or of an event. */
+export const eventIdOf = (id: string): string => /^(?:dead-)?(.*?)(?:-[0-9a-f]{8})?$/s.exec(id)?.[1] ?? id
+
+/**
+ * Hex SHA-256 of the content that identifies an event without an idempotency key. It leaves out the time at which the
+ * event was received and its number of redrives: both differ when the same event comes again.
+ */
+export function contentDigest(event: unknown): string {
+  return createHash('sha256')
+    .update(contentOf(writableEvent(event)))
+    .digest('hex')
+}
+
+function contentOf(event: unknown): string {
+  if (!isEventObject(event)) return canonicalJson(event)
+  const { received_at, redrives: _, timestamp, ...content } = event
+  return canonicalJson(timestamp === received_at ? content : { ...content, timestamp })
+}
