@@ -6,11 +6,11 @@ import { tmpdir } from 'node:os'
 import { delimiter, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { parseEnv } from 'node:util'
+import { createReleaser, type Releaser } from '@tidings/stack/releaser'
 import { findFreePort, isPortFree } from '@tidings/stack/servers/free-port'
 import { withClient } from '@tidings/stack/servers/postgres'
 import { waitFor } from '@tidings/stack/servers/wait-for'
-import { SEED_HEALTH, SEED_REGISTER, SEED_STATUS } from '@tidings/stack/testing/django-readme-commands'
-import { createReleaser, type Releaser } from '@tidings/stack/testing/releaser'
+import { README_HEALTH, README_REGISTER, README_STATUS } from '@tidings/stack/testing/django-readme-commands'
 
 /*
  * What a newcomer does, from a clone of HEAD with a bare environment: npm start, the curl lines, Ctrl-C, npm
@@ -142,8 +142,8 @@ async function walkThrough(folder: string, port: number): Promise<void> {
       ),
     )
 
-  check(run(SEED_HEALTH).status === 'healthy', 'health')
-  const registered = run(SEED_REGISTER)
+  check(run(README_HEALTH).status === 'healthy', 'health')
+  const registered = run(README_REGISTER)
   check(registered.success && registered.data.user.email === 'test@example.com', 'a user registers')
   const login = run(
     `curl ${apiUrl}/api/v1/users/login/ -H 'Content-Type: application/json' -d '{"email": "test@example.com", "password": "securepass123"}'`,
@@ -153,7 +153,7 @@ async function walkThrough(folder: string, port: number): Promise<void> {
     `curl ${apiUrl}/api/v1/users/${login.data.user.id}/ -H 'Authorization: Bearer ${login.data.token}'`,
   )
   check(user.data.name === 'Test User', 'and is read with the token')
-  check(run(SEED_STATUS).success, 'a status is accepted')
+  check(run(README_STATUS).success, 'a status is accepted')
   const postedAt = performance.now()
   const count = await waitFor(
     'the row',
