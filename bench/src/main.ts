@@ -42,7 +42,7 @@ const command = new Command('bench')
 await command.parseAsync()
 
 async function run(options: Options): Promise<void> {
-  if (findRedisServer() === undefined) {
+  if (findRedisServer(process.env.PATH) === undefined) {
     process.stderr.write(`${NO_REDIS_SERVER} Install one: the benchmark measures the queue in Redis.\n`)
     process.exit(1)
   }

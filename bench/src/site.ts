@@ -5,11 +5,11 @@ import { join } from 'node:path'
 import { promisify } from 'node:util'
 import type { Database } from '@tidings/db/database'
 import { generateSigningKey } from '@tidings/shared/signing-keys'
+import { createReleaser } from '@tidings/stack/releaser'
 import type { PostgresServer } from '@tidings/stack/servers/postgres'
 import { startPostgres } from '@tidings/stack/servers/postgres'
 import type { RedisServer } from '@tidings/stack/servers/redis'
-import { startRedis } from '@tidings/stack/servers/redis'
-import { createReleaser } from '@tidings/stack/testing/releaser'
+import { requireRedisServer, startRedis } from '@tidings/stack/servers/redis'
 import { addUsers, createSystemDatabase } from '@tidings/stack/testing/system-database'
 import { Redis } from 'ioredis'
 import { childEnv } from './env.ts'
@@ -59,7 +59,8 @@ export async function openSite(): Promise<Site> {
       await startPostgres({ dataDir: join(dir, 'postgres'), settings: POSTGRES_SETTINGS }),
       (server) => server.stop('fast'),
     )
-    const redis = releaser.add(await startRedis({ dataDir: join(dir, 'redis') }), (server) => server.stop())
+    const server = requireRedisServer(childEnv({}).PATH)
+    const redis = releaser.add(await startRedis({ dataDir: join(dir, 'redis'), server }), (it) => it.stop())
     const redisClient = releaser.add(new Redis(redis.url), (client) => client.disconnect())
     const jwtKeys = JSON.stringify({ keys: [generateSigningKey()] })
 

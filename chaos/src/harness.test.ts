@@ -13,7 +13,7 @@ import { countUnfinished, readStores } from './settle.ts'
 import { createSystem, type Servers, type System, startServers } from './system.ts'
 
 const LOAD_MS = 1_000
-const hasRedis = findRedisServer() !== undefined
+const hasRedis = findRedisServer(process.env.PATH) !== undefined
 
 describe
   .skipIf(!hasRedis)

@@ -17,6 +17,7 @@ import { findFreePort } from '@tidings/stack/servers/free-port'
 import { type PostgresServer, startPostgres } from '@tidings/stack/servers/postgres'
 import { findRedisServer, type RedisServer, startRedis } from '@tidings/stack/servers/redis'
 import { addUsers, createSystemDatabase } from '@tidings/stack/testing/system-database'
+import { inheritedEnv } from './env.ts'
 import { createManagedProcess, type ManagedProcess } from './managed-process.ts'
 
 /** The servers of a run. Each row has its own database and queue on them. */
@@ -30,10 +31,10 @@ export interface Servers {
 
 export async function startServers(dir: string): Promise<Servers> {
   await mkdir(dir, { recursive: true })
-  const hasRedis = findRedisServer() !== undefined
+  const server = findRedisServer(inheritedEnv().PATH)
   const [postgres, redis] = await Promise.all([
     startPostgres({ dataDir: join(dir, 'postgres') }),
-    hasRedis ? startRedis({ dataDir: join(dir, 'redis') }) : undefined,
+    server === undefined ? undefined : startRedis({ dataDir: join(dir, 'redis'), server }),
   ])
   return {
     postgres,

@@ -1,4 +1,4 @@
-import { createReleaser } from '@tidings/stack/testing/releaser'
+import { createReleaser } from '@tidings/stack/releaser'
 import type { RunningProcess } from '../processes.ts'
 import type { Site } from '../site.ts'
 

@@ -1,5 +1,5 @@
+import { createReleaser } from '@tidings/stack/releaser'
 import { findRedisServer } from '@tidings/stack/servers/redis'
-import { createReleaser } from '@tidings/stack/testing/releaser'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { HTTP_CEILINGS, PEERS } from '../contenders/peers.ts'
 import { TIDINGS } from '../contenders/tidings.ts'
@@ -9,7 +9,7 @@ import { measureIngest } from '../measure-ingest.ts'
 import type { Site } from '../site.ts'
 import { openSite } from '../site.ts'
 
-const hasRedis = findRedisServer() !== undefined
+const hasRedis = findRedisServer(process.env.PATH) !== undefined
 
 // Checks no speed, only that all contenders do the same work.
 describe.skipIf(!hasRedis)(`the contenders${hasRedis ? '' : ': NO REDIS ON THE PATH'}`, () => {

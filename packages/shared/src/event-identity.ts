@@ -46,15 +46,6 @@ export function identifyEvent(report: StatusReport, reception: Reception): Statu
   return { ...event, id: newEventId() }
 }
 
-/**
- * Whether an event with this id, and this digest of its content if it has one, has the same content wherever it comes
- * again: not so under an id that a producer chose and gave no key with.
- */
-export const isContentAddressed = (id: string, contentHash: string | undefined): boolean =>
-  contentHash !== undefined || id.charAt(VERSION_DIGIT) === '8'
-
-/** Where a UUID says its version; ours that are made of content have 8. */
-const VERSION_DIGIT = 14
 const UUID_BYTES = 16
 const pool = new Uint8Array(256 * UUID_BYTES)
 let drawn = pool.length

@@ -75,7 +75,7 @@ const LATEST_TIME = Date.UTC(9999, 11, 31, 23, 59, 59, 999)
 export const isUsableTime = (ms: number): boolean => ms >= EARLIEST_TIME && ms <= LATEST_TIME
 
 /** ISO 8601 with an offset, from 1970 to a day ahead of now; kept in UTC with milliseconds. */
-export const timestampSchema = z.iso
+const timestampSchema = z.iso
   .datetime({ offset: true, error: 'Use ISO 8601 with an offset, for example 2026-01-31T12:00:00Z.' })
   .refine(
     (value) => {
@@ -105,7 +105,7 @@ const notificationIdSchema = text(LIMITS.notificationIdLength).refine(
 
 export const userIdSchema = z.guid({ error: 'Use a UUID.' }).transform((value) => value.toLowerCase())
 
-export const metadataSchema = z
+const metadataSchema = z
   .record(z.string(), z.unknown())
   .refine((value) => Buffer.byteLength(JSON.stringify(value)) <= LIMITS.metadataBytes, {
     error: `Metadata must be at most ${LIMITS.metadataBytes} bytes of JSON.`,

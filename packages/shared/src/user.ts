@@ -1,17 +1,16 @@
 import { z } from 'zod'
 
-export const preferencesSchema = z.strictObject({ email: z.boolean(), push: z.boolean() })
-export type Preferences = z.infer<typeof preferencesSchema>
+const preferencesSchema = z.strictObject({ email: z.boolean(), push: z.boolean() })
 
 export const PASSWORD_LENGTH = { min: 8, max: 1024 } as const
-export const NAME_MAX_LENGTH = 255
-export const PUSH_TOKEN_MAX_LENGTH = 4096
+const NAME_MAX_LENGTH = 255
+const PUSH_TOKEN_MAX_LENGTH = 4096
 
 /**
  * A plain ASCII address of at most 254 characters, in lower case: two people never differ only by case.
  * Quoted local parts and non-ASCII are refused rather than guessed at.
  */
-export const emailSchema = z
+const emailSchema = z
   .string()
   .max(254, { error: 'Use at most 254 characters.' })
   .meta({ format: 'email' })
@@ -32,7 +31,7 @@ const passwordSchema = z
   })
   .meta({ maxLength: PASSWORD_LENGTH.max })
 
-export const newPasswordSchema = passwordSchema
+const newPasswordSchema = passwordSchema
   .refine((password) => countCharacters(password) >= PASSWORD_LENGTH.min, {
     error: `Use at least ${PASSWORD_LENGTH.min} characters.`,
     params: { code: 'too_small' },

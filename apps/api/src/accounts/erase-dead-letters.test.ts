@@ -1,6 +1,3 @@
-import { mkdtemp, rm } from 'node:fs/promises'
-import { tmpdir } from 'node:os'
-import { join } from 'node:path'
 import { openQueue, type QueueBackend } from '@tidings/queue/backend'
 import type { FailedEvent } from '@tidings/queue/dead-letters/bury'
 import type { DeadLetterEntry } from '@tidings/queue/dead-letters/entry'
@@ -9,12 +6,12 @@ import { DEAD_LETTER_QUEUE } from '@tidings/queue/policy'
 import { bury, makeFailedEvent } from '@tidings/queue/testing/dead-letter-fixtures'
 import { createLogger } from '@tidings/runtime/log'
 import type { DeadLetter } from '@tidings/shared/dead-letter'
-import { startRedis } from '@tidings/stack/servers/redis'
 import {
   createTestBackend,
   createTestDatabase,
   describeBackends,
   describeRedis,
+  startTestRedis,
   testRedisUrl,
   useReleaser,
 } from '@tidings/stack/testing/test-context'
@@ -29,9 +26,7 @@ describeRedis('erasing many users from the dead letters at once', () => {
   const releaser = useReleaser()
 
   it('clears each of them out, and reads the dead letters twice at most', async () => {
-    const dataDir = await mkdtemp(join(tmpdir(), 'tidings-redis-'))
-    releaser.onRelease(() => rm(dataDir, { recursive: true, force: true }))
-    const server = releaser.add(await startRedis({ dataDir }), (it) => it.stop())
+    const server = await startTestRedis(releaser)
     const redis = releaser.add(new Redis(server.url), (it) => it.disconnect())
     const backend: QueueBackend = { kind: 'redis', url: server.url, prefix: 'erasing' }
     const onError = (error: Error) => {

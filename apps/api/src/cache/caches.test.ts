@@ -1,14 +1,11 @@
-import { mkdtemp, rm } from 'node:fs/promises'
-import { tmpdir } from 'node:os'
-import { join } from 'node:path'
 import { openRedis } from '@tidings/queue/backend'
 import { createLogger } from '@tidings/runtime/log'
-import { startRedis } from '@tidings/stack/servers/redis'
 import { waitFor } from '@tidings/stack/servers/wait-for'
 import {
   createTestBackend,
   createTestDatabase,
   describeRedis,
+  startTestRedis,
   type TestDatabase,
   testRedisUrl,
   useReleaser,
@@ -232,9 +229,7 @@ describeRedis('the bus over Redis', () => {
 
   it('tells of a gap only when it listens again', async () => {
     // One of its own, whose listeners may be cut off.
-    const dataDir = await mkdtemp(join(tmpdir(), 'tidings-bus-'))
-    releaser.onRelease(() => rm(dataDir, { recursive: true, force: true }))
-    const { url } = releaser.add(await startRedis({ dataDir }), (server) => server.stop())
+    const { url } = await startTestRedis(releaser)
     const prefix = 'bus'
     const connection = releaser.add(
       openRedis(url, 'fail-fast', () => {}),

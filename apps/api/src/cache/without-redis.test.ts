@@ -1,9 +1,6 @@
-import { mkdtemp, rm } from 'node:fs/promises'
-import { tmpdir } from 'node:os'
-import { join } from 'node:path'
-import { type RedisServer, startRedis } from '@tidings/stack/servers/redis'
+import type { RedisServer } from '@tidings/stack/servers/redis'
 import { waitFor } from '@tidings/stack/servers/wait-for'
-import { describeRedis, useReleaser } from '@tidings/stack/testing/test-context'
+import { describeRedis, startTestRedis, useReleaser } from '@tidings/stack/testing/test-context'
 import { beforeAll, expect, it } from 'vitest'
 import { call, logIn, register } from '../testing/http.ts'
 import { startTestApi, type TestApi } from '../testing/test-api.ts'
@@ -13,9 +10,7 @@ describeRedis('users while Redis is away', () => {
   let redis: RedisServer
   let api: TestApi
   beforeAll(async () => {
-    const dataDir = await mkdtemp(join(tmpdir(), 'tidings-redis-'))
-    releaser.onRelease(() => rm(dataDir, { recursive: true, force: true }))
-    redis = releaser.add(await startRedis({ dataDir }), (server) => server.stop())
+    redis = await startTestRedis(releaser)
     api = await startTestApi(releaser, {
       QUEUE_BACKEND: 'redis',
       REDIS_URL: redis.url,

@@ -1,11 +1,12 @@
-import { mkdtemp, rm } from 'node:fs/promises'
-import { tmpdir } from 'node:os'
-import { join } from 'node:path'
 import { createLifecycle } from '@tidings/runtime/lifecycle'
 import { createLogger } from '@tidings/runtime/log'
-import { startRedis } from '@tidings/stack/servers/redis'
 import { waitFor } from '@tidings/stack/servers/wait-for'
-import { createTestDatabase, describeRedis, useReleaser } from '@tidings/stack/testing/test-context'
+import {
+  createTestDatabase,
+  describeRedis,
+  startTestRedis,
+  useReleaser,
+} from '@tidings/stack/testing/test-context'
 import { Registry } from 'prom-client'
 import { expect, it, vi } from 'vitest'
 import { z } from 'zod'
@@ -18,10 +19,7 @@ describeRedis('opening the way in', () => {
 
   it('judges the settings of a Redis that is slow by what they are', async () => {
     const { url } = await createTestDatabase(releaser)
-    const dir = await mkdtemp(join(tmpdir(), 'tidings-settings-'))
-    releaser.onRelease(() => rm(dir, { recursive: true, force: true }))
-    const redis = await startRedis({ dataDir: dir, settings: { appendfsync: 'everysec' } })
-    releaser.add(redis, () => redis.stop())
+    const redis = await startTestRedis(releaser, { appendfsync: 'everysec' })
     const log = createLogger('test', 'silent')
     const warn = vi.spyOn(log, 'warn')
     const lifecycle = createLifecycle(log)

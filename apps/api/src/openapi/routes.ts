@@ -71,7 +71,7 @@ const page = (path: string, summary: string, type: string): Operation => ({
   answers: { 200: { description: summary, other: type } },
 })
 
-export const docsOperations: readonly Operation[] = [
+const docsOperations: readonly Operation[] = [
   {
     method: 'get',
     path: '/openapi.json',

@@ -1,6 +1,6 @@
 import { pbkdf2Sync } from 'node:crypto'
 import { AppError } from '@tidings/shared/errors'
-import { createReleaser } from '@tidings/stack/testing/releaser'
+import { createReleaser } from '@tidings/stack/releaser'
 import { useReleaser } from '@tidings/stack/testing/test-context'
 import fc from 'fast-check'
 import { beforeAll, describe, expect, it } from 'vitest'

@@ -1,7 +1,4 @@
 import { randomUUID } from 'node:crypto'
-import { mkdtemp, rm } from 'node:fs/promises'
-import { tmpdir } from 'node:os'
-import { join } from 'node:path'
 import { type Database, openDatabase } from '@tidings/db/database'
 import { readIngestCounts } from '@tidings/db/events/ingest-counters'
 import { type Pressure, watchBackpressure } from '@tidings/queue/backpressure'
@@ -9,10 +6,15 @@ import { createPublisher, type StatusPublisher } from '@tidings/queue/publisher'
 import { createLogger } from '@tidings/runtime/log'
 import { identifyEvent } from '@tidings/shared/event-identity'
 import { type StatusEvent, statusReportSchema } from '@tidings/shared/status-event'
-import { type RedisServer, startRedis } from '@tidings/stack/servers/redis'
+import type { RedisServer } from '@tidings/stack/servers/redis'
 import { waitFor } from '@tidings/stack/servers/wait-for'
 import { startTcpProxy } from '@tidings/stack/testing/tcp-proxy'
-import { createTestDatabase, describeRedis, useReleaser } from '@tidings/stack/testing/test-context'
+import {
+  createTestDatabase,
+  describeRedis,
+  startTestRedis,
+  useReleaser,
+} from '@tidings/stack/testing/test-context'
 import { afterEach, beforeAll, expect, it } from 'vitest'
 import { createIngest, type Ingest } from './ingest.ts'
 
@@ -40,10 +42,7 @@ describeRedis('accepting events', () => {
     const database = await createTestDatabase(releaser)
     db = database.database
     // A Redis of one's own, to be stopped and frozen.
-    const dir = await mkdtemp(join(tmpdir(), 'tidings-ingest-'))
-    releaser.onRelease(() => rm(dir, { recursive: true, force: true }))
-    redis = await startRedis({ dataDir: dir })
-    releaser.add(redis, () => redis.stop())
+    redis = await startTestRedis(releaser)
     direct = openDatabase({
       url: database.url,
       applicationName: 'direct',
