@@ -1,12 +1,8 @@
-import { mkdtemp, rm } from 'node:fs/promises'
-import { tmpdir } from 'node:os'
-import { join } from 'node:path'
 import { openRedis } from '@tidings/queue/backend'
 import { bury } from '@tidings/queue/testing/dead-letter-fixtures'
 import { makeEvent } from '@tidings/shared/testing/make-event'
-import { startRedis } from '@tidings/stack/servers/redis'
 import { waitFor } from '@tidings/stack/servers/wait-for'
-import { describeRedis, useReleaser } from '@tidings/stack/testing/test-context'
+import { describeRedis, startTestRedis, useReleaser } from '@tidings/stack/testing/test-context'
 import { DelayedError } from 'bullmq'
 import { expect, it } from 'vitest'
 import { createContext, openJobByJob, TOKEN, UNKNOWN_USER, writerOf } from '../testing/job-by-job.ts'
@@ -17,9 +13,7 @@ describeRedis('a full Redis', () => {
 
   it('costs no event an attempt or its reason, and gets few requests for jobs', async () => {
     // A separate server: the other test files must not find their Redis full.
-    const dataDir = await mkdtemp(join(tmpdir(), 'tidings-full-redis-'))
-    releaser.onRelease(() => rm(dataDir, { recursive: true }))
-    const server = releaser.add(await startRedis({ dataDir }), (it) => it.stop())
+    const server = await startTestRedis(releaser)
     const { queue, deadLetters, worker, ...jobs } = openJobByJob(
       { kind: 'redis', url: server.url, prefix: 'full' },
       releaser,

@@ -2,7 +2,7 @@ import { type JobQueue, openQueue, openRedis, openWorker, type QueueBackend } fr
 import type { DeadLetterQueue } from '@tidings/queue/dead-letters/bury'
 import { DEAD_LETTER_QUEUE, ENVELOPE_JOB, ENVELOPE_JOB_OPTIONS, STATUS_QUEUE } from '@tidings/queue/policy'
 import type { DeadLetter } from '@tidings/shared/dead-letter'
-import type { Releaser } from '@tidings/stack/testing/releaser'
+import type { Releaser } from '@tidings/stack/releaser'
 import type { Job } from 'bullmq'
 import type { BatchWriter, WriteResult } from '../jobs/batch-writer.ts'
 import type { EnvelopeContext } from '../jobs/process-envelope.ts'
