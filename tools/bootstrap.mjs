@@ -1,5 +1,5 @@
-// Plain JavaScript for Node 18 and later with nothing installed: brings the checkout's own tools in, then runs
-// a command on the Node that came with them.
+// Installs what the checkout needs, then runs a command on the Node that was installed. This file is plain JavaScript
+// for Node 18 and later, because nothing is installed when it starts.
 //
 //   node tools/bootstrap.mjs start|test|chaos|bench [arguments]
 import { execFile, spawn } from 'node:child_process'
@@ -21,7 +21,7 @@ const COMMANDS = {
   chaos: 'chaos/src/main.ts',
   bench: 'bench/src/main.ts',
 }
-/** What npm tells its scripts about the network; the rest of its settings is not meant for pnpm. */
+/** The settings that npm passes to its scripts and that pnpm needs as well: those of the network. */
 const NETWORK_SETTING =
   /^npm_config_(registry|https?_proxy|proxy|noproxy|ca|cafile|strict_ssl|userconfig|globalconfig|cache)$/i
 const SIGNALS = ['SIGINT', 'SIGTERM', 'SIGHUP']
@@ -52,7 +52,7 @@ function isInstalled(wanted) {
   return readFileSync(STAMP, 'utf8') === wanted
 }
 
-/** The environment without what npm adds for its own scripts, and without what changes what gets installed. */
+/** Returns the environment without npm's additions for its scripts, and without variables that change what is installed. */
 function innerEnv() {
   const env = {}
   for (const [name, value] of Object.entries(process.env)) {
@@ -66,7 +66,7 @@ function innerEnv() {
 async function install() {
   const wanted = fingerprint()
   if (isInstalled(wanted)) return
-  say('Installing what Tidings needs; the first time this takes a minute …')
+  say('Installing the packages of Tidings; the first time this takes a minute …')
   const problem = await fetchPnpm()
   if (problem !== undefined) {
     say(await explainFailedInstall(`npm could not fetch ${PNPM}: ${problem}`))
@@ -82,7 +82,10 @@ async function install() {
   writeFileSync(STAMP, wanted)
 }
 
-/** Brings pnpm into npm's cache. Without a network npm says much and repeats it; this gives the gist of it. */
+/**
+ * Downloads pnpm into npm's cache. Returns what failed in one line, because without a network npm prints many lines and
+ * repeats them, or undefined.
+ */
 function fetchPnpm() {
   const env = {
     ...innerEnv(),
@@ -93,9 +96,9 @@ function fetchPnpm() {
     execFile('npx', ['--yes', PNPM, '--version'], { cwd: ROOT, env }, (error, _, stderr) => {
       if (error === null) return resolve(undefined)
       const lines = stderr.split('\n').filter((line) => /^npm (error|ERR!)/.test(line))
-      const gist =
+      const summary =
         lines.find((line) => /Error: |\b(request|fetch)\b/i.test(line)) ?? lines[0] ?? error.message
-      resolve(gist.replace(/^npm (error|ERR!) */, ''))
+      resolve(summary.replace(/^npm (error|ERR!) */, ''))
     })
   })
 }
@@ -110,18 +113,18 @@ async function explainFailedInstall(reason) {
       'Check the network, or the proxy and registry settings of npm (npm config list), and run this again.',
     ].join('\n')
   }
-  return `Installing failed. ${reason} Running the same command again goes on from there.`
+  return `Installing failed. ${reason} Run the same command again to continue.`
 }
 
-/** Runs a program with our terminal and passes signals on. Resolves with the exit code. */
+/** Runs a program in our terminal and forwards signals to it. Resolves with the exit code. */
 function run(command, args, env, { ipc = false } = {}) {
   return new Promise((resolve) => {
     const stdio = ipc ? ['inherit', 'inherit', 'inherit', 'ipc'] : 'inherit'
     const child = spawn(command, args, { cwd: ROOT, env, stdio })
-    // On Ctrl-C the terminal tells the child as well; hearing it twice must do no harm there.
+    // On Ctrl-C the terminal signals the child as well, so the child must bear the same signal twice.
     const forward = (signal) => child.kill(signal)
     for (const signal of SIGNALS) process.on(signal, forward)
-    // Under npm a shell may stand between, which dies without passing a signal on.
+    // npm may run us through a shell, which ends without forwarding a signal.
     const parent = process.ppid
     const watch = setInterval(() => {
       if (process.env.npm_lifecycle_event && process.ppid !== parent) child.kill('SIGTERM')
@@ -147,8 +150,8 @@ async function main([name, ...args]) {
   }
   await install()
   const env = { ...innerEnv(), PATH: [BIN, process.env.PATH].join(delimiter) }
-  // Compiled code is kept between starts: a start takes about half the processor time. Not for tests: it
-  // would blur their coverage.
+  // Node keeps compiled code between starts, which halves the processor time of a start. Tests do without, because it
+  // falsifies their coverage.
   if (name === 'start') env.NODE_COMPILE_CACHE ??= join(MODULES, '.cache', 'compiled')
   return run(join(BIN, 'node'), [script, ...args], env, { ipc: name === 'start' })
 }

@@ -40,7 +40,7 @@ const command = new Command('bench')
 await command.parseAsync()
 
 async function run(options: Options): Promise<void> {
-  if (findRedisServer() === undefined) {
+  if (findRedisServer(process.env.PATH) === undefined) {
     process.stderr.write(`${NO_REDIS_SERVER} Install one: the queue in Redis is what is measured.\n`)
     process.exit(1)
   }

@@ -5,11 +5,11 @@ import { join } from 'node:path'
 import { openDatabase } from '@tidings/db/database'
 import { migrateDatabase } from '@tidings/db/migrate'
 import { createServiceKey } from '@tidings/db/operators/service-keys'
+import { createReleaser } from '@tidings/stack/releaser'
 import type { PostgresServer } from '@tidings/stack/servers/postgres'
 import { createDatabase, startPostgres, withClient } from '@tidings/stack/servers/postgres'
 import type { RedisServer } from '@tidings/stack/servers/redis'
-import { startRedis } from '@tidings/stack/servers/redis'
-import { createReleaser } from '@tidings/stack/testing/releaser'
+import { requireRedisServer, startRedis } from '@tidings/stack/servers/redis'
 import { Redis } from 'ioredis'
 import pg from 'pg'
 import { USERS, userIdOf } from './load/bodies.ts'
@@ -58,7 +58,8 @@ export async function openSite(): Promise<Site> {
       await startPostgres({ dataDir: join(dir, 'postgres'), settings: POSTGRES_SETTINGS }),
       (server) => server.stop('fast'),
     )
-    const redis = releaser.add(await startRedis({ dataDir: join(dir, 'redis') }), (server) => server.stop())
+    const server = requireRedisServer(process.env.PATH)
+    const redis = releaser.add(await startRedis({ dataDir: join(dir, 'redis'), server }), (it) => it.stop())
     const redisClient = releaser.add(new Redis(redis.url), (client) => client.disconnect())
 
     const jwtKeys = makeJwtKeys()

@@ -49,7 +49,7 @@ describe('the ledger', () => {
   })
 })
 
-const hasRedis = findRedisServer() !== undefined
+const hasRedis = findRedisServer(process.env.PATH) !== undefined
 
 describe.skipIf(!hasRedis)(
   `the harness against a broken hand-off${hasRedis ? '' : ': NO REDIS ON THE PATH'}`,

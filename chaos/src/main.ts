@@ -67,7 +67,7 @@ if (options.help) {
   process.stdout.write(HELP)
   process.exit(0)
 }
-const hasRedis = findRedisServer() !== undefined
+const hasRedis = findRedisServer(process.env.PATH) !== undefined
 const rows = options.rows.filter((row) => hasRedis || row.queue === 'postgres')
 const left = options.rows.length - rows.length
 if (left > 0) {

@@ -6,7 +6,7 @@ import { describe, expect, it } from 'vitest'
 
 const MAIN = fileURLToPath(new URL('./main.ts', import.meta.url))
 const run = promisify(execFile)
-const hasRedis = findRedisServer() !== undefined
+const hasRedis = findRedisServer(process.env.PATH) !== undefined
 
 describe('npm run chaos', () => {
   const form = hasRedis ? 'its short form' : 'its short form (NO REDIS ON THE PATH: only rows without one)'

@@ -32,8 +32,8 @@ export interface Servers {
 export async function startServers(dir: string): Promise<Servers> {
   await mkdir(dir, { recursive: true })
   const postgres = await startPostgres({ dataDir: join(dir, 'postgres') })
-  const redis =
-    findRedisServer() === undefined ? undefined : await startRedis({ dataDir: join(dir, 'redis') })
+  const server = findRedisServer(process.env.PATH)
+  const redis = server === undefined ? undefined : await startRedis({ dataDir: join(dir, 'redis'), server })
   return {
     postgres,
     redis,

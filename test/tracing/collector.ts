@@ -1,6 +1,6 @@
 import { once } from 'node:events'
 import { createServer, type IncomingMessage } from 'node:http'
-import type { Releaser } from '@tidings/stack/testing/releaser'
+import type { Releaser } from '@tidings/stack/releaser'
 import { z } from 'zod'
 
 const attributeSchema = z.object({

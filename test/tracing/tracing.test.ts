@@ -2,7 +2,7 @@ import { randomBytes, randomUUID } from 'node:crypto'
 import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { readEnvFile } from '@tidings/stack/dev/env-file'
+import { readEnvFile } from '@tidings/runtime/env-file'
 import { findFreePort } from '@tidings/stack/servers/free-port'
 import { withClient } from '@tidings/stack/servers/postgres'
 import { waitFor } from '@tidings/stack/servers/wait-for'
@@ -27,7 +27,7 @@ async function postStatus(
   event: Record<string, unknown>,
   headers: Record<string, string> = {},
 ): Promise<Response> {
-  const { SERVICE_KEY } = await readEnvFile(stack.devEnvFile)
+  const { SERVICE_KEY } = readEnvFile(stack.devEnvFile)
   return fetch(`${stack.apiUrl}/api/v1/email/status/`, {
     method: 'POST',
     headers: { authorization: `Bearer ${SERVICE_KEY}`, 'content-type': 'application/json', ...headers },
@@ -89,7 +89,7 @@ describeBackends('tracing', (kind) => {
       attributes: { 'db.operation.batch.size': 1 },
     })
 
-    const { SERVICE_KEY = '' } = await readEnvFile(stack.devEnvFile)
+    const { SERVICE_KEY = '' } = readEnvFile(stack.devEnvFile)
     expect(SERVICE_KEY).not.toBe('')
     for (const secret of [notificationId, SERVICE_KEY]) expect(collector.received()).not.toContain(secret)
   })

@@ -1,6 +1,7 @@
-import { existsSync, readFileSync } from 'node:fs'
+import { existsSync } from 'node:fs'
 import { join, resolve } from 'node:path'
 import { ConfigError, envFields, parseEnv } from '@tidings/runtime/env'
+import { readEnvFile } from '@tidings/runtime/env-file'
 import { z } from 'zod'
 
 const schema = z.object({
@@ -44,7 +45,7 @@ const STORE_VARIABLES = ['DATABASE_URL', 'REDIS_URL', 'QUEUE_BACKEND', 'QUEUE_PR
 export function readCliEnv(source: NodeJS.ProcessEnv): CliEnv {
   if (source.DATABASE_URL) return parseEnv(schema, source)
   const path = resolve(source.DATA_DIR || '.data', 'dev.env')
-  const file = readDevEnv(path)
+  const file = readEnvFile(path)
   const stores = Object.fromEntries(STORE_VARIABLES.map((name) => [name, source[name] || file[name]]))
   try {
     return parseEnv(schema, { ...source, ...stores })
@@ -61,20 +62,6 @@ export function readCliEnv(source: NodeJS.ProcessEnv): CliEnv {
  */
 export const readCallersFolder = (source: NodeJS.ProcessEnv) =>
   (source.npm_lifecycle_event === 'tidings' && source.INIT_CWD) || process.cwd()
-
-/** KEY=value lines, as a shell could source them; a file that is not there says nothing. */
-function readDevEnv(path: string): Record<string, string> {
-  if (!existsSync(path)) return {}
-  const lines = readFileSync(path, 'utf8')
-    .split('\n')
-    .flatMap((line) => {
-      const match = /^\s*(?:export\s+)?([A-Z_][A-Z0-9_]*)=(.*)$/.exec(line)
-      return match ? [[match[1] ?? '', unquote((match[2] ?? '').trim())] as const] : []
-    })
-  return Object.fromEntries(lines)
-}
-
-const unquote = (value: string) => /^(['"])(.*)\1$/.exec(value)?.[2] ?? value
 
 /** https://no-color.org: any value but an empty one turns colours off. */
 export function wantsColors(source: NodeJS.ProcessEnv, argv: readonly string[]): boolean {

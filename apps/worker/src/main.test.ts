@@ -1,14 +1,11 @@
-import { mkdtemp, rm } from 'node:fs/promises'
-import { tmpdir } from 'node:os'
-import { join } from 'node:path'
 import { prepareQueueBackend } from '@tidings/queue/backend'
 import { spawnApp } from '@tidings/stack/dev/app-process'
 import { findFreePort } from '@tidings/stack/servers/free-port'
-import { startRedis } from '@tidings/stack/servers/redis'
 import {
   createTestBackend,
   createTestDatabase,
   describeRedis,
+  startTestRedis,
   useReleaser,
 } from '@tidings/stack/testing/test-context'
 import { describe, expect, it } from 'vitest'
@@ -77,10 +74,7 @@ describeRedis('the worker process while Redis is away', () => {
 
   it('still shows its metrics', async () => {
     const { url } = await createTestDatabase(releaser)
-    const dataDir = releaser.add(await mkdtemp(join(tmpdir(), 'tidings-worker-')), (path) =>
-      rm(path, { recursive: true, force: true }),
-    )
-    const redis = releaser.add(await startRedis({ dataDir }), (server) => server.stop())
+    const redis = await startTestRedis(releaser)
     const port = await findFreePort()
     const worker = await spawnApp({
       name: 'worker',

@@ -1,4 +1,4 @@
-import { createReleaser } from '@tidings/stack/testing/releaser'
+import { createReleaser } from '@tidings/stack/releaser'
 import { describeRedis } from '@tidings/stack/testing/test-context'
 import { afterAll, beforeAll, expect, it } from 'vitest'
 import { makeReport } from '../load/bodies.ts'

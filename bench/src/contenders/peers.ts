@@ -1,7 +1,7 @@
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
+import { createReleaser } from '@tidings/stack/releaser'
 import { findFreePort } from '@tidings/stack/servers/free-port'
-import { createReleaser } from '@tidings/stack/testing/releaser'
 import type { RunningProcess } from '../processes.ts'
 import { startServer } from '../processes.ts'
 import type { Site } from '../site.ts'

@@ -1,4 +1,5 @@
-import { chmod, chown, readFile, realpath, rename, rm, stat, writeFile } from 'node:fs/promises'
+import { readFile, realpath, stat } from 'node:fs/promises'
+import { writeSecretFile } from '@tidings/runtime/secret-file'
 import { errorMessage } from '@tidings/shared/errors'
 import {
   generateSigningKey,
@@ -16,8 +17,6 @@ import { parseText } from '../input/parse-option.ts'
 /** Old keys that go on verifying after a rotation. An access token lives for 15 minutes at most. */
 const DEFAULT_KEPT_KEYS = 2
 const MAX_KEPT_KEYS = MAX_SIGNING_KEYS - 1
-/** Only who writes it may read it. */
-const SECRET_MODE = 0o600
 
 interface RotateOptions {
   file?: string
@@ -143,17 +142,10 @@ function readSet(name: string, text = ''): SigningKeySet {
  * @throws CliError when that cannot be, and then the file is as it was.
  */
 async function replaceFile(file: string, text: string): Promise<void> {
-  const target = await realpath(file)
-  const unfinished = `${target}.new`
   try {
-    const { uid, gid, mode } = await stat(target)
-    await rm(unfinished, { force: true })
-    await writeFile(unfinished, text, { mode: SECRET_MODE, flag: 'wx' })
-    await chown(unfinished, uid, gid)
-    await chmod(unfinished, mode)
-    await rename(unfinished, target)
+    const target = await realpath(file)
+    await writeSecretFile(target, text, await stat(target))
   } catch (error) {
-    await rm(unfinished, { force: true }).catch(() => undefined)
     throw new CliError(
       EXIT.failure,
       `${file} is as it was: no new one of the same owner and mode can be put there (${errorMessage(error)}).`,

@@ -1,16 +1,13 @@
-import { mkdtemp, rm } from 'node:fs/promises'
-import { tmpdir } from 'node:os'
-import { join } from 'node:path'
 import { addToOutbox } from '@tidings/db/events/event-outbox'
 import { bookAccepted, createIngestAccount } from '@tidings/db/events/ingest-counters'
 import { storeStatusEvents } from '@tidings/db/events/status-events'
 import { makeFailedEvent } from '@tidings/queue/testing/dead-letter-fixtures'
 import { statusEventSchema } from '@tidings/shared/status-event'
-import { startRedis } from '@tidings/stack/servers/redis'
 import {
   createTestDatabase,
   describeBackends,
   describeRedis,
+  startTestRedis,
   useReleaser,
 } from '@tidings/stack/testing/test-context'
 import { beforeAll, beforeEach, describe, expect, test } from 'vitest'
@@ -181,11 +178,8 @@ describeRedis('tidings doctor on a Redis that forgets', () => {
   const releaser = useReleaser()
 
   test('each setting that loses events is named: exit code 1', async () => {
-    const dataDir = await mkdtemp(join(tmpdir(), 'tidings-doctor-'))
-    releaser.onRelease(() => rm(dataDir, { recursive: true }))
     const settings = { appendonly: 'no', appendfsync: 'everysec', 'maxmemory-policy': 'allkeys-lru' }
-    const redis = await startRedis({ dataDir, settings })
-    releaser.onRelease(() => redis.stop())
+    const redis = await startTestRedis(releaser, settings)
     const { url } = await createTestDatabase(releaser)
     const { exitCode, stderr, complaints } = await examine(
       createCli({ DATABASE_URL: url, REDIS_URL: redis.url }),

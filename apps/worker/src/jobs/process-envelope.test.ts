@@ -1,7 +1,4 @@
 import { randomUUID } from 'node:crypto'
-import { mkdtemp, rm } from 'node:fs/promises'
-import { tmpdir } from 'node:os'
-import { join } from 'node:path'
 import {
   type JobQueue,
   openQueue,
@@ -22,12 +19,12 @@ import { bury } from '@tidings/queue/testing/dead-letter-fixtures'
 import type { DeadLetter } from '@tidings/shared/dead-letter'
 import { identifyEvent } from '@tidings/shared/event-identity'
 import type { StatusEvent } from '@tidings/shared/status-event'
-import { startRedis } from '@tidings/stack/servers/redis'
 import { waitFor } from '@tidings/stack/servers/wait-for'
 import {
   createTestBackend,
   describeBackends,
   describeRedis,
+  startTestRedis,
   useReleaser,
 } from '@tidings/stack/testing/test-context'
 import { DelayedError, type Job } from 'bullmq'
@@ -310,10 +307,7 @@ describeRedis('a full Redis', () => {
 
   it('costs no event an attempt or its reason', async () => {
     // A server of its own: the others of this run must not find memory full.
-    const dataDir = await mkdtemp(join(tmpdir(), 'tidings-full-redis-'))
-    releaser.onRelease(() => rm(dataDir, { recursive: true }))
-    const server = await startRedis({ dataDir })
-    releaser.onRelease(() => server.stop())
+    const server = await startTestRedis(releaser)
     const backend = { kind: 'redis', url: server.url, prefix: 'full' } as const
     const redis = releaser.add(openRedis(backend.url, 'patient', ignore), (it) => it.disconnect())
     const options = { onError: ignore }

@@ -1,16 +1,19 @@
-export type Release = () => Promise<void> | void
-
-/** Gives back in reverse order what a test acquired. Unlike an app's lifecycle, a failure here is an error. */
+/** Collects what must be released, and releases it in reverse order. */
 export interface Releaser {
-  /** Registers the release of a thing that was just acquired; returns the thing. */
+  /** Registers the release of a thing that was just acquired, and returns the thing. */
   add<T>(thing: T, release: (thing: T) => Promise<unknown> | unknown): T
-  onRelease(release: Release): void
-  /** @throws AggregateError with every failure, after all was tried. */
+  onRelease(release: () => Promise<void> | void): void
+  /**
+   * Runs every release once, the last registered first.
+   *
+   * @throws the one failure, or an AggregateError of several, after all releases have run.
+   */
   release(): Promise<void>
 }
 
+/** Unlike an app's lifecycle, a release here has no deadline, and its failure is an error. */
 export function createReleaser(): Releaser {
-  const releases: Release[] = []
+  const releases: (() => Promise<void> | void)[] = []
   return {
     add(thing, release) {
       releases.push(async () => void (await release(thing)))
@@ -27,7 +30,7 @@ export function createReleaser(): Releaser {
         }
       }
       if (errors.length === 1) throw errors[0]
-      if (errors.length > 1) throw new AggregateError(errors, 'Several things could not be released')
+      if (errors.length > 1) throw new AggregateError(errors, 'Several releases failed')
     },
   }
 }
