@@ -1,5 +1,4 @@
 import { hash, randomBytes } from 'node:crypto'
-import { z } from 'zod'
 
 export const SCOPES = [
   'status:write:email',
@@ -9,8 +8,7 @@ export const SCOPES = [
   'dlq:read',
   'dlq:write',
 ] as const
-export const scopeSchema = z.enum(SCOPES)
-export type Scope = z.infer<typeof scopeSchema>
+export type Scope = (typeof SCOPES)[number]
 
 /** Starts every service key, so that secret scanners find a leaked one. */
 export const SERVICE_KEY_PREFIX = 'tdk_'
