@@ -11,15 +11,15 @@ import { AppError } from '@tidings/shared/errors'
 import { isUuid } from '@tidings/shared/uuid'
 import type { EraseElsewhere } from './erase-user.ts'
 
-export interface DeadLetterEraserOptions {
+interface DeadLetterEraserOptions {
   backend: QueueBackend
   shards: number
   log: Logger
 }
 
 /**
- * A second walk comes after this time. The worker redacts new dead letters of erased users, but it does not read
- * the texts of events without an owner, and it may be burying one during the first walk.
+ * Time until a second walk. The worker redacts new dead letters of erased users, but does not read the texts of
+ * events without an owner. It may be burying one of those during the first walk.
  */
 const REPEAT_AFTER_MS = 15_000
 /** Users searched for in one walk. Each one makes the walk slower. */

@@ -4,7 +4,7 @@ import { andThen, type MaybePromise } from '../http/and-then.ts'
 import type { Authenticate, UserPrincipal } from '../http/principal.ts'
 import type { AccessClaims, AccessTokens } from './access-tokens.ts'
 
-export interface AuthenticateUserDeps {
+interface AuthenticateUserDeps {
   tokens: AccessTokens
   caches: Caches
 }

@@ -22,7 +22,7 @@ export interface RateLimits {
   checkRefresh(address: string): Promise<void>
 }
 
-export interface RateLimitOptions {
+interface RateLimitOptions {
   enabled: boolean
   /** Undefined: each replica counts by itself. */
   redis: LimiterRedis | undefined

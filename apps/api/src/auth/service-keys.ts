@@ -27,7 +27,7 @@ interface Entry {
   freshUntilMs: number
 }
 
-export interface ServiceKeyOptions {
+interface ServiceKeyOptions {
   db: Database
   log: Logger
   /** The clock, in milliseconds since the epoch. */

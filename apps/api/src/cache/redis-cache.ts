@@ -12,7 +12,7 @@ export interface SharedCache<Value> {
   remove(ids: readonly string[]): Promise<boolean>
 }
 
-export interface SharedCacheOptions<Value> {
+interface SharedCacheOptions<Value> {
   /** Namespace of the keys. It includes the version of the values' shape. */
   keyPrefix: string
   ttlMs: number

@@ -15,7 +15,7 @@ import { createSharedCache } from '../cache/redis-cache.ts'
 import { TieredCache } from '../cache/tiered-cache.ts'
 import { toCachedUser } from '../users/to-user.ts'
 
-export interface CacheOptions {
+interface CacheOptions {
   db: Database
   bus: InvalidationBus
   registry: Registry

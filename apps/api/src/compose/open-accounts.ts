@@ -25,7 +25,7 @@ import { createPasswords } from '../passwords/passwords.ts'
 import { deleteExpiredSessionsRegularly } from '../sessions/delete-expired-sessions.ts'
 import { createCaches } from './create-caches.ts'
 
-export interface OpenAccountsOptions {
+interface OpenAccountsOptions {
   env: Env
   db: Database
   registry: Registry
@@ -34,7 +34,7 @@ export interface OpenAccountsOptions {
 }
 
 /** Dependencies of the account and session routes, and the authentication of users. */
-export interface Accounts extends AccountDeps {
+interface Accounts extends AccountDeps {
   authenticateUser: Authenticate<UserPrincipal>
   signingKeys: SigningKeys
   eraseElsewhere: EraseElsewhere

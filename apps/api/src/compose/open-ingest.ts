@@ -14,7 +14,7 @@ import { Counter, Gauge, type Registry } from 'prom-client'
 import { type Ingest, QueueIngest } from '../status/ingest.ts'
 import { followEvents, tracePublish } from '../status/trace-ingest.ts'
 
-export interface OpenIngestOptions {
+interface OpenIngestOptions {
   env: QueueSettings & { QUEUE_SHARDS: number; QUEUE_MAX_DEPTH: number; STRICT_DURABILITY: boolean }
   registry: Registry
   lifecycle: Lifecycle

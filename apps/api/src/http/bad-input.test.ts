@@ -12,6 +12,7 @@ import { malformed, sizeAndType } from '../testing/bad-inputs/bodies.ts'
 import { credentials } from '../testing/bad-inputs/credentials.ts'
 import { queries, statusFields } from '../testing/bad-inputs/events.ts'
 import { pathIds, userFields } from '../testing/bad-inputs/users.ts'
+import { register } from '../testing/http.ts'
 import { startTestApi, type TestApi } from '../testing/test-api.ts'
 import { FIELD_CODES } from './error-codes.ts'
 import { problemSchema } from './problem.ts'
@@ -23,7 +24,7 @@ describe('bad input', () => {
   let usersBefore: number
   beforeAll(async () => {
     api = await startTestApi(releaser)
-    const { token } = await api.registerUser('owner@example.com')
+    const { token } = await register(api.apiUrl, { email: 'owner@example.com' })
     bearer = { key: await api.createKey('status:write:email', 'users:read'), user: token, none: undefined }
     usersBefore = await countUsers()
   })
@@ -86,7 +87,7 @@ describe('bad input', () => {
   })
 
   it('answers the same bytes for another user’s id as for an absent one', async () => {
-    const other = await api.registerUser('other@example.com')
+    const other = await register(api.apiUrl, { email: 'other@example.com' })
     const read = async (id: string) => {
       const headers = { 'x-request-id': 'same', authorization: `Bearer ${bearer.user}` }
       return (await fetch(`${api.apiUrl}/api/v1/users/${id}/`, { headers })).text()

@@ -1,5 +1,5 @@
 /** The parts of a hash in Django's format: `pbkdf2_sha256$iterations$salt$base64`. */
-export interface PasswordHash {
+interface PasswordHash {
   iterations: number
   /** Not base64: PBKDF2 takes its UTF-8 bytes. */
   salt: string

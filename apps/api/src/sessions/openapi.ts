@@ -34,7 +34,7 @@ export const sessionOperations: readonly Operation[] = [
     tag: 'auth',
     summary: 'Exchange a refresh token for a new pair',
     description:
-      'A repeat within ten seconds gets the same refresh token. A later repeat ends the session: two parties hold the token.',
+      'A repeat within ten seconds gets the same refresh token. A later repeat ends the session: two parties hold it.',
     access: 'public',
     body: refreshSchema,
     answers: { 200: { description: 'A new pair.', data: loginResultSchema } },

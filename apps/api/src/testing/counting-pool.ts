@@ -1,6 +1,6 @@
 import type { HashTask } from '../passwords/hash-worker.ts'
 
-export interface CountingPool {
+interface CountingPool {
   derive(task: HashTask): Promise<Buffer>
   /** The work since the last call. */
   takeWork(): { tasks: number; iterations: number }

@@ -12,9 +12,6 @@ import { createTestBackend, createTestDatabase, type TestDatabase } from '@tidin
 import { Redis } from 'ioredis'
 import { readEnv } from '../env.ts'
 import { startApi } from '../start-api.ts'
-import { register, TEST_PASSWORD } from './http.ts'
-
-export { TEST_PASSWORD }
 
 /** The whole API on its own port. No worker empties the queue. */
 export interface TestApi extends TestDatabase {
@@ -24,15 +21,13 @@ export interface TestApi extends TestDatabase {
   backend: QueueBackend
   /** Makes a service key with these scopes; with all of them when none is given. */
   createKey(...scopes: Scope[]): Promise<string>
-  /** Registers a user with TEST_PASSWORD. */
-  registerUser(email: string): Promise<{ id: string; token: string }>
   /** Events that wait in the queue. */
   listQueued(): Promise<StatusEvent[]>
   /** Stops it as SIGTERM would. The releaser does it otherwise. */
   stop(): Promise<void>
 }
 
-export interface TestStores {
+interface TestStores {
   /** A new database when absent. Pass a TestApi to start a replica of it. */
   database?: TestDatabase
   /** BullMQ's PostgreSQL backend when absent: every machine has it. */
@@ -86,7 +81,6 @@ export async function startTestApi(
       if (made.outcome !== 'created') throw new Error('No service key was made')
       return made.key
     },
-    registerUser: (email) => register(url, { email }),
     listQueued: () => listQueued(backend),
     stop: () => lifecycle.release(),
   }

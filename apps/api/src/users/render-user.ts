@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto'
 import type { CachedUser } from '../cache/caches.ts'
 
-export interface RenderedUser {
+interface RenderedUser {
   body: string
   etag: string
 }

@@ -1,4 +1,4 @@
-import { TEST_PASSWORD } from '../test-api.ts'
+import { TEST_PASSWORD } from '../http.ts'
 
 /** Stands for the caller's own values: no answer may repeat it. */
 export const CANARY = 'canary-4711'

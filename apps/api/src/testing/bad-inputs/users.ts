@@ -1,4 +1,4 @@
-import { TEST_PASSWORD } from '../test-api.ts'
+import { TEST_PASSWORD } from '../http.ts'
 import { ABSENT_ID, type BadInput, CANARY, INVALID, person, USERS_PATH } from './bad-input.ts'
 
 const register = { path: USERS_PATH, credential: 'none' } as const

@@ -3,6 +3,7 @@ import { useReleaser } from '@tidings/stack/testing/test-context'
 import fc from 'fast-check'
 import { beforeAll, describe, expect, it } from 'vitest'
 import type { OpenApiDocument } from '../../openapi/document.ts'
+import { register } from '../http.ts'
 import { startTestApi, type TestApi } from '../test-api.ts'
 import { createAnswerValidator, type ReceivedAnswer } from './answer-validator.ts'
 import { arbitraryRequest, type Credential, type FuzzRequest } from './arbitrary-request.ts'
@@ -24,7 +25,7 @@ describe('any request made of the OpenAPI document', () => {
     api = await startTestApi(releaser)
     document = (await (await fetch(`${api.apiUrl}/openapi.json`)).json()) as OpenApiDocument
     keys = { key: await api.createKey(), 'narrow-key': await api.createKey('dlq:read') }
-    otherUserId = (await api.registerUser('other@example.com')).id
+    otherUserId = (await register(api.apiUrl, { email: 'other@example.com' })).id
   })
 
   it(`gets a documented answer, never a 5xx, and stores nothing when refused (seed ${SEED})`, async () => {
@@ -42,7 +43,7 @@ describe('any request made of the OpenAPI document', () => {
           return undefined
         case 'user':
           if (user === undefined) {
-            user = await api.registerUser(`fuzz-${registered++}@example.com`)
+            user = await register(api.apiUrl, { email: `fuzz-${registered++}@example.com` })
             userIds.add(user.id)
           }
           return `Bearer ${user.token}`
