@@ -86,7 +86,7 @@ describeBackends('tracing', (kind) => {
     const insert = await inTrace(/^INSERT notification_status$/)
     expect(insert).toMatchObject({
       parentSpanId: work.spanId,
-      attributes: { 'db.operation.batch.size': 1, 'tidings.lane': expect.any(Number) },
+      attributes: { 'db.operation.batch.size': 1 },
     })
 
     const { SERVICE_KEY = '' } = readEnvFile(stack.devEnvFile)
