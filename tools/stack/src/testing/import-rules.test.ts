@@ -43,6 +43,12 @@ const FILES = {
   // shared-does-no-io
   'packages/shared/src/uses-db.ts': "import { one } from '@tidings/db/one'\nexport const bad = one",
   'tools/stack/src/one.ts': 'export const one = 1',
+  // npm-start-does-not-know-tests
+  'tools/stack/src/dev/uses-test.ts': "import { one } from '../testing/one.ts'\nexport const bad = one",
+  // servers-do-not-know-npm-start
+  'tools/stack/src/servers/uses-dev.ts':
+    "import { bad } from '../dev/uses-test.ts'\nexport const worse = bad",
+  'tools/stack/src/testing/one.ts': 'export const one = 1',
 }
 
 /** Runs the import rules of this repository over the small workspace. Returns "file: rule" of each violation. */
@@ -78,5 +84,7 @@ test('each import rule finds its violation, and nothing else', async () => {
     'packages/db/src/uses-app.ts: packages-do-not-know-apps',
     'packages/db/src/uses-tool.ts: only-tests-of-packages-know-tools',
     'packages/shared/src/uses-db.ts: shared-does-no-io',
+    'tools/stack/src/dev/uses-test.ts: npm-start-does-not-know-tests',
+    'tools/stack/src/servers/uses-dev.ts: servers-do-not-know-npm-start',
   ])
 })
