@@ -1,7 +1,7 @@
 // Installs what the checkout needs, then runs a command on the Node that was installed. This file is plain JavaScript
 // for Node 18 and later, because nothing is installed when it starts.
 //
-//   node tools/bootstrap.mjs start|test|chaos|bench [arguments]
+//   node tools/bootstrap.mjs start|test|chaos|bench|bench-test [arguments]
 import { execFile, spawn } from 'node:child_process'
 import { createHash } from 'node:crypto'
 import { existsSync, readdirSync, readFileSync, writeFileSync } from 'node:fs'
@@ -13,14 +13,16 @@ const PNPM = 'pnpm@12.21.0'
 const ROOT = dirname(dirname(fileURLToPath(import.meta.url)))
 const MODULES = join(ROOT, 'node_modules')
 const BIN = join(MODULES, '.bin')
-const STAMP = join(MODULES, '.tidings-install')
 const COMMANDS = {
   start: 'tools/stack/src/dev/start.ts',
   test: 'tools/stack/src/testing/run-tests.ts',
   fresh: 'tools/fresh-clone.ts',
   chaos: 'chaos/src/main.ts',
   bench: 'bench/src/main.ts',
+  'bench-test': 'bench/src/testing/run-tests.ts',
 }
+/** These also need the workspace in bench/, which has its own lockfile for the peers' packages. */
+const BENCH_COMMANDS = ['bench', 'bench-test']
 /** The settings that npm passes to its scripts and that pnpm needs as well: those of the network. */
 const NETWORK_SETTING =
   /^npm_config_(registry|https?_proxy|proxy|noproxy|ca|cafile|strict_ssl|userconfig|globalconfig|cache)$/i
@@ -29,27 +31,31 @@ const PARENT_CHECK_MS = 500
 
 const say = (text) => process.stderr.write(`${text}\n`)
 
-/** Everything that decides what gets installed. */
-function fingerprint() {
+/** Digest of the files that decide what is installed, in the root workspace or in the one of bench/. */
+function fingerprint(folder, packages) {
   const hash = createHash('sha256').update(`${process.platform} ${process.arch} ${PNPM}`)
-  for (const file of ['pnpm-lock.yaml', 'pnpm-workspace.yaml', ...manifests()]) {
-    hash.update(file).update(readFileSync(join(ROOT, file)))
+  for (const file of ['pnpm-lock.yaml', 'pnpm-workspace.yaml', ...manifests(folder, packages)]) {
+    hash.update(file).update(readFileSync(join(folder, file)))
   }
   return hash.digest('hex')
 }
 
-function manifests() {
+function manifests(folder, packages) {
+  return ['', ...packages]
+    .map((name) => join(name, 'package.json'))
+    .filter((file) => existsSync(join(folder, file)))
+}
+
+function rootPackages() {
   const nested = ['apps', 'packages', 'tools'].flatMap((room) =>
     existsSync(join(ROOT, room)) ? readdirSync(join(ROOT, room)).map((name) => join(room, name)) : [],
   )
-  return ['', 'bench', 'chaos', ...nested]
-    .map((folder) => join(folder, 'package.json'))
-    .filter((file) => existsSync(join(ROOT, file)))
+  return ['chaos', ...nested]
 }
 
-function isInstalled(wanted) {
-  if (!existsSync(STAMP) || !existsSync(join(BIN, 'node'))) return false
-  return readFileSync(STAMP, 'utf8') === wanted
+function isInstalled(stamp, wanted) {
+  if (!existsSync(stamp) || !existsSync(join(BIN, 'node'))) return false
+  return readFileSync(stamp, 'utf8') === wanted
 }
 
 /** Returns the environment without npm's additions for its scripts, and without variables that change what is installed. */
@@ -63,9 +69,11 @@ function innerEnv() {
   return env
 }
 
-async function install() {
-  const wanted = fingerprint()
-  if (isInstalled(wanted)) return
+/** Installs the workspace in `folder` from its lockfile, unless its stamp says that it is installed. */
+async function install(folder, packages = []) {
+  const stamp = join(folder, 'node_modules', '.tidings-install')
+  const wanted = fingerprint(folder, packages)
+  if (isInstalled(stamp, wanted)) return
   say('Installing the packages of Tidings; the first time this takes a minute …')
   const problem = await fetchPnpm()
   if (problem !== undefined) {
@@ -74,12 +82,12 @@ async function install() {
   }
   const args = ['--yes', PNPM, 'install', '--frozen-lockfile', '--config.confirmModulesPurge=false']
   if (!process.stderr.isTTY) args.push('--reporter=append-only')
-  const code = await run('npx', args, innerEnv())
+  const code = await run('npx', args, innerEnv(), { cwd: folder })
   if (code !== 0) {
     say(await explainFailedInstall('The lines above say why.'))
     process.exit(code)
   }
-  writeFileSync(STAMP, wanted)
+  writeFileSync(stamp, wanted)
 }
 
 /**
@@ -117,10 +125,10 @@ async function explainFailedInstall(reason) {
 }
 
 /** Runs a program in our terminal and forwards signals to it. Resolves with the exit code. */
-function run(command, args, env, { ipc = false } = {}) {
+function run(command, args, env, { cwd = ROOT, ipc = false } = {}) {
   return new Promise((resolve) => {
     const stdio = ipc ? ['inherit', 'inherit', 'inherit', 'ipc'] : 'inherit'
-    const child = spawn(command, args, { cwd: ROOT, env, stdio })
+    const child = spawn(command, args, { cwd, env, stdio })
     // On Ctrl-C the terminal signals the child as well, so the child must bear the same signal twice.
     const forward = (signal) => child.kill(signal)
     for (const signal of SIGNALS) process.on(signal, forward)
@@ -148,7 +156,8 @@ async function main([name, ...args]) {
     say(`Usage: node tools/bootstrap.mjs ${Object.keys(COMMANDS).join('|')} [arguments]`)
     return 64
   }
-  await install()
+  await install(ROOT, rootPackages())
+  if (BENCH_COMMANDS.includes(name)) await install(join(ROOT, 'bench'))
   const env = { ...innerEnv(), PATH: [BIN, process.env.PATH].join(delimiter) }
   // Node keeps compiled code between starts, which halves the processor time of a start. Tests do without, because it
   // falsifies their coverage.

@@ -18,7 +18,7 @@ export interface StatusReadDeps {
 const instant = z.iso
   .datetime({ offset: true, error: 'Use ISO 8601 with an offset, for example 2026-01-31T12:00:00Z.' })
   .transform((value) => new Date(value))
-  .refine((value) => isUsableTime(value.getTime()), { error: 'There is no such time.' })
+  .refine((value) => isUsableTime(value.getTime()), { error: 'The time must be from 1970 to 9999.' })
 
 /** Query of GET /api/v1/status/history/. */
 export const historyQuerySchema = z.object({
@@ -29,20 +29,20 @@ export const historyQuerySchema = z.object({
   ...pageQuery,
 })
 
-/** What is known of notifications: one with its timeline, or a user's own history. */
+/** Reads one notification with its timeline, or a user's own history. */
 export function statusReadRoutes({ authorize, db }: StatusReadDeps): Hono<ApiEnv> {
   const app = new Hono<ApiEnv>({ strict: false })
 
   app.get('/api/v1/notifications/:notification_id', async (c) => {
-    const who = await authorize.userOrService(c, 'status:read')
+    const caller = await authorize.userOrService(c, 'status:read')
     const notificationId = c.req.param('notification_id')
     if (notificationId.length > LIMITS.notificationIdLength || notificationId.includes('\0')) throw notFound()
     const { timeline, deciding } = await readNotification(db, notificationId)
     const [first] = timeline
     const owners = new Set(deciding.map((event) => event.user_id).filter((id) => id !== null))
-    // A person sees a notification that is theirs alone; any other is as absent as one that never was.
+    // A user sees a notification only when every event with a user names this user. Others look absent.
     if (first === undefined) throw notFound()
-    if (who.kind === 'user' && !(owners.size === 1 && owners.has(who.userId))) throw notFound()
+    if (caller.kind === 'user' && !(owners.size === 1 && owners.has(caller.userId))) throw notFound()
     const { status, explain, ...engagement } = foldNotification(deciding)
     return success(200, 'Notification found.', {
       notification_id: notificationId,

@@ -1,27 +1,28 @@
 import { createWriteStream } from 'node:fs'
 import { readFile } from 'node:fs/promises'
 import { type AppProcess, spawnApp } from '@tidings/stack/dev/app-process'
+import { inheritedEnv } from './env.ts'
 
-/** One of our processes under a name and port that stay, while it is killed and started again. */
-export interface Victim {
+/** An API or worker that keeps its name and port while the harness kills and restarts it. */
+export interface ManagedProcess {
   readonly name: string
   readonly url: string
   readonly isRunning: boolean
-  /** Exit code of the last run; null while it runs or when a signal ended it. */
+  /** Exit code of the last run; null while it runs, and after a signal. */
   readonly exitCode: number | null
   start(): Promise<void>
-  /** Resolves when it answers ready. */
+  /** Resolves when the process says that it is ready. */
   untilReady(timeoutMs?: number): Promise<void>
   kill9(): Promise<void>
-  /** SIGTERM. @returns milliseconds until it was gone. */
+  /** Sends SIGTERM. @returns milliseconds until the process ended. */
   terminate(): Promise<number>
-  /** Resolves when it ends by itself. */
+  /** Resolves when the process ends by itself. */
   untilExit(): Promise<void>
-  /** Everything it wrote, over all its lives. */
+  /** The output of all runs. */
   readLog(): Promise<string>
 }
 
-export interface VictimOptions {
+export interface ManagedProcessOptions {
   name: string
   /** Path from the root of the repository. */
   main: string
@@ -30,7 +31,13 @@ export interface VictimOptions {
   logFile: string
 }
 
-export function createVictim({ name, main, port, env, logFile }: VictimOptions): Victim {
+export function createManagedProcess({
+  name,
+  main,
+  port,
+  env,
+  logFile,
+}: ManagedProcessOptions): ManagedProcess {
   const url = `http://127.0.0.1:${port}`
   const log = createWriteStream(logFile, { flags: 'a' })
   let app: AppProcess | undefined
@@ -50,8 +57,7 @@ export function createVictim({ name, main, port, env, logFile }: VictimOptions):
         name,
         main,
         env: { LOG_LEVEL: 'info', ...env },
-        // Nothing of the caller's: only PATH.
-        baseEnv: { PATH: process.env.PATH },
+        baseEnv: inheritedEnv(),
         readyUrl: `${url}/health/ready`,
         onLine: (line) => log.write(`${line}\n`),
       })

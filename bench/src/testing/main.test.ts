@@ -2,7 +2,7 @@ import { spawnSync } from 'node:child_process'
 import { fileURLToPath } from 'node:url'
 import { expect, test } from 'vitest'
 
-const MAIN = fileURLToPath(new URL('./main.ts', import.meta.url))
+const MAIN = fileURLToPath(new URL('../main.ts', import.meta.url))
 
 test.each([
   ['--output', '/tmp/x'],
@@ -11,22 +11,22 @@ test.each([
   ['--connections', '2.5'],
   ['--seconds', 'Infinity'],
   ['--against', '/tmp'],
-])('%s %j is wrong usage before anything is measured', (option, value) => {
-  // Should it get past that, there is nothing to measure either.
+])('refuses %s %j before it measures anything', (option, value) => {
+  // The unknown scenario keeps a broken check from starting a long run.
   const run = spawnSync(process.execPath, [MAIN, option, value, '--only', 'nothing'], { encoding: 'utf8' })
   expect([run.status, run.stdout]).toEqual([64, ''])
   expect(run.stderr).toContain(`error: option '${option} `)
 })
 
-test('without a Redis on the PATH it says what to do, in one line', () => {
+test('says in one line what to do without a Redis on the PATH', () => {
   const run = spawnSync(process.execPath, [MAIN, '--quick'], { encoding: 'utf8', env: { PATH: '' } })
   expect(run).toMatchObject({ status: 1, stdout: '' })
   expect(run.stderr).toBe(
-    'There is no redis-server or valkey-server on the PATH. Install one: the queue in Redis is what is measured.\n',
+    'There is no redis-server or valkey-server on the PATH. Install one: the benchmark measures the queue in Redis.\n',
   )
 })
 
-test('an unknown scenario is wrong usage, and the known ones are named', () => {
+test('refuses an unknown scenario and names the known ones', () => {
   const run = spawnSync(process.execPath, [MAIN, '--only', 'nothing'], { encoding: 'utf8' })
   expect(run).toMatchObject({ status: 64, stdout: '' })
   expect(run.stderr).toMatch(/^error: .*nothing.*ingest-single/)
