@@ -239,7 +239,7 @@ describe('tidings users import-django', () => {
     await recordErasure(target.database, ADA)
     await eraseUser(target.database, ADA)
     const again = await tidings(django.url)
-    expect(again.stdout).toContain('erased here: 1 (they do not come back)')
+    expect(again.stdout).toContain('erased here: 1 (they are not imported again)')
     expect((await dumpTarget()).users.map((user) => user.id)).not.toContain(ADA)
   })
 

@@ -8,7 +8,7 @@ import { wantsColors } from '../env.ts'
 import { runProgram } from '../run-program.ts'
 import { createTerminal } from '../terminal/terminal.ts'
 
-/** What a shell would start, for tests that need more than pipes. It replaces itself by Node: signals arrive. */
+/** The command that a shell starts. It replaces itself by Node, so that signals arrive. */
 export const CLI_COMMAND = fileURLToPath(new URL('../../bin/tidings', import.meta.url))
 
 export interface CliRun {
@@ -24,11 +24,11 @@ export interface CliProcess {
 
 /** Runs commands, never on a terminal. */
 export interface Cli {
-  /** The whole program in this process: starting one of its own takes longer than most commands. */
+  /** Runs the program in this process: starting another one takes longer than most commands. */
   run(...args: string[]): Promise<CliRun>
-  /** The same with something on stdin. */
+  /** As run, with `input` on stdin. */
   pipe(input: string, ...args: string[]): Promise<CliRun>
-  /** In a process of its own, as a shell would: it can be killed, and its exit code is the shell's. */
+  /** Starts a process, as a shell does, for tests of signals and exit codes. */
   start(...args: string[]): CliProcess
   env: NodeJS.ProcessEnv
 }
@@ -70,5 +70,5 @@ function startProcess(env: NodeJS.ProcessEnv, args: readonly string[]): CliProce
   return { child, ended }
 }
 
-/** Lines of an output, without the last, empty one. */
+/** The lines of an output that are not empty. */
 export const linesOf = (output: string) => output.split('\n').filter((line) => line !== '')

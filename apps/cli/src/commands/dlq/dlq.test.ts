@@ -3,6 +3,7 @@ import { mkdtemp, readFile, rm, stat } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { recordErasure } from '@tidings/db/users/erased-users'
+import { eventIdOf } from '@tidings/queue/dead-letters/entry-id'
 import { LIST_SORTS, type ListSort } from '@tidings/queue/dead-letters/list'
 import { MAX_JOB_LENGTH } from '@tidings/queue/policy'
 import { describeBackends, useReleaser } from '@tidings/stack/testing/test-context'
@@ -191,15 +192,53 @@ describeBackends('tidings dlq', (kind) => {
     expect(groups[0].sample_id).toMatch(/^dead-/)
   })
 
-  test('show takes the entry id and the bare event id; an absent one is exit code 3', async () => {
+  test('show takes the entry id and the event id; an unknown one is exit code 3', async () => {
     const [id = ''] = await lab.bury(1)
-    for (const name of [id, id.slice('dead-'.length)])
+    for (const name of [id, eventIdOf(id)])
       expect(JSON.parse((await cli.run('dlq', 'show', name, '-o', 'json')).stdout)).toMatchObject({
         id,
         attempts: 1,
       })
     expect((await cli.run('dlq', 'show', id)).stdout).toContain('Reason        unknown_user')
     expect(await cli.run('dlq', 'show', 'dead-nope')).toMatchObject({ exitCode: 3, stdout: '' })
+    expect(await cli.run('dlq', 'show', randomUUID())).toMatchObject({ exitCode: 3, stdout: '' })
+  })
+
+  /** Buries two events of one id and other content. */
+  async function buryConflict() {
+    const eventId = randomUUID()
+    const ids = [
+      ...(await lab.bury(1, { eventId, reason: 'conflict', fields: { status: 'sent' } })),
+      ...(await lab.bury(1, { eventId, reason: 'conflict', fields: { status: 'delivered' } })),
+    ]
+    expect(new Set(ids).size).toBe(2)
+    return { eventId, ids }
+  }
+
+  test('show lists both entries of an event that conflicted; as JSON in an array', async () => {
+    const { eventId, ids } = await buryConflict()
+    const json = JSON.parse((await cli.run('dlq', 'show', eventId, '-o', 'json')).stdout)
+    expect(json.map((entry: { id: string }) => entry.id).toSorted()).toEqual(ids.toSorted())
+    const text = linesOf((await cli.run('dlq', 'show', eventId)).stdout)
+    expect(text.filter((line) => line.startsWith('Entry '))).toHaveLength(2)
+    const [one = ''] = ids
+    expect(JSON.parse((await cli.run('dlq', 'show', one, '-o', 'json')).stdout)).toMatchObject({ id: one })
+  })
+
+  test('redrive and delete take an event id for all its entries, and say which ids are unknown', async () => {
+    const [other = ''] = await lab.bury(1)
+    const first = await buryConflict()
+    expect(await cli.run('dlq', 'redrive', first.eventId, '--yes')).toMatchObject({ exitCode: 0 })
+    expect((await lab.queuedIds()).toSorted()).toEqual(first.ids.toSorted())
+    const second = await buryConflict()
+    expect(await cli.run('dlq', 'delete', second.eventId, '--yes')).toMatchObject({ exitCode: 0 })
+    expect(await lab.store.count()).toBe(1)
+    for (const command of ['redrive', 'delete'])
+      expect(await cli.run('dlq', command, randomUUID(), '--yes')).toMatchObject({ exitCode: 3 })
+    expect(await cli.run('dlq', 'delete', eventIdOf(other), randomUUID(), '--yes')).toMatchObject({
+      exitCode: 5,
+    })
+    expect(await lab.store.count()).toBe(0)
   })
 
   test('show lists the attempts whose errors are known, oldest first', async () => {
@@ -245,7 +284,7 @@ describeBackends('tidings dlq', (kind) => {
     const [id = '', other] = await lab.bury(2)
     expect(await cli.run('dlq', 'redrive', id)).toMatchObject({ exitCode: 0, stdout: '' })
     const [job] = await lab.main.getJobs(['waiting'])
-    expect(job?.data.events).toMatchObject([{ id: id.slice(5), redrives: 1 }])
+    expect(job?.data.events).toMatchObject([{ id: eventIdOf(id), redrives: 1 }])
     expect(await lab.store.get([id, other ?? ''])).toHaveLength(1)
     expect(await audit()).toMatchObject([
       { actor: 'ada', action: 'dlq.redrive', result: 'started' },

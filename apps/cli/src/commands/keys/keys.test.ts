@@ -18,9 +18,9 @@ import { generateSigningKey, MAX_SIGNING_KEYS, parseSigningKeySet } from '@tidin
 import { COMPILE_CACHE } from '@tidings/stack/dev/compile-cache'
 import { createTestDatabase, type TestDatabase, useReleaser } from '@tidings/stack/testing/test-context'
 import { beforeAll, describe, expect, it } from 'vitest'
-import { createCli } from '../testing/cli-process.ts'
+import { createCli } from '../../testing/cli-process.ts'
 
-const MAIN = fileURLToPath(new URL('../main.ts', import.meta.url))
+const MAIN = fileURLToPath(new URL('../../main.ts', import.meta.url))
 
 interface Outcome {
   code: number | null
@@ -169,7 +169,7 @@ describe('tidings keys', () => {
       const before = await readFile(file, 'utf8')
       const outcome = await tidingsAsStranger(['keys', 'rotate', '--file', file])
       expect(outcome).toMatchObject({ code: 1, stdout: '' })
-      expect(outcome.stderr).toContain(`${file} is as it was`)
+      expect(outcome.stderr).toContain(`${file} is unchanged`)
       expect(await readFile(file, 'utf8')).toBe(before)
       expect(await readdir(folder)).toEqual(['keys.json'])
     },
