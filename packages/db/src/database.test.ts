@@ -6,7 +6,7 @@ import { openDatabase } from './database.ts'
 describe('a connection that PostgreSQL ends', () => {
   const releaser = useReleaser()
 
-  it('while it is held and no query runs, fails the next query and not the process', async () => {
+  it('while it is in use and idle fails the next query, not the process', async () => {
     const { url, database } = await createTestDatabase(releaser)
     const { pool } = releaser.add(
       openDatabase({ url, applicationName: 'held', maxConnections: 1, onError: () => {} }),

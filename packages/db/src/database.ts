@@ -26,13 +26,13 @@ export interface DatabaseOptions {
   connectTimeoutMs?: number
   /** PostgreSQL ends a statement after this long, in milliseconds. */
   statementTimeoutMs?: number
-  /** The caller stops waiting after this long, in milliseconds: the server may be gone without a word. */
+  /** The caller stops waiting after this long, in milliseconds: the server may have vanished without closing. */
   queryTimeoutMs?: number
-  /** Called when an idle connection breaks; the pool replaces it by itself. */
+  /** Called when an idle connection breaks. The pool replaces it. */
   onError(error: Error): void
 }
 
-/** A lazy pool: nothing connects before the first query. */
+/** Opens a pool. It connects with the first query. */
 export function openDatabase(options: DatabaseOptions): Database {
   const statementTimeoutMs = options.statementTimeoutMs ?? 15_000
   const pool = new pg.Pool({
@@ -50,15 +50,15 @@ export function openDatabase(options: DatabaseOptions): Database {
   return { pool, orm: drizzle({ client: pool }), close: () => pool.end() }
 }
 
-/** Has broken connections reported instead of thrown at the process: the idle ones by the pool. */
+/** Reports broken idle connections to `onError`. Without a handler they would end the process. */
 export function handlePoolErrors(pool: pg.Pool, onError: (error: Error) => void): void {
   pool.on('error', onError)
   pool.on('connect', leaveErrorsToQueries)
 }
 
 /**
- * For a connection that is held: one that breaks while no query runs (between the statements of a transaction,
- * or while a lock is held) would else end the process. The next query on it tells.
+ * Ignores errors of a connection while it is in use. It may break while no query runs, such as between the statements
+ * of a transaction. Without a handler that would end the process. The next query on the connection reports the error.
  */
 export function leaveErrorsToQueries(client: pg.ClientBase): void {
   client.on('error', () => {})

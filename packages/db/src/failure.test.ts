@@ -6,12 +6,12 @@ import { openDatabase } from './database.ts'
 import { classifyFailure, sqlState } from './failure.ts'
 
 function databaseError(code: string): pg.DatabaseError {
-  const error = new pg.DatabaseError('text that says nothing', 0, 'error')
+  const error = new pg.DatabaseError('irrelevant text', 0, 'error')
   error.code = code
   return error
 }
 
-describe('what a failure of PostgreSQL means', () => {
+describe('the class of a PostgreSQL failure', () => {
   const releaser = useReleaser()
 
   it.each([
@@ -44,14 +44,14 @@ describe('what a failure of PostgreSQL means', () => {
     expect(classifyFailure(new DrizzleQueryError('select', [], databaseError(code)))).toBe(expected)
   })
 
-  it('takes a real refused connection for an outage', async () => {
+  it('is outage for a refused connection', async () => {
     const client = new pg.Client({ host: '127.0.0.1', port: 1 })
     const error: unknown = await client.connect().catch((caught: unknown) => caught)
     expect(sqlState(error)).toBe('ECONNREFUSED')
     expect(classifyFailure(error)).toBe('outage')
   })
 
-  it('takes a pool without a free connection for an outage', async () => {
+  it('is outage for a pool without a free connection', async () => {
     const pool = new pg.Pool({ host: '127.0.0.1', port: 1, max: 1, connectionTimeoutMillis: 50 })
     const error: unknown = await pool.query('SELECT 1').catch((caught: unknown) => caught)
     expect(classifyFailure(error)).toBe('outage')
@@ -62,9 +62,9 @@ describe('what a failure of PostgreSQL means', () => {
     ['has another password', { password: 'rotated' }, '28P01'],
     ['has no such database', { pathname: '/renamed' }, '3D000'],
     ['does not speak TLS', { search: '?sslmode=verify-full' }, undefined],
-    // The same state as of a statement whose data can never be stored.
-    ['has other ideas of a setting', { search: '?options=-c%20role%3Dnobody' }, '22023'],
-  ])('takes a server that %s for an outage', async (_, change, code) => {
+    // The same SQLSTATE as for data that can never be stored.
+    ['refuses a setting', { search: '?options=-c%20role%3Dnobody' }, '22023'],
+  ])('is outage for a server that %s', async (_, change, code) => {
     const url = Object.assign(new URL(inject('servers').postgresAdminUrl), change)
     const { pool } = releaser.add(
       openDatabase({ url: url.href, applicationName: 'refused', maxConnections: 1, onError: () => {} }),
@@ -75,7 +75,7 @@ describe('what a failure of PostgreSQL means', () => {
     expect(classifyFailure(error)).toBe('outage')
   })
 
-  it('takes anything unknown for transient', () => {
+  it('is transient for anything unknown', () => {
     expect(classifyFailure(new Error('what?'))).toBe('transient')
     expect(classifyFailure('a string')).toBe('transient')
     expect(classifyFailure(undefined)).toBe('transient')

@@ -2,10 +2,10 @@ import { DrizzleQueryError } from 'drizzle-orm/errors'
 import pg from 'pg'
 
 /**
- * What a failure of PostgreSQL means for the work that met it:
- * - `outage`: the store cannot be reached or written at all; wait, and count no attempt;
- * - `transient`: this try failed, the next may not; counts as an attempt;
- * - `permanent`: these data can never be stored.
+ * The class of a PostgreSQL failure:
+ * - `outage`: PostgreSQL is unreachable or takes no writes. Wait; no attempt counts.
+ * - `transient`: this attempt failed, the next one may succeed. It counts.
+ * - `permanent`: this data can never be stored.
  */
 export type FailureClass = 'outage' | 'transient' | 'permanent'
 
@@ -20,8 +20,8 @@ const OUTAGE_STATES = new Set([
   '25006', // read_only_sql_transaction
 ])
 /**
- * 08: connection exceptions; 28: the user or the password is refused; 3D: no such database; 53: disk full, out of
- * memory, too many connections; 58: errors of the system.
+ * SQLSTATE classes. 08: connection exceptions; 28: user or password refused; 3D: no such database; 53: disk full, out
+ * of memory, too many connections; 58: system errors.
  */
 const OUTAGE_CLASSES = new Set(['08', '28', '3D', '53', '58'])
 /** 22: data exceptions; 23: integrity constraint violations. */
@@ -39,10 +39,10 @@ const OUTAGE_ERRNOS = new Set([
   'EAI_AGAIN',
 ])
 
-/** What kept a connection from being made: an expired certificate and a revoked right look like any other error. */
+/** Errors that kept a connection from opening. An expired certificate or a revoked right has no code that tells. */
 const connectErrors = new WeakSet<Error>()
 
-/** The client of every pool: it notes which errors came of connecting. */
+/** The client of every pool. It records which errors occurred while connecting. */
 export class ConnectErrorTrackingClient extends pg.Client {
   override connect(): Promise<pg.Client>
   override connect(callback: (error: Error) => void): void
@@ -54,7 +54,7 @@ export class ConnectErrorTrackingClient extends pg.Client {
       })
     }
     super.connect((error: Error) => {
-      // Called with null when it has connected.
+      // pg calls back with null after it has connected.
       if (error) connectErrors.add(error)
       callback(error)
     })
@@ -62,10 +62,7 @@ export class ConnectErrorTrackingClient extends pg.Client {
   }
 }
 
-/**
- * Classifies by SQLSTATE, error number or where it came from, never by the SQL error's text. Anything unknown is
- * transient.
- */
+/** Classifies a failure by SQLSTATE, errno or origin, never by the text of an SQL error. Unknown errors are transient. */
 export function classifyFailure(error: unknown): FailureClass {
   const found = unwrapQueryError(error)
   if (found instanceof Error && connectErrors.has(found)) return 'outage'
@@ -81,7 +78,7 @@ export function classifyFailure(error: unknown): FailureClass {
   return isDriverConnectionError(found) ? 'outage' : 'transient'
 }
 
-/** SQLSTATE or errno of an error, looking through drizzle's wrapper. */
+/** The SQLSTATE or errno of an error, also inside drizzle's wrapper. */
 export function sqlState(error: unknown): string | undefined {
   const found = unwrapQueryError(error)
   return typeof found === 'object' && found !== null && 'code' in found && typeof found.code === 'string'
@@ -89,15 +86,15 @@ export function sqlState(error: unknown): string | undefined {
     : undefined
 }
 
-/** True for the query builder's wrapper, whose message holds every parameter. */
+/** True for drizzle's wrapper, whose message holds every parameter of the query. */
 export const isQueryError = (error: unknown): boolean => error instanceof DrizzleQueryError
 
-/** What PostgreSQL or the driver raised: the query builder's own message is the query with every parameter. */
+/** The error of PostgreSQL or the driver. Drizzle's own message holds the query and every parameter. */
 export function unwrapQueryError(error: unknown): unknown {
   return error instanceof DrizzleQueryError && error.cause ? error.cause : error
 }
 
-/** node-postgres raises these itself, as plain Errors without a code; there is nothing else to go by. */
+/** Messages of errors that node-postgres raises itself. They are plain Errors without a code. */
 const DRIVER_CONNECTION_ERRORS = new Set([
   'Connection terminated',
   'Connection terminated unexpectedly',

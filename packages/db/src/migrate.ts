@@ -5,12 +5,10 @@ import pg from 'pg'
 import { leaveErrorsToQueries } from './database.ts'
 
 export const MIGRATIONS_FOLDER = fileURLToPath(new URL('../drizzle', import.meta.url))
-/** Any fixed number: two migrators at once take turns. */
+/** Key of the advisory lock that makes concurrent migrations take turns. Any fixed number. */
 const ADVISORY_LOCK = 7_261_001
 
-/**
- * Brings the database at `url` to the newest schema. Safe to run twice and from several processes at once.
- */
+/** Migrates the database at `url` to the newest schema. Safe to repeat, and safe from several processes at once. */
 export async function migrateDatabase(url: string): Promise<void> {
   const client = new pg.Client({ connectionString: url, application_name: 'tidings-migrate' })
   leaveErrorsToQueries(client)

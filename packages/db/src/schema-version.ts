@@ -5,13 +5,13 @@ import { MIGRATIONS_FOLDER } from './migrate.ts'
 
 export interface SchemaVersion {
   applied: number
-  /** Migrations that this version of the code brings. */
+  /** Migrations in this version of the code. */
   known: number
 }
 
 const journalSchema = z.object({ entries: z.array(z.unknown()) })
 
-/** How many migrations the database has, and how many it should have. */
+/** Reads how many migrations the database has, and how many this code knows. */
 export async function readSchemaVersion(db: Database): Promise<SchemaVersion> {
   const journal = journalSchema.parse(
     JSON.parse(await readFile(`${MIGRATIONS_FOLDER}/meta/_journal.json`, 'utf8')),

@@ -6,23 +6,23 @@ const NONE: Pressure = { shed: false }
 
 export interface BackpressureOptions {
   publisher: Pick<StatusPublisher, 'queues' | 'redis' | 'isConnected'>
-  /** Jobs in the queue, in whatever state, from which on new ones are refused. */
+  /** Number of jobs in any state at which the API refuses new events. */
   maxDepth: number
-  /** Share of Redis's maxmemory from which on new jobs are refused: completing a job needs memory too. */
+  /** Share of Redis's maxmemory at which the API refuses new events. Completing a job needs memory too. */
   maxMemoryShare?: number
   pollIntervalMs?: number
 }
 
 export interface Backpressure {
-  /** The latest reading; costs nothing. None while the store is away: what is stored elsewhere does not fill it. */
+  /** The last reading. No pressure while the store is unreachable: events then go to PostgreSQL. */
   readonly pressure: Pressure
-  /** Jobs at the latest reading. */
+  /** Jobs at the last reading. */
   readonly depth: number
   poll(): Promise<void>
   close(): void
 }
 
-/** Watches how full the queue is, by polling: never a question per request. */
+/** Polls how full the queue is. A request only reads the last value. */
 export function watchBackpressure(options: BackpressureOptions): Backpressure {
   const { publisher, maxDepth, maxMemoryShare = 0.7, pollIntervalMs = 500 } = options
   let pressure = NONE
@@ -30,7 +30,7 @@ export function watchBackpressure(options: BackpressureOptions): Backpressure {
   let polling = false
 
   async function poll() {
-    // The last reading stands until the store is back: what was full is full still.
+    // Keep the last reading while the store is unreachable: a full queue does not drain meanwhile.
     if (polling || !publisher.isConnected) return
     polling = true
     try {

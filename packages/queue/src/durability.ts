@@ -30,10 +30,10 @@ const WANTED = [
 ] as const
 
 /**
- * Compares Redis's settings with what the promise needs.
+ * Compares Redis's settings with those that keep acknowledged events safe.
  *
- * @returns the problems; a Redis that does not show its settings is a problem of its own.
- * @throws when it cannot be asked: that says nothing of its settings.
+ * @returns the settings that differ. A setting that Redis does not show counts as different.
+ * @throws the connection's error when Redis does not answer.
  */
 export async function checkRedisDurability(redis: Redis): Promise<DurabilityProblem[]> {
   const problems: DurabilityProblem[] = []
@@ -50,15 +50,15 @@ async function readSetting(redis: Redis, setting: string): Promise<string> {
     return Array.isArray(reply) && typeof reply[1] === 'string' ? reply[1] : 'unknown'
   } catch (error) {
     if (!(error instanceof ReplyError)) throw error
-    // Managed Redis services often forbid CONFIG; then somebody has to look.
+    // Managed Redis services often forbid CONFIG. An operator then has to check the setting elsewhere.
     return `unknown (${errorMessage(error)})`
   }
 }
 
 /**
- * Warns loudly, at start, of settings under which acknowledged events can be lost.
+ * Logs a warning for each setting under which acknowledged events can be lost.
  *
- * @throws when `strict`, naming the settings.
+ * @throws ConfigError that names the settings, when `strict`.
  */
 export async function warnAboutDurability(redis: Redis, strict: boolean, log: Logger): Promise<void> {
   const problems = await checkRedisDurability(redis)

@@ -14,12 +14,12 @@ const event = identifyEvent(
   { type: 'email', source: 's', receivedAt: new Date() },
 )
 
-describe('opening a job', () => {
-  it('gives the events of an envelope', () => {
+describe('parsing an envelope', () => {
+  it('returns the events of an envelope', () => {
     expect(parseEnvelope(job({ v: 1, events: [event] }))).toMatchObject({ events: [event], invalid: [] })
   })
 
-  it('accepts a bare event, and gives it the same id each time', () => {
+  it('accepts a bare event and gives it the same id each time', () => {
     const bare = { notification_id: 'n', notification_type: 'push', status: 'sent' }
     const first = parseEnvelope(job(bare))
     expect(first.events).toMatchObject([{ ...bare, source: 'queue' }])
@@ -27,7 +27,7 @@ describe('opening a job', () => {
     expect(parseEnvelope(job(bare, '8')).events[0]?.id).not.toBe(first.events[0]?.id)
   })
 
-  it('drops an id that a bare event brings, as any other field that nobody knows', () => {
+  it('ignores the id of a bare event, like any unknown field', () => {
     const bare = { notification_id: 'n', notification_type: 'push', status: 'sent' }
     const plain = parseEnvelope(job(bare)).events
     expect(plain).toHaveLength(1)
@@ -35,42 +35,52 @@ describe('opening a job', () => {
       expect(parseEnvelope(job({ ...bare, id })).events).toEqual(plain)
   })
 
-  it('keeps a bad event from its neighbours', () => {
+  it('separates a bad event from its neighbours', () => {
     const nul = { ...event, id: '11111111-1111-4111-8111-111111111111', notification_id: 'x\0' }
-    const opened = parseEnvelope(
+    const parsed = parseEnvelope(
       job({ v: 1, events: [event, nul, 'nonsense', { ...event, status: 'lost' }] }),
     )
-    expect(opened.events).toEqual([event])
-    expect(opened.invalid.map((invalid) => invalid.id)).toEqual([
+    expect(parsed.events).toEqual([event])
+    expect(parsed.invalid.map((invalid) => invalid.id)).toEqual([
       nul.id,
       expect.stringMatching(/^[0-9a-f]{32}$/),
       event.id,
     ])
   })
 
-  it('never throws and loses nothing, whatever is on the queue', () => {
+  it('gives an unreadable event the same id in every job, and after a redrive', () => {
+    const idOf = (item: unknown, id: string) =>
+      parseEnvelope(job({ v: 1, events: [item] }, id)).invalid[0]?.id
+    const item = { notification_type: 'fax', status: 'sent' }
+    expect(idOf(item, '7')).toMatch(/^[0-9a-f]{32}$/)
+    expect(idOf({ ...item, redrives: 1 }, '8')).toBe(idOf(item, '7'))
+    expect(idOf({ ...item, status: 'failed' }, '7')).not.toBe(idOf(item, '7'))
+  })
+
+  it('never throws and drops nothing, whatever is on the queue', () => {
     const bare = { notification_id: 'n', notification_type: 'push', status: 'sent' }
     const data = fc.oneof(fc.jsonValue(), fc.constant(bare), fc.constant({ v: 1, events: [bare] }))
-    // As a producer that writes to Redis itself may have it: nanoseconds, nothing, nonsense.
+    // Times that a producer may write that adds jobs to Redis itself: nanoseconds, none, nonsense.
     const timestamp = fc.oneof(fc.constant(Number.NaN), fc.constant(1.7e18), fc.double())
     fc.assert(
       fc.property(data, timestamp, (given, time) => {
-        const opened = parseEnvelope({ ...job(given), timestamp: time })
-        expect(opened.events.length + opened.invalid.length).toBeGreaterThan(0)
+        const parsed = parseEnvelope({ ...job(given), timestamp: time })
+        expect(parsed.events.length + parsed.invalid.length).toBeGreaterThan(0)
         const again = parseEnvelope({ ...job(given), timestamp: time })
-        expect(again.events.map(({ id }) => id)).toEqual(opened.events.map(({ id }) => id))
+        expect(again.events.map(({ id }) => id)).toEqual(parsed.events.map(({ id }) => id))
+        expect(again.invalid.map(({ id }) => id)).toEqual(parsed.invalid.map(({ id }) => id))
       }),
     )
   })
 
-  it('takes for no event what nobody could read again', () => {
+  it('rejects an event whose time could not be read back', () => {
     const at = (time: object) => parseEnvelope(job({ v: 1, events: [{ ...event, ...time }] })).invalid.length
     expect(at({ timestamp: '0001-01-01T00:00:00+00:01' })).toBe(1)
     expect(at({ received_at: '9999-12-31T23:59:59-12:00' })).toBe(1)
     expect(at({ timestamp: '9999-12-31T23:59:59Z' })).toBe(0)
   })
 
-  it('keeps of what is nested thousandfold as much as can be written again', () => {
+  it('cuts a deeply nested event so that it can be written as JSON', () => {
     const deep = JSON.parse(`${'{"a":'.repeat(20_000)}1${'}'.repeat(20_000)}`)
     const bare = { notification_id: 'n', notification_type: 'push', status: 'sent', metadata: deep }
     for (const data of [bare, { v: 1, events: [{ ...event, metadata: deep }] }, { v: 1, events: [deep] }]) {
@@ -80,7 +90,7 @@ describe('opening a job', () => {
     }
   })
 
-  it('believes no failure whose time cannot be read', () => {
+  it('ignores recorded failures whose time is not readable', () => {
     const failures = { [event.id]: [{ at: 'yesterday', code: '55P03', message: 'locked' }] }
     expect(parseEnvelope(job({ v: 1, events: [event], failures })).failures).toEqual({})
   })

@@ -10,34 +10,35 @@ export const shardNames = (shards: number): string[] =>
   Array.from({ length: shards }, (_, shard) => (shard === 0 ? STATUS_QUEUE : `${STATUS_QUEUE}-${shard}`))
 
 /**
- * The longest data of a job that is read, in characters: several times an envelope of the largest events there are. To
- * parse more may end the process.
+ * The longest job data that the worker parses, in characters: several times an envelope of the largest events. Parsing
+ * more may exhaust the memory of the process.
  */
 export const MAX_JOB_LENGTH = 16 * 1024 * 1024
 
 /** The first run and three retries. */
 export const ATTEMPTS = 4
 
-/** One source for how an envelope is tried, whoever enqueues it. */
+/** The options of every envelope, whoever enqueues it. */
 export const ENVELOPE_JOB_OPTIONS = {
   attempts: ATTEMPTS,
-  // 0.5 s, 1 s, 2 s, each shortened by up to half, so that a herd of retries spreads out.
+  // 0.5 s, 1 s, 2 s, each shortened by a random amount of up to half, so that retries spread out.
   backoff: { type: 'exponential', delay: 500, jitter: 0.5 },
   removeOnComplete: true,
-  // A failed job is the only durable record of its events until the sweeper has buried them. Never an age
+  // A failed job is the only durable record of its events until the sweeper has buried them. Never set an age
   // or a count here: both delete silently.
   removeOnFail: false,
 } as const satisfies JobsOptions
 
 export const DEAD_LETTER_JOB_OPTIONS = {
   attempts: 1,
-  // A priority puts the job into a sorted set: removing one of 200,000 is O(log n), in the plain list O(n).
+  // A priority puts the job into a sorted set, where removing one of 200,000 is O(log n). In the plain list it is O(n).
   priority: 1,
   removeOnFail: false,
 } as const satisfies JobsOptions
 
-/** A dead worker's job is taken up again after this long, in milliseconds. */
+/** How long a job stays locked after its worker exited, in milliseconds. Then another worker may take it. */
 export const LOCK_DURATION_MS = 10_000
+/** How often a worker looks for jobs whose lock has expired, in milliseconds. */
 export const STALLED_INTERVAL_MS = 5_000
-/** Worker deaths an envelope survives; the next one ends it as `stalled`. */
+/** How often a job may lose its worker. The next time, the job fails as `stalled`. */
 export const MAX_STALLED_COUNT = 5

@@ -6,20 +6,20 @@ import type { Redis } from 'ioredis'
 import { type JobQueue, openQueue, openRedis, type QueueBackend } from './backend.ts'
 import { ENVELOPE_JOB, ENVELOPE_JOB_OPTIONS, shardNames } from './policy.ts'
 
-/** Puts events on the queue. Made for callers that must answer soon: it fails fast and never waits for Redis. */
+/** Puts events on the queue, for callers that must answer soon: it fails fast and never waits for Redis. */
 export interface StatusPublisher {
   /**
-   * Enqueues 1..500 events as one job. Resolves when the store has confirmed it; a rejection leaves it open
-   * whether the job was added, which is harmless: an event's id is fixed, storing it twice stores it once.
+   * Enqueues 1..500 events as one job. Resolves when the store has confirmed it. After a rejection the job may have
+   * been added or not. Publishing again is harmless: an event's id is fixed, so storing it twice stores it once.
    *
-   * @throws QueueUnavailableError when the job was surely not added
+   * @throws QueueUnavailableError when the job was certainly not added
    */
   publish(events: readonly StatusEvent[]): Promise<void>
   /** True while the store answers. */
   readonly isConnected: boolean
-  /** The queues, for those who count or inspect; undefined while the store has never been reached. */
+  /** The shards, for counting and inspection; undefined until the store was reached for the first time. */
   readonly queues: readonly JobQueue<Envelope>[] | undefined
-  /** The connection, for settings and memory; undefined on PostgreSQL. */
+  /** The Redis connection, for reading settings and memory; undefined on PostgreSQL. */
   readonly redis: Redis | undefined
   close(): Promise<void>
 }
@@ -28,19 +28,19 @@ export interface PublisherOptions {
   backend: QueueBackend
   shards: number
   log: Logger
-  /** Gives each job the active trace. */
+  /** Adds the active trace to each job. */
   telemetry?: Telemetry | undefined
 }
 
-/** The store has not been reached yet, or is away. */
+/** The queue's store is unreachable. */
 export class QueueUnavailableError extends Error {
   constructor() {
-    super('The queue is not reachable')
+    super('The queue is unreachable')
     this.name = 'QueueUnavailableError'
   }
 }
 
-/** Pause before a Queue that could not start is built anew, in milliseconds. */
+/** Pause before a Queue that could not start is built again, in milliseconds. */
 const REBUILD_DELAY_MS = 250
 
 export function createPublisher(options: PublisherOptions): StatusPublisher {
@@ -52,8 +52,8 @@ export function createPublisher(options: PublisherOptions): StatusPublisher {
   let nextShard = 0
 
   /**
-   * A BullMQ Queue whose first contact fails stays broken for good, so it is built only on a ready
-   * connection, put to use only when it is ready itself, and built anew until it is.
+   * Builds the queues. A BullMQ Queue whose first command fails never works again. So this builds it on a ready
+   * connection only, uses it only when it is ready itself, and builds it again until then.
    */
   async function build(): Promise<void> {
     if (queues || closing || (redis && redis.status !== 'ready')) return

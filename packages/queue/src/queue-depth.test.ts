@@ -6,7 +6,7 @@ import { countQueuedEvents } from './queue-depth.ts'
 
 const releaser = useReleaser()
 
-it('counts in a job what the worker finds in it', async () => {
+it('counts the items of a job as the worker parses them', async () => {
   const backend = await createTestBackend('postgres', releaser, await createTestDatabase(releaser))
   await prepareQueueBackend(backend)
   const queue = openQueue<object>('counted', backend, undefined, { onError: () => {} })

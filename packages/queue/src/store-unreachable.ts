@@ -1,4 +1,4 @@
-/** A store does not answer. Nothing is known to be wrong with the request. */
+/** A store does not answer. The request itself may be fine. */
 export class StoreUnreachableError extends Error {
   constructor(message: string, options?: ErrorOptions) {
     super(message, options)

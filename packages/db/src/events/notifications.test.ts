@@ -52,7 +52,7 @@ describe('the events of a notification', () => {
 
   const store = (events: StatusEvent[]) => storeStatusEvents(db, events)
 
-  it('are folded to the same by those that decide as by all of them', async () => {
+  it('fold to the same status by the deciding events as by all events', async () => {
     await fc.assert(
       fc.asyncProperty(
         fc.uniqueArray(eventArbitrary, { selector: ({ id }) => id, minLength: 1, maxLength: 30 }),
@@ -73,7 +73,7 @@ describe('the events of a notification', () => {
     )
   })
 
-  it('decide however many there are before them, and are few', async () => {
+  it('are decided by a few events, however many there are', async () => {
     const repeats = Array.from({ length: MAX_TIMELINE + 10 }, (_, n) =>
       makeEvent({
         notification_id: 'many',

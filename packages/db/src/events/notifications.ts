@@ -3,7 +3,7 @@ import { and, asc, desc, eq, gte, lt, lte, or, type SQL, sql } from 'drizzle-orm
 import type { Database } from '../database.ts'
 import { notificationStatus } from '../schema/notification-status.ts'
 
-/** A stored event as the API shows it. Times are ISO 8601. */
+/** A stored event in the API's shape. Times are ISO 8601. */
 export interface StoredEvent {
   id: string
   notification_id: string
@@ -21,15 +21,15 @@ export interface StoredEvent {
   metadata: unknown
 }
 
-/** What is known of one notification. Both lists are oldest first. */
+/** The events of one notification. Both lists are oldest first. */
 export interface NotificationEvents {
   /** At most MAX_TIMELINE. */
   timeline: StoredEvent[]
-  /** Those that decide its status, and whose it is; all of them when they are few. */
+  /** The events that decide its status and its user; all events when there are few. */
   deciding: StoredEvent[]
 }
 
-/** No notification has more real events than this; a runaway producer may. */
+/** Most events on a timeline. Only a runaway producer reports more for one notification. */
 export const MAX_TIMELINE = 1000
 
 export async function readNotification(db: Database, notificationId: string): Promise<NotificationEvents> {
@@ -47,9 +47,9 @@ export async function readNotification(db: Database, notificationId: string): Pr
 const OLDEST_FIRST = [asc(notificationStatus.timestamp), asc(notificationStatus.id)]
 
 /**
- * A few of a notification's events, however many it has, that fold to the same status as all of them: of each status
- * and class of error the one that got furthest, and the first, in the order of the fold. Also the last event that has
- * a user, and events of two users if there are two.
+ * Lists a few events that fold to the same status as all events of the notification: for each status and error class
+ * the first and the last in the order of the fold. It adds the last event with a user, and events of two different
+ * users if there are any.
  */
 export async function listDecidingEvents(db: Database, notificationId: string): Promise<StoredEvent[]> {
   const t = notificationStatus
@@ -80,13 +80,13 @@ export interface HistoryFilter {
   to?: Date | undefined
 }
 
-/** Where a page ended: the next one starts behind it. */
+/** The last event of a page. The next page starts after it. */
 export interface HistoryPosition {
   timestamp: Date
   id: string
 }
 
-/** A user's events, newest first. */
+/** Lists a user's events, newest first. */
 export async function listUserEvents(
   db: Database,
   userId: string,

@@ -2,13 +2,13 @@ import type { DeliveryError, StatusEvent } from '@tidings/shared/status-event'
 import { isUuid } from '@tidings/shared/uuid'
 import type { Database } from '../database.ts'
 
-/** What became of each event of a batch that could be written. */
+/** The outcome of one event of a batch that was written. */
 export type StoreOutcome = 'stored' | 'duplicate' | 'conflict' | 'unknown_user'
 
-// One statement for any batch size: a prepared plan, one parse, one round trip. An event of a user who does
-// not exist is left out here instead of failing its neighbours; the foreign key still guards the race. It gives
-// the ids that did not become rows: nearly always none, and so nothing to send and read for each row. Written in
-// the order of their ids: two statements that share events would else wait for each other in a circle.
+// One prepared statement for any batch size: one plan, one round trip. It leaves out events whose user does not exist,
+// so that they do not fail the others; the foreign key guards against a user who is erased meanwhile. It returns the
+// ids that did not become rows, which is nearly always none. It inserts in the order of ids, because two statements
+// that share events would otherwise deadlock.
 const INSERT = `
 WITH event AS (
   SELECT * FROM unnest(
@@ -32,18 +32,17 @@ const FIND = `SELECT id, content_hash FROM notification_status WHERE id = ANY($1
 const FIND_USERS = `SELECT id FROM users WHERE id = ANY($1::uuid[])`
 
 /**
- * Stores a batch in one statement, whole or not at all, and says what became of each event, in order.
- * Storing an event again changes nothing: the same content is a `duplicate`, other content under the same
- * idempotency key a `conflict`. The rows are booked on the account in the same transaction.
+ * Stores a batch in one statement, whole or not at all. Storing an event again changes nothing: the same content is a
+ * `duplicate`, another content under the same idempotency key a `conflict`.
  *
- * @throws whatever PostgreSQL says; classifyFailure tells what it means. Nothing was stored, or nothing is known
- *   of why some of it was not: storing it again is harmless.
+ * @returns the outcome of each event, in order.
+ * @throws PostgreSQL's error; classifyFailure tells its class. Storing the batch again is harmless.
  */
 export async function storeStatusEvents(
   db: Database,
   events: readonly StatusEvent[],
 ): Promise<StoreOutcome[]> {
-  // The same event may come twice in one batch, and so may two contents under one key: the first is written.
+  // A batch may hold the same event twice, or two contents under one key. The first one is inserted.
   const firstOf = new Map<string, number>()
   events.forEach(({ id }, index) => {
     if (!firstOf.has(id)) firstOf.set(id, index)
@@ -65,13 +64,13 @@ export async function storeStatusEvents(
     events.filter((event, index) => !isStored(event, index)),
   )
   const outcomes = events.map((event, index) => (isStored(event, index) ? 'stored' : reasons.shift()))
-  // What has no reason to be left out is so by what changed between the statements: its turn is now.
+  // No reason found: a concurrent transaction changed the rows between the two statements. Insert these now.
   const raced = events.filter((_, index) => outcomes[index] === undefined)
   const later = raced.length === 0 ? [] : await storeStatusEvents(db, raced)
   return outcomes.map((outcome) => outcome ?? later.shift() ?? 'stored')
 }
 
-/** Why each is no row of its own, in order; undefined for an event that could be one now. */
+/** Why each event was not inserted, in order; undefined for an event that could be inserted now. */
 async function explainNotStored(
   db: Database,
   events: readonly StatusEvent[],
@@ -93,7 +92,7 @@ async function findUsers(db: Database, events: readonly StatusEvent[]): Promise<
   return new Set(users.rows.map((row) => row.id))
 }
 
-/** A column of values in the order of the statement's parameters, or null for one that no event has. */
+/** The columns in the order of the statement's parameters; null for a column in which no event has a value. */
 function columnsOf(events: readonly StatusEvent[]): (unknown[] | null)[] {
   const errors = events.map((event) => errorParts(event.error))
   return [
@@ -117,7 +116,7 @@ function columnsOf(events: readonly StatusEvent[]): (unknown[] | null)[] {
   ]
 }
 
-/** `unnest` fills up with NULLs beside a NULL, and most batches leave half of the columns empty. */
+/** Null for an empty column: `unnest` fills it with NULLs. Most batches leave half of the columns empty. */
 const optional = (values: unknown[]) => (values.every((value) => value === undefined) ? null : values)
 
 function errorParts(error: DeliveryError | undefined) {

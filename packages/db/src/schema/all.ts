@@ -1,4 +1,4 @@
-// What drizzle-kit reads to generate migrations. Code imports the table it needs.
+// drizzle-kit reads this file to generate migrations. Code imports the tables themselves.
 export * from './erased-users.ts'
 export * from './event-outbox.ts'
 export * from './ingest-counters.ts'

@@ -2,8 +2,8 @@ import { pgTable } from 'drizzle-orm/pg-core'
 import { bytea, instant } from './columns.ts'
 
 /**
- * Users who were erased, by the SHA-256 digest of their id: enough to know the id again when it turns up in an
- * event on its way or in another system's data, and no way back to it.
+ * Erased users, by the SHA-256 digest of their id. The digest recognises the id in an event that arrives later, or in
+ * imported data. It does not reveal the id.
  */
 export const erasedUsers = pgTable('erased_users', {
   userDigest: bytea('user_digest').primaryKey(),

@@ -9,11 +9,11 @@ export const notificationStatusName = pgEnum('notification_status_name', [
   ...ENGAGEMENTS,
 ])
 
-/** One row per event, for ever. Fixed-width columns first: fewer bytes lost to alignment. */
+/** One row per event. Fixed-width columns come first: less space is lost to alignment. */
 export const notificationStatus = pgTable(
   'notification_status',
   {
-    /** Fixed before the first enqueue; the primary key is what makes storing idempotent. */
+    /** Fixed before the event is enqueued. The primary key makes storing idempotent. */
     id: uuid('id').primaryKey(),
     userId: uuid('user_id').references(() => users.id, { onDelete: 'set null' }),
     timestamp: instant('timestamp').notNull(),
@@ -27,7 +27,7 @@ export const notificationStatus = pgTable(
     errorCode: varchar('error_code', { length: 128 }),
     errorClass: varchar('error_class', { length: 16 }),
     eventId: varchar('event_id', { length: 128 }),
-    /** Set with an idempotency key only: tells a repeat from a conflict. */
+    /** Set for events with an idempotency key. It tells a repeat from a conflict. */
     contentHash: bytea('content_hash'),
     provider: varchar('provider', { length: 128 }),
     providerMessageId: varchar('provider_message_id', { length: 255 }),
@@ -36,7 +36,7 @@ export const notificationStatus = pgTable(
   (table) => [
     // GET /notifications/{id}: all events of one notification.
     index('notification_status_notification_id_idx').on(table.notificationId),
-    // GET /status/history: a user's events, newest first; also the foreign key's SET NULL.
+    // GET /status/history: a user's events, newest first. The foreign key's SET NULL uses it too.
     index('notification_status_user_id_timestamp_idx').on(table.userId, table.timestamp, table.id),
   ],
 )

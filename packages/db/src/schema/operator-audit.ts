@@ -1,13 +1,13 @@
 import { integer, jsonb, pgTable, text, uuid, varchar } from 'drizzle-orm/pg-core'
 import { instant } from './columns.ts'
 
-/** Who changed what with the operator's tool. Rows are only ever added. */
+/** Changes that operators made. Rows are only added. */
 export const operatorAudit = pgTable('operator_audit', {
   id: uuid('id').primaryKey(),
   at: instant('at').notNull().defaultNow(),
   actor: varchar('actor', { length: 255 }).notNull(),
   action: varchar('action', { length: 64 }).notNull(),
-  /** The selection as it was asked for: ids or filters. */
+  /** The selection as the operator gave it: ids or filters. */
   selector: jsonb('selector').notNull(),
   matched: integer('matched').notNull(),
   changed: integer('changed').notNull(),

@@ -1,15 +1,15 @@
 import { index, pgTable, text, uniqueIndex, uuid, varchar } from 'drizzle-orm/pg-core'
 import { bytea, instant } from './columns.ts'
 
-/** A credential of a service or operator, by SHA-256 digest. */
+/** Credentials of services and operators, by SHA-256 digest. */
 export const serviceKeys = pgTable(
   'service_keys',
   {
     id: uuid('id').primaryKey(),
-    /** Becomes the `source` of every event reported with it. */
+    /** Becomes the `source` of every event reported with the key. */
     name: varchar('name', { length: 64 }).notNull(),
     keyHash: bytea('key_hash').notNull(),
-    /** The first characters of the key, to tell one from another. */
+    /** The first characters of the key, so that an operator can recognise it. */
     prefix: varchar('prefix', { length: 16 }).notNull(),
     scopes: text('scopes').array().notNull(),
     createdAt: instant('created_at').notNull().defaultNow(),
@@ -19,7 +19,7 @@ export const serviceKeys = pgTable(
   (table) => [
     // Authentication.
     uniqueIndex('service_keys_key_hash_key').on(table.keyHash),
-    // At most two live keys for each name are allowed; this finds them.
+    // Finds the live keys of a name; at most two are allowed.
     index('service_keys_name_idx').on(table.name),
   ],
 )

@@ -2,7 +2,7 @@ import { index, inet, pgTable, uuid, varchar } from 'drizzle-orm/pg-core'
 import { bytea, instant } from './columns.ts'
 import { users } from './users.ts'
 
-/** One login. Its id is the `sid` of every access token issued under it. */
+/** One login. Its id is the `sid` claim of its access tokens. */
 export const sessions = pgTable(
   'sessions',
   {
@@ -18,14 +18,14 @@ export const sessions = pgTable(
     revokedAt: instant('revoked_at'),
   },
   (table) => [
-    // The session list, logout-all, and the cascade of an erased user.
+    // The session list, logout-all, and the cascade when a user is erased.
     index('sessions_user_id_idx').on(table.userId),
-    // Finding those that are over.
+    // The deletion of expired sessions.
     index('sessions_expires_at_idx').on(table.expiresAt),
   ],
 )
 
-/** A refresh token, by digest. All of a session's tokens are one family. */
+/** Refresh tokens, by digest. The tokens of a session form one family. */
 export const refreshTokens = pgTable(
   'refresh_tokens',
   {
@@ -35,9 +35,9 @@ export const refreshTokens = pgTable(
       .references(() => sessions.id, { onDelete: 'cascade' }),
     createdAt: instant('created_at').notNull().defaultNow(),
     rotatedAt: instant('rotated_at'),
-    /** The child is HMAC(parent token, this), so a repeat within the grace gets the same child. */
+    /** The child token is HMAC(parent token, nonce), so a repeat within the grace period gets the same child. */
     rotationNonce: bytea('rotation_nonce'),
   },
-  // Deleting a session deletes its tokens; using one deletes the oldest.
+  // Deleting a session deletes its tokens. Using a token deletes the oldest ones.
   (table) => [index('refresh_tokens_session_id_rotated_at_idx').on(table.sessionId, table.rotatedAt)],
 )

@@ -8,22 +8,22 @@ export const users = pgTable(
     id: uuid('id').primaryKey(),
     email: varchar('email', { length: 254 }).notNull(),
     name: varchar('name', { length: 255 }).notNull(),
-    /** Django's format: pbkdf2_sha256$iterations$salt$base64; a leading `!` never logs in. */
+    /** Django's format: pbkdf2_sha256$iterations$salt$base64. A hash that starts with `!` never logs in. */
     password: text('password').notNull(),
     pushToken: text('push_token'),
     emailNotifications: boolean('email_notifications').notNull().default(true),
     pushNotifications: boolean('push_notifications').notNull().default(true),
     isActive: boolean('is_active').notNull().default(true),
     lastLoginAt: instant('last_login_at'),
-    /** The Django service's tokens issued before this are over: they have no session that could end. */
+    /** Tokens of the Django service issued before this time are invalid: they have no session that could be ended. */
     legacyTokensEndedAt: instant('legacy_tokens_ended_at'),
     createdAt: instant('created_at').notNull().defaultNow(),
     updatedAt: instant('updated_at').notNull().defaultNow(),
   },
   (table) => [
-    // Login and registration look up by address, whatever its case.
+    // Login and registration look up the address in any case.
     uniqueIndex('users_email_key').on(sql`lower(${table.email})`),
-    // The list's cursor: newest first.
+    // The cursor of the user list: newest first.
     index('users_created_at_id_idx').on(table.createdAt, table.id),
     check('users_email_not_empty', sql`${table.email} <> ''`),
   ],

@@ -4,8 +4,9 @@ import { users } from '../schema/users.ts'
 import { endSessions } from './sessions.ts'
 
 /**
- * Sets a new password and ends every session but `keepSessionId`, together. Undefined when the password is
- * no longer `hashes.from`: somebody else changed it first.
+ * Sets a new password and ends every session but `keepSessionId`, in one transaction.
+ *
+ * @returns undefined when the password is no longer `hashes.from`: another request changed it first.
  */
 export async function changePassword(
   db: Database,
@@ -25,7 +26,7 @@ export async function changePassword(
   })
 }
 
-/** Ends every session of a user, and every token of the Django service that the user still holds. */
+/** Ends all sessions of a user, and all tokens that the Django service issued. */
 export async function endAllAccess(db: Database, userId: string): Promise<{ endedSessionIds: string[] }> {
   return db.orm.transaction(async (tx) => {
     await endLegacyTokens({ orm: tx }, userId)
@@ -33,7 +34,7 @@ export async function endAllAccess(db: Database, userId: string): Promise<{ ende
   })
 }
 
-/** Ends the user's tokens of the Django service; they have no session of their own. */
+/** Ends the tokens that the Django service issued to a user. They have no session. */
 export async function endLegacyTokens(db: Handle, userId: string): Promise<void> {
   await db.orm.update(users).set({ legacyTokensEndedAt: new Date() }).where(eq(users.id, userId))
 }

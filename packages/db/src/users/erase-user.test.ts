@@ -18,7 +18,7 @@ describe('erasing a user from the database', () => {
     )
   })
 
-  async function park(events: readonly object[]) {
+  async function fillOutbox(events: readonly object[]) {
     await database.database.pool.query('TRUNCATE event_outbox')
     for (const [n, event] of events.entries()) {
       const id = `00000000-0000-4000-8000-${String(n).padStart(12, '0')}`
@@ -28,21 +28,21 @@ describe('erasing a user from the database', () => {
       )
     }
   }
-  const parked = async () =>
+  const readOutbox = async () =>
     (await database.database.pool.query('SELECT event FROM event_outbox ORDER BY id')).rows.map(
       (row) => row.event,
     )
 
-  it('clears events that wait for the queue, and keeps them', async () => {
+  it("redacts the user's events in the outbox, and keeps the events", async () => {
     const events = [
       { user_id: OWNER, status: 'failed', error: 'no such box', metadata: { to: 'x' } },
       { status: 'bounced', error: { message: 'own@example.com is unknown' } },
       { user_id: OTHER, status: 'failed', error: 'another' },
       { user_id: OWNER, status: 'delivered' },
     ]
-    await park(events)
+    await fillOutbox(events)
     expect(await eraseUser(database.database, OWNER)).toEqual({ endedSessionIds: [] })
-    expect(await parked()).toEqual([
+    expect(await readOutbox()).toEqual([
       { status: 'failed', error: '[erased]' },
       { status: 'bounced', error: '[erased]' },
       events[2],
@@ -50,7 +50,7 @@ describe('erasing a user from the database', () => {
     ])
   })
 
-  it('leaves with its owner what only names the address, and takes out what names it', async () => {
+  it("removes mentions of the address from other users' events, and keeps their user id", async () => {
     const { pool } = database.database
     await pool.query(
       "INSERT INTO users (id, email, name, password) VALUES ($1, 'ann@example.com', 'A', '!')",
@@ -65,7 +65,7 @@ describe('erasing a user from the database', () => {
       { status: 'failed', error: 'box ann@example.com.au\nand jo.ann@example.com' },
       { status: 'failed', error: 'no box\nann@example.com' },
     ]
-    await park(events)
+    await fillOutbox(events)
     await pool.query(
       `INSERT INTO notification_status (id, user_id, "timestamp", received_at, notification_type, status,
          notification_id, source, error, metadata)
@@ -73,7 +73,7 @@ describe('erasing a user from the database', () => {
       [OTHER, named],
     )
     await eraseUser(database.database, ANN)
-    expect(await parked()).toEqual([
+    expect(await readOutbox()).toEqual([
       { user_id: OTHER, status: 'failed', error: '[erased]', metadata: { a: 1 } },
       { user_id: OTHER, status: 'failed', error: 'no such box' },
       ...events.slice(2, -1),
@@ -83,21 +83,21 @@ describe('erasing a user from the database', () => {
     expect(rows).toEqual([{ user_id: OTHER }])
   })
 
-  it('forgets of an erasure that failed, as far as the user lives on', async () => {
+  it('does not report a user whose erasure failed', async () => {
     const { pool } = database.database
-    await recordErasure(pool, OTHER)
-    expect(await findErasedUsers(pool, [OTHER, OWNER, 'no id'])).toEqual(new Set([OTHER]))
+    await recordErasure(database.database, OTHER)
+    expect(await findErasedUsers(database.database, [OTHER, OWNER, 'no id'])).toEqual(new Set([OTHER]))
     await pool.query("UPDATE erased_users SET erased_at = now() - interval '16 minutes'")
-    expect(await findErasedUsers(pool, [OTHER])).toEqual(new Set())
-    // Asked for again, and done.
-    await recordErasure(pool, OTHER)
-    expect(await findErasedUsers(pool, [OTHER])).toEqual(new Set([OTHER]))
-    await recordErasure(pool, OWNER)
+    expect(await findErasedUsers(database.database, [OTHER])).toEqual(new Set())
+    // The erasure is repeated and succeeds.
+    await recordErasure(database.database, OTHER)
+    expect(await findErasedUsers(database.database, [OTHER])).toEqual(new Set([OTHER]))
+    await recordErasure(database.database, OWNER)
     await pool.query("UPDATE erased_users SET erased_at = now() - interval '16 minutes'")
-    expect(await findErasedUsers(pool, [OTHER, OWNER])).toEqual(new Set([OWNER]))
+    expect(await findErasedUsers(database.database, [OTHER, OWNER])).toEqual(new Set([OWNER]))
   })
 
-  it('says when there is nobody to erase, and may be repeated', async () => {
+  it('returns undefined for an unknown user, and may be repeated', async () => {
     expect(await eraseUser(database.database, OWNER)).toBeUndefined()
     const { rows } = await database.database.pool.query('SELECT id FROM users')
     expect(rows).toEqual([{ id: OTHER }])

@@ -4,23 +4,24 @@ import type { Database, Handle } from '../database.ts'
 import { sessions } from '../schema/sessions.ts'
 import { users } from '../schema/users.ts'
 
-/** Rows cleared by one statement: short enough that nobody waits for the locks. */
+/** Rows cleared by one statement. It bounds how long others wait for their locks. */
 const SCRUB_BATCH_ROWS = 5_000
 
 /**
- * Erases a user. The events that were reported for the user stay, so that counts and timelines hold, but
- * lose the owner, the error's text and the metadata. Safe to repeat after an interruption. Undefined when
- * there is no such user; else the sessions that went too.
+ * Erases a user. The user's events stay, so that counts and timelines remain correct. They lose the user id, the error
+ * text and the metadata. Safe to repeat after an interruption.
+ *
+ * @returns the ids of the sessions that ended; undefined when the user does not exist.
  */
 export async function eraseUser(
   db: Database,
   userId: string,
 ): Promise<{ endedSessionIds: string[] } | undefined> {
   while ((await scrubEvents(db, userId)) === SCRUB_BATCH_ROWS) {
-    // More rows than one statement clears.
+    // There may be more rows than one statement clears.
   }
   return db.orm.transaction(async (tx) => {
-    // The row lock keeps new events and sessions of the user out until the row is gone.
+    // The row lock keeps out new events and sessions of the user until the row is deleted.
     const [user] = await tx.select().from(users).where(eq(users.id, userId)).for('update')
     await scrubEvents({ orm: tx }, userId)
     if (user === undefined) return undefined
@@ -32,26 +33,26 @@ export async function eraseUser(
 }
 
 /**
- * Events that wait for the queue to come back. What was reported for the user, or for nobody and names the address,
- * is cleared; what another owns stays theirs, and loses only what names the address. Normally none.
+ * Redacts events in the outbox. Events of the user, and events without a user that mention the address, are redacted as
+ * a whole. Other users' events lose only the texts that mention the address. The outbox is normally empty.
  */
 async function scrubOutbox({ orm }: Handle, { id, email }: { id: string; email: string }): Promise<void> {
-  const names = (json: SQL) => namesAddress(json, email)
+  const mentions = (json: SQL) => mentionsAddress(json, email)
   const [error, metadata] = [sql`event -> 'error'`, sql`event -> 'metadata'`]
   await orm.execute(sql`
     UPDATE event_outbox SET event = (event - 'user_id' - 'metadata')
       || CASE WHEN event ? 'error' THEN ${ERASED_ERROR} ELSE '{}'::jsonb END
-    WHERE event ->> 'user_id' = ${id} OR (NOT event ? 'user_id' AND ${names(sql`event`)})`)
+    WHERE event ->> 'user_id' = ${id} OR (NOT event ? 'user_id' AND ${mentions(sql`event`)})`)
   await orm.execute(sql`
-    UPDATE event_outbox SET event = CASE WHEN ${names(metadata)} THEN event - 'metadata' ELSE event END
-      || CASE WHEN ${names(error)} THEN ${ERASED_ERROR} ELSE '{}'::jsonb END
-    WHERE event ? 'user_id' AND (${names(error)} OR ${names(metadata)})`)
+    UPDATE event_outbox SET event = CASE WHEN ${mentions(metadata)} THEN event - 'metadata' ELSE event END
+      || CASE WHEN ${mentions(error)} THEN ${ERASED_ERROR} ELSE '{}'::jsonb END
+    WHERE event ? 'user_id' AND (${mentions(error)} OR ${mentions(metadata)})`)
 }
 
 const ERASED_ERROR = sql`'{"error": "[erased]"}'::jsonb`
 
-/** The rule of createAddressFinder, for an expression of type jsonb. */
-const namesAddress = (json: SQL, email: string) =>
+/** The rule of createAddressFinder as SQL. `json` is an expression of type jsonb. */
+const mentionsAddress = (json: SQL, email: string) =>
   sql`(strpos(lower((${json})::text), lower(${email})) > 0
     AND regexp_replace(lower((${json})::text), ${JSON_ESCAPE}, ' ', 'g') ~ ${addressPattern(email)})`
 

@@ -1,10 +1,10 @@
 import { isUuid } from '@tidings/shared/uuid'
 import type { Database } from '../database.ts'
 
-/** SQL for the digest of a user id. @param id an expression of type uuid. */
+/** SQL for the digest of a user id. `id` is an SQL expression of type uuid. */
 export const userDigest = (id: string) => `sha256(convert_to((${id})::text, 'UTF8'))`
 
-/** Remembers, for good, that this user is about to be erased. Safe to repeat. */
+/** Records permanently that this user is being erased. Safe to repeat. */
 export async function recordErasure(db: Database, userId: string): Promise<void> {
   await db.pool.query(
     `INSERT INTO erased_users (user_digest) VALUES (${userDigest('$1::uuid')})
@@ -13,12 +13,13 @@ export async function recordErasure(db: Database, userId: string): Promise<void>
   )
 }
 
-/** An erasure that has not ended by then has failed, and may never be asked for again. */
+/** An erasure that takes longer than this has failed, and may never be repeated. */
 const LONGEST_ERASURE = '15 minutes'
 
 /**
- * Which of these ids, of any form in lower case, are of users who are erased or just being erased. A user whose
- * erasure failed and who lives on is not among them.
+ * Finds the users among these ids that are erased or being erased. A user whose erasure failed is not among them.
+ *
+ * @param userIds texts in lower case; those that are not UUIDs are ignored.
  */
 export async function findErasedUsers(db: Database, userIds: readonly string[]): Promise<Set<string>> {
   const ids = userIds.filter(isUuid)

@@ -21,7 +21,7 @@ beforeEach(() => database.database.pool.query('DELETE FROM sessions'))
 async function startSession(expiresInMs = LIFETIME_MS): Promise<{ id: string; token: string }> {
   const id = uuidv7()
   const token = generateRefreshToken()
-  await insertSession(database.database.orm, {
+  await insertSession(database.database, {
     id,
     userId: USER,
     refreshToken: token,
@@ -47,7 +47,7 @@ async function count(table: 'sessions' | 'refresh_tokens'): Promise<number> {
 }
 
 describe('refresh tokens', () => {
-  it('are exchanged beside an erasure without the two waiting for each other', async () => {
+  it('are exchanged during an erasure without a deadlock', async () => {
     const { id, token } = await startSession()
     const erasure = await database.database.pool.connect()
     try {
@@ -68,20 +68,20 @@ describe('refresh tokens', () => {
     }
   })
 
-  it('are kept for as long as one lives, and no longer, however long their session lasts', async () => {
+  it('are kept for one lifetime, however long their session lasts', async () => {
     const { token } = await startSession()
     let newest = token
     for (let day = 0; day < 35; day++) {
       newest = await rotate(newest)
       await pass('1 day')
     }
-    // Those of thirty days and the newest, which is not used yet.
+    // The tokens of thirty days, and the newest one, which is not used yet.
     expect(await count('refresh_tokens')).toBe(31)
     expect(await rotateRefreshToken(database.database, token, LIFETIME_MS)).toEqual({ outcome: 'invalid' })
     await rotate(newest)
   })
 
-  it('end their session when one is used again within its life', async () => {
+  it('end their session when one is used again within its lifetime', async () => {
     const { id, token } = await startSession()
     const child = await rotate(token)
     await pass('29 days')
@@ -94,8 +94,8 @@ describe('refresh tokens', () => {
   })
 })
 
-describe('sessions that are over', () => {
-  it('are deleted with their tokens, and only they', async () => {
+describe('expired sessions', () => {
+  it('are deleted with their tokens; live ones stay', async () => {
     const { token } = await startSession()
     const over = await startSession()
     await rotate(over.token)
@@ -109,7 +109,7 @@ describe('sessions that are over', () => {
     await rotate(token)
   })
 
-  it('are deleted some at a time, by any number of processes at once', async () => {
+  it('are deleted in batches, by several processes at once', async () => {
     for (let n = 0; n < 150; n++) await startSession(-7_200_000)
     const deleted = await Promise.all([
       deleteExpiredSessions(database.database),

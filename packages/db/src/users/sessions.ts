@@ -24,7 +24,7 @@ export interface Session {
   expiresAt: Date
 }
 
-/** A repeat of a refresh within this time gets the same answer: the first one may have been lost. */
+/** A refresh that is repeated within this time gets the same answer: the client may have lost the first one. */
 export const REFRESH_GRACE_MS = 10_000
 
 /** 256 random bits. */
@@ -32,7 +32,7 @@ export function generateRefreshToken(): string {
   return randomBytes(32).toString('base64url')
 }
 
-/** What a refresh token becomes: only who holds the parent can compute the child, so none is stored. */
+/** Derives the next refresh token. Only the holder of the parent can compute it, so no token is stored. */
 function deriveChild(parent: string, nonce: Buffer): string {
   return createHmac('sha256', parent).update(nonce).digest('base64url')
 }
@@ -44,8 +44,9 @@ export async function insertSession(db: Handle, session: NewSession): Promise<vo
 }
 
 /**
- * Stores a login: the session, the time of the login, and the end of the user's sessions that are over.
- * False when the password is no longer the one that was checked, or the user may not log in any more.
+ * Stores a login: it adds the session, sets the time of the last login, and deletes the user's expired sessions.
+ *
+ * @returns false when the password changed since it was checked, or the user was deactivated.
  */
 export async function startSession(
   db: Database,
@@ -71,7 +72,7 @@ export async function startSession(
   })
 }
 
-/** Those of these sessions that last, and whose user may log in. */
+/** Finds the sessions among these ids that are live and whose user is active. */
 export async function findLiveSessions(
   db: Database,
   ids: readonly string[],
@@ -86,7 +87,7 @@ export async function findLiveSessions(
 
 const isLive = () => and(isNull(sessions.revokedAt), gt(sessions.expiresAt, sql`now()`))
 
-/** A user's live sessions, the most recently used first. */
+/** Lists a user's live sessions, the most recently used first. */
 export async function listSessions(db: Database, userId: string): Promise<Session[]> {
   const { id, userAgent, ip, createdAt, lastUsedAt, expiresAt } = sessions
   return db.orm
@@ -99,16 +100,15 @@ export async function listSessions(db: Database, userId: string): Promise<Sessio
 
 export type RotateResult =
   | { outcome: 'rotated'; sessionId: string; userId: string; refreshToken: string }
-  /** Used a second time after the grace: somebody else has it too. Its session is ended. */
+  /** Used again after the grace period: a second party has the token. The session was ended. */
   | { outcome: 'reused'; sessionId: string }
   | { outcome: 'invalid' }
 
 /**
- * Exchanges a refresh token for its child. Any number of exchanges at once, and any repeat within
- * REFRESH_GRACE_MS, give the same child; a later repeat ends the session. One that was exchanged longer than a
- * lifetime ago is not known any more.
+ * Exchanges a refresh token for its child. Concurrent exchanges, and repeats within REFRESH_GRACE_MS, return the same
+ * child. A later repeat ends the session. A token exchanged more than a lifetime ago is `invalid`.
  *
- * @param lifetimeMs how long a refresh token lives, and so what its session has from now.
+ * @param lifetimeMs lifetime of a refresh token. The session is prolonged by it, from now.
  */
 export async function rotateRefreshToken(
   db: Database,
@@ -117,7 +117,7 @@ export async function rotateRefreshToken(
 ): Promise<RotateResult> {
   const tokenHash = hashSecret(refreshToken)
   return db.orm.transaction(async (tx) => {
-    // The session before its token, as an erasure locks them: the other way round the two could wait for each other.
+    // Lock the session before its token, as an erasure does. In the other order the two could deadlock.
     await tx
       .select({ id: sessions.id })
       .from(sessions)
@@ -125,7 +125,7 @@ export async function rotateRefreshToken(
       .where(eq(refreshTokens.tokenHash, tokenHash))
       .for('no key update', { of: sessions })
     const nonce = randomBytes(16)
-    // The condition settles the race: of many at once, one finds the token not yet rotated.
+    // Of concurrent exchanges, only one finds the token not rotated yet.
     const [rotated] = await tx
       .update(refreshTokens)
       .set({ rotatedAt: new Date(), rotationNonce: nonce })
@@ -162,15 +162,17 @@ export async function rotateRefreshToken(
   })
 }
 
-/** A session has up to thousands of tokens, which go with it: short enough that nobody waits for the locks. */
+/** Sessions deleted by one statement. Each may have thousands of tokens, and others wait for the locks. */
 const OVER_SESSIONS_AT_ONCE = 100
 
 /**
- * Deletes some sessions that have expired, with their tokens; gives their number. One that was ended expires too,
- * since nothing prolongs it. Safe to run in several processes at once.
+ * Deletes some expired sessions with their tokens. Ended sessions expire too, because nothing prolongs them. Safe in
+ * several processes at once.
+ *
+ * @returns the number of deleted sessions.
  */
 export async function deleteExpiredSessions(db: Database): Promise<number> {
-  // An hour later than need be: to a process whose clock is slow the session lives, and may be prolonged.
+  // One hour after the expiry: a process with a slow clock may still prolong the session.
   const result = await db.pool.query(
     `DELETE FROM sessions WHERE id = ANY(ARRAY(
        SELECT id FROM sessions WHERE expires_at < now() - interval '1 hour'
@@ -180,7 +182,7 @@ export async function deleteExpiredSessions(db: Database): Promise<number> {
   return result.rowCount ?? 0
 }
 
-/** Ends one session. False when it was not live. */
+/** Ends one session. @returns false when it was not live. */
 export async function endSession(db: Database, userId: string, sessionId: string): Promise<boolean> {
   const ended = await db.orm
     .update(sessions)
@@ -190,7 +192,7 @@ export async function endSession(db: Database, userId: string, sessionId: string
   return ended.length > 0
 }
 
-/** Ends all of a user's sessions but `keep`; gives the ids of those ended. */
+/** Ends all sessions of a user but `keep`. @returns the ids of the ended sessions. */
 export async function endSessions(db: Handle, userId: string, keep?: string): Promise<string[]> {
   const ended = await db.orm
     .update(sessions)

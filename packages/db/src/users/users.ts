@@ -20,7 +20,7 @@ export interface NewUser {
 
 export type CreateUserResult = { outcome: 'created'; user: UserRow } | { outcome: 'email_taken' }
 
-/** Stores a user and the first session in one transaction: nobody is registered without being logged in. */
+/** Stores a user and the first session in one transaction. */
 export async function createUser(
   db: Database,
   user: NewUser,
@@ -41,7 +41,7 @@ export async function createUser(
   }
 }
 
-/** The user with this address, whatever its case. */
+/** Finds a user by address; upper and lower case are equal. */
 export async function findUserByEmail(db: Database, email: string): Promise<UserRow | undefined> {
   const [row] = await db.orm
     .select()
@@ -55,7 +55,7 @@ export async function findUser(db: Database, id: string): Promise<UserRow | unde
   return row
 }
 
-/** Those of these users that exist, in no order. */
+/** Finds users by id, in no particular order. */
 export async function findUsers(db: Database, ids: readonly string[]): Promise<UserRow[]> {
   if (ids.length === 0) return []
   return db.orm
@@ -64,13 +64,13 @@ export async function findUsers(db: Database, ids: readonly string[]): Promise<U
     .where(inArray(users.id, [...ids]))
 }
 
-/** Where a page of users ended. */
+/** The last user of a page. The next page starts after it. */
 export interface UserPosition {
   createdAt: Date
   id: string
 }
 
-/** Users, newest first. */
+/** Lists users, newest first. */
 export async function listUsers(
   db: Database,
   page: { limit: number; after?: UserPosition | undefined },
@@ -90,7 +90,7 @@ export async function listUsers(
     .limit(page.limit)
 }
 
-/** Changes what is given and nothing else. Undefined when there is no such user. */
+/** Changes only the given fields. @returns undefined when the user does not exist. */
 export async function updateUser(db: Database, id: string, change: UserUpdate): Promise<UserRow | undefined> {
   const { name, push_token: pushToken, preferences } = change
   const [row] = await db.orm
@@ -107,9 +107,7 @@ export async function updateUser(db: Database, id: string, change: UserUpdate): 
   return row
 }
 
-/**
- * Replaces a hash by another of the same password. False when the password was changed meanwhile.
- */
+/** Replaces the hash by another hash of the same password. @returns false when the password changed meanwhile. */
 export async function replacePasswordHash(
   db: Database,
   id: string,

@@ -1,7 +1,7 @@
 import type { DeadLetterReason } from '@tidings/shared/dead-letter'
 import { type DeadLetterEntry, eventFields } from './entry.ts'
 
-/** What to look for; what is given must all hold. */
+/** Conditions for dead letters; all that are set must hold. */
 export interface DeadLetterFilter {
   type?: string | undefined
   status?: string | undefined
@@ -9,21 +9,21 @@ export interface DeadLetterFilter {
   notificationId?: string | undefined
   userId?: string | undefined
   source?: string | undefined
-  /** Part of the error's code or message, in any case. */
+  /** A part of the error's code or message; upper and lower case are equal. */
   error?: string | undefined
   fingerprint?: string | undefined
-  /** Died at or after. */
+  /** Dead-lettered at this time or later. */
   since?: Date | undefined
-  /** Died before. */
+  /** Dead-lettered before this time. */
   until?: Date | undefined
-  /** Redriven at least this often. */
+  /** Redriven at least this many times. */
   redrivenGte?: number | undefined
 }
 
 export const isEmptyFilter = (filter: DeadLetterFilter) =>
   Object.values(filter).every((wanted) => wanted === undefined)
 
-/** Makes the test for a filter once, to be used on many entries. */
+/** Compiles a filter into a predicate for many entries. */
 export function createMatcher(filter: DeadLetterFilter): (entry: DeadLetterEntry) => boolean {
   const since = filter.since?.getTime()
   const until = filter.until?.getTime()
@@ -33,7 +33,7 @@ export function createMatcher(filter: DeadLetterFilter): (entry: DeadLetterEntry
     wanted === undefined || wanted === found
   return (entry) => {
     const fields = eventFields(entry.event)
-    const diedAt = Date.parse(entry.dead_at)
+    const buriedAt = Date.parse(entry.dead_at)
     return (
       same(filter.type, fields.type) &&
       same(filter.status, fields.status) &&
@@ -42,8 +42,8 @@ export function createMatcher(filter: DeadLetterFilter): (entry: DeadLetterEntry
       same(userId, fields.userId?.toLowerCase()) &&
       same(filter.source, fields.source) &&
       same(filter.fingerprint, entry.fingerprint) &&
-      (since === undefined || diedAt >= since) &&
-      (until === undefined || diedAt < until) &&
+      (since === undefined || buriedAt >= since) &&
+      (until === undefined || buriedAt < until) &&
       (filter.redrivenGte === undefined || entry.redrives >= filter.redrivenGte) &&
       (error === undefined || `${entry.error.code} ${entry.error.message}`.toLowerCase().includes(error))
     )

@@ -4,7 +4,7 @@ import { createMatcher, type DeadLetterFilter } from './filter.ts'
 import { normalizeMessage } from './fingerprint.ts'
 import { type DeadLetterStore, scanDeadLetters } from './store.ts'
 
-/** Dead letters whose errors differ only in ids, numbers and quoted values. Times are ISO 8601. */
+/** Dead letters with the same fingerprint: their errors differ only in ids, numbers and quoted values. Times are ISO 8601. */
 export interface DeadLetterGroup {
   fingerprint: string
   reason: DeadLetterReason
@@ -18,7 +18,7 @@ export interface DeadLetterGroup {
 /**
  * Groups the entries that match by fingerprint, the largest first. Reads every entry once.
  *
- * @param onProgress told how many entries were read so far.
+ * @param onProgress called with the number of entries read so far.
  */
 export async function groupDeadLetters(
   store: Pick<DeadLetterStore, 'page'>,

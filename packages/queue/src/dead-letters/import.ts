@@ -8,7 +8,7 @@ import { isTooMuch } from './selection.ts'
 import type { DeadLetterStore } from './store.ts'
 
 const entrySchema = deadLetterSchema.extend({
-  /** An id that BullMQ can take and that this system could have given. */
+  /** An id that BullMQ accepts and that deadLetterId could have made. */
   id: z.string().regex(/^dead-[\w-]{1,250}$/),
   event: z
     .unknown()
@@ -30,11 +30,11 @@ export interface ImportRequest {
 export interface ImportTotals {
   lines: number
   imported: number
-  /** The dead-letter queue has them already. */
+  /** Skipped: the dead letter exists. */
   present: number
-  /** Left out: the event is a row by now. */
+  /** Skipped: the event is stored. */
   stored: number
-  /** Line numbers, from 1, that are no dead letters, with the reason; the first ones. */
+  /** The first lines that are not dead letters: line numbers from 1, with the reason. */
   bad: { line: number; message: string }[]
   badCount: number
 }
@@ -46,8 +46,8 @@ export interface ImportResult extends ImportTotals {
 const MAX_BAD_SHOWN = 20
 
 /**
- * Adds exported entries as they were, but for those of users who were erased since: these come without what says
- * whose they were. Importing a file twice adds nothing the second time.
+ * Adds exported entries unchanged; those of users who were erased since are redacted. Importing a file twice adds
+ * nothing the second time.
  */
 export async function importDeadLetters(
   store: DeadLetterStore,
@@ -107,5 +107,5 @@ function readLine(line: string): DeadLetterEntry | { message: string } {
   const parsed = entrySchema.safeParse(value)
   if (parsed.success) return parsed.data
   const [issue] = parsed.error.issues
-  return { message: `is no dead letter (${issue?.path.join('.') || 'line'}: ${issue?.message})` }
+  return { message: `is not a dead letter (${issue?.path.join('.') || 'line'}: ${issue?.message})` }
 }

@@ -18,15 +18,15 @@ export type ListSort = (typeof LIST_SORTS)[number]
 export interface ListRequest {
   filter: DeadLetterFilter
   limit: number
-  /** What the page before returned, made with the same filter and sorting. */
+  /** The cursor that the previous page returned, for the same filter and sorting. */
   cursor?: string | undefined
   sort: ListSort
   ascending: boolean
-  /** Called, and awaited, with the entries of the page, part by part: it need not fit into memory. */
+  /** Called, and awaited, with the page's entries in parts, so that the page need not fit into memory. */
   onEntries(entries: readonly DeadLetterEntry[]): Promise<void>
 }
 
-/** A cursor that this library did not make, or made for another sorting. */
+/** The cursor is not one of ours, or belongs to another sorting. */
 export class BadCursorError extends Error {
   constructor() {
     super('This cursor does not belong to this listing. Start again without it.')
@@ -35,8 +35,8 @@ export class BadCursorError extends Error {
 }
 
 /**
- * One page of the entries that match. By time of death it reads only as far as it must; any other sorting
- * reads all entries once, and those of the page again.
+ * Lists one page of the entries that match. Sorted by `dead_at`, it reads only as far as it must. Any other sorting
+ * reads all entries once, and the page's entries again.
  *
  * @returns the cursor of the next page; undefined at the end.
  * @throws BadCursorError
@@ -45,10 +45,10 @@ export async function listDeadLetters(
   store: DeadLetterStore,
   request: ListRequest,
 ): Promise<string | undefined> {
-  return request.sort === 'dead_at' ? listByDeath(store, request) : listSorted(store, request)
+  return request.sort === 'dead_at' ? listByBurial(store, request) : listSorted(store, request)
 }
 
-async function listByDeath(store: DeadLetterStore, request: ListRequest): Promise<string | undefined> {
+async function listByBurial(store: DeadLetterStore, request: ListRequest): Promise<string | undefined> {
   const { limit, cursor, ascending } = request
   if (cursor !== undefined && !/^\d+(\.\d+)?$/.test(cursor)) throw new BadCursorError()
   const matches = createMatcher(request.filter)
@@ -128,7 +128,7 @@ function readCursor(cursor: string, sort: ListSort): SortKey {
       if (typeof value === 'string' || typeof value === 'number') return [value, parsed[2]]
     }
   } catch {
-    // Not ours; told below.
+    // The text is not one of our cursors: BadCursorError below.
   }
   throw new BadCursorError()
 }

@@ -9,7 +9,7 @@ export interface OpenDeadLettersOptions {
   onError(error: Error): void
 }
 
-/** Opens the dead letters with connections of its own. `close()` gives them back. */
+/** Opens the dead letters on new connections; `close()` closes them. */
 export function openDeadLetters(options: OpenDeadLettersOptions): Promise<DeadLetterStore> {
   const { backend } = options
   return backend.kind === 'redis'

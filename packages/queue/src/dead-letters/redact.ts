@@ -2,7 +2,7 @@ import type { FailedAttempt } from '@tidings/shared/dead-letter'
 import { eventFields, isEventObject } from './entry.ts'
 
 const ERASED = '[erased]'
-/** What says nothing of a person and is worth keeping: the event can still be counted and redriven. */
+/** Fields that say nothing about a person. With them the event can still be counted and redriven. */
 const KEPT_FIELDS = [
   'id',
   'notification_id',
@@ -17,15 +17,15 @@ const KEPT_FIELDS = [
   'redrives',
 ]
 
-/** The parts of a dead letter that may say whose it was. */
-interface Traces {
+/** The parts of a dead letter that may name a user. */
+interface Redactable {
   event: unknown
   error: { code: string; message: string }
   history?: readonly FailedAttempt[]
 }
 
-/** The same dead letter without what says whose it was: owner, texts, metadata. */
-export function redact<Letter extends Traces>(letter: Letter): Letter {
+/** Returns the dead letter without the parts that may name its user: user id, texts, metadata. */
+export function redact<Letter extends Redactable>(letter: Letter): Letter {
   return {
     ...letter,
     event: redactEvent(letter.event),
@@ -34,18 +34,17 @@ export function redact<Letter extends Traces>(letter: Letter): Letter {
   }
 }
 
-/** What the event of such a dead letter becomes. */
-export function redactEvent(event: unknown): Record<string, unknown> {
+function redactEvent(event: unknown): Record<string, unknown> {
   const fields = isEventObject(event) ? event : {}
   const kept = Object.entries(fields).filter(([name]) => KEPT_FIELDS.includes(name))
   return { ...Object.fromEntries(kept), ...('error' in fields && { error: ERASED }) }
 }
 
-/** Which of these user ids, in lower case, are of users who were erased. */
+/** Finds the erased users among these user ids. The ids are in lower case. */
 export type FindErased = (userIds: readonly string[]) => Promise<ReadonlySet<string>>
 
-/** The same dead letters in order, those of erased users without what says whose they were. */
-export async function redactErased<Letter extends Traces>(
+/** Returns the dead letters in order, with those of erased users redacted. */
+export async function redactErased<Letter extends Redactable>(
   letters: readonly Letter[],
   findErased: FindErased,
 ): Promise<Letter[]> {
@@ -55,22 +54,22 @@ export async function redactErased<Letter extends Traces>(
 }
 
 /**
- * The same dead letter of somebody else: it keeps its owner, so that it can still be stored for them, and loses the
- * texts, each as a whole, that name the user.
+ * Returns another user's dead letter without the texts that mention the erased user; each text goes as a whole. It
+ * keeps its own user id, so that it can still be stored.
  *
- * @param names whether a JSON value names the user.
+ * @param mentionsUser tells whether a JSON value mentions the erased user.
  */
-export function redactMentions<Letter extends Traces>(
+export function redactMentions<Letter extends Redactable>(
   letter: Letter,
-  names: (part: unknown) => boolean,
+  mentionsUser: (part: unknown) => boolean,
 ): Letter {
   const event = isEventObject(letter.event) ? letter.event : {}
   const kept = Object.entries(event).flatMap(([field, value]) => {
-    if (field === 'user_id' || KEPT_FIELDS.includes(field) || !names(value)) return [[field, value]]
+    if (field === 'user_id' || KEPT_FIELDS.includes(field) || !mentionsUser(value)) return [[field, value]]
     return field === 'error' ? [[field, ERASED]] : []
   })
   const blank = <Part extends { message: string }>(part: Part) =>
-    names(part.message) ? { ...part, message: ERASED } : part
+    mentionsUser(part.message) ? { ...part, message: ERASED } : part
   return {
     ...letter,
     event: Object.fromEntries(kept),

@@ -3,12 +3,12 @@ import type { StoredContent } from '@tidings/db/events/status-events'
 import { type DeadLetterEntry, eventFields, isStored } from './entry.ts'
 import type { DeadLetterStore } from './store.ts'
 
-/** What became of redriven entries. */
+/** The outcomes of redriven entries. */
 export interface Outcomes {
   stored: number
-  /** Dead again. */
+  /** Dead-lettered again. */
   dead: number
-  /** Not known: the wait was cut short. */
+  /** Not known yet. */
   pending: number
 }
 
@@ -17,7 +17,7 @@ export interface OutcomeTracker {
   readonly outcomes: Outcomes
   follow(entries: readonly DeadLetterEntry[]): void
   /**
-   * Waits until at most `pending` entries are open, the signal is aborted, or nothing has changed for
+   * Waits until at most `pending` entries are open, the signal is aborted, or no outcome has become known for
    * `patienceMs`.
    */
   settle(pending: number): Promise<Outcomes>
@@ -41,7 +41,7 @@ export function createOutcomeTracker(options: TrackerOptions): OutcomeTracker {
 
   async function check(ids: readonly string[]): Promise<void> {
     const eventIds = ids.map((id) => eventFields(open.get(id)?.event).id ?? '')
-    // Rows first: a row cannot become a dead letter, but an event in flight can become either in between.
+    // Rows first. A row never becomes a dead letter, but an event in flight may become either between two reads.
     const stored = await findStored(eventIds)
     const dead = await store.sizes(ids)
     for (const id of ids) {

