@@ -86,7 +86,7 @@ export function createContext(
         // A command that needs the broken connection reports it.
         onError: () => undefined,
       }).then((store) => {
-        releases.push(store.close)
+        releases.push(() => store.close())
         return store
       })
       return deadLetters

@@ -444,7 +444,7 @@ describeBackends('tidings dlq', (kind) => {
     await cli.run('dlq', 'delete', '--all', '--yes')
     const mixed = await cli.pipe(`nonsense\n${good}{"id":"active"}\n`, 'dlq', 'import', '-')
     expect(mixed).toMatchObject({ exitCode: 5 })
-    expect(mixed.stderr).toMatch(/Line 1 is not JSON[\s\S]*Line 3 is no dead letter/)
+    expect(mixed.stderr).toMatch(/Line 1 is not JSON[\s\S]*Line 3 is not a dead letter/)
     expect(await lab.store.count()).toBe(1)
     expect(await cli.pipe('nonsense\n', 'dlq', 'import', '-')).toMatchObject({ exitCode: 1 })
     expect(await cli.run('dlq', 'import', join(folder, 'absent'))).toMatchObject({ exitCode: 3 })
