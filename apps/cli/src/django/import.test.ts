@@ -1,6 +1,6 @@
 import { readFile } from 'node:fs/promises'
 import { fileURLToPath } from 'node:url'
-import { openUserImport, type UserImport } from '@tidings/db/django/import-users'
+import { UserImport } from '@tidings/db/django/import-users'
 import { eraseUser } from '@tidings/db/users/erase-user'
 import { recordErasure } from '@tidings/db/users/erased-users'
 import { createTestDatabase, type TestDatabase, useReleaser } from '@tidings/stack/testing/test-context'
@@ -356,7 +356,7 @@ describe('an import', () => {
         signal: interruption.signal,
         onProgress: (now: string) => now === phase && interruption.abort(),
       }
-      const once = await openUserImport(target.url)
+      const once = await UserImport.open(target.url)
       const first = await importFromDjango(source, once, options)
       await once.close()
       expect(first.complete).toBe(false)
@@ -364,7 +364,7 @@ describe('an import', () => {
       expect(partial).toBeGreaterThan(0)
       expect(partial).toBeLessThan(10_000)
 
-      const again = await openUserImport(target.url)
+      const again = await UserImport.open(target.url)
       const second = await importFromDjango(source, again, {
         ...options,
         signal: new AbortController().signal,
@@ -384,7 +384,7 @@ describe('an import', () => {
     source.readAccounts = withProgress(source.readAccounts.bind(source))
     const interruption = new AbortController()
     const phases: string[] = []
-    const once = await openUserImport(target.url)
+    const once = await UserImport.open(target.url)
     const first = await importFromDjango(source, once, {
       dryRun: false,
       signal: interruption.signal,
@@ -399,7 +399,7 @@ describe('an import', () => {
     expect(first.notification_status_logs.found).toBe(0)
     expect(await dumpTarget()).toEqual({ users: [], logs: [] })
 
-    const again = await openUserImport(target.url)
+    const again = await UserImport.open(target.url)
     const second = await importFromDjango(source, again, {
       dryRun: false,
       signal: new AbortController().signal,
@@ -418,19 +418,17 @@ describe('an import', () => {
         [id, email, updatedAt],
       )
 
-    /** Imports, with something done between the moment the users were judged and the first that is written. */
+    /** Imports, and runs `happens` after the users were classified and before the first is written. */
     async function importWhile(source: DjangoSource, happens: () => Promise<unknown>) {
-      const staged = await openUserImport(target.url)
-      const raced: UserImport = {
-        ...staged,
-        async classify() {
-          const counts = await staged.classify()
-          await happens()
-          return counts
-        },
+      const staged = await UserImport.open(target.url)
+      const classify = staged.classify.bind(staged)
+      staged.classify = async () => {
+        const counts = await classify()
+        await happens()
+        return counts
       }
       try {
-        return await importFromDjango(source, raced, {
+        return await importFromDjango(source, staged, {
           dryRun: false,
           signal: new AbortController().signal,
           onProgress: () => {},
@@ -487,7 +485,7 @@ describe('an import', () => {
 
   it('reads records whose user has no preferences with the columns of the user', async () => {
     const source = await openDumpdataSource(fixture('dumpdata.json'))
-    const staged = await openUserImport(target.url)
+    const staged = await UserImport.open(target.url)
     await importFromDjango(source, staged, {
       dryRun: false,
       signal: new AbortController().signal,

@@ -1,10 +1,5 @@
-import type {
-  ImportedPreferences,
-  ImportedStatusLog,
-  ImportedUser,
-  UserBatch,
-  UserImport,
-} from '@tidings/db/django/import-users'
+import type { UserBatch, UserImport } from '@tidings/db/django/import-users'
+import type { ImportedPreferences, ImportedStatusLog, ImportedUser } from '@tidings/db/django/imported-rows'
 import { addInvalid, createReport, type ImportReport, MAX_LISTED } from './report.ts'
 import type { DjangoSource } from './source.ts'
 

@@ -1,4 +1,4 @@
-import type { ImportedPreferences, ImportedStatusLog, ImportedUser } from '@tidings/db/django/import-users'
+import type { ImportedPreferences, ImportedStatusLog, ImportedUser } from '@tidings/db/django/imported-rows'
 import { findUnsafeJson } from '@tidings/shared/json'
 import { z } from 'zod'
 

@@ -87,6 +87,7 @@ export function entryView(context: CliContext): ListView<DeadLetterEntry> {
         cell: (entry) => mask(entry.error.code === entry.reason ? entry.error.message : errorText(entry)),
         raw: (entry) => mask(errorText(entry)),
         style: 'red',
+        spare: 6,
       },
     ],
     json: (entry) => toShown(context.globals, entry),

@@ -1,4 +1,4 @@
-import { openUserImport } from '@tidings/db/django/import-users'
+import { UserImport } from '@tidings/db/django/import-users'
 import { withAudit } from '../../audit.ts'
 import type { CliContext } from '../../context.ts'
 import { openDumpdataSource } from '../../django/dumpdata-source.ts'
@@ -25,7 +25,7 @@ export async function importDjango(context: CliContext, from: string, dryRun: bo
   const signal = context.interruption()
   let report: ImportReport | undefined
   const run = async () => {
-    const target = await openUserImport(context.env().DATABASE_URL)
+    const target = await UserImport.open(context.env().DATABASE_URL)
     const progress = createPhases(context)
     try {
       report = await importFromDjango(source, target, { dryRun, signal, onProgress: progress.show })

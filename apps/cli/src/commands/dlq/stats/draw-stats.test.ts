@@ -26,3 +26,13 @@ test('a narrow picture omits the oldest values and says how many it shows', () =
   expect(minutes(120)).toMatch(/^▁.{59} 60 min$/)
   expect(minutes(70)).toMatch(/^.{43}█ 44 min$/)
 })
+
+test.each([
+  { depths: 40, label: 'since start' },
+  { depths: 1_000, label: 'until now' },
+])('says whether it draws all of $depths depths', ({ depths, label }) => {
+  const seen = Array.from({ length: depths }, (_, time) => time)
+  expect(drawStats(stats, { width: 90, colors: false, depths: seen })).toMatch(
+    new RegExp(`^Depth {9}[▁-█]+ ${label}$`, 'm'),
+  )
+})
