@@ -18,13 +18,13 @@ describe('progress', () => {
   test('with --rate it counts redriven entries, and shows the speed and the time left', async () => {
     await lab.bury(205)
     const { exitCode, output } = await lab.cli.runOnTerminal(
-      ['dlq', 'redrive', '--all', '--rate', '20/s', '--yes'],
+      ['dlq', 'redrive', '--all', '--rate', '10/s', '--yes'],
       { interruptAt: '20/205' },
     )
     expect(exitCode).toBe(5)
     const shown = stripVTControlCharacters(output)
     // A busy machine may be slower than the rate.
-    expect(shown).toMatch(/ 20\/205 {2}(1[2-9]|2[0-4])\/s {2}([7-9]|1[0-5])s left/)
+    expect(shown).toMatch(/ 20\/205 {2}([6-9]|1[012])\/s {2}(1[5-9]|2\d|3[01])s left/)
     expect(shown).not.toContain('100/205')
   })
 
@@ -32,8 +32,7 @@ describe('progress', () => {
     await lab.bury(5, { redrives: 3 })
     await lab.bury(5)
     const { exitCode, output } = await lab.cli.runOnTerminal(
-      ['dlq', 'redrive', '--all', '--rate', '4/s', '--max', '2', '--yes'],
-      {},
+      ['dlq', 'redrive', '--all', '--rate', '1/s', '--max', '2', '--yes'],
     )
     expect(exitCode).toBe(5)
     const shown = stripVTControlCharacters(output)
