@@ -1,5 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises'
-import { parseEnv, runMain } from '@tidings/runtime/env'
+import { parseEnv } from '@tidings/runtime/env'
+import { runMain } from '@tidings/runtime/run-main'
 import { readWorkerEnv } from '@tidings/worker/env'
 import type { Store } from '@tidings/worker/jobs/batch-writer'
 import { runWorker } from '@tidings/worker/run-worker'

@@ -4,6 +4,7 @@ import { Hono } from 'hono'
 import { cors } from 'hono/cors'
 import type { Registry } from 'prom-client'
 import { type AccountRouteDeps, accountRoutes } from './accounts/account-routes.ts'
+import { accountOperations } from './accounts/openapi.ts'
 import { type AdminRouteDeps, adminRoutes } from './admin/routes.ts'
 import { type HealthDeps, healthOperations, healthRoutes } from './health/routes.ts'
 import type { Authorize } from './http/authorize.ts'
@@ -24,7 +25,7 @@ import { type ReportDeps, reportRoutes, unknownTypeRoutes } from './status/repor
 import { userOperations } from './users/openapi.ts'
 import { type UserRouteDeps, userRoutes } from './users/user-routes.ts'
 
-/** Everything the routes need. Each feature says what it needs of this in a Deps interface of its own. */
+/** Everything the routes need: the Deps of every feature and the shared parts. */
 export interface AppDeps
   extends HealthDeps,
     AccountRouteDeps,
@@ -33,28 +34,28 @@ export interface AppDeps
     ReportDeps,
     StatusReadDeps {
   log: Logger
-  /** Undefined while nothing is traced. */
+  /** Undefined when tracing is off. */
   tracing?: Tracing | undefined
   registry: Registry
   authorize: Authorize
-  /** Exact origins that browsers may call from; none turns CORS off. */
+  /** Exact origins that browsers may call from. An empty list turns CORS off. */
   corsOrigins: readonly string[]
-  /** Bull Board at /admin/queues; absent while ADMIN_UI_ENABLED is off. */
+  /** Bull Board at /admin/queues. Undefined while ADMIN_UI_ENABLED is false. */
   admin?: AdminRouteDeps | undefined
 }
 
-/** What may be an id in a path, so that fixed names beside it, as in POST /users/login, keep their other methods. */
+/** Pattern of `:id` in paths. It does not match fixed names: otherwise GET /users/login would be a user route. */
 const ID = ':id{[0-9a-fA-F-]+|me}'
 
 /**
- * The whole HTTP application, without a server. It needs Node's request in `c.env`, so serve it with
- * serveHttp, in tests too. Register routes without a trailing slash: each answers with and without.
+ * Creates the HTTP application without a server. Serve it with serveHttp, which puts Node's request into `c.env`.
+ * Register routes without a trailing slash: each then answers with and without one.
  */
 export function createApp(deps: AppDeps): Hono<ApiEnv> {
   const app = new Hono<ApiEnv>({ strict: false })
   const answerError = createErrorHandler(deps.log)
   const instrument = createInstrument(deps.log, createRequestMetrics(deps.registry), answerError)
-  // Hono's fast router takes no parameter beside a fixed name, and POST has both: those routes are asked last.
+  // Hono's fast router cannot match a parameter beside a fixed name, and POST has both. These routes match last.
   const last = new Hono<ApiEnv>({ strict: false })
   function mount(routes: Hono<ApiEnv>) {
     for (const { method, path, handler } of routes.routes) {
@@ -83,7 +84,7 @@ export function createApp(deps: AppDeps): Hono<ApiEnv> {
   return app
 }
 
-/** What each feature answers. */
+/** The routes of every feature. */
 export function createRoutes(deps: AppDeps): Hono<ApiEnv>[] {
   return [
     healthRoutes(deps),
@@ -98,9 +99,10 @@ export function createRoutes(deps: AppDeps): Hono<ApiEnv>[] {
   ]
 }
 
-/** What the routes promise; /openapi.json is made of it, and a test compares it with the routes. */
+/** The source of /openapi.json. A test compares it with the routes. */
 const operations: readonly Operation[] = [
   ...healthOperations,
+  ...accountOperations,
   ...userOperations,
   ...sessionOperations,
   ...statusOperations,

@@ -16,7 +16,7 @@ function isOrigin(text: string): boolean {
 
 const schema = z.object({
   ...envFields,
-  /** Jobs in the queue from which on new events are refused. */
+  /** The API refuses new events while the queue holds this many jobs. */
   QUEUE_MAX_DEPTH: wholeNumber(1).default(50_000),
   PORT: wholeNumber(0, 65_535).default(8001),
   HOST: z.string().default('0.0.0.0'),
@@ -32,10 +32,10 @@ const schema = z.object({
   PASSWORD_ITERATIONS: wholeNumber(1, 10_000_000).default(600_000),
   CORS_ORIGINS: origins.default([]),
   TRUSTED_PROXY_HOPS: wholeNumber(0, 16).default(0),
-  /** Bull Board at /admin/queues, behind an operator key. */
+  /** Serves Bull Board at /admin/queues, behind an operator key. */
   ADMIN_UI_ENABLED: z.stringbool().default(false),
   RATE_LIMIT_ENABLED: z.stringbool().default(true),
-  /** Failed and successful logins a minute from one address, and for one account from one address. */
+  /** Logins a minute, failed or not: from one address, and for one account from one address. */
   RATE_LIMIT_LOGIN_PER_IP: limit.default(30),
   RATE_LIMIT_LOGIN_PER_ACCOUNT_IP: limit.default(10),
   /** Registrations an hour from one address. */
@@ -46,10 +46,10 @@ const schema = z.object({
 
 export type Env = z.infer<typeof schema>
 
-/** @throws ConfigError with all problems at once, without values. */
+/** @throws ConfigError that lists all problems and shows no values. */
 export function readEnv(source: NodeJS.ProcessEnv): Env {
   return parseEnv(schema, source)
 }
 
-/** Every variable that is read; .env.example documents each. */
+/** Every variable that the API reads. .env.example documents each. */
 export const API_VARIABLES: readonly string[] = Object.keys(schema.shape)

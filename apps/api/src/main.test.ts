@@ -2,21 +2,26 @@ import { spawn } from 'node:child_process'
 import { createServer } from 'node:net'
 import { fileURLToPath } from 'node:url'
 import { generateSigningKey } from '@tidings/shared/signing-keys'
-import { createTestDatabase, useReleaser } from '@tidings/stack/testing/test-context'
+import { COMPILE_CACHE } from '@tidings/stack/dev/compile-cache'
+import { useReleaser } from '@tidings/stack/testing/test-context'
 import { describe, expect, it } from 'vitest'
 
 const MAIN = fileURLToPath(new URL('main.ts', import.meta.url))
 
-/** Runs the API as an operator does, with this environment and nothing else, until it exits. */
+/** Runs the API with this environment, and nothing of the test's own, until it exits. */
 function runMain(
   env: Record<string, string>,
 ): Promise<{ code: number | null; stdout: string; stderr: string }> {
   return new Promise((resolve, reject) => {
-    const child = spawn(process.execPath, [MAIN], { env, stdio: ['ignore', 'pipe', 'pipe'], timeout: 15_000 })
+    const child = spawn(process.execPath, [MAIN], {
+      env: { ...COMPILE_CACHE, ...env },
+      stdio: ['ignore', 'pipe', 'pipe'],
+      timeout: 60_000,
+    })
     const output = { stdout: '', stderr: '' }
     child.stdout.on('data', (chunk) => {
       output.stdout += chunk
-      // Told again with every line it logs while stopping.
+      // Sends a further SIGTERM for every line that the API logs while stopping.
       if (output.stdout.includes('"listening"')) child.kill('SIGTERM')
     })
     child.stderr.on('data', (chunk) => {
@@ -27,10 +32,19 @@ function runMain(
   })
 }
 
-describe('the API process', () => {
+/** Enough to start: the stores may be away. */
+const STARTABLE = {
+  DATABASE_URL: 'postgres://nobody:secret@127.0.0.1:1/none',
+  REDIS_URL: 'redis://127.0.0.1:1',
+  JWT_KEYS: JSON.stringify({ keys: [generateSigningKey()] }),
+  HOST: '127.0.0.1',
+  PORT: '0',
+}
+
+describe.concurrent('the API process', () => {
   const releaser = useReleaser()
 
-  it('lists every problem of its configuration at once, shows no value, and exits with 1', async () => {
+  it('lists all problems of its configuration, shows no value, and exits with 1', async () => {
     const secret = 'hunter2'
     const { code, stderr } = await runMain({
       DATABASE_URL: `mysql://root:${secret}@localhost/x`,
@@ -61,46 +75,26 @@ describe('the API process', () => {
     expect(stderr).not.toMatch(/^ +at /m)
   })
 
-  it('says in one line that its port is taken, and exits with 1', async () => {
-    const { url } = await createTestDatabase(releaser)
+  it('reports a taken port in one line and exits with 1', async () => {
     const taken = releaser.add(createServer(), (server) => server.close())
     const port = await new Promise<number>((resolve) =>
       taken.listen(0, '127.0.0.1', () => resolve((taken.address() as { port: number }).port)),
     )
-    const { code, stderr } = await runMain({
-      DATABASE_URL: url,
-      QUEUE_BACKEND: 'postgres',
-      JWT_KEYS: JSON.stringify({ keys: [generateSigningKey()] }),
-      HOST: '127.0.0.1',
-      PORT: String(port),
-    })
+    const { code, stderr } = await runMain({ ...STARTABLE, PORT: String(port) })
     expect(code).toBe(1)
     expect(stderr).toBe(
       `Port ${port} on 127.0.0.1 is already in use. Stop what listens there, or set PORT to another.\n`,
     )
   })
 
-  it('says in one line that there is no such HOST here, and exits with 1', async () => {
-    const { url } = await createTestDatabase(releaser)
-    const { code, stderr } = await runMain({
-      DATABASE_URL: url,
-      QUEUE_BACKEND: 'postgres',
-      JWT_KEYS: JSON.stringify({ keys: [generateSigningKey()] }),
-      HOST: '192.0.2.1',
-      PORT: '0',
-    })
+  it('reports an unknown HOST in one line and exits with 1', async () => {
+    const { code, stderr } = await runMain({ ...STARTABLE, HOST: '192.0.2.1' })
     expect(code).toBe(1)
     expect(stderr).toMatch(/^Cannot listen on HOST=192\.0\.2\.1 \(\w+\)\. Set it to an address .*\n$/)
   })
 
-  it('starts while its stores are away, and stops when told, even if told twice', async () => {
-    const { code, stdout } = await runMain({
-      DATABASE_URL: 'postgres://nobody:secret@127.0.0.1:1/none',
-      REDIS_URL: 'redis://127.0.0.1:1',
-      JWT_KEYS: JSON.stringify({ keys: [generateSigningKey()] }),
-      HOST: '127.0.0.1',
-      PORT: '0',
-    })
+  it('starts while its stores are away, and stops on SIGTERM, also on a second one', async () => {
+    const { code, stdout } = await runMain(STARTABLE)
     expect(code).toBe(0)
     expect(stdout).not.toContain('nobody:secret')
   })

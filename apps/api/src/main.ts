@@ -1,6 +1,6 @@
-import { runMain } from '@tidings/runtime/env'
 import { createLifecycle, exitOnSignal } from '@tidings/runtime/lifecycle'
 import { createLogger } from '@tidings/runtime/log'
+import { runMain } from '@tidings/runtime/run-main'
 import { throttledWarning } from '@tidings/runtime/throttled-warning'
 import { EXPORT_WARNING_INTERVAL_MS, openTracing } from '@tidings/telemetry/open-tracing'
 import { readEnv } from './env.ts'
@@ -16,8 +16,8 @@ await runMain(async () => {
     tracing.onError(throttledWarning(log, 'trace export', EXPORT_WARNING_INTERVAL_MS))
     lifecycle.onRelease('tracing', tracing.stop)
   }
-  const server = await startApi(env, log, lifecycle, tracing)
+  const server = await startApi(env, log, lifecycle, tracing, () => log.flush(() => process.exit(1)))
   log.info({ url: server.url }, 'listening')
-  // A parent with a channel, such as npm start, is told that it is this process that listens there.
+  // npm start waits for this message: another process might be listening on the port.
   process.send?.('started')
 })

@@ -18,16 +18,18 @@ import { type HttpServer, serveHttp } from './http/server.ts'
 const DATABASE_CONNECTIONS = 16
 
 /**
- * Opens everything the API needs, registers each release, and serves. Nothing has to be up: what is away is
- * reached when it comes.
+ * Opens everything the API needs, registers each release, and serves. The stores need not be up: the API connects to
+ * them when they are.
  *
- * @throws StartupError when it cannot listen.
+ * @param onUnsafe called when Redis turns out to lose events and STRICT_DURABILITY is on.
+ * @throws StartupError when it cannot listen, or when the signing keys cannot be read.
  */
 export async function startApi(
   env: Env,
   log: Logger,
   lifecycle: Lifecycle,
   tracing?: Tracing,
+  onUnsafe?: (error: Error) => void,
 ): Promise<HttpServer> {
   const db = openDatabase({
     url: env.DATABASE_URL,
@@ -41,7 +43,7 @@ export async function startApi(
   lifecycle.onRelease('service keys', serviceKeys.close)
 
   const registry = createRegistry()
-  const { ingest, publisher } = openIngest({ env, registry, lifecycle, log, tracing })
+  const { ingest, publisher } = openIngest({ env, registry, lifecycle, log, tracing, onUnsafe })
   const health = createHealthProbes({
     pingDatabase: () => db.pool.query('SELECT 1'),
     queueState: () => (publisher.isConnected ? 'up' : 'down'),

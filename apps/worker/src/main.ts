@@ -1,4 +1,4 @@
-import { runMain } from '@tidings/runtime/env'
+import { runMain } from '@tidings/runtime/run-main'
 import { readWorkerEnv } from './env.ts'
 import { runWorker } from './run-worker.ts'
 

@@ -1,4 +1,5 @@
-import { envFields, parseEnv, runMain } from '@tidings/runtime/env'
+import { envFields, parseEnv } from '@tidings/runtime/env'
+import { runMain } from '@tidings/runtime/run-main'
 import { z } from 'zod'
 import { migrateDatabase } from './migrate.ts'
 

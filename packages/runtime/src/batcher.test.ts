@@ -1,11 +1,11 @@
 import fc from 'fast-check'
 import { afterEach, describe, expect, it, vi } from 'vitest'
-import { createBatcher } from './batcher.ts'
+import { Batcher } from './batcher.ts'
 
 const double = (items: number[]) => Promise.resolve(items.map((item) => item * 2))
 
 describe('a batcher', () => {
-  it('gives every caller its own result, in batches no larger than allowed, whatever comes when', async () => {
+  it('gives every caller its result, in batches within the limits', async () => {
     await fc.assert(
       fc.asyncProperty(
         fc.array(fc.integer(), { maxLength: 60 }),
@@ -14,7 +14,7 @@ describe('a batcher', () => {
         async (items, maxItems, maxInFlight) => {
           const sizes: number[] = []
           let inFlight = 0
-          const batcher = createBatcher<number, number>({
+          const batcher = new Batcher<number, number>({
             maxSize: maxItems,
             windowMs: 0,
             maxInFlight,
@@ -36,9 +36,9 @@ describe('a batcher', () => {
     )
   })
 
-  it('gathers what comes together into one batch', async () => {
+  it('gathers items that arrive together into one batch', async () => {
     const sizes: number[] = []
-    const batcher = createBatcher<number, number>({
+    const batcher = new Batcher<number, number>({
       maxSize: 500,
       windowMs: 2,
       maxInFlight: 1,
@@ -54,9 +54,9 @@ describe('a batcher', () => {
   describe('with a deadline', () => {
     afterEach(() => void vi.useRealTimers())
 
-    it('rejects each of many that hang once, also those that are due while others are rejected', async () => {
+    it('rejects every hanging item exactly once, also items that become due during the rejection', async () => {
       let errors = 0
-      const batcher = createBatcher<number, number>({
+      const batcher = new Batcher<number, number>({
         maxSize: 100,
         windowMs: 0,
         maxInFlight: 2,
@@ -83,11 +83,11 @@ describe('a batcher', () => {
       expect(errors).toBe(300)
     })
 
-    it('rejects who came too long ago, and does not flush what still waited', async () => {
+    it('rejects late items and never flushes those that were still waiting', async () => {
       vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout', 'performance'] })
       const flushed: number[][] = []
       let release = () => {}
-      const batcher = createBatcher<number, number>({
+      const batcher = new Batcher<number, number>({
         maxSize: 10,
         windowMs: 0,
         maxInFlight: 1,
@@ -127,9 +127,9 @@ describe('a batcher', () => {
     })
   })
 
-  it('rejects each caller of a failed batch and goes on', async () => {
+  it('rejects each caller of a failed batch and takes further items', async () => {
     let fail = true
-    const batcher = createBatcher<number, number>({
+    const batcher = new Batcher<number, number>({
       maxSize: 10,
       windowMs: 0,
       maxInFlight: 1,
@@ -141,23 +141,23 @@ describe('a batcher', () => {
     expect(await batcher.add(3)).toBe(6)
   })
 
-  it('drains: what was added is decided', async () => {
+  it('resolves drain() once every added item is decided', async () => {
     const decided: number[] = []
-    const batcher = createBatcher<number, number>({ maxSize: 1, windowMs: 0, maxInFlight: 1, flush: double })
+    const batcher = new Batcher<number, number>({ maxSize: 1, windowMs: 0, maxInFlight: 1, flush: double })
     for (const item of [1, 2, 3]) void batcher.add(item).then((result) => decided.push(result))
     await batcher.drain()
     await Promise.resolve()
     expect(decided).toEqual([2, 4, 6])
   })
 
-  it('counts what an item weighs: no batch is heavier than allowed unless by a single item', async () => {
+  it('limits a batch by sizeOf, except for a single larger item', async () => {
     await fc.assert(
       fc.asyncProperty(
         fc.array(fc.integer({ min: 1, max: 20 }), { maxLength: 40 }),
         fc.integer({ min: 1, max: 30 }),
         async (weights, maxSize) => {
           const batches: number[][] = []
-          const batcher = createBatcher<number, number>({
+          const batcher = new Batcher<number, number>({
             maxSize,
             sizeOf: (weight) => weight,
             windowMs: 0,
@@ -181,9 +181,9 @@ describe('a batcher', () => {
     )
   })
 
-  it('does not wait when it is told that there is enough', async () => {
+  it('flushes at once when flushEarly says so', async () => {
     const sizes: number[] = []
-    const batcher = createBatcher<number, number>({
+    const batcher = new Batcher<number, number>({
       maxSize: 500,
       flushEarly: (items) => items >= 3,
       windowMs: 60_000,

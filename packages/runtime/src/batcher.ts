@@ -1,30 +1,20 @@
-/** Gathers single items into batches, so that many callers share one round trip. */
-export interface Batcher<Item, Result> {
-  /** Resolves or rejects with what `flush` decided for this item. */
-  add(item: Item): Promise<Result>
-  /** Items waiting or being flushed. */
-  readonly pending: number
-  /** Resolves when everything added so far is decided. */
-  drain(): Promise<void>
-}
-
 export interface BatcherOptions<Item, Result> {
-  /** Largest batch, in items, or in what `sizeOf` counts. An item that is larger makes a batch by itself. */
+  /** Largest batch, in items, or in the unit of `sizeOf`. A single larger item makes a batch alone. */
   maxSize: number
   /** Size of an item; 1 when absent. */
   sizeOf?(item: Item): number
-  /** Whether so many items need not wait for more. Asked whenever one comes or a batch ends. */
+  /** Whether to flush this many waiting items at once. Asked whenever an item arrives or a batch ends. */
   flushEarly?(items: number): boolean
-  /** How long the first item of a batch waits for company, in milliseconds; 0 is the end of this turn. */
+  /** How long the first item of a batch waits for others, in milliseconds; 0 is the end of this turn. */
   windowMs: number
-  /** Batches on their way at once; more items wait and make the next batch larger. */
+  /** Most batches in flight. Further items wait, which makes the next batch larger. */
   maxInFlight: number
   /**
-   * Items that are not decided so long after they came are rejected, in milliseconds. One that still waits is not
-   * flushed then; what becomes of one on its way is not known.
+   * Rejects an item that is undecided this long after it arrived, in milliseconds. A waiting item is then never
+   * flushed; the outcome of one in flight stays unknown.
    */
   deadline?: { ms: number; error(): Error }
-  /** Decides a batch: one result per item, in order. A rejection rejects each item of the batch. */
+  /** Decides a batch: one result per item, in order. A rejection rejects every item of the batch. */
   flush(items: Item[]): Promise<Result[]>
 }
 
@@ -36,95 +26,94 @@ interface Waiting<Item, Result> {
   reject(error: unknown): void
 }
 
-export function createBatcher<Item, Result>(options: BatcherOptions<Item, Result>): Batcher<Item, Result> {
-  let queue: Waiting<Item, Result>[] = []
-  const inFlight = new Set<Waiting<Item, Result>[]>()
-  let flushing = 0
-  let size = 0
-  let timer: NodeJS.Timeout | undefined
-  let deadlineTimer: NodeJS.Timeout | undefined
-  let idle: (() => void)[] = []
-  const sizeOf = options.sizeOf ?? (() => 1)
+/**
+ * Gathers single items into batches, so that many callers share one round trip. Ingest adds 10,000 items a second:
+ * an item costs one Promise and one Waiting, and no timer.
+ */
+export class Batcher<Item, Result> {
+  readonly #options: BatcherOptions<Item, Result>
+  readonly #sizeOf: (item: Item) => number
+  #queue: Waiting<Item, Result>[] = []
+  /** Size of the queue, in the unit of `maxSize`. */
+  #queuedSize = 0
+  readonly #inFlight = new Set<Waiting<Item, Result>[]>()
+  #itemsInFlight = 0
+  #flushTimer: NodeJS.Timeout | undefined
+  #deadlineTimer: NodeJS.Timeout | undefined
+  #idleListeners: (() => void)[] = []
 
-  function schedule() {
-    if (queue.length === 0 || inFlight.size >= options.maxInFlight) return
-    if (size >= options.maxSize || options.flushEarly?.(queue.length)) flushNow()
-    else timer ??= setTimeout(flushNow, options.windowMs)
+  constructor(options: BatcherOptions<Item, Result>) {
+    this.#options = options
+    this.#sizeOf = options.sizeOf ?? (() => 1)
   }
 
-  /** The items of the next batch, from the front of the queue: at least one. */
-  function takeBatch(): Waiting<Item, Result>[] {
+  /** Resolves or rejects with the decision of `flush` for this item. */
+  add(item: Item): Promise<Result> {
+    return new Promise<Result>((resolve, reject) => {
+      this.#queue.push({ item, sinceMs: performance.now(), isLate: false, resolve, reject })
+      this.#queuedSize += this.#sizeOf(item)
+      this.#schedule()
+      this.#watchDeadline()
+    })
+  }
+
+  /** Items waiting or in flight. */
+  get pending(): number {
+    return this.#queue.length + this.#itemsInFlight
+  }
+
+  /** Resolves when everything added so far is decided. */
+  drain(): Promise<void> {
+    if (this.pending === 0) return Promise.resolve()
+    return new Promise((resolve) => this.#idleListeners.push(resolve))
+  }
+
+  #canFlush(): boolean {
+    return this.#queue.length > 0 && this.#inFlight.size < this.#options.maxInFlight
+  }
+
+  #schedule(): void {
+    if (!this.#canFlush()) return
+    const { maxSize, flushEarly, windowMs } = this.#options
+    if (this.#queuedSize >= maxSize || flushEarly?.(this.#queue.length)) this.#flushNow()
+    else this.#flushTimer ??= setTimeout(this.#flushNow, windowMs)
+  }
+
+  /** An arrow function, so that a timer can call it without a new closure. */
+  readonly #flushNow = (): void => {
+    clearTimeout(this.#flushTimer)
+    this.#flushTimer = undefined
+    if (!this.#canFlush()) return
+    const batch = this.#takeBatch()
+    this.#inFlight.add(batch)
+    this.#itemsInFlight += batch.length
+    void this.#settle(batch).finally(() => {
+      this.#inFlight.delete(batch)
+      this.#itemsInFlight -= batch.length
+      this.#wakeIfIdle()
+      this.#schedule()
+    })
+    this.#schedule()
+  }
+
+  /** Takes the next batch from the front of the queue: at least one item. */
+  #takeBatch(): Waiting<Item, Result>[] {
     let taken = 0
     let batchSize = 0
-    for (const { item } of queue) {
-      batchSize += sizeOf(item)
-      if (batchSize > options.maxSize && taken > 0) break
+    for (const { item } of this.#queue) {
+      batchSize += this.#sizeOf(item)
+      if (batchSize > this.#options.maxSize && taken > 0) break
       taken++
-      size -= sizeOf(item)
+      this.#queuedSize -= this.#sizeOf(item)
     }
-    const batch = queue.slice(0, taken)
-    queue = queue.slice(taken)
+    const batch = this.#queue.slice(0, taken)
+    this.#queue = this.#queue.slice(taken)
     return batch
   }
 
-  function flushNow() {
-    clearTimeout(timer)
-    timer = undefined
-    if (queue.length === 0 || inFlight.size >= options.maxInFlight) return
-    const batch = takeBatch()
-    inFlight.add(batch)
-    flushing += batch.length
-    void settle(batch).finally(() => {
-      inFlight.delete(batch)
-      flushing -= batch.length
-      wakeIfIdle()
-      schedule()
-    })
-    schedule()
-  }
-
-  function wakeIfIdle() {
-    if (queue.length + flushing > 0) return
-    for (const wake of idle) wake()
-    idle = []
-  }
-
-  /** One timer for all, set for who came first: one for each item would show at 10,000 a second. */
-  function watchDeadline() {
-    const { deadline } = options
-    if (deadline === undefined || deadlineTimer !== undefined) return
-    const next = [...inFlight, queue].flatMap((items) => items.find(({ isLate }) => !isLate) ?? [])
-    if (next.length === 0) return
-    const dueMs = Math.min(...next.map(({ sinceMs }) => sinceMs)) + deadline.ms
-    deadlineTimer = setTimeout(
-      () => {
-        deadlineTimer = undefined
-        rejectLate(performance.now() - deadline.ms, deadline.error)
-        watchDeadline()
-      },
-      Math.max(0, dueMs - performance.now()),
-    )
-  }
-
-  /** Those that came before; of each batch they are the first ones. */
-  function rejectLate(earliestMs: number, createError: () => Error) {
-    for (const items of [...inFlight, queue]) {
-      for (const waiting of items) {
-        if (waiting.sinceMs > earliestMs) break
-        // A batch that hangs holds its items for long.
-        if (waiting.isLate) continue
-        waiting.isLate = true
-        waiting.reject(createError())
-      }
-    }
-    for (const { item, isLate } of queue) if (isLate) size -= sizeOf(item)
-    queue = queue.filter(({ isLate }) => !isLate)
-    wakeIfIdle()
-  }
-
-  async function settle(batch: Waiting<Item, Result>[]) {
+  async #settle(batch: Waiting<Item, Result>[]): Promise<void> {
     try {
-      const results = await options.flush(batch.map((waiting) => waiting.item))
+      const results = await this.#options.flush(batch.map((waiting) => waiting.item))
       if (results.length !== batch.length) throw new Error('flush must give one result per item')
       batch.forEach((waiting, index) => {
         waiting.resolve(results[index] as Result)
@@ -134,21 +123,44 @@ export function createBatcher<Item, Result>(options: BatcherOptions<Item, Result
     }
   }
 
-  return {
-    add(item) {
-      return new Promise<Result>((resolve, reject) => {
-        queue.push({ item, sinceMs: performance.now(), isLate: false, resolve, reject })
-        size += sizeOf(item)
-        schedule()
-        watchDeadline()
-      })
-    },
-    get pending() {
-      return queue.length + flushing
-    },
-    drain() {
-      if (queue.length + flushing === 0) return Promise.resolve()
-      return new Promise((resolve) => idle.push(resolve))
-    },
+  #wakeIfIdle(): void {
+    if (this.pending > 0) return
+    for (const wake of this.#idleListeners) wake()
+    this.#idleListeners = []
+  }
+
+  /** One timer for all items, set for the oldest: a timer per item is measurable at 10,000 items/s. */
+  #watchDeadline(): void {
+    const { deadline } = this.#options
+    if (deadline === undefined || this.#deadlineTimer !== undefined) return
+    const oldest = [...this.#inFlight, this.#queue].flatMap(
+      (items) => items.find(({ isLate }) => !isLate) ?? [],
+    )
+    if (oldest.length === 0) return
+    const dueMs = Math.min(...oldest.map(({ sinceMs }) => sinceMs)) + deadline.ms
+    this.#deadlineTimer = setTimeout(
+      () => {
+        this.#deadlineTimer = undefined
+        this.#rejectLate(performance.now() - deadline.ms, deadline.error)
+        this.#watchDeadline()
+      },
+      Math.max(0, dueMs - performance.now()),
+    )
+  }
+
+  /** Rejects items that arrived at or before `latestMs`. Every list is in order of arrival. */
+  #rejectLate(latestMs: number, createError: () => Error): void {
+    for (const items of [...this.#inFlight, this.#queue]) {
+      for (const waiting of items) {
+        if (waiting.sinceMs > latestMs) break
+        // A batch that hangs keeps its items, rejected ones included, until its flush ends.
+        if (waiting.isLate) continue
+        waiting.isLate = true
+        waiting.reject(createError())
+      }
+    }
+    for (const { item, isLate } of this.#queue) if (isLate) this.#queuedSize -= this.#sizeOf(item)
+    this.#queue = this.#queue.filter(({ isLate }) => !isLate)
+    this.#wakeIfIdle()
   }
 }

@@ -18,8 +18,8 @@ function listProblems(source: NodeJS.ProcessEnv): readonly string[] {
   }
 }
 
-describe('a variable with a number', () => {
-  test('is read, and has its default when it is empty', () => {
+describe('a numeric variable', () => {
+  test('is parsed, and has its default when it is empty', () => {
     expect(parseEnv(schema, { PORT: '0', LIMIT: '50000', SHARE: '0.25' })).toEqual({
       PORT: 0,
       LIMIT: 50_000,
@@ -29,13 +29,13 @@ describe('a variable with a number', () => {
   })
 
   test.for(['canary', '1.5', '-1', '65536', '1e99', 'Infinity'])(
-    'of %s is told once what it must be',
+    'reports the allowed range once for %s',
     (PORT) => {
       expect(listProblems({ PORT })).toEqual(['PORT: must be a whole number from 0 to 65535'])
     },
   )
 
-  test('is told with all the others', () => {
+  test('is reported together with all other problems', () => {
     expect(listProblems({ PORT: 'canary', LIMIT: '0', SHARE: '2' })).toEqual([
       'PORT: must be a whole number from 0 to 65535',
       'LIMIT: must be a whole number of 1 or more',

@@ -3,15 +3,15 @@ import type { Logger } from './log.ts'
 
 export type Release = () => Promise<void> | void
 
-/** Remembers how to give back what was acquired, and gives it back in reverse order. */
+/** Collects the releases of acquired resources and runs them in reverse order. */
 export interface Lifecycle {
-  /** Registers the release of a thing that was just acquired. */
+  /** Registers the release of a resource that was just acquired. */
   onRelease(name: string, release: Release): void
-  /** Releases everything, once; a failing or slow one does not keep the others. */
+  /** Releases everything, once. A release that fails or is slow does not stop the others. */
   release(): Promise<void>
 }
 
-/** @param deadlineMs how long one release may take before the next one starts. */
+/** @param deadlineMs how long to wait for one release before starting the next. */
 export function createLifecycle(log: Logger, deadlineMs = 5_000): Lifecycle {
   const releases: { name: string; release: Release }[] = []
   let released: Promise<void> | undefined
@@ -40,8 +40,8 @@ export function createLifecycle(log: Logger, deadlineMs = 5_000): Lifecycle {
 }
 
 /**
- * Ends the process after SIGTERM or SIGINT: releases everything, then exits with 0. Exits with 1 when that
- * takes longer than `limitMs`. A second signal changes nothing.
+ * Ends the process on SIGTERM or SIGINT: releases everything, then exits with 0. Exits with 1 when that takes longer
+ * than `limitMs`. Ignores further signals.
  */
 export function exitOnSignal(lifecycle: Lifecycle, log: Logger, limitMs = 10_000): void {
   let isStopping = false
@@ -58,7 +58,7 @@ export function exitOnSignal(lifecycle: Lifecycle, log: Logger, limitMs = 10_000
       log.flush(() => process.exit(0))
     })
   }
-  // A listener that is gone would let the second signal end the process at once.
+  // `on`, not `once`: without a listener a second signal would end the process at once.
   process.on('SIGTERM', stop)
   process.on('SIGINT', stop)
 }

@@ -3,10 +3,11 @@ import { StartupError } from './env.ts'
 const BAD_HOST = new Set(['EADDRNOTAVAIL', 'ENOTFOUND', 'EAI_AGAIN', 'EINVAL'])
 
 /**
- * What a server's `error` event before it listens means to whoever started it: one line that says what to do where
- * the configuration is to blame, else the error itself.
+ * Explains why a server cannot listen.
  *
- * @param portVariable name of the variable that the port is from.
+ * @param error from the server's `error` event.
+ * @param portVariable name of the environment variable that sets the port.
+ * @returns a StartupError that says what to change when the configuration is wrong; otherwise `error` itself.
  */
 export function explainListenError(
   error: NodeJS.ErrnoException,

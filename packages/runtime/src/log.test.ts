@@ -4,7 +4,7 @@ import { describe, expect, it } from 'vitest'
 
 const MODULE = new URL('./log.ts', import.meta.url).href
 
-/** Runs a program that has a logger `log`; gives its lines on stdout, however it ended. */
+/** Runs a program that has a logger `log`. Returns its lines on stdout, also when the program fails. */
 async function linesOf(program: string): Promise<{ msg: string; time: string }[]> {
   const script = `const { createLogger } = await import('${MODULE}'); const log = createLogger('test', 'info'); ${program}`
   const run = promisify(execFile)(process.execPath, ['--input-type=module', '--eval', script])
@@ -17,27 +17,27 @@ async function linesOf(program: string): Promise<{ msg: string; time: string }[]
 
 describe('a gathered line', () => {
   it.each([
-    ['that process.exit() follows', `log.info('last'); process.exit(1)`],
-    ['that an uncaught error follows', `log.info('last'); throw new Error('boom')`],
-    ['that nothing follows', `log.info('last')`],
-  ])('%s is written', async (_, program) => {
+    ['before process.exit()', `log.info('last'); process.exit(1)`],
+    ['before an uncaught error', `log.info('last'); throw new Error('boom')`],
+    ['before a normal end', `log.info('last')`],
+  ])('is written %s', async (_, program) => {
     expect((await linesOf(program)).map((line) => line.msg)).toEqual(['last'])
   })
 
-  it('is written in order, and all of them, beyond what is gathered at a time', async () => {
+  it('is written in order with all others, beyond the size of one gathering', async () => {
     const lines = await linesOf(`for (let n = 0; n < 5_000; n++) log.info('line ' + n)`)
     expect(lines.map((line) => line.msg)).toEqual(Array.from({ length: 5_000 }, (_, n) => `line ${n}`))
   })
 
-  it('is written while the program goes on', async () => {
-    // Ends by its own signal, which runs no listener: what is not written by then is lost.
+  it('is written while the program runs on', async () => {
+    // SIGKILL runs no exit listener: a line that is not written by then is lost.
     const lines = await linesOf(
       `log.info('early'); setTimeout(() => process.kill(process.pid, 'SIGKILL'), 1_000)`,
     )
     expect(lines.map((line) => line.msg)).toEqual(['early'])
   })
 
-  it('carries the time it was written at', async () => {
+  it('has the time of its log call', async () => {
     const before = Date.now()
     const lines = await linesOf(`log.info('a'); setTimeout(() => log.info('b'), 20)`)
     const [a = 0, b = 0] = lines.map((line) => Date.parse(line.time))

@@ -3,18 +3,18 @@ import type { LogLevel } from './log-level.ts'
 
 export type { Logger }
 
-/** Fields that must never be written, wherever somebody puts them. */
+/** Fields that are redacted at the top level of a line and one level below. */
 const SECRET_FIELDS = ['password', 'token', 'refresh_token', 'authorization', 'key', 'email', 'push_token']
 
-/** What is gathered before it is written, in characters, and how long it waits at most, in milliseconds. */
+/** Lines are written once this many characters are gathered, or after this many milliseconds. */
 const GATHER_CHARS = 16_384
 const GATHER_MS = 100
 
 /**
- * JSON lines on stdout with `service` in each. Lines are gathered for up to 100 ms or 16 KB and written at
- * exit: a line per request must not cost a system call per request.
+ * Logs JSON lines with a `service` field to stdout. Lines are gathered for up to 100 ms or 16 KB, so that a line per
+ * request does not cost a system call per request. The rest is written at exit.
  *
- * @param activeFields added to each line as it is written, such as the active trace's id.
+ * @param activeFields gives fields to add to a line when it is logged, such as the id of the active trace.
  */
 export function createLogger(
   service: string,
@@ -36,7 +36,7 @@ export function createLogger(
   )
 }
 
-/** A destination that is given many lines at a time, for it measures all that it holds at every write. */
+/** Hands the destination many lines at once, because it measures its whole buffer at every write. */
 function gatherLines(destination: ReturnType<typeof pino.destination>): pino.DestinationStream {
   let gathered = ''
   let timer: NodeJS.Timeout | undefined
@@ -64,7 +64,7 @@ function flushAtExit(flush: () => void) {
     const flushAll = () => {
       for (const each of flushes) each()
     }
-    // Before the destinations' own listeners, which end them.
+    // Must run before the destinations' own exit listeners, which close them.
     process.prependListener('beforeExit', flushAll)
     process.prependListener('exit', flushAll)
   }
@@ -74,7 +74,7 @@ function flushAtExit(flush: () => void) {
 let isoMs = 0
 let isoField = ''
 
-/** The time as a field of the line; thousands of lines share a millisecond. */
+/** The `time` field. Cached per millisecond, because thousands of lines share one. */
 function isoTime(): string {
   const now = Date.now()
   if (now !== isoMs) {

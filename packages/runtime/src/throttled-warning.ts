@@ -2,10 +2,10 @@ import { errorMessage } from '@tidings/shared/errors'
 import type { Logger } from './log.ts'
 
 /**
- * Makes a function that logs a warning at most once per interval, with the number of warnings it left out:
- * an outage must not flood the log.
+ * Creates a function that logs a warning at most once per interval, so that an outage does not flood the log. Each
+ * line has the number of warnings suppressed since the previous one.
  *
- * @param subject what failed, as the start of the log line.
+ * @param subject the failing part. The line reads `<subject> failed`.
  */
 export function throttledWarning(log: Logger, subject: string, intervalMs = 1_000): (error: unknown) => void {
   let silentUntil = 0

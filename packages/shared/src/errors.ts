@@ -1,26 +1,27 @@
-/** Every way a request to this system can be refused, by name. The API maps each to a status once. */
-export const ERROR_CODES = [
-  'malformed_json',
-  'invalid_encoding',
-  'validation_failed',
-  'invalid_status',
-  'invalid_notification_type',
-  'missing_error',
-  'unauthorized',
-  'invalid_credentials',
-  'forbidden',
-  'not_found',
-  'method_not_allowed',
-  'conflict',
-  'email_taken',
-  'payload_too_large',
-  'unsupported_media_type',
-  'rate_limited',
-  'overloaded',
-  'unavailable',
-  'internal_error',
-] as const
-export type ErrorCode = (typeof ERROR_CODES)[number]
+/**
+ * Names of all refusals. The API's error table (apps/api/src/http/error-codes.ts) gives each a status, a description
+ * and what the client does next; docs/error-codes.md is generated from it.
+ */
+export type ErrorCode =
+  | 'malformed_json'
+  | 'invalid_encoding'
+  | 'validation_failed'
+  | 'invalid_status'
+  | 'invalid_notification_type'
+  | 'missing_error'
+  | 'unauthorized'
+  | 'invalid_credentials'
+  | 'forbidden'
+  | 'not_found'
+  | 'method_not_allowed'
+  | 'conflict'
+  | 'email_taken'
+  | 'payload_too_large'
+  | 'unsupported_media_type'
+  | 'rate_limited'
+  | 'overloaded'
+  | 'unavailable'
+  | 'internal_error'
 
 export interface FieldError {
   /** JSON pointer into the body. */
@@ -30,14 +31,14 @@ export interface FieldError {
 }
 
 /**
- * A refusal with two texts: `message` is for the caller and holds no value of theirs and nothing internal;
- * `internal` goes to the log only. Knows no HTTP.
+ * A refusal. `message` goes to the caller: it never repeats the caller's values and reveals nothing internal.
+ * `internal` goes to the log only. Independent of HTTP.
  */
 export class AppError extends Error {
   readonly code: ErrorCode
   readonly fields: readonly FieldError[]
   readonly internal: string | undefined
-  /** Seconds after which a repeat may succeed. */
+  /** Seconds after which the same request may succeed. */
   readonly retryAfterSeconds: number | undefined
 
   constructor(
@@ -59,7 +60,7 @@ export class AppError extends Error {
   }
 }
 
-/** The text of anything thrown. */
+/** The message of an Error, or the thrown value as text. */
 export function errorMessage(error: unknown): string {
   return error instanceof Error ? error.message : String(error)
 }

@@ -1,13 +1,13 @@
 import { describe, expect, it } from 'vitest'
 import { identifyEvent } from './event-identity.ts'
-import { statusReportSchema } from './status-event.ts'
+import type { StatusReport } from './status-event.ts'
+import { makeReport } from './testing/make-event.ts'
 
-const report = (more: object = {}) =>
-  statusReportSchema.parse({ notification_id: 'n-1', status: 'delivered', ...more })
+const report = (fields: Partial<StatusReport> = {}) => makeReport({ notification_id: 'n-1', ...fields })
 const reception = { type: 'email' as const, source: 'mailer', receivedAt: new Date('2026-01-01T00:00:00Z') }
 
 describe('the identity of an event', () => {
-  it('is that of source and event_id, whatever the content', () => {
+  it('is derived from source and event_id, whatever the content', () => {
     const first = identifyEvent(report({ event_id: 'k' }), reception)
     const repeat = identifyEvent(report({ event_id: 'k' }), { ...reception, receivedAt: new Date() })
     const other = identifyEvent(report({ event_id: 'k', status: 'sent' }), reception)
@@ -23,13 +23,13 @@ describe('the identity of an event', () => {
     expect(a.id).not.toBe(b.id)
   })
 
-  it('takes the Idempotency-Key where there is no event_id', () => {
+  it('is derived from the Idempotency-Key when there is no event_id', () => {
     const byHeader = identifyEvent(report(), { ...reception, idempotencyKey: 'k' })
     expect(byHeader.id).toBe(identifyEvent(report({ event_id: 'k' }), reception).id)
     expect(byHeader.content_hash).toBe(identifyEvent(report({ event_id: 'k' }), reception).content_hash)
   })
 
-  it('is that of the whole content when the producer gave a timestamp', () => {
+  it('is derived from the whole content when the producer gave a timestamp', () => {
     const timestamp = '2026-01-01T00:00:00Z'
     const first = identifyEvent(report({ timestamp }), reception)
     expect(identifyEvent(report({ timestamp }), { ...reception, receivedAt: new Date() }).id).toBe(first.id)
@@ -37,11 +37,11 @@ describe('the identity of an event', () => {
     expect(identifyEvent(report({ timestamp }), { ...reception, type: 'push' }).id).not.toBe(first.id)
   })
 
-  it('is new for every report with neither', () => {
+  it('is new for every report without key and timestamp', () => {
     expect(identifyEvent(report(), reception).id).not.toBe(identifyEvent(report(), reception).id)
   })
 
-  it('is repeatable for a job that is delivered again', () => {
+  it('is the same when a job is delivered again', () => {
     const again = { ...reception, fallbackKey: 'status-events/1/0' }
     expect(identifyEvent(report(), again).id).toBe(identifyEvent(report(), again).id)
   })
@@ -51,7 +51,7 @@ describe('the identity of an event', () => {
     expect(id).toMatch(/^[0-9a-f]{8}-[0-9a-f]{4}-8[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}$/)
   })
 
-  it('rises from one new event to the next, and never repeats', () => {
+  it('increases from one new event to the next and never repeats', () => {
     const ids = Array.from({ length: 10_000 }, () => identifyEvent(report(), reception).id)
     expect(ids).toEqual(ids.toSorted())
     expect(new Set(ids).size).toBe(ids.length)

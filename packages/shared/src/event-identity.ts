@@ -5,20 +5,20 @@ import type { NotificationType, StatusEvent, StatusReport } from './status-event
 
 export interface Reception {
   type: NotificationType
-  /** Name of the service key, or of the queue for hand-written producers. */
+  /** Name of the service key, or of the queue when a producer enqueued the job itself. */
   source: string
   receivedAt: Date
-  /** The Idempotency-Key header; the report's own event_id goes before it. */
+  /** The Idempotency-Key header. The report's own event_id takes precedence. */
   idempotencyKey?: string | undefined
-  /** Makes the id of a keyless event repeatable, for a job that is delivered more than once. */
+  /** Used when the report has no key and no timestamp: a redelivered job then gives the same id. */
   fallbackKey?: string
 }
 
 /**
- * Gives a report the identity it keeps for ever:
- * - with an event_id or Idempotency-Key: from (source, key), so a repeat is the same event;
- * - with the producer's own timestamp: from the whole content;
- * - with neither: every report is a new event (UUID v7).
+ * Gives a report its id, which never changes afterwards:
+ * - with an event_id or Idempotency-Key: derived from (source, key), so a repeat is the same event;
+ * - with a timestamp from the producer: derived from the whole content;
+ * - with neither: a new UUID v7, so every report is a new event.
  */
 export function identifyEvent(report: StatusReport, reception: Reception): StatusEvent {
   const { type, source, receivedAt } = reception
@@ -47,13 +47,13 @@ export function identifyEvent(report: StatusReport, reception: Reception): Statu
 }
 
 /**
- * Whether an event with this id, and this digest of its content if it has one, has the same content wherever it comes
- * again: not so under an id that a producer chose and gave no key with.
+ * Whether two events with this id must have the same content. False for an id that a producer chose itself without
+ * giving an idempotency key.
  */
 export const isContentAddressed = (id: string, contentHash: string | undefined): boolean =>
   contentHash !== undefined || id.charAt(VERSION_DIGIT) === '8'
 
-/** Where a UUID says its version; ours that are made of content have 8. */
+/** Position of the version digit in a UUID's text. Ids derived from content have version 8. */
 const VERSION_DIGIT = 14
 const UUID_BYTES = 16
 const pool = new Uint8Array(256 * UUID_BYTES)
@@ -62,8 +62,8 @@ let lastMs = 0
 let sequence = 0
 
 /**
- * A UUID v7 above all earlier ones of this process. As the library's own, but random bytes are drawn for many
- * at a time: a system call for each event shows at 10,000 a second.
+ * A UUID v7 greater than all earlier ones of this process. Random bytes are drawn for 256 ids at once, because a
+ * system call per event is measurable at 10,000 events/s.
  */
 function newEventId(): string {
   if (drawn === pool.length) {
@@ -75,7 +75,7 @@ function newEventId(): string {
   const now = Date.now()
   if (now > lastMs) {
     lastMs = now
-    // The sequence starts at random in its lower half, so it cannot run over within a millisecond.
+    // The sequence starts in the lower half of its range, so it cannot overflow within a millisecond.
     sequence = new DataView(random.buffer, random.byteOffset).getUint32(6) >>> 1
   } else sequence++
   return uuidv7({ random, msecs: lastMs, seq: sequence })
@@ -86,7 +86,7 @@ function contentOf(report: StatusReport, type: NotificationType): string {
   return canonicalJson({ ...content, type })
 }
 
-/** SHA-256 over the parts, each with its length, so that no two lists of parts give the same input. */
+/** SHA-256 over the parts. Each is prefixed with its length, so different lists never hash the same input. */
 function digest(...parts: string[]): Buffer {
   return hash('sha256', parts.map((part) => `${Buffer.byteLength(part)}:${part}`).join(''), 'buffer')
 }

@@ -17,7 +17,7 @@ describe('findUnsafeJson', () => {
     expect(findUnsafeJson(value)).toMatchObject({ code, pointer })
   })
 
-  it('accepts whatever else JSON can say', () => {
+  it('accepts all other JSON', () => {
     fc.assert(
       fc.property(fc.jsonValue({ maxDepth: 6 }), (value) => {
         const text = JSON.stringify(value)
@@ -30,7 +30,7 @@ describe('findUnsafeJson', () => {
 })
 
 describe('canonicalJson', () => {
-  it('gives equal text for equal content, whatever the order of keys', () => {
+  it('gives equal text for equal content in any order of keys', () => {
     fc.assert(
       fc.property(fc.dictionary(fc.string(), fc.jsonValue()), (object) => {
         const reversed = Object.fromEntries(Object.entries(object).reverse())

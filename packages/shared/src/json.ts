@@ -1,7 +1,4 @@
-/** What JSON can hold. */
-export type Json = string | number | boolean | null | Json[] | { [key: string]: Json }
-
-/** Why a parsed JSON value is refused before any schema looks at it. */
+/** Why a parsed JSON value is refused before it is checked against a schema. */
 export interface UnsafeJson {
   /** JSON pointer (RFC 6901) to the offending place. */
   pointer: string
@@ -11,12 +8,12 @@ export interface UnsafeJson {
 
 const FORBIDDEN_KEYS = new Set(['__proto__', 'constructor', 'prototype'])
 
-/** Deepest nesting of objects and arrays that is read. */
+/** Deepest accepted nesting of objects and arrays, in levels. */
 export const MAX_JSON_DEPTH = 32
 
 /**
- * Looks for what no field may carry: NUL (PostgreSQL cannot store it), lone surrogates (not UTF-8), keys
- * that reach a prototype, numbers that JSON.parse turned into Infinity, nesting over MAX_JSON_DEPTH.
+ * Finds content that no field may hold: NUL (PostgreSQL cannot store it), lone surrogates (not valid UTF-8), keys
+ * that reach a prototype, numbers that JSON.parse turned into Infinity, nesting deeper than MAX_JSON_DEPTH.
  *
  * @returns the first problem found, or undefined.
  */
@@ -38,7 +35,7 @@ export function findUnsafeJson(value: unknown, depth = 0): UnsafeJson | undefine
     return undefined
   }
   for (const key of Object.keys(value)) {
-    // The key itself is the caller's text, so a bad one is reported at its parent.
+    // The pointer stops at the parent: the key is the caller's own text and must not be repeated.
     if (FORBIDDEN_KEYS.has(key))
       return { pointer: '', code: 'forbidden_key', message: 'This key is not allowed.' }
     const inKey = unsafeText(key)
@@ -49,13 +46,13 @@ export function findUnsafeJson(value: unknown, depth = 0): UnsafeJson | undefine
   return undefined
 }
 
-/** Whether objects and arrays are nested deeper than MAX_JSON_DEPTH. */
+/** Whether objects and arrays are nested deeper than `levels`. */
 export function isTooDeep(value: unknown, levels = MAX_JSON_DEPTH): boolean {
   if (typeof value !== 'object' || value === null) return false
   return levels === 0 || Object.values(value).some((member) => isTooDeep(member, levels - 1))
 }
 
-/** The value without what lies deeper than so many levels: what is nested thousandfold cannot be written again. */
+/** Replaces everything deeper than `levels` with `…`. JSON.stringify exhausts the stack on deeper nesting. */
 export function cutDeepJson(value: unknown, levels = MAX_JSON_DEPTH): unknown {
   if (typeof value !== 'object' || value === null) return value
   if (levels === 0) return '…'
@@ -65,7 +62,7 @@ export function cutDeepJson(value: unknown, levels = MAX_JSON_DEPTH): unknown {
   )
 }
 
-/** Pointers are made on the way back only: nearly every value is safe and needs none. */
+/** Builds the pointer on the way out of the recursion: nearly every value is safe and needs none. */
 function within(segment: string, found: UnsafeJson): UnsafeJson {
   if (found.code === 'too_deep') return found
   return { ...found, pointer: `/${escapePointer(segment)}${found.pointer}` }
@@ -81,12 +78,12 @@ function unsafeText(text: string): UnsafeJson | undefined {
   return undefined
 }
 
-/** One segment of a JSON pointer, escaped as RFC 6901 says. */
+/** Escapes one segment of a JSON pointer (RFC 6901). */
 export function escapePointer(segment: string): string {
   return segment.replaceAll('~', '~0').replaceAll('/', '~1')
 }
 
-/** JSON with keys in a fixed order, so that equal content gives equal text. Undefined members are left out. */
+/** JSON with sorted keys: equal content gives equal text. Undefined members are left out. */
 export function canonicalJson(value: unknown): string {
   if (Array.isArray(value)) return `[${value.map(canonicalJson).join(',')}]`
   if (typeof value === 'object' && value !== null) {

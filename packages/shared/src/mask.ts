@@ -1,20 +1,20 @@
 import { cutDeepJson } from './json.ts'
 
 /**
- * These read text that anybody may have written, so none may start over inside what it has read: an expression
- * that looks for the `@` from each letter of a long word takes its length squared.
+ * These expressions read text from anybody, so none may scan the same text twice: an expression that looks for
+ * the `@` from each letter of a long word takes quadratic time.
  */
 const WORD_OR_EMAIL = /([\p{L}\p{N}])[\p{L}\p{N}._%+-]*(?:@([\p{L}\p{N}.-]+\.\p{L}{2,}))?/giu
-/** FCM and APNs tokens, web push endpoints' keys: long unbroken runs that are no UUID. */
+/** FCM and APNs tokens and the keys of web push endpoints: long unbroken runs that are not UUIDs. */
 const LONG_TOKEN = /(?<![\w-])[\w-]{22,}:[\w-]{60,}|(?<![\w-])[0-9a-f]{64,}(?![\w-])/gi
-/** One without an end was cut off: it goes on to the end of the text. */
+/** Without a closing bracket the token was cut off: it reaches to the end of the text. */
 const EXPO_TOKEN = /(Expo(?:nent)?PushToken)\[[^\]]*\]?/g
 const TOKEN_FIELD = /(push|device|registration|fcm|apns)[_-]?token|^token$|^to_token$/i
 
-/** More levels than any event that is accepted has, its dead letter included. */
+/** Deeper than any accepted event, also inside its dead letter. */
 export const SHOWN_DEPTH = 40
 
-/** Text with e-mail addresses and push tokens made unreadable; enough stays to tell two apart. */
+/** Masks the e-mail addresses and push tokens in a text. Enough stays to tell two apart. */
 export function maskText(text: string): string {
   return maskEmails(text)
     .replace(EXPO_TOKEN, '$1[***]')
@@ -31,8 +31,8 @@ function maskEmails(text: string): string {
 const maskToken = (token: string) => (token.length <= 8 ? '***' : `${token.slice(0, 4)}***(${token.length})`)
 
 /**
- * A copy of any JSON value, masked throughout: keys that name a push token hide their whole value. What is nested
- * deeper than SHOWN_DEPTH is cut off: masking and writing it would exhaust the stack.
+ * Copies a JSON value and masks every text in it. A key that names a push token hides its whole value. Levels
+ * below SHOWN_DEPTH are cut off: masking or printing them would exhaust the stack.
  */
 export function maskValue(value: unknown): unknown {
   return maskMember(cutDeepJson(value, SHOWN_DEPTH), '')

@@ -79,13 +79,13 @@ describe('the fold over a notification’s events', () => {
     )
   })
 
-  it('keeps a permanent bounce unless a higher attempt was delivered', () => {
+  it('lets a permanent bounce stand unless a higher attempt was delivered', () => {
     const bounce = fact('bounced', { id: 'b', attempt: 1, error: { class: 'permanent', message: 'gone' } })
     expect(statusOf(bounce, fact('delivered', { attempt: 1 }))).toBe('bounced')
     expect(statusOf(bounce, fact('delivered', { attempt: 2 }))).toBe('delivered')
   })
 
-  it('lets delivered stand over a transient bounce, and suppressed over unfinished attempts', () => {
+  it('ranks delivered above a transient bounce, and suppressed above unfinished attempts', () => {
     const transient = fact('bounced', {
       id: 'b',
       attempt: 1,
@@ -95,7 +95,7 @@ describe('the fold over a notification’s events', () => {
     expect(statusOf(fact('failed', { attempt: 3 }), fact('suppressed', { id: 's' }))).toBe('suppressed')
   })
 
-  it('otherwise takes the highest attempt, then the rank, then the time', () => {
+  it('orders the rest by attempt, then rank, then time', () => {
     expect(statusOf(fact('failed', { attempt: 1 }), fact('sent', { id: 's', attempt: 2 }))).toBe('sent')
     expect(statusOf(fact('deferred'), fact('sent', { id: 's', timestamp: at(-1) }))).toBe('deferred')
   })
@@ -109,7 +109,7 @@ describe('the fold over a notification’s events', () => {
     )
   })
 
-  it('says which event decided and why', () => {
+  it('explains which event decided and why', () => {
     expect(foldNotification([fact('delivered', { attempt: 2 })]).explain).toMatch(
       /^delivered \(attempt 2\) at 2026-01-01T00:00:00.000Z, event 00000000-.*: delivered outranks/,
     )

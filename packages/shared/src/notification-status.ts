@@ -1,7 +1,7 @@
 import type { DeliveryError, DeliveryStatus, Engagement, NotificationType, Status } from './status-event.ts'
 import { DELIVERY_STATUSES, ENGAGEMENTS } from './status-event.ts'
 
-/** What the fold needs of an event. Times are ISO 8601. */
+/** The fields of an event that decide the current status. Times are ISO 8601. */
 export interface StatusFact {
   id: string
   notification_type: NotificationType
@@ -14,12 +14,12 @@ export interface StatusFact {
 }
 
 export interface NotificationState {
-  /** Null while only engagement was reported. */
+  /** Null while no delivery status was reported, only engagement. */
   status: DeliveryStatus | null
   opened_at: string | null
   clicked_at: string | null
   unsubscribed_at: string | null
-  /** One sentence: which rule and which event decided. */
+  /** One sentence that names the rule and the event that decided. */
   explain: string
 }
 
@@ -27,7 +27,7 @@ interface DeliveryFact extends StatusFact {
   status: DeliveryStatus
 }
 
-/** Order among events of one attempt that decide nothing by themselves. */
+/** Order of events within one attempt when no rule below decides. */
 const RANK: Readonly<Record<DeliveryStatus, number>> = {
   pending: 0,
   sent: 1,
@@ -42,16 +42,16 @@ const RANK: Readonly<Record<DeliveryStatus, number>> = {
 const isDelivery = (fact: StatusFact): fact is DeliveryFact =>
   (DELIVERY_STATUSES as readonly Status[]).includes(fact.status)
 
-/** A producer's clock may be ahead: for ordering, no event is later than its receipt. In milliseconds. */
+/** Milliseconds. Clamped to the time of receipt, because a producer's clock may be ahead. */
 const orderTime = (fact: StatusFact) => Math.min(Date.parse(fact.timestamp), Date.parse(fact.received_at))
 
-/** A bounce is permanent unless the producer says it was transient. */
+/** A bounce counts as permanent unless the producer marked it transient. */
 const isPermanentBounce = (fact: DeliveryFact) =>
   fact.status === 'bounced' && !(typeof fact.error === 'object' && fact.error?.class === 'transient')
 
 const attemptOf = (fact: StatusFact) => fact.attempt ?? 0
 
-/** Total order: attempt, rank, time, id. It never depends on the order of arrival. */
+/** Total order by attempt, rank, time, id. It never depends on the order of arrival. */
 function compareProgress(a: DeliveryFact, b: DeliveryFact): number {
   return (
     attemptOf(a) - attemptOf(b) ||
@@ -68,8 +68,8 @@ const furthest = (facts: DeliveryFact[]): DeliveryFact | undefined =>
   )
 
 /**
- * The current status as a pure fold over the set of a notification's events: any order of arrival and any
- * repetition give the same answer.
+ * Computes a notification's current status from the set of its events. Order of arrival and repetition do not
+ * change the result.
  */
 export function foldNotification(facts: readonly StatusFact[]): NotificationState {
   const engagement = Object.fromEntries(ENGAGEMENTS.map((name) => [`${name}_at`, firstTime(facts, name)]))
@@ -113,7 +113,7 @@ function describe({ fact, rule }: Decision): string {
   return `${fact.status}${attempt} at ${fact.timestamp}, event ${fact.id}: ${rule}.`
 }
 
-/** The earliest time of an engagement, by the clamped order; equal times are equal text. */
+/** The earliest clamped time of an engagement, as ISO 8601 in UTC. */
 function firstTime(facts: readonly StatusFact[], engagement: Engagement): string | null {
   const times = facts.filter((fact) => fact.status === engagement).map(orderTime)
   return times.length === 0 ? null : new Date(Math.min(...times)).toISOString()

@@ -1,5 +1,4 @@
 import { hash, randomBytes } from 'node:crypto'
-import { z } from 'zod'
 
 export const SCOPES = [
   'status:write:email',
@@ -9,23 +8,22 @@ export const SCOPES = [
   'dlq:read',
   'dlq:write',
 ] as const
-export const scopeSchema = z.enum(SCOPES)
-export type Scope = z.infer<typeof scopeSchema>
+export type Scope = (typeof SCOPES)[number]
 
-/** What a service key looks like; the prefix lets secret scanners find a leaked one. */
+/** Starts every service key, so that secret scanners find a leaked one. */
 export const SERVICE_KEY_PREFIX = 'tdk_'
 
-/** A new key of 256 random bits. Only its digest is stored. */
+/** Makes a key of 256 random bits. Only its digest is stored. */
 export function generateServiceKey(): string {
   return `${SERVICE_KEY_PREFIX}${randomBytes(32).toString('base64url')}`
 }
 
-/** SHA-256: enough for a secret that nobody can guess, and fast enough for every request. */
+/** Hashes a secret of 256 random bits with SHA-256: nobody can guess it, so a slow hash is not needed. */
 export function hashSecret(secret: string): Buffer {
   return hash('sha256', secret, 'buffer')
 }
 
-/** What may be shown of a key to tell it from another. */
+/** Returns the part of a key that may be shown: enough to tell two keys apart. */
 export function displayPrefix(key: string): string {
   return key.slice(0, 12)
 }

@@ -4,7 +4,7 @@ import { z } from 'zod'
 const coordinate = z.string().regex(/^[\w-]{43}$/, 'needs 32 bytes in base64url')
 
 /** An Ed25519 private key as a JWK (RFC 8037). */
-export const signingKeySchema = z.object({
+const signingKeySchema = z.object({
   kty: z.literal('OKP'),
   crv: z.literal('Ed25519'),
   x: coordinate,
@@ -15,11 +15,11 @@ export const signingKeySchema = z.object({
 })
 export type SigningKey = z.infer<typeof signingKeySchema>
 
-/** More in a set are refused. */
+/** A larger set is refused. */
 export const MAX_SIGNING_KEYS = 16
 
-/** A JWK set: the first key signs, all verify. */
-export const signingKeySetSchema = z.object({
+/** A JWK set. The first key signs, and all keys verify. */
+const signingKeySetSchema = z.object({
   keys: z
     .array(signingKeySchema)
     .min(1)
@@ -31,7 +31,7 @@ export type SigningKeySet = z.infer<typeof signingKeySetSchema>
 /**
  * Reads a JWK set from its JSON text.
  *
- * @throws Error that says what is wrong and quotes nothing.
+ * @throws Error with a message that completes "JWT_KEYS …" and quotes nothing of the text.
  */
 export function parseSigningKeySet(text: string): SigningKeySet {
   let json: unknown
@@ -46,10 +46,10 @@ export function parseSigningKeySet(text: string): SigningKeySet {
   throw new Error(`is not a usable Ed25519 JWK set (${problems.join('; ')})`)
 }
 
-/** A new key; its id is the RFC 7638 thumbprint, so two keys never share one. */
+/** Makes a key. Its id is the RFC 7638 thumbprint, so two keys never share an id. */
 export function generateSigningKey(): SigningKey {
   const { x, d } = generateKeyPairSync('ed25519').privateKey.export({ format: 'jwk' })
-  if (x === undefined || d === undefined) throw new Error('The platform made an incomplete key')
+  if (x === undefined || d === undefined) throw new Error('Node generated an incomplete key')
   const kid = createHash('sha256')
     .update(JSON.stringify({ crv: 'Ed25519', kty: 'OKP', x }))
     .digest('base64url')

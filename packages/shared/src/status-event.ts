@@ -4,7 +4,7 @@ import { findUnsafeJson } from './json.ts'
 export const NOTIFICATION_TYPES = ['email', 'push'] as const
 export type NotificationType = (typeof NOTIFICATION_TYPES)[number]
 
-/** What became of a delivery. One of these is a notification's current status. */
+/** Outcomes of a delivery. One of these is a notification's current status. */
 export const DELIVERY_STATUSES = [
   'pending',
   'sent',
@@ -17,18 +17,18 @@ export const DELIVERY_STATUSES = [
 ] as const
 export type DeliveryStatus = (typeof DELIVERY_STATUSES)[number]
 
-/** What the recipient did. Kept as times beside the current status, never as the status. */
+/** Actions of the recipient. Kept as times beside the current status, never as the status itself. */
 export const ENGAGEMENTS = ['opened', 'clicked', 'unsubscribed'] as const
 export type Engagement = (typeof ENGAGEMENTS)[number]
 
 export const STATUSES = [...DELIVERY_STATUSES, ...ENGAGEMENTS] as const
 export type Status = (typeof STATUSES)[number]
 
-/** Statuses that say nothing without the reason. */
+/** Statuses that require `error`. */
 export const STATUSES_WITH_ERROR: readonly Status[] = ['failed', 'bounced']
 
 export const LIMITS = {
-  /** Most events in one job, and in one batch request. */
+  /** Most events in one job and in one batch request. */
   envelopeEvents: 500,
   notificationIdLength: 255,
   eventIdLength: 128,
@@ -47,7 +47,7 @@ export type ErrorClass = (typeof ERROR_CLASSES)[number]
 
 const text = (max: number) => z.string().min(1).max(max)
 
-/** Text as a producer gives it, or its parts when the provider's answer was understood. */
+/** The producer's text, or its parts when the producer could parse the provider's answer. */
 export const deliveryErrorSchema = z.union(
   [
     text(LIMITS.errorLength),
@@ -68,14 +68,11 @@ export type DeliveryError = z.infer<typeof deliveryErrorSchema>
 const EARLIEST_TIME = Date.UTC(1970, 0, 1)
 const LATEST_TIME = Date.UTC(9999, 11, 31, 23, 59, 59, 999)
 
-/**
- * Whether every part of the system can write, store and read this time, in milliseconds since 1970: years with four
- * digits, none before the first.
- */
+/** Whether the time (milliseconds since 1970) lies in the years 1970 to 9999, which every store can hold. */
 export const isUsableTime = (ms: number): boolean => ms >= EARLIEST_TIME && ms <= LATEST_TIME
 
-/** ISO 8601 with an offset, from 1970 to a day ahead of now; kept in UTC with milliseconds. */
-export const timestampSchema = z.iso
+/** ISO 8601 with an offset, from 1970 to 24 hours ahead. Converted to UTC with milliseconds. */
+const timestampSchema = z.iso
   .datetime({ offset: true, error: 'Use ISO 8601 with an offset, for example 2026-01-31T12:00:00Z.' })
   .refine(
     (value) => {
@@ -86,17 +83,17 @@ export const timestampSchema = z.iso
   )
   .transform((value) => new Date(value).toISOString())
 
-/** Whatever its offset. Reading each time of each event as a date would show. */
+/** Usable whatever the offset. A text comparison, because parsing every time of every event is measurable. */
 const isWellInside = (iso: string) => iso > '1970-01-03' && iso < '9999-12-29'
 
-/** An accepted time stays accepted, however far it is from now. */
+/** A stored time. Not compared with the clock: an accepted time stays valid. */
 const storedTimeSchema = z.iso
   .datetime({ offset: true })
   .refine((value) => isWellInside(value) || isUsableTime(Date.parse(value)), {
     error: 'The time must be from 1970 to 9999.',
   })
 
-/** A path cannot name these: clients and proxies resolve them before they are sent. */
+/** Clients and proxies resolve these in a URL, so GET /notifications/{id} could never name them. */
 const PATH_SEGMENTS: readonly string[] = ['.', '..']
 const notificationIdSchema = text(LIMITS.notificationIdLength).refine(
   (value) => !PATH_SEGMENTS.includes(value),
@@ -105,7 +102,7 @@ const notificationIdSchema = text(LIMITS.notificationIdLength).refine(
 
 export const userIdSchema = z.guid({ error: 'Use a UUID.' }).transform((value) => value.toLowerCase())
 
-export const metadataSchema = z
+const metadataSchema = z
   .record(z.string(), z.unknown())
   .refine((value) => Buffer.byteLength(JSON.stringify(value)) <= LIMITS.metadataBytes, {
     error: `Metadata must be at most ${LIMITS.metadataBytes} bytes of JSON.`,
@@ -136,40 +133,40 @@ const missingError = {
 }
 
 /**
- * A status as a producer reports it: the body of POST /api/v1/{type}/status/. Unknown fields are dropped:
- * producers evolve before we do.
+ * A status as a producer reports it: the body of POST /api/v1/{type}/status/. Unknown fields are dropped, because
+ * producers may add fields before this service knows them.
  */
 export const statusReportSchema = z.object(reportFields).refine(requiresError, missingError)
 export type StatusReport = z.infer<typeof statusReportSchema>
 
 /**
- * An accepted event, as it travels through the queue and is stored. `id` is fixed before the first enqueue
- * and is the only thing that tells two deliveries of one event from two events.
+ * An accepted event, as the queue carries it and PostgreSQL stores it. `id` is fixed before the first enqueue. Only
+ * the id tells two deliveries of one event from two events.
  */
 export const statusEventSchema = z
   .object({
     ...reportFields,
     id: z.guid().transform((value) => value.toLowerCase()),
     notification_type: z.enum(NOTIFICATION_TYPES),
-    /** Name of the service key that reported it. */
+    /** Name of the service key that reported the event. */
     source: text(LIMITS.notificationIdLength),
     received_at: storedTimeSchema,
-    /** When it happened: the producer's time, or received_at. */
+    /** The producer's time, or received_at when it gave none. */
     timestamp: storedTimeSchema,
-    /** Digest of the content behind an idempotency key: tells a repeat from a conflict. */
+    /** Digest of the content, for events with an idempotency key: tells a repeat from a conflict. */
     content_hash: z
       .string()
       .regex(/^[0-9a-f]{32}$/)
       .optional(),
-    /** How often an operator sent it from the dead letters back to the queue. */
+    /** How often an operator redrove it. */
     redrives: z.int().min(1).optional(),
   })
   .refine(requiresError, missingError)
-  // A job may come from a producer in any language: what PostgreSQL cannot store is refused here.
+  // Producers in any language may enqueue jobs. Refuse here what PostgreSQL cannot store.
   .refine((event) => findUnsafeJson(event) === undefined, { error: 'Text holds NUL or invalid Unicode.' })
 export type StatusEvent = z.infer<typeof statusEventSchema>
 
-/** A job's data. `events` are parsed one by one: a bad event must not fail its neighbours. */
+/** A job's data. `events` are parsed one by one, so an invalid event does not fail the others. */
 export const envelopeSchema = z.object({
   v: z.literal(1),
   events: z.array(z.unknown()).min(1).max(LIMITS.envelopeEvents),

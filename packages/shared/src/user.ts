@@ -1,17 +1,16 @@
 import { z } from 'zod'
 
-export const preferencesSchema = z.strictObject({ email: z.boolean(), push: z.boolean() })
-export type Preferences = z.infer<typeof preferencesSchema>
+const preferencesSchema = z.strictObject({ email: z.boolean(), push: z.boolean() })
 
 export const PASSWORD_LENGTH = { min: 8, max: 1024 } as const
-export const NAME_MAX_LENGTH = 255
-export const PUSH_TOKEN_MAX_LENGTH = 4096
+const NAME_MAX_LENGTH = 255
+const PUSH_TOKEN_MAX_LENGTH = 4096
 
 /**
- * A plain ASCII address of at most 254 characters, in lower case: two people never differ only by case.
- * Quoted local parts and non-ASCII are refused rather than guessed at.
+ * A plain ASCII address of at most 254 characters, put into lower case: two users never differ only by case.
+ * Quoted local parts and non-ASCII characters are refused.
  */
-export const emailSchema = z
+const emailSchema = z
   .string()
   .max(254, { error: 'Use at most 254 characters.' })
   .meta({ format: 'email' })
@@ -21,7 +20,7 @@ export const emailSchema = z
 const nameSchema = z.string().trim().min(1).max(NAME_MAX_LENGTH)
 const pushTokenSchema = z.string().min(1).max(PUSH_TOKEN_MAX_LENGTH).nullable()
 
-/** As people count them, and JSON Schema and Django: an emoji is one and not two. */
+/** Counts code points, as JSON Schema and Django do: an emoji counts once, not twice. */
 const countCharacters = (text: string) => Array.from(text).length
 
 const passwordSchema = z
@@ -32,7 +31,7 @@ const passwordSchema = z
   })
   .meta({ maxLength: PASSWORD_LENGTH.max })
 
-export const newPasswordSchema = passwordSchema
+const newPasswordSchema = passwordSchema
   .refine((password) => countCharacters(password) >= PASSWORD_LENGTH.min, {
     error: `Use at least ${PASSWORD_LENGTH.min} characters.`,
     params: { code: 'too_small' },
@@ -71,19 +70,19 @@ export const passwordChangeSchema = z.strictObject({
 })
 export type PasswordChange = z.infer<typeof passwordChangeSchema>
 
-/** Most users in one question about preferences. */
+/** Most user ids in one request for preferences. */
 export const MAX_PREFERENCES_BATCH = 500
 
-/** Why a channel does not reach a user, the first that applies; null when it does. */
-export const UNDELIVERABLE_REASONS = ['unknown_user', 'inactive', 'opted_out', 'no_push_token'] as const
+/** Why a channel does not reach a user, in the order they are checked: the first that applies is reported. */
+const UNDELIVERABLE_REASONS = ['unknown_user', 'inactive', 'opted_out', 'no_push_token'] as const
 export type UndeliverableReason = (typeof UNDELIVERABLE_REASONS)[number]
 
-/** What a sender asks before it sends. */
+/** The answer to a sender that asks before it sends. A reason is null when the channel reaches the user. */
 export const deliverabilitySchema = z.strictObject({
   user_id: z.guid(),
-  /** What the user chose; null for an unknown user. */
+  /** The user's choice; null for an unknown user. */
   preferences: preferencesSchema.nullable(),
-  /** Whether sending is of use: the choice and everything else that decides. */
+  /** Whether a message would reach the user: the choice, and everything else that decides. */
   deliverable: z.strictObject({ email: z.boolean(), push: z.boolean() }),
   reasons: z.strictObject({
     email: z.enum(UNDELIVERABLE_REASONS).nullable(),

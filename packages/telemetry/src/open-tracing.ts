@@ -1,6 +1,6 @@
 import type { Tracing } from './tracing.ts'
 
-/** A collector that is away is worth a line a minute. */
+/** Most frequent log line about a collector that cannot be reached, in milliseconds. */
 export const EXPORT_WARNING_INTERVAL_MS = 60_000
 
 export interface TracingSettings {
@@ -8,7 +8,7 @@ export interface TracingSettings {
   OTEL_TRACES_SAMPLER_ARG: number
 }
 
-/** Loads and starts tracing where a collector is configured; undefined, and nothing loaded, where none is. */
+/** Loads and starts tracing when a collector is configured. Otherwise loads nothing and returns undefined. */
 export async function openTracing(service: string, settings: TracingSettings): Promise<Tracing | undefined> {
   const endpoint = settings.OTEL_EXPORTER_OTLP_ENDPOINT
   if (endpoint === undefined) return undefined

@@ -2,14 +2,14 @@ import { ROOT_CONTEXT } from '@opentelemetry/api'
 import { type Span, type Telemetry, TelemetryAttributes } from 'bullmq'
 import { BullMQOtel } from 'bullmq-otel'
 
-/** BullMQ's own spans on the global tracer, without the texts of errors: those may quote an event. */
+/** BullMQ's spans on the global tracer. Error messages are removed, because they may quote an event. */
 export function createQueueTelemetry(): Telemetry {
   const { tracer, contextManager } = new BullMQOtel({ tracerName: 'bullmq' })
   return {
     tracer: {
       startSpan: (name, options, parent) => withoutErrorTexts(tracer.startSpan(name, options, parent)),
     },
-    // The root lets BullMQ's endless loops begin outside of whichever span was active when they started.
+    // BullMQ's endless loops start in the root context, not in the span that happens to be active then.
     contextManager: Object.assign(contextManager, { root: () => ROOT_CONTEXT }),
   }
 }
@@ -23,7 +23,7 @@ function withoutErrorTexts(span: Span): Span {
   } satisfies Partial<Span>)
 }
 
-/** SQLSTATE, errno or the error's name. */
+/** Returns the SQLSTATE, the errno or the error's name. */
 export function errorTypeOf(thrown: unknown): string {
   if (!(thrown instanceof Error)) return 'unknown'
   return 'code' in thrown && typeof thrown.code === 'string' ? thrown.code : thrown.name

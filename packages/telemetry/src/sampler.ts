@@ -15,19 +15,19 @@ import {
   TraceIdRatioBasedSampler,
 } from '@opentelemetry/sdk-trace'
 
-/** What a BullMQ worker does all the time, work or no work: spans of it would bury the others. */
+/** Spans of a BullMQ worker's polling. It never stops, so they would outnumber all others. */
 const HOUSEKEEPING = /^(getNextJob|startStalledCheckTimer|moveStalledJobsToWait) /
 
 /**
- * Keeps a share of the traces that begin here, and of others what their beginner keeps. A batch that has no
- * parent is kept when one of the spans it links to is: a kept request never points at a batch that is not.
+ * Keeps a share of the traces that begin in this process and follows the caller's decision for all others. A batch
+ * without a parent is kept when any span it links to is kept, so a kept request never links to a dropped batch.
  */
 export class BatchSampler implements Sampler {
-  private readonly inner: Sampler
+  readonly #inner: Sampler
 
-  /** @param share 0..1 */
+  /** @param share from 0 to 1 */
   constructor(share: number) {
-    this.inner = new ParentBasedSampler({ root: new TraceIdRatioBasedSampler(share) })
+    this.#inner = new ParentBasedSampler({ root: new TraceIdRatioBasedSampler(share) })
   }
 
   shouldSample(
@@ -45,10 +45,10 @@ export class BatchSampler implements Sampler {
       const kept = links.some((link) => (link.context.traceFlags & TraceFlags.SAMPLED) !== 0)
       return { decision: kept ? SamplingDecision.RECORD_AND_SAMPLED : SamplingDecision.NOT_RECORD }
     }
-    return this.inner.shouldSample(context, traceId, name, kind, attributes, links)
+    return this.#inner.shouldSample(context, traceId, name, kind, attributes, links)
   }
 
   toString(): string {
-    return `BatchSampler{${this.inner.toString()}}`
+    return `BatchSampler{${this.#inner.toString()}}`
   }
 }

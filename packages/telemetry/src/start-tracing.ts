@@ -29,22 +29,25 @@ import { BatchSampler } from './sampler.ts'
 import type { Tracing } from './tracing.ts'
 
 export interface StartTracingOptions {
-  /** Name of the service in every span. */
+  /** `service.name` of every span. */
   service: string
-  /** Base URL of an OTLP/HTTP collector; spans go to /v1/traces below it. */
+  /** Base URL of an OTLP/HTTP collector. Spans go to /v1/traces below it. */
   endpoint: string
-  /** Share of the traces begun here that are kept, 0..1. */
+  /** Share of the traces begun in this process that are kept, from 0 to 1. */
   sampledShare: number
 }
 
-/** How long an orderly end may wait for the collector, in milliseconds. */
+/** How long stop() waits for the collector, in milliseconds. */
 const FLUSH_LIMIT_MS = 2_000
 const EXPORT_INTERVAL_MS = 1_000
-/** As many as an envelope has events. */
+/** An envelope holds up to 500 events, each from another request. */
 const MAX_LINKS = 500
 const KINDS = { client: SpanKind.CLIENT, internal: SpanKind.INTERNAL } as const
 
-/** Starts tracing for the whole process, once. Import it only where a collector is configured. */
+/**
+ * Starts tracing for the whole process. Call it once, and import this module only when a collector is configured: it
+ * loads the SDK.
+ */
 export function startTracing({ service, endpoint, sampledShare }: StartTracingOptions): Tracing {
   const provider = new TracerProvider({
     resource: defaultResource().merge(
@@ -61,7 +64,7 @@ export function startTracing({ service, endpoint, sampledShare }: StartTracingOp
   })
   trace.setGlobalTracerProvider(provider)
   context.setGlobalContextManager(new AsyncLocalStorageContextManager().enable())
-  // No baggage: what callers put there would travel into the queue.
+  // No baggage propagator: it would carry data from callers into the queue.
   propagation.setGlobalPropagator(new W3CTraceContextPropagator())
   const tracer = provider.getTracer('tidings')
   const spansOfItems = new WeakMap<object, Span>()
@@ -133,7 +136,7 @@ export function startTracing({ service, endpoint, sampledShare }: StartTracingOp
   }
 }
 
-/** Runs the work and ends its span, which says what kind of error the work failed with. */
+/** Runs the work and ends its span. On failure the span gets the type of the error. */
 async function endAfter<Result>(span: Span, work: () => Promise<Result>): Promise<Result> {
   try {
     return await work()
@@ -146,7 +149,7 @@ async function endAfter<Result>(span: Span, work: () => Promise<Result>): Promis
   }
 }
 
-/** The standard's rule for an endpoint that serves all signals. */
+/** Appends /v1/traces to the base URL (OpenTelemetry: OTLP exporter configuration, "Endpoint URLs for OTLP/HTTP"). */
 function tracesUrl(endpoint: string): string {
   const url = new URL(endpoint)
   url.pathname = `${url.pathname.replace(/\/$/, '')}/v1/traces`

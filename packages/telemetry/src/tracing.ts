@@ -5,25 +5,26 @@ export type SpanAttributes = Readonly<Record<string, string | number | boolean>>
 
 export interface BatchSpan {
   name: string
-  /** `client` for a call of another system's, `internal` for work of our own. */
+  /** `client` for a call to another system, `internal` for work inside this process. */
   kind: 'client' | 'internal'
   attributes: SpanAttributes
 }
 
 export interface RequestOutcome {
-  /** The route's pattern, never the path: a path holds ids. */
+  /** The route's pattern, never the path, because a path holds ids. */
   route: string
   status: number
   requestId: string
 }
 
 /**
- * What the apps ask of tracing. When it is off there is no such object, and no tracer is loaded. No attribute holds personal data or the text of an error, which may quote a value.
+ * Tracing as the apps use it. Without a collector there is no such object and no tracer is loaded. Attributes never
+ * hold personal data or error messages, because a message may quote a value.
  */
 export interface Tracing {
-  /** For BullMQ's queues and workers: the trace goes on in whoever takes the job. */
+  /** For BullMQ's queues and workers: the worker that takes a job continues its trace. */
   readonly queueTelemetry: Telemetry
-  /** `trace_id` and `span_id` for a log line; empty outside of a span. */
+  /** `trace_id` and `span_id` for a log line. Empty outside a span. */
   logFields(): Record<string, string>
   /** Runs a request in a server span that continues the caller's W3C traceparent. */
   traceRequest(
@@ -31,17 +32,17 @@ export interface Tracing {
     headers: IncomingHttpHeaders,
     answer: () => Promise<RequestOutcome>,
   ): Promise<void>
-  /** Remembers that the active span is what this item is worked on for. */
+  /** Links the item to the active span, for a later traceBatch(). */
   follow(item: object): void
   /**
-   * Runs work on items that were followed. Items of one span make a child of it; items of several make a
-   * trace of its own, with links from and to each.
+   * Runs work on followed items in a span. When all items belong to one span, the new span is its child. Otherwise
+   * it starts a new trace with links in both directions.
    */
   traceBatch<Result>(span: BatchSpan, items: readonly object[], work: () => Promise<Result>): Promise<Result>
-  /** A span of its own trace for what has just ended. */
+  /** Records work that has just ended, as a span in a new trace. */
   recordSpan(name: string, startedAt: Date, attributes: SpanAttributes): void
-  /** Who is told that spans could not be delivered. */
+  /** Calls `report` when spans cannot be delivered. */
   onError(report: (error: unknown) => void): void
-  /** Delivers what is left, within 2 s. */
+  /** Delivers the remaining spans, within 2 s. */
   stop(): Promise<void>
 }

@@ -4,8 +4,9 @@ import type { Authorize } from '../http/authorize.ts'
 import type { ApiEnv } from '../http/context.ts'
 import { readJson } from '../http/read-json.ts'
 import { success } from '../http/respond.ts'
-import { type AccountDeps, clientOf } from '../sessions/session-grant.ts'
+import { readClient } from '../sessions/client.ts'
 import { requireSelf } from '../users/path-user.ts'
+import type { AccountDeps } from './account-deps.ts'
 import { changePassword } from './change-password.ts'
 import { type EraseElsewhere, eraseUser } from './erase-user.ts'
 import { logIn } from './log-in.ts'
@@ -16,28 +17,29 @@ export interface AccountRouteDeps extends AccountDeps {
   eraseElsewhere: EraseElsewhere
 }
 
-/** Registering, logging in, changing the password, erasing the account. */
+/** Routes that register, log in, change the password and erase the account. */
 export function accountRoutes(deps: AccountRouteDeps): Hono<ApiEnv> {
   const app = new Hono<ApiEnv>({ strict: false })
 
   app.post('/api/v1/users', async (c) => {
     const registration = await readJson(c, registrationSchema)
-    const grant = await registerUser(deps, registration, clientOf(c, deps.clientAddress))
-    return success(201, 'User registered.', grant)
+    const result = await registerUser(deps, registration, readClient(c, deps.clientAddress))
+    return success(201, 'User registered.', result)
   })
 
   app.post('/api/v1/users/login', async (c) => {
     const credentials = await readJson(c, credentialsSchema)
-    const grant = await logIn(deps, credentials, clientOf(c, deps.clientAddress))
-    return success(200, 'Logged in.', grant)
+    const result = await logIn(deps, credentials, readClient(c, deps.clientAddress))
+    return success(200, 'Logged in.', result)
   })
 
   app.post('/api/v1/users/:id/password', async (c) => {
-    const who = await deps.authorize.user(c)
-    const userId = requireSelf(c, who)
+    const caller = await deps.authorize.user(c)
+    const userId = requireSelf(c, caller)
     const change = await readJson(c, passwordChangeSchema)
-    const owner = { userId, keepSessionId: who.sessionId }
-    const { endedSessions } = await changePassword(deps, owner, change, clientOf(c, deps.clientAddress))
+    const owner = { userId, keepSessionId: caller.sessionId }
+    const client = readClient(c, deps.clientAddress)
+    const { endedSessions } = await changePassword(deps, owner, change, client)
     return success(200, 'Password changed.', { ended_sessions: endedSessions })
   })
 

@@ -1,21 +1,18 @@
 import { useReleaser } from '@tidings/stack/testing/test-context'
 import { beforeAll, describe, expect, it } from 'vitest'
-import { call, logIn, register } from '../testing/http.ts'
+import { attemptLogin, call, logIn, register, withoutInstance } from '../testing/http.ts'
 import { startTestApi, type TestApi } from '../testing/test-api.ts'
 
 const releaser = useReleaser()
 let api: TestApi
 let usersUrl: string
 beforeAll(async () => {
-  api = await startTestApi(releaser, { RATE_LIMIT_ENABLED: 'false' })
+  api = await startTestApi(releaser)
   usersUrl = `${api.apiUrl}/api/v1/users`
 })
 
-/** The body without the request's id, the only thing in which two equal refusals differ. */
-const withoutInstance = (text: string) => text.replace(/"instance":"[^"]*"/, '"instance":""')
-
-describe('a route that is asked last', () => {
-  it('is measured once, as itself', async () => {
+describe('a POST route with a parameter', () => {
+  it('is measured once, under its own pattern', async () => {
     await call(`${usersUrl}/me/password/`, { body: {} })
     const metrics = await (await fetch(`${api.apiUrl}/metrics`)).text()
     const counted = metrics.split('\n').filter((line) => /_count\{.*method="POST"/.test(line))
@@ -25,7 +22,7 @@ describe('a route that is asked last', () => {
 })
 
 describe('registration', () => {
-  it("takes the seed's own example and logs the user in", async () => {
+  it("accepts the Django service's own example and logs the user in", async () => {
     const reply = await call(`${usersUrl}/`, {
       body: {
         name: 'Test User',
@@ -61,7 +58,7 @@ describe('registration', () => {
     expect(reply.body).toMatchObject({ error: 'email_taken', errors: [{ pointer: '/email' }] })
   })
 
-  it('registers an address once when it comes twenty times at once', async () => {
+  it('registers an address once of twenty concurrent requests', async () => {
     const body = { name: 'Racer', email: 'racer@example.com', password: 'correct horse battery' }
     const replies = await Promise.all(Array.from({ length: 20 }, () => call(usersUrl, { body })))
     const statuses = replies.map((reply) => reply.status).sort()
@@ -104,13 +101,11 @@ describe('registration', () => {
     ['of 1,024 emoji', '🐧'.repeat(1024)],
     ['of emoji and accents', '🐧🐧🐧🐧 naïveté'],
     ['with spaces around it', '  leading and trailing  '],
-  ])('takes a password %s and logs in with it, and with no other', async (_what, password) => {
+  ])('accepts a password %s, and logs in with it and with no other', async (_what, password) => {
     const user = await register(api.apiUrl, { password })
     await logIn(api.apiUrl, user.email.toUpperCase(), password)
-    const wrong = await call(`${usersUrl}/login/`, {
-      body: { email: user.email, password: `${[...password].slice(0, -1).join('')}?` },
-    })
-    expect(wrong.status).toBe(401)
+    const wrong = `${[...password].slice(0, -1).join('')}?`
+    expect((await attemptLogin(api.apiUrl, user.email, wrong)).status).toBe(401)
   })
 
   it.each([
@@ -142,59 +137,28 @@ describe('login', () => {
       { email: unusable.email, password: '!unusable' },
       { email: 'not an address', password: 'wrong password' },
     ]
-    const replies = await Promise.all(attempts.map((body) => call(`${usersUrl}/login/`, { body })))
+    const replies = await Promise.all(
+      attempts.map(({ email, password }) => attemptLogin(api.apiUrl, email, password)),
+    )
     expect(replies.map((reply) => reply.status)).toEqual(attempts.map(() => 401))
     expect(new Set(replies.map((reply) => withoutInstance(reply.text))).size).toBe(1)
     expect(replies[0]?.headers.get('www-authenticate')).toMatch(/^Bearer/)
   })
 })
 
-describe('reading a user', () => {
-  it('shows the caller to themselves, by id and as me, with and without the trailing slash', async () => {
-    const user = await register(api.apiUrl, { push_token: 'device-1' })
-    const paths = [user.id, `${user.id}/`, 'me', 'me/', user.id.toUpperCase()]
-    const replies = await Promise.all(paths.map((path) => call(`${usersUrl}/${path}`, { token: user.token })))
-    expect(new Set(replies.map((reply) => `${reply.status} ${reply.text}`)).size).toBe(1)
-    expect(replies[0]?.body.data).toEqual({
-      id: user.id,
-      name: 'Test Person',
-      email: user.email,
-      push_token: 'device-1',
-      preferences: { email: true, push: true },
-      created_at: expect.stringMatching(/Z$/),
-      updated_at: expect.stringMatching(/Z$/),
-    })
-  })
-
-  it("answers another user's id exactly like an absent one", async () => {
-    const [user, other] = [await register(api.apiUrl), await register(api.apiUrl)]
-    const ids = [other.id, '0199aaaa-bbbb-7ccc-8ddd-eeeeeeeeeeee', 'not-a-uuid']
-    const replies = await Promise.all(ids.map((id) => call(`${usersUrl}/${id}/`, { token: user.token })))
-    expect(replies.map((reply) => reply.status)).toEqual([404, 404, 404])
-    expect(new Set(replies.map((reply) => withoutInstance(reply.text))).size).toBe(1)
-  })
-
-  it('answers 304 while the entity tag holds and 200 after a change', async () => {
+describe('changing the password', () => {
+  it('needs the current password and a strong new one', async () => {
     const user = await register(api.apiUrl)
-    const url = `${usersUrl}/me`
-    const etag = (await call(url, { token: user.token })).headers.get('etag') ?? ''
-    expect(etag).toMatch(/^"[\w-]+"$/)
-    const read = (tag: string) => call(url, { token: user.token, headers: { 'if-none-match': tag } })
-    const same = await read(`"other", W/${etag}`)
-    expect([same.status, same.text, same.headers.get('etag')]).toEqual([304, '', etag])
-    await call(url, { method: 'PATCH', token: user.token, body: { name: 'New Name' } })
-    const changed = await read(etag)
-    expect(changed.status).toBe(200)
-    expect(changed.body.data).toMatchObject({ name: 'New Name' })
-    expect(changed.headers.get('etag')).not.toBe(etag)
-  })
-
-  it('lets a service with users:read read anyone, and no other service', async () => {
-    const user = await register(api.apiUrl)
-    const [reader, writer] = [await api.createKey('users:read'), await api.createKey('status:write:email')]
-    expect((await call(`${usersUrl}/${user.id}/`, { token: reader })).status).toBe(200)
-    expect((await call(`${usersUrl}/${user.id}/`, { token: writer })).status).toBe(403)
-    expect((await call(`${usersUrl}/me/`, { token: reader })).status).toBe(404)
-    expect((await call(`${usersUrl}/${user.id}/`)).status).toBe(401)
+    const change = (current_password: string, new_password: string) =>
+      call(`${usersUrl}/me/password/`, { token: user.token, body: { current_password, new_password } })
+    const wrong = await change('not the current one', 'a good new password')
+    expect([wrong.status, wrong.body.errors?.[0]]).toMatchObject([
+      400,
+      { pointer: '/current_password', code: 'wrong_password' },
+    ])
+    const common = await change(user.password, 'password123')
+    expect([common.status, common.body.errors?.[0]]).toMatchObject([400, { pointer: '/new_password' }])
+    expect((await change(user.password, 'a good new password')).status).toBe(200)
+    await logIn(api.apiUrl, user.email, 'a good new password')
   })
 })

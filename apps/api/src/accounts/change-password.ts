@@ -4,13 +4,15 @@ import { AppError } from '@tidings/shared/errors'
 import type { PasswordChange } from '@tidings/shared/user'
 import { notFound } from '../http/read-query.ts'
 import { requireStrongPassword } from '../passwords/password-rules.ts'
-import type { AccountDeps, Client } from '../sessions/session-grant.ts'
+import type { Client } from '../sessions/client.ts'
+import type { AccountDeps } from './account-deps.ts'
 
 /**
- * Sets a new password. Every session but `keepSessionId` ends, and with it its tokens.
+ * Sets a new password, and ends every session of the user except `keepSessionId`.
  *
- * @throws AppError `validation_failed` when the current password is wrong or the new one weak, `conflict`
- *   when the password changed meanwhile, `rate_limited`, `overloaded`.
+ * @returns the number of ended sessions.
+ * @throws AppError `validation_failed` when the current password is wrong or the new one is weak; `conflict` when
+ *   another request changed the password meanwhile; `not_found`, `rate_limited`, `overloaded`.
  */
 export async function changePassword(
   deps: AccountDeps,
@@ -18,14 +20,15 @@ export async function changePassword(
   change: PasswordChange,
   client: Client,
 ): Promise<{ endedSessions: number }> {
-  const { db, caches, limits, passwords } = deps
+  const { db, caches, rateLimits, passwords } = deps
   const { userId, keepSessionId } = owner
   const user = await findUser(db, userId)
   if (user === undefined) throw notFound()
   requireStrongPassword(change.new_password, user, 'new_password')
-  await limits.checkLogin(user.email.toLowerCase(), client.address)
+  const account = user.email.toLowerCase()
+  await rateLimits.checkLogin(account, client.address)
   if (!(await passwords.verify(change.current_password, user.password))) {
-    await limits.recordFailedLogin(user.email.toLowerCase())
+    await rateLimits.recordFailedLogin(account)
     const message = 'The current password is wrong.'
     throw new AppError('validation_failed', message, {
       fields: [{ pointer: '/current_password', code: 'wrong_password', message }],

@@ -1,15 +1,12 @@
-import { mkdtemp, rm } from 'node:fs/promises'
-import { tmpdir } from 'node:os'
-import { join } from 'node:path'
 import { openQueue, type QueueBackend } from '@tidings/queue/backend'
 import type { FailedEvent } from '@tidings/queue/dead-letters/bury'
 import type { DeadLetterEntry } from '@tidings/queue/dead-letters/entry'
+import { deadLetterId } from '@tidings/queue/dead-letters/entry-id'
 import { openDeadLetters } from '@tidings/queue/dead-letters/open'
 import { DEAD_LETTER_QUEUE } from '@tidings/queue/policy'
 import { bury, makeFailedEvent } from '@tidings/queue/testing/dead-letter-fixtures'
 import { createLogger } from '@tidings/runtime/log'
 import type { DeadLetter } from '@tidings/shared/dead-letter'
-import { startRedis } from '@tidings/stack/servers/redis'
 import {
   createTestBackend,
   createTestDatabase,
@@ -20,6 +17,7 @@ import {
 } from '@tidings/stack/testing/test-context'
 import { Redis } from 'ioredis'
 import { beforeAll, expect, it } from 'vitest'
+import { startPrivateRedis } from '../testing/test-redis.ts'
 import { createDeadLetterEraser, type DeadLetterEraser } from './erase-dead-letters.ts'
 
 const USERS = 15
@@ -28,12 +26,11 @@ const ENTRIES = 40
 describeRedis('erasing many users from the dead letters at once', () => {
   const releaser = useReleaser()
 
-  it('clears each of them out, and reads the dead letters twice at most', async () => {
-    const dataDir = await mkdtemp(join(tmpdir(), 'tidings-redis-'))
-    releaser.onRelease(() => rm(dataDir, { recursive: true, force: true }))
-    const server = releaser.add(await startRedis({ dataDir }), (it) => it.stop())
-    const redis = releaser.add(new Redis(server.url), (it) => it.disconnect())
-    const backend: QueueBackend = { kind: 'redis', url: server.url, prefix: 'erasing' }
+  it('redacts each of them, and reads the dead letters at most twice', async () => {
+    // Private, because the test counts the server's commands.
+    const { url } = await startPrivateRedis(releaser)
+    const redis = releaser.add(new Redis(url), (it) => it.disconnect())
+    const backend: QueueBackend = { kind: 'redis', url, prefix: 'erasing' }
     const onError = (error: Error) => {
       throw error
     }
@@ -57,15 +54,14 @@ describeRedis('erasing many users from the dead letters at once', () => {
     const countPages = async () =>
       Number(/cmdstat_zrange:calls=(\d+)/.exec(await redis.info('commandstats'))?.[1] ?? 0)
 
-    // How many pages one walk reads.
     let before = await countPages()
     await eraser.erase({ id: '018f2f6a-0000-7000-8000-000000000099', email: 'nobody@example.com' })
-    const pagesOfWalk = (await countPages()) - before
-    expect(pagesOfWalk).toBeGreaterThan(0)
+    const pagesPerWalk = (await countPages()) - before
+    expect(pagesPerWalk).toBeGreaterThan(0)
 
     before = await countPages()
     await Promise.all(users.map(eraser.erase))
-    expect((await countPages()) - before).toBeLessThanOrEqual(2 * pagesOfWalk)
+    expect((await countPages()) - before).toBeLessThanOrEqual(2 * pagesPerWalk)
     const left = JSON.stringify(await readEntries()).toLowerCase()
     for (const { id, email } of users) {
       expect(left).not.toContain(id)
@@ -94,11 +90,11 @@ describeBackends('erasing a user from the dead letters', (kind) => {
     releaser.onRelease(() => eraser.close())
     buryOne = async (failedEvent) => {
       await bury(queue, [failedEvent])
-      return async () => (await store.get([`dead-${failedEvent.eventId}`]))[0]
+      return async () => (await store.get([deadLetterId(failedEvent)]))[0]
     }
   })
 
-  it('leaves alone who has a longer address', async () => {
+  it('keeps an entry that mentions a longer address', async () => {
     const read = await buryOne(
       makeFailedEvent({
         fields: { user_id: OTHER, error: 'mailbox joann@example.com full', metadata: { to: 'a@b.example' } },
@@ -110,7 +106,7 @@ describeBackends('erasing a user from the dead letters', (kind) => {
     expect(await read()).toEqual(before)
   })
 
-  it("takes out of another's only what names the user, and leaves it with its owner", async () => {
+  it("removes only the texts that mention the user from another user's entry", async () => {
     const at = new Date().toISOString()
     const read = await buryOne(
       makeFailedEvent({
@@ -140,7 +136,7 @@ describeBackends('erasing a user from the dead letters', (kind) => {
     })
   })
 
-  it("takes the id out of another's error, and leaves the event as it was", async () => {
+  it("removes an error that mentions the user's id from another user's entry, and keeps the event", async () => {
     const message = `There is no user ${ANN.id}`
     const read = await buryOne(makeFailedEvent({ fields: { user_id: OTHER }, error: { code: 'x', message } }))
     const before = await read()

@@ -3,7 +3,7 @@ import { type DeadLetterEntry, eventFields, MAX_BATCH, SCAN_PAGE } from '@tiding
 import { openDeadLetters } from '@tidings/queue/dead-letters/open'
 import { redact, redactMentions } from '@tidings/queue/dead-letters/redact'
 import { scanDeadLetters } from '@tidings/queue/dead-letters/store'
-import { createBatcher } from '@tidings/runtime/batcher'
+import { Batcher } from '@tidings/runtime/batcher'
 import type { Logger } from '@tidings/runtime/log'
 import { throttledWarning } from '@tidings/runtime/throttled-warning'
 import { createAddressFinder } from '@tidings/shared/email-mentions'
@@ -11,52 +11,53 @@ import { AppError } from '@tidings/shared/errors'
 import { isUuid } from '@tidings/shared/uuid'
 import type { EraseElsewhere } from './erase-user.ts'
 
-export interface DeadLetterEraserOptions {
+interface DeadLetterEraserOptions {
   backend: QueueBackend
   shards: number
   log: Logger
 }
 
 /**
- * The worker clears the owner out of what dies after an erasure. It does not read the texts of events without
- * an owner, and may be burying one just now: so all are looked through once more. In milliseconds.
+ * Time until a second walk. The worker redacts new dead letters of erased users, but does not read the texts of
+ * events without an owner. It may be burying one of those during the first walk.
  */
 const REPEAT_AFTER_MS = 15_000
-/** Users looked for in one walk; each makes it a little slower. */
+/** Users searched for in one walk. Each one makes the walk slower. */
 const USERS_PER_WALK = 20
 
-interface Erased {
+interface ErasedUser {
   id: string
   email: string
 }
 
 export interface DeadLetterEraser {
   erase: EraseElsewhere
+  /** Cancels second walks, and waits for the running one. */
   close(): Promise<void>
 }
 
 /**
- * Clears a user out of the dead letters: those reported for the user, and those of nobody whose text names the
- * address. Each stays an entry, so that no acknowledged event goes missing, without what says whose it was. Those
- * of another user lose only the texts that name the address: anyone may have it named anywhere, and go.
+ * Removes erased users from the dead letters. Every entry stays, so that no acknowledged event goes missing:
+ * - an entry of the user, or of no user, that mentions the user is redacted;
+ * - an entry of another user loses only the texts that mention the user.
  *
- * All dead letters are read for that, 200,000 of them in some seconds. So there is one walk at a time, and who is
- * erased during it shares the next: a hundred erasures at once must not be a hundred walks.
+ * A walk reads all dead letters: 200,000 take some seconds. So one walk runs at a time, and users who are erased
+ * during it share the next: a hundred erasures at once must not cause a hundred walks.
  */
 export function createDeadLetterEraser(options: DeadLetterEraserOptions): DeadLetterEraser {
   const onError = throttledWarning(options.log, 'dead letter connection')
   const repeats = new Set<NodeJS.Timeout>()
-  const walks = createBatcher<Erased, void>({
+  const walks = new Batcher<ErasedUser, void>({
     maxSize: USERS_PER_WALK,
     windowMs: 0,
     maxInFlight: 1,
     async flush(users) {
-      await clear(users)
+      await walk(users)
       return users.map(() => undefined)
     },
   })
 
-  function repeatLater(user: Erased) {
+  function repeatLater(user: ErasedUser) {
     const timer = setTimeout(() => {
       repeats.delete(timer)
       walks.add(user).catch(onError)
@@ -65,22 +66,22 @@ export function createDeadLetterEraser(options: DeadLetterEraserOptions): DeadLe
     repeats.add(timer)
   }
 
-  async function clear(users: readonly Erased[]): Promise<void> {
+  async function walk(users: readonly ErasedUser[]): Promise<void> {
     const store = await openDeadLetters({ ...options, onError }).catch((error: unknown) => {
       throw unavailable(error)
     })
-    const names = createNameFinder(users)
+    const mentionsUser = createMentionFinder(users)
     const ids = new Set(users.map(({ id }) => id))
     try {
       for await (const page of scanDeadLetters(store, { pageSize: SCAN_PAGE })) {
-        const theirs = page
+        const mentioning = page
           .map(({ entry }) => entry)
-          .filter(({ event, error, history }) => names([event, error, history]))
-        for (let from = 0; from < theirs.length; from += MAX_BATCH) {
-          const batch = theirs.slice(from, from + MAX_BATCH)
+          .filter(({ event, error, history }) => mentionsUser([event, error, history]))
+        for (let from = 0; from < mentioning.length; from += MAX_BATCH) {
+          const batch = mentioning.slice(from, from + MAX_BATCH)
           await store.rewrite(
             batch.map((entry) => entry.id),
-            (entry) => (isOfAnother(entry, ids) ? redactMentions(entry, names) : redact(entry)),
+            (entry) => (isOfOtherUser(entry, ids) ? redactMentions(entry, mentionsUser) : redact(entry)),
           )
         }
       }
@@ -103,20 +104,24 @@ export function createDeadLetterEraser(options: DeadLetterEraserOptions): DeadLe
   }
 }
 
-/** Tells whether a JSON value holds the id or the address of any of these users. */
-function createNameFinder(users: readonly Erased[]): (part: unknown) => boolean {
+/** Makes a test whether a JSON value contains the id or the address of any of these users. */
+function createMentionFinder(users: readonly ErasedUser[]): (part: unknown) => boolean {
   const finders = users.flatMap(({ id, email }) => [
     (json: string) => json.includes(id),
     createAddressFinder(email),
   ])
   return (part) => {
     const json = JSON.stringify(part).toLowerCase()
-    return finders.some((isIn) => isIn(json))
+    return finders.some((isMentionedIn) => isMentionedIn(json))
   }
 }
 
-/** Whether the event was reported for a user who is not among those. Ids in lower case. */
-function isOfAnother({ event }: DeadLetterEntry, ids: ReadonlySet<string>): boolean {
+/**
+ * Tells whether the event was reported for a user outside `ids`.
+ *
+ * @param ids in lower case.
+ */
+function isOfOtherUser({ event }: DeadLetterEntry, ids: ReadonlySet<string>): boolean {
   const owner = eventFields(event).userId?.toLowerCase()
   return owner !== undefined && isUuid(owner) && !ids.has(owner)
 }

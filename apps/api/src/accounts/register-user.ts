@@ -3,14 +3,11 @@ import { AppError } from '@tidings/shared/errors'
 import type { Registration } from '@tidings/shared/user'
 import { v7 as uuidv7 } from 'uuid'
 import { requireStrongPassword } from '../passwords/password-rules.ts'
-import {
-  type AccountDeps,
-  type Client,
-  type LoginResult,
-  newSession,
-  toLoginResult,
-} from '../sessions/session-grant.ts'
-import { toUser } from '../users/user-record.ts'
+import type { Client } from '../sessions/client.ts'
+import { type LoginResult, toLoginResult } from '../sessions/login-result.ts'
+import { newSession } from '../sessions/new-session.ts'
+import { toUser } from '../users/to-user.ts'
+import type { AccountDeps } from './account-deps.ts'
 
 /**
  * Registers a user and logs them in.
@@ -23,9 +20,9 @@ export async function registerUser(
   client: Client,
 ): Promise<LoginResult> {
   requireStrongPassword(registration.password, registration, 'password')
-  await deps.limits.checkRegistration(client.address)
+  await deps.rateLimits.checkRegistration(client.address)
   const userId = uuidv7()
-  const session = newSession(deps, userId, client)
+  const session = newSession(userId, client, deps.refreshTtlSeconds)
   const created = await createUser(
     deps.db,
     {
@@ -44,5 +41,5 @@ export async function registerUser(
       fields: [{ pointer: '/email', code: 'email_taken', message: 'This address is registered already.' }],
     })
   }
-  return toLoginResult(deps, toUser(created.user), session)
+  return toLoginResult(deps.tokens, toUser(created.user), session)
 }

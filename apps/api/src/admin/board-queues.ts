@@ -5,14 +5,18 @@ import { throttledWarning } from '@tidings/runtime/throttled-warning'
 import { AppError } from '@tidings/shared/errors'
 
 export interface BoardQueues {
-  /** Opens them at the first call, and again after a failure. @throws AppError `unavailable` */
+  /**
+   * Opens the queues at the first call, and again after a failure.
+   *
+   * @throws AppError `unavailable` when the queue's store does not answer.
+   */
   open(): Promise<readonly JobQueue<object>[]>
   close(): Promise<void>
 }
 
 const READY_LIMIT_MS = 3_000
 
-/** The main queue's shards and the dead letters, on a connection of their own: browsing never delays a post. */
+/** The shards of the main queue and the dead letters. Uses a separate connection, so that browsing never delays posts. */
 export function createBoardQueues(backend: QueueBackend, shards: number, log: Logger): BoardQueues {
   const onError = throttledWarning(log, 'board connection')
   let opened: Promise<{ queues: JobQueue<object>[]; close(): Promise<void> }> | undefined

@@ -13,17 +13,17 @@ export interface BoardOptions {
   readOnly: boolean
 }
 
-/** Bull Board over these queues. What it shows of events is masked; what may be changed is for the caller. */
+/** Creates a Bull Board for the queues that masks personal data. The caller decides which changes it allows. */
 export function createBoard(queues: readonly JobQueue<object>[], { basePath, readOnly }: BoardOptions): Hono {
   const server = new HonoAdapter(serveListedFiles)
   server.setBasePath(basePath)
   createBullBoard({
     queues: queues.map((queue) => {
-      const adapter = new BoundedAdapter(onAnyBackend(queue), {
+      const adapter = new BoundedAdapter(toBullQueue(queue), {
         readOnlyMode: readOnly,
         allowRetries: !readOnly,
       })
-      adapter.setFormatter('data', (data) => maskValue(shownData(data)))
+      adapter.setFormatter('data', (data) => maskValue(shortenData(data)))
       return adapter
     }),
     serverAdapter: server,
@@ -32,15 +32,15 @@ export function createBoard(queues: readonly JobQueue<object>[], { basePath, rea
   return new Hono({ strict: false }).route(basePath, server.registerPlugin())
 }
 
-/** Of an envelope's events, so many are shown: a page of full envelopes would hold up the API for seconds. */
+/** Most events shown of an envelope: a page of full envelopes would block the API for seconds. */
 const SHOWN_EVENTS = 10
-/** So much of a job's data is shown, in characters: ten events of the largest that are accepted, and a dead letter. */
+/** Most characters shown of a job's data. Enough for ten events of maximum size, or for a dead letter. */
 const SHOWN_LENGTH = 128 * 1024
-/** What has more members and is too long is no event of ours. */
+/** A long value with more members is no event: show only its length. */
 const MAX_MEMBERS = 100
 
-/** What is shown of a job's data; of what it returned, the same. */
-const shownData = (data: unknown) => cutLong(cutDeepJson(firstEvents(data), SHOWN_DEPTH), SHOWN_LENGTH)
+/** Shortens a job's data for the page. */
+const shortenData = (data: unknown) => cutLong(cutDeepJson(firstEvents(data), SHOWN_DEPTH), SHOWN_LENGTH)
 
 function firstEvents(data: unknown): unknown {
   if (typeof data !== 'object' || data === null || !('events' in data) || !Array.isArray(data.events))
@@ -49,7 +49,7 @@ function firstEvents(data: unknown): unknown {
   return more > 0 ? { ...data, events: [...data.events.slice(0, SHOWN_EVENTS), `… and ${more} more`] } : data
 }
 
-/** A JSON value without what is too long in it: so one still sees which event it is, and why it died. */
+/** Replaces long members with their length. The ids of the event and the reason of its failure stay visible. */
 function cutLong(value: unknown, room: number): unknown {
   const { length } = JSON.stringify(value) ?? ''
   if (length <= room) return value
@@ -59,10 +59,7 @@ function cutLong(value: unknown, room: number): unknown {
   return Array.isArray(value) ? cut.map(([, member]) => member) : Object.fromEntries(cut)
 }
 
-/**
- * Reads a page's jobs one after the other, and keeps of each what is shown: anybody's job may be as long as 16 MB, and
- * a page of such would fill memory.
- */
+/** Reads the jobs of a page one by one and shortens each at once: a page of 16 MB jobs would fill the memory. */
 class BoundedAdapter extends BullMQAdapter {
   readonly #queue: Queue
 
@@ -83,15 +80,15 @@ class BoundedAdapter extends BullMQAdapter {
     for (const id of ids) {
       const job = await this.#queue.getJob(id)
       if (job === undefined) continue
-      // Retrying and promoting, which read jobs so too, write none of it back.
-      job.data = shownData(job.data)
+      // Retry and promote read jobs this way too. They do not write the data back.
+      job.data = shortenData(job.data)
       jobs.push(job)
     }
     return jobs
   }
 }
 
-/** The adapter takes queues of both backends; its types know of one. */
-function onAnyBackend(queue: unknown): Queue {
+/** The adapter works with queues of both backends, but its types name only one. */
+function toBullQueue(queue: unknown): Queue {
   return queue as Queue
 }

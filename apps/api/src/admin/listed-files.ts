@@ -18,8 +18,8 @@ interface ListedFilesOptions {
 }
 
 /**
- * Serves the files that are in `root` now, by exact name, and nothing else: a path from a request is never
- * made into a path on the disk.
+ * Serves the files that exist below `root` when this is called, by exact name. A request's path is only looked up in
+ * that list and never becomes a path on the disk.
  */
 export function serveListedFiles({ root = '.', rewriteRequestPath }: ListedFilesOptions): Handler {
   const names = readdirSync(root, { recursive: true, withFileTypes: true })

@@ -1,16 +1,14 @@
 import { type JobQueue, openQueue, openRedis, type QueueBackend } from '@tidings/queue/backend'
 import type { FailedEvent } from '@tidings/queue/dead-letters/bury'
+import { deadLetterId } from '@tidings/queue/dead-letters/entry-id'
 import { openDeadLetters } from '@tidings/queue/dead-letters/open'
-import { readBalance } from '@tidings/queue/event-balance'
+import { readEventBalance } from '@tidings/queue/event-balance'
 import { DEAD_LETTER_QUEUE, ENVELOPE_JOB, STATUS_QUEUE } from '@tidings/queue/policy'
 import { bury, makeFailedEvent } from '@tidings/queue/testing/dead-letter-fixtures'
 import type { DeadLetter } from '@tidings/shared/dead-letter'
-import { createReleaser } from '@tidings/stack/testing/releaser'
 import { createTestBackend, describeBackends, useReleaser } from '@tidings/stack/testing/test-context'
 import { beforeAll, expect, test } from 'vitest'
 import { startTestApi, type TestApi } from '../testing/test-api.ts'
-
-const ENTRY_ID = 'dead-0199aaaa-bbbb-8ccc-9ddd-eeeeeeeeeeee'
 
 describeBackends('/admin/queues', (kind) => {
   const releaser = useReleaser()
@@ -18,20 +16,17 @@ describeBackends('/admin/queues', (kind) => {
   let reader: string
   let writer: string
   let stranger: string
+  let entryId: string
   let otherId: string
   let backend: QueueBackend
   let dead: JobQueue<DeadLetter>
   let main: JobQueue<unknown>
 
   beforeAll(async () => {
-    const redisBackend = kind === 'redis' ? await createTestBackend('redis', releaser) : undefined
-    const variables: Record<string, string> =
-      redisBackend?.kind === 'redis'
-        ? { QUEUE_BACKEND: 'redis', REDIS_URL: redisBackend.url, QUEUE_PREFIX: redisBackend.prefix }
-        : {}
-    api = await startTestApi(releaser, { ADMIN_UI_ENABLED: 'true', ...variables })
+    const stores = kind === 'redis' ? { backend: await createTestBackend(kind, releaser) } : {}
+    api = await startTestApi(releaser, { ADMIN_UI_ENABLED: 'true' }, stores)
     const onError = () => undefined
-    backend = redisBackend ?? api.backend
+    backend = api.backend
     const redis = backend.kind === 'redis' ? openRedis(backend.url, 'patient', onError) : undefined
     releaser.onRelease(() => redis?.disconnect())
     dead = openQueue<DeadLetter>(DEAD_LETTER_QUEUE, backend, redis, { onError })
@@ -39,11 +34,10 @@ describeBackends('/admin/queues', (kind) => {
     main = openQueue<unknown>(STATUS_QUEUE, backend, redis, { onError })
     releaser.onRelease(() => main.close())
     const other = makeFailedEvent()
-    otherId = `dead-${other.eventId}`
-    await bury(dead, [
-      makeFailedEvent({ eventId: ENTRY_ID.slice(5), fields: { metadata: { to: 'grace@example.com' } } }),
-      other,
-    ])
+    const masked = makeFailedEvent({ fields: { metadata: { to: 'grace@example.com' } } })
+    entryId = deadLetterId(masked)
+    otherId = deadLetterId(other)
+    await bury(dead, [masked, other])
     reader = await api.createKey('dlq:read')
     writer = await api.createKey('dlq:read', 'dlq:write')
     stranger = await api.createKey('status:read')
@@ -56,7 +50,7 @@ describeBackends('/admin/queues', (kind) => {
     })
   const change = (path: string, key: string, headers: Record<string, string> = {}) =>
     request(`/api/queues/${path}`, key, { method: 'PUT', headers })
-  const remove = (key: string, headers: Record<string, string> = {}, id = ENTRY_ID) =>
+  const remove = (key: string, headers: Record<string, string> = {}, id = entryId) =>
     change(`${DEAD_LETTER_QUEUE}/${id}/clean`, key, headers)
   const query = async (sql: string) => (await api.database.pool.query(sql)).rows
   const audit = () =>
@@ -64,8 +58,8 @@ describeBackends('/admin/queues', (kind) => {
       `SELECT action, changed, result, selector - 'run' AS selector,
          count(*) OVER (PARTITION BY selector -> 'run')::int AS rows_of_run FROM operator_audit ORDER BY id`,
     )
-  /** Runs with an audit table that takes no row with this result. */
-  async function withoutRows(result: string, run: () => Promise<void>) {
+  /** Runs while the audit table refuses rows with this result. */
+  async function withoutAuditRows(result: string, run: () => Promise<void>) {
     await query(`ALTER TABLE operator_audit ADD CONSTRAINT closed CHECK (result <> '${result}') NOT VALID`)
     try {
       await run()
@@ -73,14 +67,14 @@ describeBackends('/admin/queues', (kind) => {
       await query('ALTER TABLE operator_audit DROP CONSTRAINT closed')
     }
   }
-  async function readBooks() {
+  async function countDeadLetters() {
     const store = await openDeadLetters({ backend, shards: 1, onError: () => undefined })
-    const { dead, deleted } = await readBalance(api.database, store)
+    const { dead, deleted } = await readEventBalance(api.database, store)
     await store.close()
     return { dead, deleted }
   }
 
-  test('asks for a password, and takes no other than a key with dlq:read', async () => {
+  test('requires a key with dlq:read as the password', async () => {
     for (const path of ['/', '/api/queues', '/static/favicon-32x32.png']) {
       const open = await request(path)
       expect(open.status).toBe(401)
@@ -90,17 +84,17 @@ describeBackends('/admin/queues', (kind) => {
     }
   })
 
-  test('shows both queues, with addresses masked', async () => {
+  test('shows both queues with masked addresses', async () => {
     expect((await request('/', reader)).headers.get('content-type')).toContain('text/html')
     const response = await request(`/api/queues?activeQueue=${DEAD_LETTER_QUEUE}&status=prioritized`, reader)
     const text = await response.text()
     expect(response.status).toBe(200)
     expect(text).toContain('"name":"status-events"')
-    expect(text).toContain(ENTRY_ID)
+    expect(text).toContain(entryId)
     expect(text).not.toContain('grace@example.com')
   })
 
-  /** What the board lists of the dead letters while these are among them. */
+  /** Lists the dead letters of the board while `failedEvents` are among them. */
   async function listWith(failedEvents: FailedEvent[], query = '') {
     await bury(dead, failedEvents)
     try {
@@ -110,15 +104,15 @@ describeBackends('/admin/queues', (kind) => {
       const { queues } = (await response.json()) as { queues: { name: string; jobs: { id: string }[] }[] }
       return queues.find((queue) => queue.name === DEAD_LETTER_QUEUE)?.jobs ?? []
     } finally {
-      for (const { eventId } of failedEvents) await dead.remove(`dead-${eventId}`)
+      for (const failed of failedEvents) await dead.remove(deadLetterId(failed))
     }
   }
 
-  test('shows an entry nested thousands of levels deep, cut off, among the others', async () => {
+  test('cuts off an entry that is nested thousands of levels deep', async () => {
     const metadata: unknown = JSON.parse(`${'{"a":'.repeat(3_000)}1${'}'.repeat(3_000)}`)
     const deep = makeFailedEvent({ fields: { metadata } })
     const jobs = await listWith([deep])
-    expect(jobs.map(({ id }) => id)).toEqual(expect.arrayContaining([ENTRY_ID, `dead-${deep.eventId}`]))
+    expect(jobs.map(({ id }) => id)).toEqual(expect.arrayContaining([entryId, deadLetterId(deep)]))
     expect(JSON.stringify(jobs)).toContain('"…"')
   })
 
@@ -128,7 +122,7 @@ describeBackends('/admin/queues', (kind) => {
     expect(await listWith(failedEvents, '&jobsPerPage=1000000')).toHaveLength(50)
   })
 
-  test('shows of what is long which event it is, and how long the rest is', async () => {
+  test('shows the ids of a long event, and only the length of its long fields', async () => {
     const failedEvents = Array.from({ length: 50 }, () =>
       makeFailedEvent({
         fields: { notification_id: 'long', metadata: { page: 'x'.repeat(280_000), to: 'a' } },
@@ -142,7 +136,7 @@ describeBackends('/admin/queues', (kind) => {
     expect(jobs).toContain('"to":"a"')
   })
 
-  test('shows the first events of an envelope, and how many more it holds', async () => {
+  test('shows the first events of an envelope and the number of the others', async () => {
     const events = Array.from({ length: 500 }, () => makeFailedEvent().event)
     const job = await main.add(ENVELOPE_JOB, { v: 1, events })
     const response = await request(`/api/queues/${STATUS_QUEUE}/${job.id}`, reader)
@@ -151,7 +145,7 @@ describeBackends('/admin/queues', (kind) => {
     await job.remove()
   })
 
-  test.runIf(kind === 'redis')('answers 503 in our own words when Redis refuses', async () => {
+  test.runIf(kind === 'redis')('answers 503 without the text of Redis when Redis refuses', async () => {
     if (backend.kind !== 'redis') return
     const redis = openRedis(backend.url, 'patient', () => undefined)
     await redis.set(main.toKey('wait'), 'no list')
@@ -166,7 +160,7 @@ describeBackends('/admin/queues', (kind) => {
     }
   })
 
-  test('serves its own files and nothing else', async () => {
+  test('serves only its own files', async () => {
     const page = await (await request('/', reader)).text()
     const script = /src="([^"]+\.js)"/.exec(page)?.[1]
     const found = await fetch(new URL(script ?? '', `${api.apiUrl}/admin/queues/`), {
@@ -177,7 +171,7 @@ describeBackends('/admin/queues', (kind) => {
       expect((await request(path, reader)).headers.get('content-type')).not.toMatch(/json|javascript/)
   })
 
-  test('dlq:read changes nothing; dlq:write no more than the books can follow', async () => {
+  test('refuses all changes with dlq:read, and all but the allowed ones with dlq:write', async () => {
     expect((await remove(reader)).status).toBe(403)
     expect((await remove(writer, { 'sec-fetch-site': 'cross-site' })).status).toBe(403)
     for (const path of [
@@ -189,7 +183,7 @@ describeBackends('/admin/queues', (kind) => {
     expect(await audit()).toEqual([])
   })
 
-  test('each change is in the audit table before it starts and when it ends', async () => {
+  test('records each change in the audit table before it starts and when it ends', async () => {
     expect((await change('status-events/pause', writer)).ok).toBe(true)
     expect((await change('status-events/resume', writer)).ok).toBe(true)
     expect((await remove(writer, {}, 'dead-nope')).status).toBe(404)
@@ -204,31 +198,22 @@ describeBackends('/admin/queues', (kind) => {
       ...rows({ action: 'board', selector: { path: '/api/queues/status-events/resume' } }, ...done),
       ...rows(
         { action: 'dlq.delete', selector: { ids: ['dead-nope'], via: 'board' }, changed: 0 },
-        { result: 'batch' },
+        { result: 'started' },
         { result: 'failed' },
       ),
     ])
-    expect(await readBooks()).toEqual({ dead: 2, deleted: 0 })
+    expect(await countDeadLetters()).toEqual({ dead: 2, deleted: 0 })
   })
 
-  test('a deletion that cannot be announced is not made', async () => {
-    await withoutRows('batch', async () => expect((await remove(writer)).status).toBe(500))
-    expect(await readBooks()).toEqual({ dead: 2, deleted: 0 })
+  test('deletes nothing when the first audit row cannot be written', async () => {
+    await withoutAuditRows('started', async () => expect((await remove(writer)).status).toBe(500))
+    expect(await countDeadLetters()).toEqual({ dead: 2, deleted: 0 })
   })
 
-  test('a deleted dead letter is known to the books, also when the process ends before it could say so', async () => {
+  test('counts a deleted dead letter', async () => {
     expect((await remove(writer, { 'sec-fetch-site': 'same-origin' })).ok).toBe(true)
-    expect(await readBooks()).toEqual({ dead: 1, deleted: 1 })
-    await withoutRows('done', async () => {
-      await remove(writer, {}, otherId)
-    })
-    expect(await readBooks()).toEqual({ dead: 0, deleted: 2 })
+    expect(await countDeadLetters()).toEqual({ dead: 1, deleted: 1 })
+    expect((await remove(writer, {}, otherId)).ok).toBe(true)
+    expect(await countDeadLetters()).toEqual({ dead: 0, deleted: 2 })
   })
-})
-
-test('is not there unless it is enabled', async () => {
-  const releaser = createReleaser()
-  const api = await startTestApi(releaser)
-  expect((await fetch(`${api.apiUrl}/admin/queues/`)).status).toBe(404)
-  await releaser.release()
 })

@@ -19,22 +19,22 @@ export interface AdminRouteDeps {
 
 const BOARD_PATH = '/admin/queues'
 
-/** What may be changed in the browser. Everything else loses events or escapes the books: that is the CLI's. */
+/** Changes that the board may make. All others could lose events, so operators use the CLI. */
 const ALLOWED_CHANGES = [
   new RegExp(`^/api/queues/${STATUS_QUEUE}(-\\d+)?/[\\w-]+/(retry(/\\w+)?|promote)$`),
   new RegExp(`^/api/queues/${STATUS_QUEUE}(-\\d+)?/(retry/failed|promote|pause|resume)$`),
   new RegExp(`^/api/queues/${DEAD_LETTER_QUEUE}/[\\w-]+/clean$`),
 ]
-/** The page asks for fonts of another site: an operator's browser has no business there, and waits for them. */
+/** Blocks the fonts that the page would load from another site. */
 const CONTENT_POLICY =
   "default-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data:; frame-ancestors 'none'; form-action 'none'"
-/** Reading, masking and writing them holds up every other request; the page itself asks for up to 300. */
+/** Masking and writing jobs blocks all other requests. The page itself asks for up to 300. */
 const MAX_JOBS_PER_PAGE = 50
 const DELETION = new RegExp(`^/api/queues/${DEAD_LETTER_QUEUE}/([\\w-]+)/clean$`)
 
 /**
- * Bull Board at /admin/queues. The password is a service key: `dlq:read` looks, `dlq:write` also changes what
- * ALLOWED_CHANGES lists, each change between two rows in the audit table.
+ * Bull Board at /admin/queues. The Basic password is a service key. `dlq:read` may look. `dlq:write` may also make the
+ * ALLOWED_CHANGES, each recorded in the audit table before and after.
  */
 export function adminRoutes(deps: AdminRouteDeps): Hono<ApiEnv> {
   const boards: { readOnly?: Hono; writable?: Hono } = {}
@@ -54,7 +54,7 @@ export function adminRoutes(deps: AdminRouteDeps): Hono<ApiEnv> {
 
     const queues = await deps.boardQueues.open()
     const kind = principal.scopes.has('dlq:write') ? 'writable' : 'readOnly'
-    // Loaded when somebody looks: it takes 57 MB, and most processes are never asked for it.
+    // Loaded on first use: it takes 57 MB, and most processes never serve it.
     boards[kind] ??= (await import('./board.ts')).createBoard(queues, {
       basePath: BOARD_PATH,
       readOnly: kind === 'readOnly',
@@ -63,7 +63,7 @@ export function adminRoutes(deps: AdminRouteDeps): Hono<ApiEnv> {
     const answer = isChange
       ? await auditChange(deps.db, principal, path, () => board.fetch(c.req.raw))
       : await board.fetch(capPage(c.req.raw))
-    // Bull Board's own text is the store's.
+    // Bull Board's text quotes the store's error.
     if (answer.status >= 500)
       throw new AppError('unavailable', 'The queue refuses or does not answer. Try again shortly.', {
         internal: await answer.text(),
@@ -82,7 +82,7 @@ async function authenticateOperator(
   const credentials = auth(c.req.raw)
   if (credentials === undefined) return undefined
   try {
-    // How long finding it takes says nothing about the key: see service-keys.ts.
+    // The lookup's duration reveals nothing about the key: see auth/service-keys.ts.
     return await deps.authenticateService(credentials.password)
   } catch (error) {
     if (error instanceof AppError && error.code === 'unauthorized') return undefined
@@ -90,7 +90,7 @@ async function authenticateOperator(
   }
 }
 
-/** The same request, for no more jobs than are shown at a time. */
+/** Limits the `jobsPerPage` of a request to MAX_JOBS_PER_PAGE. */
 function capPage(request: Request): Request {
   const url = new URL(request.url)
   if (!(Number(url.searchParams.get('jobsPerPage')) > MAX_JOBS_PER_PAGE)) return request
@@ -101,12 +101,15 @@ function capPage(request: Request): Request {
 /** @throws AppError `forbidden` */
 function assertAllowed(c: ApiContext, principal: ServicePrincipal, path: string): void {
   requireScope(principal, 'dlq:write')
-  // A browser sends Basic credentials with requests that other sites make: those are not the operator's.
+  // A browser attaches Basic credentials to requests from other sites too (CSRF).
   const site = c.req.header('sec-fetch-site')
   if (site !== undefined && site !== 'same-origin' && site !== 'none')
-    throw new AppError('forbidden', 'Changes must come from this page itself.')
+    throw new AppError('forbidden', 'Changes must come from this page.')
   if (!ALLOWED_CHANGES.some((allowed) => allowed.test(path)))
-    throw new AppError('forbidden', 'This is done with the command line: tidings dlq --help.')
+    throw new AppError(
+      'forbidden',
+      'The board cannot make this change. Use the command line: tidings dlq --help.',
+    )
 }
 
 /**

@@ -5,10 +5,10 @@ import { v7 as uuidv7 } from 'uuid'
 import { z } from 'zod'
 import type { SigningKeys } from './signing-keys.ts'
 
-/** What an access token says once its signature and times are checked. */
+/** The claims of an access token whose signature and times were checked. */
 export interface AccessClaims {
   userId: string
-  /** Null for a token of the Django service, which knows no sessions. */
+  /** Null for a token of the Django service, which has no sessions. */
   sessionId: string | null
   /** Seconds since the epoch. */
   issuedAt: number
@@ -18,7 +18,7 @@ export interface AccessClaims {
 
 export interface AccessTokens {
   issue(userId: string, sessionId: string): Promise<{ token: string; expiresInSeconds: number }>
-  /** @throws AppError `unauthorized` for anything but a live token that was issued here. */
+  /** @throws AppError `unauthorized` for anything but a live token of this service or of the Django service. */
   verify(token: string): AccessClaims | Promise<AccessClaims>
 }
 
@@ -27,15 +27,15 @@ export interface AccessTokenOptions {
   issuer: string
   audience: string
   ttlSeconds: number
-  /** Shared secret of the Django service, while its tokens are to be honoured. */
+  /** Shared secret of the Django service. Undefined: its tokens are refused. */
   legacySecret?: string | undefined
 }
 
-/** How long the Django service's tokens last, which say when they end and not when they began. */
+/** Lifetime of the Django service's tokens. They carry `exp` and no `iat`. */
 const LEGACY_TTL_SECONDS = 7 * 86_400
 const MAX_VERIFIED_TOKENS = 20_000
 
-/** Headers that tell a verifier where to find the key. Ours are known by `kid`; nothing else is believed. */
+/** Headers that change where the key comes from or how the token is read. Own tokens need only `kid`. */
 const REFUSED_HEADERS = ['jku', 'jwk', 'x5u', 'x5c', 'crit', 'b64', 'zip']
 
 type VerifiedToken = AccessClaims & { kid: string | undefined }
@@ -50,8 +50,8 @@ const claimsSchema = z.object({
 const legacyClaimsSchema = z.object({ user_id: z.guid(), exp: z.number() })
 
 /**
- * Access tokens as RFC 9068 has them, signed with Ed25519. A token that was verified once is known until it
- * ends: verifying a signature costs more than the rest of a read.
+ * Issues and verifies access tokens (RFC 9068), signed with Ed25519. A verified token stays in memory until it
+ * expires: verifying a signature costs more than the rest of a read.
  */
 export function createAccessTokens(options: AccessTokenOptions): AccessTokens {
   const { keys, issuer, audience, ttlSeconds, legacySecret } = options
@@ -68,7 +68,7 @@ export function createAccessTokens(options: AccessTokenOptions): AccessTokens {
       verified.set(token, { ...claims, kid })
       return claims
     } catch {
-      // Why is nobody's business but the issuer's.
+      // One refusal for every cause: the reason would help a forger.
       throw refused()
     }
   }
@@ -87,14 +87,14 @@ export function createAccessTokens(options: AccessTokenOptions): AccessTokens {
   }
 
   async function verifyLegacy(token: string, secret: Uint8Array): Promise<AccessClaims> {
-    // The secret only ever serves as an HMAC key, and a public key never does: no algorithm can be swapped.
+    // The secret is used for HMAC only, and a public key never is: a token cannot choose another algorithm.
     const { payload } = await jwtVerify(token, secret, { algorithms: ['HS256'] })
     const { user_id, exp } = legacyClaimsSchema.parse(payload)
     const userId = user_id.toLowerCase()
     return { userId, sessionId: null, issuedAt: exp - LEGACY_TTL_SECONDS, expiresAt: exp }
   }
 
-  /** A key that was taken out of the set ends its tokens, verified before or not. */
+  /** A key that leaves the set ends its tokens, also those verified earlier. */
   function isLive({ kid, expiresAt }: VerifiedToken): boolean {
     return expiresAt * 1000 > Date.now() && (kid === undefined || keys.verifier(kid) !== undefined)
   }
@@ -115,7 +115,7 @@ export function createAccessTokens(options: AccessTokenOptions): AccessTokens {
     },
 
     verify(token) {
-      // By itself and not by a digest, for the same reasons as a service key.
+      // The token itself is the key of the map, as in service-keys.ts.
       const known = verified.get(token)
       return known !== undefined && isLive(known) ? known : verifyOnce(token)
     },

@@ -26,7 +26,7 @@ describe('the client address', () => {
   })
 })
 
-describe('what a limit counts by', () => {
+describe('the key of a limit', () => {
   it.each([
     ['192.0.2.1', '192.0.2.1'],
     ['2001:db8:1:2:3:4:5:6', '2001:db8:1:2::/64'],
@@ -34,7 +34,7 @@ describe('what a limit counts by', () => {
     ['2001:0db8:0001:0002::9', '2001:db8:1:2::/64'],
     ['2001:db8::1', '2001:db8:0:0::/64'],
     ['::1', '0:0:0:0::/64'],
-  ])('%s counts as %s', (address, expected) => {
+  ])('for %s is %s', (address, expected) => {
     expect(limitKeyOf(address)).toBe(expected)
   })
 })

@@ -1,15 +1,16 @@
 import { isIP, isIPv6 } from 'node:net'
 import type { ApiContext } from '../http/context.ts'
 
-/** The address a request came from, as text without a zone. */
+/** Reads the address a request came from, as text without a zone. */
 export type ClientAddress = (c: ApiContext) => string
 
 const MAPPED_IPV4 = /^::ffff:(\d+\.\d+\.\d+\.\d+)$/i
 
 /**
- * Reads the client's address. Behind `trustedHops` proxies, each of which appends what it saw to
- * X-Forwarded-For, it is the entry the outermost of them wrote; what stands before it is the caller's own
- * word. With no proxy the header is ignored.
+ * Makes a reader of client addresses. Each trusted proxy appends the address it saw to X-Forwarded-For, so the
+ * client's address is the entry of the outermost one. Entries before it come from the caller and are ignored.
+ *
+ * @param trustedHops proxies in front of the API; with 0 the header is ignored.
  */
 export function createClientAddress(trustedHops: number): ClientAddress {
   return (c) => {
@@ -28,7 +29,7 @@ function normalizeAddress(text: string): string | undefined {
   return MAPPED_IPV4.exec(address)?.[1] ?? address.toLowerCase()
 }
 
-/** What a limit counts by: an IPv4 address, or the /64 of an IPv6 one, which is what one customer gets. */
+/** Limits count by IPv4 address, or by the /64 of an IPv6 address: a provider gives each customer a /64. */
 export function limitKeyOf(address: string): string {
   if (!isIPv6(address)) return address
   const [head = '', tail] = address.split('::')

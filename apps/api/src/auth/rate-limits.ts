@@ -5,83 +5,68 @@ import type { Redis } from 'ioredis'
 import { RateLimiterMemory, RateLimiterRedis, RateLimiterRes } from 'rate-limiter-flexible'
 import { limitKeyOf } from './client-address.ts'
 
-/** Holds back who guesses. Every method throws AppError `rate_limited` when there were too many. */
-export interface Limits {
+/** Limits guessing. The check methods throw AppError `rate_limited` above the limit. */
+export interface RateLimits {
   /**
-   * Before a password is hashed. Counts by address and by account and address, and waits a little when the
-   * account was guessed at from anywhere: an attacker is slowed, the owner elsewhere still gets in.
+   * Call before a password is hashed. Counts by address, and by account and address. After failed logins from
+   * any address it also delays: an attacker gets slower, and the owner elsewhere still gets in.
+   *
+   * @param account the address that was typed, trimmed and in lower case.
    */
   checkLogin(account: string, address: string): Promise<void>
-  /** After a wrong password. */
+  /** Call after a wrong password. */
   recordFailedLogin(account: string): Promise<void>
-  /** After a right one. */
+  /** Call after a right password. */
   resetFailedLogins(account: string): Promise<void>
   checkRegistration(address: string): Promise<void>
   checkRefresh(address: string): Promise<void>
 }
 
-export interface LimitOptions {
+interface RateLimitOptions {
   enabled: boolean
-  /** Undefined counts in this process only. */
-  redis: { connection: Redis; prefix: string } | undefined
+  /** Undefined: each replica counts by itself. */
+  redis: LimiterRedis | undefined
   loginsPerMinutePerIp: number
   loginsPerMinutePerAccountIp: number
   registrationsPerHourPerIp: number
   refreshesPerMinutePerIp: number
 }
 
+interface LimiterRedis {
+  connection: Redis
+  prefix: string
+}
+
 type Limiter = RateLimiterRedis | RateLimiterMemory
 
-/** Wrong passwords for one account, from anywhere, before answers slow down; how long they count, in seconds. */
-const FREE_WRONG_PASSWORDS = 10
-const WRONG_PASSWORDS_WINDOW_SECONDS = 15 * 60
+const MINUTE_SECONDS = 60
+const HOUR_SECONDS = 3600
+
+/** Failed logins to one account, from any address, before logins to it are delayed. */
+const FREE_FAILED_LOGINS = 10
+const FAILED_LOGINS_WINDOW_SECONDS = 15 * MINUTE_SECONDS
 const FIRST_DELAY_MS = 100
 const MAX_DELAY_MS = 2_000
-/** Requests held at once; beyond it nobody is held, and the bounded hashing is what protects. */
+/** Requests delayed at once. Above that none is delayed: the hash pool limits the work. */
 const MAX_DELAYED = 1_000
 
-/** Addresses and accounts appear in no key: a digest tells them apart as well. */
-const digestOf = (...parts: string[]) =>
-  createHash('sha256').update(parts.join('\n')).digest('base64url').slice(0, 22)
-
-export function createLimits(options: LimitOptions): Limits {
-  if (!options.enabled) return NO_LIMITS
-  const { redis } = options
-
-  function createLimiter(name: string, points: number, durationSeconds: number): Limiter {
-    const settings = {
-      keyPrefix: `${redis?.prefix ?? 'tidings'}:limit:${name}`,
-      points,
-      duration: durationSeconds,
-    }
-    const inMemory = new RateLimiterMemory(settings)
-    if (redis === undefined) return inMemory
-    return new RateLimiterRedis({
-      ...settings,
-      storeClient: redis.connection,
-      // Redis away: each replica counts for itself, and at once rather than after a time limit.
-      insuranceLimiter: inMemory,
-      rejectIfRedisNotReady: true,
-      // Who is over the limit costs Redis nothing more until the window ends.
-      inMemoryBlockOnConsumed: points + 1,
-    })
-  }
-
-  const byIp = createLimiter('login-ip', options.loginsPerMinutePerIp, 60)
-  const byAccountIp = createLimiter('login-account-ip', options.loginsPerMinutePerAccountIp, 60)
-  const wrongByAccount = createLimiter('wrong', Number.MAX_SAFE_INTEGER, WRONG_PASSWORDS_WINDOW_SECONDS)
-  const registrations = createLimiter('register-ip', options.registrationsPerHourPerIp, 3600)
-  const refreshes = createLimiter('refresh-ip', options.refreshesPerMinutePerIp, 60)
+export function createRateLimits(options: RateLimitOptions): RateLimits {
+  if (!options.enabled) return NO_RATE_LIMITS
+  const limiter = (name: string, points: number, durationSeconds: number) =>
+    createLimiter(options.redis, { name, points, durationSeconds })
+  const byIp = limiter('login-ip', options.loginsPerMinutePerIp, MINUTE_SECONDS)
+  const byAccountIp = limiter('login-account-ip', options.loginsPerMinutePerAccountIp, MINUTE_SECONDS)
+  const failedLogins = limiter('wrong', Number.MAX_SAFE_INTEGER, FAILED_LOGINS_WINDOW_SECONDS)
+  const registrations = limiter('register-ip', options.registrationsPerHourPerIp, HOUR_SECONDS)
+  const refreshes = limiter('refresh-ip', options.refreshesPerMinutePerIp, MINUTE_SECONDS)
   let delayed = 0
 
   async function delayGuesses(account: string) {
-    const wrong = (await wrongByAccount.get(digestOf(account)))?.consumedPoints ?? 0
-    if (wrong <= FREE_WRONG_PASSWORDS || delayed >= MAX_DELAYED) return
+    const failed = (await failedLogins.get(digestOf(account)))?.consumedPoints ?? 0
+    if (failed <= FREE_FAILED_LOGINS || delayed >= MAX_DELAYED) return
     delayed++
     try {
-      await sleep(
-        Math.min(FIRST_DELAY_MS * 2 ** Math.min(wrong - FREE_WRONG_PASSWORDS - 1, 10), MAX_DELAY_MS),
-      )
+      await sleep(delayMsAfter(failed))
     } finally {
       delayed--
     }
@@ -94,15 +79,53 @@ export function createLimits(options: LimitOptions): Limits {
       await delayGuesses(account)
     },
     async recordFailedLogin(account) {
-      await wrongByAccount.penalty(digestOf(account), 1)
+      await failedLogins.penalty(digestOf(account), 1)
     },
     async resetFailedLogins(account) {
-      await wrongByAccount.delete(digestOf(account))
+      await failedLogins.delete(digestOf(account))
     },
     checkRegistration: (address) => consume(registrations, digestOf(limitKeyOf(address))),
     checkRefresh: (address) => consume(refreshes, digestOf(limitKeyOf(address))),
   }
 }
+
+interface LimiterOptions {
+  name: string
+  points: number
+  durationSeconds: number
+}
+
+function createLimiter(
+  redis: LimiterRedis | undefined,
+  { name, points, durationSeconds }: LimiterOptions,
+): Limiter {
+  const settings = {
+    keyPrefix: `${redis?.prefix ?? 'tidings'}:limit:${name}`,
+    points,
+    duration: durationSeconds,
+  }
+  const inMemory = new RateLimiterMemory(settings)
+  if (redis === undefined) return inMemory
+  return new RateLimiterRedis({
+    ...settings,
+    storeClient: redis.connection,
+    // Without Redis each replica counts by itself, at once and not after a timeout.
+    insuranceLimiter: inMemory,
+    rejectIfRedisNotReady: true,
+    // A caller above the limit is refused from memory until the window ends, without a Redis command.
+    inMemoryBlockOnConsumed: points + 1,
+  })
+}
+
+/** Doubles with each failed login beyond the free ones, up to a maximum. */
+export function delayMsAfter(failedLogins: number): number {
+  const doublings = Math.min(failedLogins - FREE_FAILED_LOGINS - 1, 10)
+  return Math.min(FIRST_DELAY_MS * 2 ** doublings, MAX_DELAY_MS)
+}
+
+/** Keeps addresses and accounts out of the keys in Redis. */
+const digestOf = (...parts: string[]) =>
+  createHash('sha256').update(parts.join('\n')).digest('base64url').slice(0, 22)
 
 async function consume(limiter: Limiter, key: string): Promise<void> {
   try {
@@ -116,7 +139,8 @@ async function consume(limiter: Limiter, key: string): Promise<void> {
 }
 
 const nothing = async () => {}
-const NO_LIMITS: Limits = {
+/** Never limits: for RATE_LIMIT_ENABLED=false. */
+export const NO_RATE_LIMITS: RateLimits = {
   checkLogin: nothing,
   recordFailedLogin: nothing,
   resetFailedLogins: nothing,

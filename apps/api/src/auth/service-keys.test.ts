@@ -37,7 +37,7 @@ describe('service keys', () => {
     return made
   }
 
-  /** With a clock that the test moves. */
+  /** Opens an authenticator whose clock the test moves. */
   function open(db: Database): ServiceKeyAuthenticator & { passMs(ms: number): void } {
     let nowMs = 0
     const authenticator = createServiceKeyAuthenticator({ db, log, now: () => nowMs })
@@ -50,11 +50,11 @@ describe('service keys', () => {
     }
   }
 
-  /** The promise of a call that may throw at once. */
+  /** Turns a call that may throw synchronously into a promise. */
   const attempt = async (authenticator: ServiceKeyAuthenticator, key: string) =>
     authenticator.authenticate(key)
 
-  it('knows a key by name and scopes', async () => {
+  it('identifies a key by name and scopes', async () => {
     const { id, key } = await create('status:read', 'users:read')
     const principal = await attempt(open(test.database), key)
     expect(principal).toMatchObject({ kind: 'service', id, name: `service-${names - 1}` })
@@ -62,7 +62,7 @@ describe('service keys', () => {
     expect(() => requireScope(principal, 'dlq:read')).toThrow(expect.objectContaining({ code: 'forbidden' }))
   })
 
-  it('asks the database once for a hundred requests at the same time', async () => {
+  it('asks the database once for a hundred concurrent requests', async () => {
     const { key } = await create('status:read')
     const authenticator = open(proxied)
     let queries = 0
@@ -74,7 +74,7 @@ describe('service keys', () => {
     expect(queries).toBe(1)
   })
 
-  it('refuses an unknown key, and lets one in that was made since', async () => {
+  it('refuses an unknown key, and accepts a key that was made later', async () => {
     const authenticator = open(test.database)
     await expect(attempt(authenticator, 'tdk_unknown')).rejects.toMatchObject({ code: 'unauthorized' })
     const { key } = await create('status:read')
@@ -90,7 +90,7 @@ describe('service keys', () => {
     await expect(attempt(authenticator, key)).rejects.toMatchObject({ code: 'unauthorized' })
   })
 
-  it('keeps a known key while the database is away, and cannot tell about an unknown one', async () => {
+  it('accepts a known key while the database is unreachable, and answers unavailable for an unknown one', async () => {
     const { key } = await create('status:read')
     const authenticator = open(proxied)
     await attempt(authenticator, key)
@@ -102,7 +102,7 @@ describe('service keys', () => {
     await expect(attempt(authenticator, 'tdk_unknown')).rejects.toMatchObject({ code: 'unauthorized' })
   })
 
-  it('notes when a key was used', async () => {
+  it('stores when a key was last used', async () => {
     const { id, key } = await create('status:read')
     const authenticator = createServiceKeyAuthenticator({ db: test.database, log })
     await authenticator.authenticate(key)

@@ -8,9 +8,9 @@ import { LRUCache } from 'lru-cache'
 import { describeError } from '../http/describe-error.ts'
 import type { Authenticate, ServicePrincipal } from '../http/principal.ts'
 
-/** A key is looked up again after this long, so a revoked one stops working within it. In milliseconds. */
+/** A key is looked up again after this time, so a revoked key stops working within it. In milliseconds. */
 const FRESH_MS = 30_000
-/** A key that was not found is believed not to exist for this long: a new one works soon. */
+/** An unknown key is refused from memory for this time. Short, so that a new key works soon. In milliseconds. */
 const ABSENT_MS = 2_000
 const MAX_CACHED_KEYS = 10_000
 const MAX_CACHED_ABSENT = 10_000
@@ -18,7 +18,7 @@ const FLUSH_LAST_USED_MS = 60_000
 
 export interface ServiceKeyAuthenticator {
   authenticate: Authenticate<ServicePrincipal>
-  /** Writes outstanding `last_used_at` times and stops. */
+  /** Writes the remaining `last_used_at` times and stops. */
   close(): Promise<void>
 }
 
@@ -27,24 +27,24 @@ interface Entry {
   freshUntilMs: number
 }
 
-export interface ServiceKeyOptions {
+interface ServiceKeyOptions {
   db: Database
   log: Logger
-  /** Milliseconds since the epoch. */
+  /** The clock, in milliseconds since the epoch. */
   now?: () => number
 }
 
 /**
- * Authenticates service keys from memory; PostgreSQL is asked about a key at most once in 30 s. While
- * PostgreSQL is away a key that was known stays valid, and an unknown one gets `unavailable`.
+ * Authenticates service keys from memory, and asks PostgreSQL about a key at most once in 30 s. While
+ * PostgreSQL is unreachable a known key stays valid, and an unknown key gets `unavailable`.
  */
 export function createServiceKeyAuthenticator({
   db,
   log,
   now = Date.now,
 }: ServiceKeyOptions): ServiceKeyAuthenticator {
-  // By the key itself, as the request brought it: a digest for each would be 3 to 4 % of a request. A look-up
-  // compares a keyed hash first, so its time tells nothing of a key that is nearly right.
+  // The map's key is the service key itself: hashing it would cost 3 to 4 % of a request. A lookup compares
+  // V8's seeded hash first, so its time reveals nothing about a key that is nearly right.
   const known = new LRUCache<string, Entry>({ max: MAX_CACHED_KEYS })
   const absentUntilMs = new LRUCache<string, number>({ max: MAX_CACHED_ABSENT })
   const loading = new Map<string, Promise<ServicePrincipal>>()
@@ -70,7 +70,7 @@ export function createServiceKeyAuthenticator({
       if (error instanceof AppError) throw error
       const stale = known.get(key)
       if (stale !== undefined) {
-        // Asked again soon, not on every request meanwhile.
+        // Ask again soon, but not for every request.
         stale.freshUntilMs = now() + ABSENT_MS
         return stale.principal
       }
@@ -95,7 +95,7 @@ export function createServiceKeyAuthenticator({
     const ids = [...usedIds]
     usedIds.clear()
     await touchServiceKeys(db, ids).catch((error: unknown) =>
-      log.debug({ error: describeError(error) }, 'could not note when service keys were used'),
+      log.debug({ error: describeError(error) }, 'last use of service keys not stored'),
     )
   }
   const timer = setInterval(() => void flushLastUsed(), FLUSH_LAST_USED_MS)
@@ -108,7 +108,7 @@ export function createServiceKeyAuthenticator({
         usedIds.add(entry.principal.id)
         return entry.principal
       }
-      // What is not known to be a key may be anything, and of any length: that is kept as a digest.
+      // An unknown text can be of any length, so memory keeps its digest.
       const digest = hashSecret(key).toString('base64url')
       if ((absentUntilMs.get(digest) ?? 0) > now()) throw refused()
       return loadOnce(key, digest).then((principal) => {

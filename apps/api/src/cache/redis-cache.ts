@@ -1,29 +1,27 @@
 import { ConsecutiveBreaker, circuitBreaker, handleAll } from 'cockatiel'
 import type { Redis } from 'ioredis'
 import type { z } from 'zod'
-import { parseText } from './parse-json.ts'
+import { parseJson } from './parse-json.ts'
 
-/** The tier in Redis, shared by all replicas. It never fails: without Redis it is empty. */
+/** The tier in Redis, shared by all replicas. It never rejects: without Redis it is empty. */
 export interface SharedCache<Value> {
   read(ids: readonly string[]): Promise<Map<string, Value>>
-  /** @param loadedInMs how long the values are old already. */
+  /** @param loadedInMs how long the values took to load: they may be that old already. */
   write(values: ReadonlyMap<string, Value>, loadedInMs: number): Promise<void>
-  /** False when Redis may still hold a value. */
+  /** Resolves to false when Redis may still hold a value. */
   remove(ids: readonly string[]): Promise<boolean>
 }
 
-export interface SharedCacheOptions<Value> {
-  /** Namespace of the keys; it names the version of the values' shape. */
+interface SharedCacheOptions<Value> {
+  /** Namespace of the keys. It includes the version of the values' shape. */
   keyPrefix: string
   ttlMs: number
   schema: z.ZodType<Value>
 }
 
-/**
- * Left in place of a removed value: until it expires nobody can write back what was read before the change.
- * Longer than any read that is still believed.
- */
+/** Replaces a removed value for a while, so that no replica writes back what it read before the change. */
 const REMOVED = '-'
+/** Longer than MAX_LOAD_MS: a slower read is not written. */
 const REMOVED_TTL_MS = 5_000
 const MAX_LOAD_MS = 2_500
 
@@ -36,7 +34,7 @@ export function createSharedCache<Value>(
 ): SharedCache<Value> {
   const { keyPrefix, ttlMs, schema } = options
   const keyOf = (id: string) => `${keyPrefix}${id}`
-  // A Redis that hangs costs its time limit on each call; after a few, none is made for a while.
+  // Each call to a Redis that hangs takes a full timeout. After three failures the cache makes none for a second.
   const breaker = circuitBreaker(handleAll, {
     halfOpenAfter: PAUSE_MS,
     breaker: new ConsecutiveBreaker(FAILURES_BEFORE_PAUSE),
@@ -56,7 +54,7 @@ export function createSharedCache<Value>(
       const found = new Map<string, Value>()
       ids.forEach((id, index) => {
         const text = texts[index]
-        const value = typeof text === 'string' && text !== REMOVED ? parseText(schema, text) : undefined
+        const value = typeof text === 'string' && text !== REMOVED ? parseJson(schema, text) : undefined
         if (value !== undefined) found.set(id, value)
       })
       return found

@@ -1,42 +1,30 @@
-import { createBatcher } from '@tidings/runtime/batcher'
+import { Batcher } from '@tidings/runtime/batcher'
 import { LRUCache } from 'lru-cache'
 import type { Counter } from 'prom-client'
+import { ChangeAnnouncer } from './change-announcer.ts'
 import type { InvalidationBus } from './invalidation-bus.ts'
 import type { SharedCache } from './redis-cache.ts'
-
-/** Values by id: in this process, then in Redis, then from the store. */
-export interface TieredCache<Value> {
-  /** Undefined when the store has none. Rejects with what the store says when nothing nearer knows. */
-  get(id: string): Value | undefined | Promise<Value | undefined>
-  /**
-   * Call after the change is committed. Resolves when this process knows and Redis and the
-   * bus were told, or will be as soon as they can be; never rejects.
-   */
-  invalidate(ids: readonly string[]): Promise<void>
-}
 
 export interface TieredCacheOptions<Value> {
   /** Topic on the bus, and label of the metric. */
   name: string
   maxEntries: number
-  /** How long this process believes a value without asking Redis. In milliseconds. */
+  /** How long this process keeps a value without asking Redis, in milliseconds. */
   localTtlMs: number
-  /** Reads values from the store; absent ids are left out. */
+  /** Reads values from the store. Leaves out absent ids. */
   load(ids: readonly string[]): Promise<ReadonlyMap<string, Value>>
+  /** Undefined without Redis. */
   shared: SharedCache<Value> | undefined
   bus: InvalidationBus
   reads: Counter<'cache' | 'tier'>
 }
 
-/** How long an id is believed not to exist. In milliseconds. */
+/** How long the cache remembers that an id does not exist. */
 const ABSENT_TTL_MS = 1_000
-/** Ids read in one round trip, and round trips at once. */
+/** Ids in one round trip. */
 const MAX_BATCH = 500
+/** Round trips at once. */
 const MAX_BATCHES_IN_FLIGHT = 4
-
-/** How long until a change that could not be told is told again, in milliseconds, and how many are kept. */
-const RETRY_MS = 500
-const MAX_UNTOLD = 10_000
 
 interface Entry<Value> {
   value: Value | undefined
@@ -44,118 +32,109 @@ interface Entry<Value> {
 
 interface Flight<Value> {
   promise: Promise<Value | undefined>
-  /** The value changed while it was on its way: it answers who asked before, and is not kept. */
-  outdated: boolean
+  /** The value changed during the read. It answers earlier callers and is not kept. */
+  isOutdated: boolean
 }
 
 /**
- * A reader meets a change at once in this process, and as soon as the bus delivers in others. When the
- * message is lost, a value is at most as old as both tiers' times to live together.
+ * Caches values by id in this process, over Redis, over a store.
+ *
+ * This process sees a change at once, other replicas as soon as the bus delivers it. When the message is lost, a
+ * value is at most as old as the lifetimes of both tiers together.
  */
-export function createTieredCache<Value>(options: TieredCacheOptions<Value>): TieredCache<Value> {
-  const { name, load, shared, bus, localTtlMs } = options
-  const local = new LRUCache<string, Entry<Value>>({ max: options.maxEntries, ttl: localTtlMs })
-  const flights = new Map<string, Flight<Value>>()
-  const localReads = options.reads.labels({ cache: name, tier: 'local' })
-  const sharedReads = options.reads.labels({ cache: name, tier: 'shared' })
-  const storeReads = options.reads.labels({ cache: name, tier: 'store' })
+export class TieredCache<Value> {
+  readonly #load: TieredCacheOptions<Value>['load']
+  readonly #shared: SharedCache<Value> | undefined
+  readonly #local: LRUCache<string, Entry<Value>>
+  readonly #flights = new Map<string, Flight<Value>>()
+  readonly #batcher: Batcher<string, Value | undefined>
+  readonly #announcer: ChangeAnnouncer
+  readonly #localReads: Counter.Internal
+  readonly #sharedReads: Counter.Internal
+  readonly #storeReads: Counter.Internal
 
-  const batcher = createBatcher<string, Value | undefined>({
-    maxSize: MAX_BATCH,
-    windowMs: 0,
-    maxInFlight: MAX_BATCHES_IN_FLIGHT,
-    flush: readThrough,
-  })
-
-  /** Changes that Redis or the bus could not be told of yet. */
-  const untold = new Set<string>()
-  let retry: NodeJS.Timeout | undefined
-
-  async function tell(ids: readonly string[]) {
-    // In this order: who hears of the change must not find the old value in Redis.
-    const removed = (await shared?.remove(ids)) ?? true
-    const told =
-      removed &&
-      (await bus.publish(name, ids).then(
-        () => true,
-        () => false,
-      ))
-    for (const id of ids) {
-      if (told) untold.delete(id)
-      else if (untold.size < MAX_UNTOLD) untold.add(id)
-    }
-    if (untold.size > 0 && retry === undefined) {
-      retry = setTimeout(() => {
-        retry = undefined
-        void tell([...untold])
-      }, RETRY_MS)
-      retry.unref()
-    }
+  constructor({ name, maxEntries, localTtlMs, load, shared, bus, reads }: TieredCacheOptions<Value>) {
+    this.#load = load
+    this.#shared = shared
+    this.#local = new LRUCache({ max: maxEntries, ttl: localTtlMs })
+    this.#announcer = new ChangeAnnouncer(name, shared, bus)
+    this.#localReads = reads.labels({ cache: name, tier: 'local' })
+    this.#sharedReads = reads.labels({ cache: name, tier: 'shared' })
+    this.#storeReads = reads.labels({ cache: name, tier: 'store' })
+    this.#batcher = new Batcher({
+      maxSize: MAX_BATCH,
+      windowMs: 0,
+      maxInFlight: MAX_BATCHES_IN_FLIGHT,
+      flush: (ids) => this.#readThrough(ids),
+    })
+    bus.subscribe({
+      onChange: (topic, ids) => {
+        if (topic === name) this.#forget(ids)
+      },
+      onGap: () => {
+        this.#local.clear()
+        this.#forget([...this.#flights.keys()])
+      },
+    })
   }
 
-  async function readThrough(ids: string[]): Promise<(Value | undefined)[]> {
-    // What Redis holds of a change it was not told of is old.
-    const trusted = untold.size === 0 ? ids : ids.filter((id) => !untold.has(id))
-    const found = await (shared?.read(trusted) ?? new Map<string, Value>())
-    sharedReads.inc(found.size)
-    const missing = ids.filter((id) => !found.has(id))
-    if (missing.length === 0) return ids.map((id) => found.get(id))
-    storeReads.inc(missing.length)
-    const startedMs = performance.now()
-    const loaded = await load(missing)
-    // Not awaited: who asked has the value already.
-    void shared?.write(loaded, performance.now() - startedMs)
-    return ids.map((id) => found.get(id) ?? loaded.get(id))
+  /** Undefined when the store has no value. Rejects with the store's error when no tier above has the value. */
+  get(id: string): Value | undefined | Promise<Value | undefined> {
+    const entry = this.#local.get(id)
+    if (entry !== undefined) {
+      this.#localReads.inc()
+      return entry.value
+    }
+    return this.#flights.get(id)?.promise ?? this.#fetch(id)
   }
 
-  function fetch(id: string): Promise<Value | undefined> {
-    const promise = batcher.add(id)
-    const flight: Flight<Value> = { promise, outdated: false }
-    flights.set(id, flight)
+  /**
+   * Call after the change is committed. Resolves when this process has forgotten the values, and Redis and the
+   * bus were told or the announcement was put off. Never rejects.
+   */
+  async invalidate(ids: readonly string[]): Promise<void> {
+    if (ids.length === 0) return
+    this.#forget(ids)
+    await this.#announcer.announce(ids)
+    // Again: a read in between may have found the old value in Redis.
+    this.#forget(ids)
+  }
+
+  #fetch(id: string): Promise<Value | undefined> {
+    const promise = this.#batcher.add(id)
+    const flight: Flight<Value> = { promise, isOutdated: false }
+    this.#flights.set(id, flight)
     const land = () => {
-      if (flights.get(id) === flight) flights.delete(id)
+      if (this.#flights.get(id) === flight) this.#flights.delete(id)
     }
     promise.then((value) => {
       land()
-      if (!flight.outdated) local.set(id, { value }, value === undefined ? { ttl: ABSENT_TTL_MS } : {})
+      if (!flight.isOutdated)
+        this.#local.set(id, { value }, value === undefined ? { ttl: ABSENT_TTL_MS } : {})
     }, land)
     return promise
   }
 
-  function forget(ids: readonly string[]) {
-    for (const id of ids) {
-      local.delete(id)
-      const flight = flights.get(id)
-      if (flight === undefined) continue
-      flight.outdated = true
-      flights.delete(id)
-    }
+  async #readThrough(ids: string[]): Promise<(Value | undefined)[]> {
+    const found = await (this.#shared?.read(this.#announcer.trusted(ids)) ?? new Map<string, Value>())
+    this.#sharedReads.inc(found.size)
+    const missing = ids.filter((id) => !found.has(id))
+    if (missing.length === 0) return ids.map((id) => found.get(id))
+    this.#storeReads.inc(missing.length)
+    const startedMs = performance.now()
+    const loaded = await this.#load(missing)
+    // Not awaited: the caller has the value already.
+    void this.#shared?.write(loaded, performance.now() - startedMs)
+    return ids.map((id) => found.get(id) ?? loaded.get(id))
   }
 
-  bus.subscribe({
-    onChange: (topic, ids) => {
-      if (topic === name) forget(ids)
-    },
-    onGap: () => {
-      local.clear()
-      forget([...flights.keys()])
-    },
-  })
-
-  return {
-    get(id) {
-      const entry = local.get(id)
-      if (entry !== undefined) {
-        localReads.inc()
-        return entry.value
-      }
-      return flights.get(id)?.promise ?? fetch(id)
-    },
-    async invalidate(ids) {
-      if (ids.length === 0) return
-      forget(ids)
-      await tell(ids)
-      forget(ids)
-    },
+  #forget(ids: readonly string[]) {
+    for (const id of ids) {
+      this.#local.delete(id)
+      const flight = this.#flights.get(id)
+      if (flight === undefined) continue
+      flight.isOutdated = true
+      this.#flights.delete(id)
+    }
   }
 }

@@ -1,32 +1,29 @@
-import { mkdtemp, rm } from 'node:fs/promises'
-import { tmpdir } from 'node:os'
-import { join } from 'node:path'
-import { type RedisServer, startRedis } from '@tidings/stack/servers/redis'
+import type { RedisServer } from '@tidings/stack/servers/redis'
 import { waitFor } from '@tidings/stack/servers/wait-for'
 import { describeRedis, useReleaser } from '@tidings/stack/testing/test-context'
 import { beforeAll, expect, it } from 'vitest'
-import { call, logIn, register } from '../testing/http.ts'
+import { attemptLogin, call, logIn, readMe, register } from '../testing/http.ts'
 import { startTestApi, type TestApi } from '../testing/test-api.ts'
+import { startPrivateRedis } from '../testing/test-redis.ts'
 
-describeRedis('users while Redis is away', () => {
+describeRedis('while Redis is unreachable', () => {
   const releaser = useReleaser()
   let redis: RedisServer
   let api: TestApi
   beforeAll(async () => {
-    const dataDir = await mkdtemp(join(tmpdir(), 'tidings-redis-'))
-    releaser.onRelease(() => rm(dataDir, { recursive: true, force: true }))
-    redis = releaser.add(await startRedis({ dataDir }), (server) => server.stop())
-    api = await startTestApi(releaser, {
-      QUEUE_BACKEND: 'redis',
-      REDIS_URL: redis.url,
-      RATE_LIMIT_ENABLED: 'true',
-      RATE_LIMIT_LOGIN_PER_ACCOUNT_IP: '5',
-    })
+    redis = await startPrivateRedis(releaser)
+    api = await startTestApi(
+      releaser,
+      { RATE_LIMIT_ENABLED: 'true', RATE_LIMIT_LOGIN_PER_ACCOUNT_IP: '5' },
+      { backend: { kind: 'redis', url: redis.url, prefix: 'away' } },
+    )
   })
 
-  const me = (token: string) => call(`${api.apiUrl}/api/v1/users/me/`, { token })
+  const me = (token: string) => readMe(api.apiUrl, token)
+  const ready = () =>
+    waitFor('the API to be ready', async () => (await fetch(`${api.apiUrl}/health/ready`)).ok)
 
-  it('are read, changed, registered and logged in, limits still count, and Redis is used again when it is back', async () => {
+  it('users can read, change, register, log in and log out, limits still count, and Redis is used again later', async () => {
     const warm = await register(api.apiUrl)
     const cold = await register(api.apiUrl)
     expect((await me(warm.token)).status).toBe(200)
@@ -44,24 +41,20 @@ describeRedis('users while Redis is away', () => {
     const fresh = await register(api.apiUrl)
     await logIn(api.apiUrl, fresh.email, fresh.password)
     const guesses: number[] = []
-    for (let n = 0; n < 8; n++) {
-      const reply = await call(`${api.apiUrl}/api/v1/users/login/`, {
-        body: { email: cold.email, password: 'wrong password' },
-      })
-      guesses.push(reply.status)
-    }
+    for (let n = 0; n < 8; n++)
+      guesses.push((await attemptLogin(api.apiUrl, cold.email, 'wrong password')).status)
     expect(guesses).toEqual([401, 401, 401, 401, 401, 429, 429, 429])
     const ended = await call(`${api.apiUrl}/api/v1/auth/logout/`, { method: 'POST', token: fresh.token })
     expect(ended.status).toBe(200)
     expect((await me(fresh.token)).status).toBe(401)
 
     await redis.start()
-    await waitFor('the API to be ready', async () => (await fetch(`${api.apiUrl}/health/ready`)).ok)
+    await ready()
     expect((await me(warm.token)).body.data).toMatchObject({ name: 'Changed Meanwhile' })
     expect((await me(fresh.token)).status).toBe(401)
   })
 
-  it('are not erased in part: the answer is 503, and the same token may ask again', async () => {
+  it('an erasure answers 503 and changes nothing, and the same token can ask again', async () => {
     const user = await register(api.apiUrl)
     const erase = () => call(`${api.apiUrl}/api/v1/users/me/`, { method: 'DELETE', token: user.token })
     await redis.kill9()
@@ -69,12 +62,12 @@ describeRedis('users while Redis is away', () => {
     expect((await me(user.token)).body.data).toMatchObject({ email: user.email })
 
     await redis.start()
-    await waitFor('the API to be ready', async () => (await fetch(`${api.apiUrl}/health/ready`)).ok)
+    await ready()
     expect((await erase()).status).toBe(200)
     expect((await me(user.token)).status).toBe(401)
   })
 
-  it('are answered while Redis is frozen', async () => {
+  it('reads are answered while Redis is frozen', async () => {
     const users = [await register(api.apiUrl), await register(api.apiUrl), await register(api.apiUrl)]
     redis.freeze()
     try {

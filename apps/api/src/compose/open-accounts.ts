@@ -7,23 +7,25 @@ import type { Logger } from '@tidings/runtime/log'
 import { throttledWarning } from '@tidings/runtime/throttled-warning'
 import { errorMessage } from '@tidings/shared/errors'
 import { Gauge, type Registry } from 'prom-client'
+import type { AccountDeps } from '../accounts/account-deps.ts'
 import { createDeadLetterEraser } from '../accounts/erase-dead-letters.ts'
 import type { EraseElsewhere } from '../accounts/erase-user.ts'
 import { createAccessTokens } from '../auth/access-tokens.ts'
 import { createUserAuthenticator } from '../auth/authenticate-user.ts'
 import { createClientAddress } from '../auth/client-address.ts'
-import { createLimits } from '../auth/rate-limits.ts'
-import { importSigningKeys, type SigningKeys, watchSigningKeysFile } from '../auth/signing-keys.ts'
-import { createPostgresBus, createRedisBus } from '../cache/invalidation-bus.ts'
+import { createRateLimits } from '../auth/rate-limits.ts'
+import { importSigningKeys, type SigningKeys } from '../auth/signing-keys.ts'
+import { SigningKeysFile } from '../auth/signing-keys-file.ts'
+import { PostgresBus } from '../cache/postgres-bus.ts'
+import { createRedisBus } from '../cache/redis-bus.ts'
 import type { Env } from '../env.ts'
 import type { Authenticate, UserPrincipal } from '../http/principal.ts'
-import { createHashPool, type HashPool } from '../passwords/hash-pool.ts'
+import { HashPool } from '../passwords/hash-pool.ts'
 import { createPasswords } from '../passwords/passwords.ts'
-import { createSessionCleaner } from '../sessions/delete-expired-sessions.ts'
-import type { AccountDeps } from '../sessions/session-grant.ts'
-import { createCaches } from './open-caches.ts'
+import { deleteExpiredSessionsRegularly } from '../sessions/delete-expired-sessions.ts'
+import { createCaches } from './create-caches.ts'
 
-export interface OpenAccountsOptions {
+interface OpenAccountsOptions {
   env: Env
   db: Database
   registry: Registry
@@ -31,15 +33,15 @@ export interface OpenAccountsOptions {
   log: Logger
 }
 
-/** What routes and authorization need of users and sessions. */
-export interface Accounts extends AccountDeps {
+/** Dependencies of the account and session routes, and the authentication of users. */
+interface Accounts extends AccountDeps {
   authenticateUser: Authenticate<UserPrincipal>
   signingKeys: SigningKeys
   eraseElsewhere: EraseElsewhere
 }
 
 /**
- * Opens all that users and sessions need, and registers the release of each part.
+ * Opens the dependencies of accounts and sessions, and registers the release of each.
  *
  * @throws StartupError when the signing keys cannot be read.
  */
@@ -59,19 +61,19 @@ export async function openAccounts(options: OpenAccountsOptions): Promise<Accoun
   const bus =
     backend.kind === 'redis' && redis
       ? createRedisBus(redis.connection, { url: backend.url, prefix: backend.prefix, log })
-      : createPostgresBus(db, { url: env.DATABASE_URL, log })
+      : new PostgresBus(db, { url: env.DATABASE_URL, log })
   lifecycle.onRelease('cache changes', () => bus.close())
   const caches = createCaches({ db, bus, registry, redis })
 
-  const pool = createHashPool({ threads: availableParallelism() })
+  const pool = new HashPool({ threads: availableParallelism() })
   lifecycle.onRelease('hashing', () => pool.close())
-  countHashing(pool, registry)
+  measureHashing(pool, registry)
 
   const deadLetters = createDeadLetterEraser({ backend, shards: env.QUEUE_SHARDS, log })
   lifecycle.onRelease('erasures', () => deadLetters.close())
 
-  const sessionCleaner = createSessionCleaner(db, log)
-  lifecycle.onRelease('old sessions', () => sessionCleaner.close())
+  const expiredSessions = deleteExpiredSessionsRegularly(db, log)
+  lifecycle.onRelease('expired sessions', () => expiredSessions.close())
 
   const tokens = createAccessTokens({
     keys: signingKeys,
@@ -86,7 +88,7 @@ export async function openAccounts(options: OpenAccountsOptions): Promise<Accoun
     tokens,
     signingKeys,
     passwords: createPasswords(pool, env.PASSWORD_ITERATIONS),
-    limits: createLimits({
+    rateLimits: createRateLimits({
       enabled: env.RATE_LIMIT_ENABLED,
       redis,
       loginsPerMinutePerIp: env.RATE_LIMIT_LOGIN_PER_IP,
@@ -110,15 +112,15 @@ async function openSigningKeys(env: Env, lifecycle: Lifecycle, log: Logger): Pro
   const path = env.JWT_KEYS_FILE
   if (path === undefined) throw new ConfigError(['JWT_KEYS: is needed, or JWT_KEYS_FILE'])
   try {
-    const source = await watchSigningKeysFile(path, log)
-    lifecycle.onRelease('signing keys', source.close)
-    return source.keys
+    const keys = await SigningKeysFile.open(path, log)
+    lifecycle.onRelease('signing keys', () => keys.close())
+    return keys
   } catch (error) {
     throw new StartupError(`JWT_KEYS_FILE cannot be used: ${errorMessage(error)}`)
   }
 }
 
-function countHashing(pool: HashPool, registry: Registry) {
+function measureHashing(pool: HashPool, registry: Registry) {
   new Gauge({
     name: 'tidings_password_hashes_pending',
     help: 'Password hashes running and waiting for a thread.',

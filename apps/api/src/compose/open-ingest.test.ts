@@ -1,29 +1,25 @@
-import { mkdtemp, rm } from 'node:fs/promises'
-import { tmpdir } from 'node:os'
-import { join } from 'node:path'
+import { ConfigError } from '@tidings/runtime/env'
 import { createLifecycle } from '@tidings/runtime/lifecycle'
 import { createLogger } from '@tidings/runtime/log'
-import { startRedis } from '@tidings/stack/servers/redis'
 import { waitFor } from '@tidings/stack/servers/wait-for'
 import { createTestDatabase, describeRedis, useReleaser } from '@tidings/stack/testing/test-context'
 import { Registry } from 'prom-client'
 import { expect, it, vi } from 'vitest'
 import { z } from 'zod'
+import { startPrivateRedis } from '../testing/test-redis.ts'
 import { openIngest } from './open-ingest.ts'
 
 const settingSchema = z.object({ setting: z.string(), found: z.string() })
 
-describeRedis('opening the way in', () => {
+describeRedis('opening ingest', () => {
   const releaser = useReleaser()
 
-  it('judges the settings of a Redis that is slow by what they are', async () => {
+  it('waits for the settings of a slow Redis, warns of them, and reports them as unsafe when strict', async () => {
     const { url } = await createTestDatabase(releaser)
-    const dir = await mkdtemp(join(tmpdir(), 'tidings-settings-'))
-    releaser.onRelease(() => rm(dir, { recursive: true, force: true }))
-    const redis = await startRedis({ dataDir: dir, settings: { appendfsync: 'everysec' } })
-    releaser.add(redis, () => redis.stop())
+    const redis = await startPrivateRedis(releaser, { appendfsync: 'everysec' })
     const log = createLogger('test', 'silent')
     const warn = vi.spyOn(log, 'warn')
+    const onUnsafe = vi.fn()
     const lifecycle = createLifecycle(log)
     releaser.onRelease(() => lifecycle.release())
     const { publisher } = openIngest({
@@ -33,15 +29,16 @@ describeRedis('opening the way in', () => {
         QUEUE_PREFIX: 't',
         QUEUE_SHARDS: 1,
         QUEUE_MAX_DEPTH: 1_000,
-        STRICT_DURABILITY: false,
+        STRICT_DURABILITY: true,
       },
       registry: new Registry(),
       lifecycle,
       log,
+      onUnsafe,
     })
     const connection = publisher.redis
     if (connection === undefined) throw new Error('There is no connection')
-    // Whatever is asked from the moment it is reached gets no answer at first.
+    // Freeze Redis as soon as it is reached: the first questions get no answer.
     const frozen = new Promise<void>((resolve) =>
       connection.prependOnceListener('ready', () => {
         redis.freeze()
@@ -53,7 +50,8 @@ describeRedis('opening the way in', () => {
     redis.thaw()
     const settingsFound = () =>
       warn.mock.calls.flatMap(([fields]) => settingSchema.safeParse(fields).data ?? [])
-    await waitFor('the settings to be judged', () => settingsFound().length > 0)
+    await waitFor('the settings to be checked', () => onUnsafe.mock.calls.length > 0)
     expect(settingsFound()).toEqual([{ setting: 'appendfsync', found: 'everysec' }])
+    expect(onUnsafe).toHaveBeenCalledWith(expect.any(ConfigError))
   })
 })

@@ -11,24 +11,26 @@ import { throttledWarning } from '@tidings/runtime/throttled-warning'
 import { errorMessage } from '@tidings/shared/errors'
 import type { Tracing } from '@tidings/telemetry/tracing'
 import { Counter, Gauge, type Registry } from 'prom-client'
-import { createIngest, type Ingest } from '../status/ingest.ts'
+import { type Ingest, QueueIngest } from '../status/ingest.ts'
 import { followEvents, tracePublish } from '../status/trace-ingest.ts'
 
-export interface OpenIngestOptions {
+interface OpenIngestOptions {
   env: QueueSettings & { QUEUE_SHARDS: number; QUEUE_MAX_DEPTH: number; STRICT_DURABILITY: boolean }
   registry: Registry
   lifecycle: Lifecycle
   log: Logger
   tracing?: Tracing | undefined
+  /** Called when the API must not run: STRICT_DURABILITY is on and Redis can lose events. */
+  onUnsafe?: ((error: ConfigError) => void) | undefined
 }
 
-/** Connections for the time without a queue: few, and each gives up soon. */
+/** Connections for writing to PostgreSQL while the queue is unreachable: few, with a short timeout. */
 const DIRECT_CONNECTIONS = 4
 const DIRECT_TIMEOUT_MS = 500
 
-/** Opens the way in with all it needs, and registers the release of each part. */
+/** Opens the dependencies of accepting events, and registers the release of each. */
 export function openIngest(options: OpenIngestOptions): { ingest: Ingest; publisher: StatusPublisher } {
-  const { env, registry, lifecycle, log, tracing } = options
+  const { env, registry, lifecycle, log, tracing, onUnsafe } = options
   const direct = openDatabase({
     url: env.DATABASE_URL,
     applicationName: 'tidings-api-direct',
@@ -48,7 +50,7 @@ export function openIngest(options: OpenIngestOptions): { ingest: Ingest; publis
     telemetry: tracing?.queueTelemetry,
   })
   lifecycle.onRelease('queue', () => publisher.close())
-  checkDurabilityOnce(backend, env.STRICT_DURABILITY, lifecycle, log)
+  checkDurability({ backend, strict: env.STRICT_DURABILITY, lifecycle, log, onUnsafe })
 
   const backpressure = watchBackpressure({ publisher, maxDepth: env.QUEUE_MAX_DEPTH })
   lifecycle.onRelease('backpressure', () => backpressure.close())
@@ -64,13 +66,13 @@ export function openIngest(options: OpenIngestOptions): { ingest: Ingest; publis
   })
   new Gauge({
     name: 'tidings_queue_jobs',
-    help: 'Jobs in the queue in whatever state, at the last poll.',
+    help: 'Jobs in the queue in any state, at the last poll.',
     registers: [registry],
     collect() {
       this.set(backpressure.depth)
     },
   })
-  const ingest = createIngest({
+  const ingest = new QueueIngest({
     publisher: tracing ? tracePublish(publisher, tracing) : publisher,
     backpressure,
     directDb: direct,
@@ -83,26 +85,26 @@ export function openIngest(options: OpenIngestOptions): { ingest: Ingest; publis
   return { ingest: tracing ? followEvents(ingest, tracing) : ingest, publisher }
 }
 
+interface DurabilityCheck extends Pick<OpenIngestOptions, 'lifecycle' | 'log' | 'onUnsafe'> {
+  backend: QueueBackend
+  strict: boolean
+}
+
 /**
- * Reads Redis's settings when it is first reached; a strict start ends here if they do not do. On a connection that
- * waits: of a Redis that is slow the publisher's own would say that its settings are unknown.
+ * Reads Redis's settings once, when Redis is first reached. It needs a connection that waits: on the publisher's
+ * connection a slow Redis times out, and its settings would count as unknown.
  */
-function checkDurabilityOnce(
-  backend: QueueBackend,
-  strict: boolean,
-  lifecycle: Lifecycle,
-  log: Logger,
-): void {
+function checkDurability({ backend, strict, lifecycle, log, onUnsafe }: DurabilityCheck): void {
   if (backend.kind !== 'redis') return
-  // The publisher's connection reports the same errors.
+  // The publisher's connection logs the same connection errors.
   const redis = openRedis(backend.url, 'patient', () => undefined)
   lifecycle.onRelease('queue settings', () => redis.disconnect())
   warnAboutDurability(redis, strict, log)
     .catch((error: unknown) => {
-      // Anything else is that the connection was closed first.
+      // Any other error means that the connection was closed first.
       if (!(error instanceof ConfigError)) return
       log.fatal({ error: errorMessage(error) }, 'refusing to run')
-      log.flush(() => process.exit(1))
+      onUnsafe?.(error)
     })
     .finally(() => redis.disconnect())
 }

@@ -12,7 +12,7 @@ describe('health over HTTP', () => {
     api = await startTestApi(releaser)
   })
 
-  it.each(['/health', '/health/'])('has the shape that clients know at %s', async (path) => {
+  it.each(['/health', '/health/'])('has the shape of the Django service at %s', async (path) => {
     const response = await fetch(`${api.apiUrl}${path}`)
     expect(response.status).toBe(200)
     expect(await response.json()).toEqual({
@@ -23,7 +23,7 @@ describe('health over HTTP', () => {
     })
   })
 
-  it('shows metrics by route pattern to a direct neighbour', async () => {
+  it('shows metrics by route pattern to a direct caller', async () => {
     await fetch(`${api.apiUrl}/api/v1/users/5ec2e7-1d/?email=someone@example.com`)
     const text = await waitFor('the request to be counted', async () => {
       const metrics = await (await fetch(`${api.apiUrl}/metrics`)).text()
@@ -38,7 +38,7 @@ describe('health over HTTP', () => {
     'Forwarded: for=203.0.113.9',
     'Via: 1.1 proxy',
     'X-Real-IP: 10.0.0.1',
-  ])('has no metrics for what came through a proxy (%s)', async (header) => {
+  ])('hides metrics from requests through a proxy (%s)', async (header) => {
     const answer = await sendRaw(api.port, [
       `GET /metrics HTTP/1.1\r\nHost: a\r\nConnection: close\r\n${header}\r\n\r\n`,
     ])
@@ -47,7 +47,7 @@ describe('health over HTTP', () => {
 })
 
 describe('health probes', () => {
-  it('are not ready before the queue was reached once, and then while either store is there', async () => {
+  it('are ready once the queue was reached, and while either store is up', async () => {
     let queue: 'up' | 'down' = 'down'
     const health = createHealthProbes({ pingDatabase: async () => {}, queueState: () => queue })
     expect(await health.isReady()).toBe(false)
@@ -60,11 +60,11 @@ describe('health probes', () => {
     expect(await health.isReady()).toBe(false)
   })
 
-  it('give up on a database that does not answer after a second, and ask it once a second', async () => {
-    let asked = 0
+  it('ask the database once a second and wait one second for its answer', async () => {
+    let pings = 0
     const health = createHealthProbes({
       pingDatabase: () => {
-        asked++
+        pings++
         return new Promise(() => {})
       },
       queueState: () => 'up',
@@ -73,6 +73,6 @@ describe('health probes', () => {
     const states = await Promise.all(Array.from({ length: 50 }, () => health.check()))
     expect(performance.now() - startedMs).toBeLessThan(2_000)
     expect(states[0]).toEqual({ database: false, queue: true })
-    expect(asked).toBe(1)
+    expect(pings).toBe(1)
   })
 })

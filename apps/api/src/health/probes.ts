@@ -1,24 +1,24 @@
-/** Whether the parts that the API stands on can do their job. */
+/** Which dependencies of the API are up. */
 export interface DependencyState {
   database: boolean
-  /** The queue's store: Redis, or PostgreSQL where there is no Redis. */
+  /** The queue's store: Redis, or PostgreSQL on the PostgreSQL backend. */
   queue: boolean
 }
 
 export interface HealthProbes {
-  /** PostgreSQL is asked at most once a second, and never takes longer than a second to be judged. */
+  /** Pings PostgreSQL at most once a second, and counts it as down when it does not answer within a second. */
   check(): Promise<DependencyState>
   /**
-   * Whether traffic should come here: not before the queue was reached once, not while stopping, and not
-   * while neither store can take an event.
+   * Whether a load balancer should send traffic: only after the queue was reached once, while at least one store is
+   * up, and not while stopping.
    */
   isReady(): Promise<boolean>
-  /** From now on not ready. */
+  /** Makes isReady() false from now on. */
   stop(): void
 }
 
 export interface HealthSources {
-  /** Resolves when PostgreSQL answered. */
+  /** Resolves when PostgreSQL answers. */
   pingDatabase(): Promise<unknown>
   queueState(): 'up' | 'down'
 }
@@ -27,15 +27,15 @@ const CACHE_MS = 1_000
 const DEADLINE_MS = 1_000
 
 export function createHealthProbes(sources: HealthSources): HealthProbes {
-  let askedAtMs = Number.NEGATIVE_INFINITY
+  let pingedAtMs = Number.NEGATIVE_INFINITY
   let answer: Promise<boolean> = Promise.resolve(false)
   let queueWasUp = false
   let stopping = false
 
   async function check(): Promise<DependencyState> {
     const nowMs = performance.now()
-    if (nowMs - askedAtMs >= CACHE_MS) {
-      askedAtMs = nowMs
+    if (nowMs - pingedAtMs >= CACHE_MS) {
+      pingedAtMs = nowMs
       answer = withDeadline(sources.pingDatabase())
     }
     const database = await answer
@@ -56,7 +56,7 @@ export function createHealthProbes(sources: HealthSources): HealthProbes {
   }
 }
 
-/** True when it resolves in time. A late rejection is nobody's concern any more. */
+/** Resolves to true when the ping succeeds within DEADLINE_MS. A late rejection is ignored. */
 async function withDeadline(ping: Promise<unknown>): Promise<boolean> {
   let timer: NodeJS.Timeout | undefined
   const late = new Promise<boolean>((resolve) => {

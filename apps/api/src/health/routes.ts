@@ -8,7 +8,7 @@ export interface HealthDeps {
   health: HealthProbes
 }
 
-/** Health for people and gateways (the seed's shape), liveness and readiness for orchestrators. */
+/** GET /health in the shape of the Django service, plus liveness and readiness for orchestrators. */
 export function healthRoutes({ health }: HealthDeps): Hono<ApiEnv> {
   const app = new Hono<ApiEnv>()
 
@@ -19,7 +19,7 @@ export function healthRoutes({ health }: HealthDeps): Hono<ApiEnv> {
       status: database && queue ? 'healthy' : usable ? 'degraded' : 'unhealthy',
       service: 'tidings',
       timestamp: new Date().toISOString(),
-      dependencies: { database: stateOf(database), redis: stateOf(queue) },
+      dependencies: { database: toState(database), redis: toState(queue) },
     })
   })
 
@@ -33,7 +33,7 @@ export function healthRoutes({ health }: HealthDeps): Hono<ApiEnv> {
   return app
 }
 
-const stateOf = (up: boolean) => (up ? 'healthy' : 'unhealthy')
+const toState = (isUp: boolean) => (isUp ? 'healthy' : 'unhealthy')
 
 function respond(status: 200 | 503, body: unknown): Response {
   return new Response(JSON.stringify(body), {
@@ -59,31 +59,31 @@ export const healthOperations: readonly Operation[] = [
     method: 'get',
     path: '/health',
     tag: 'service',
-    summary: 'Whether the service can do its job',
-    description: '`degraded` means that one store is away and events are still accepted.',
+    summary: 'Whether the service is healthy',
+    description: '`degraded`: one store is away, and events are still accepted.',
     access: 'public',
     answers: {
-      200: { description: 'It can', json: healthSchema },
-      503: { description: 'It cannot: both stores are away', json: healthSchema },
+      200: { description: 'Healthy or degraded', json: healthSchema },
+      503: { description: 'Both stores are away', json: healthSchema },
     },
   },
   {
     method: 'get',
     path: '/health/live',
     tag: 'service',
-    summary: 'Whether the process answers',
+    summary: 'Liveness: the process answers',
     access: 'public',
-    answers: { 200: { description: 'It does', json: stateSchema('alive') } },
+    answers: { 200: { description: 'Alive', json: stateSchema('alive') } },
   },
   {
     method: 'get',
     path: '/health/ready',
     tag: 'service',
-    summary: 'Whether traffic should come here',
+    summary: 'Readiness: the process can take traffic',
     access: 'public',
     answers: {
-      200: { description: 'Yes', json: stateSchema('ready') },
-      503: { description: 'No: starting, stopping or without stores', json: stateSchema('not_ready') },
+      200: { description: 'Ready', json: stateSchema('ready') },
+      503: { description: 'Starting, stopping or without stores', json: stateSchema('not_ready') },
     },
   },
 ]

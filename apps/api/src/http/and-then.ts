@@ -1,9 +1,9 @@
-/** A value, or the promise of one where something has to be waited for. */
+/** A value, or a promise of it when the caller has to wait. */
 export type MaybePromise<Value> = Value | Promise<Value>
 
 /**
- * Goes on with the value: at once when it is there, which for what is cached is nearly always. Each `await` on
- * the way of a request would cost it a turn of the microtask queue and several objects.
+ * Calls `next` with the value, synchronously when it is no promise. Cached values nearly always are none, and each
+ * `await` in a request costs a turn of the microtask queue and several objects.
  */
 export function andThen<Value, Result>(
   value: MaybePromise<Value>,

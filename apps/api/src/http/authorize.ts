@@ -5,15 +5,15 @@ import type { ApiContext } from './context.ts'
 import type { Authenticate, Principal, ServicePrincipal, UserPrincipal } from './principal.ts'
 
 /**
- * Who may go on. Each throws AppError `unauthorized` without a valid credential and `forbidden` when it is
- * valid but not enough. A route calls one of these before it reads the body.
+ * Authenticates the caller and checks its rights. Each function throws AppError `unauthorized` without a valid
+ * credential, and `forbidden` when the credential is valid but not sufficient. Routes call one before reading the body.
  */
 export interface Authorize {
-  /** A service key that holds `scope`. */
+  /** Accepts a service key with `scope`. */
   service(c: ApiContext, scope: Scope): MaybePromise<ServicePrincipal>
-  /** A person. */
+  /** Accepts a user. */
   user(c: ApiContext): MaybePromise<UserPrincipal>
-  /** A person, or a service key that holds `scope`. What a person may see is the route's to decide. */
+  /** Accepts any user, or a service key with `scope`. The route decides what a user may see. */
   userOrService(c: ApiContext, scope: Scope): MaybePromise<Principal>
 }
 
@@ -26,7 +26,7 @@ export function createAuthorize({ authenticateService, authenticateUser }: Authe
   return {
     service(c, scope) {
       const token = bearerToken(c)
-      // Whether it is a good token decides between 401 and 403.
+      // A user token: 403 when it is valid, 401 when it is not.
       if (!token.startsWith(SERVICE_KEY_PREFIX))
         return andThen(authenticateUser(token), () => {
           throw needsScope(scope)
@@ -37,7 +37,7 @@ export function createAuthorize({ authenticateService, authenticateUser }: Authe
     user(c) {
       const token = bearerToken(c)
       return token.startsWith(SERVICE_KEY_PREFIX)
-        ? andThen(authenticateService(token), refuse)
+        ? andThen(authenticateService(token), refuseService)
         : authenticateUser(token)
     },
 
@@ -50,7 +50,7 @@ export function createAuthorize({ authenticateService, authenticateUser }: Authe
   }
 }
 
-/** @throws AppError `forbidden` when the key lacks the scope. */
+/** @throws AppError `forbidden` when the key lacks `scope`. */
 export function requireScope(principal: ServicePrincipal, scope: Scope): ServicePrincipal {
   if (principal.scopes.has(scope)) return principal
   throw needsScope(scope)
@@ -59,14 +59,14 @@ export function requireScope(principal: ServicePrincipal, scope: Scope): Service
 const needsScope = (scope: Scope) =>
   new AppError('forbidden', `This needs a service key with the scope ${scope}.`)
 
-function refuse(): never {
+function refuseService(): never {
   throw new AppError('forbidden', 'This credential is not meant for this resource.')
 }
 
 const BEARER = /^Bearer +([\w\-.~+/]+=*)$/i
 const MAX_TOKEN_LENGTH = 8192
 
-/** The credential of `Authorization: Bearer …` (RFC 6750). Every other scheme is refused. */
+/** Reads the credential of `Authorization: Bearer …` (RFC 6750). Other schemes are refused. */
 function bearerToken(c: ApiContext): string {
   const header = c.env.incoming.headers.authorization
   if (header === undefined) throw new AppError('unauthorized', 'A bearer token is required.')

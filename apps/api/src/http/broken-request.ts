@@ -1,72 +1,55 @@
+import { STATUS_CODES } from 'node:http'
 import type { Duplex } from 'node:stream'
+import type { ErrorCode } from '@tidings/shared/errors'
+import type { ConnectionErrorCode } from './error-codes.ts'
 import { createProblem, PROBLEM_CONTENT_TYPE } from './problem.ts'
 import { chooseRequestId } from './secure-response.ts'
 
 interface Refusal {
-  status: number
-  slug: string
-  title: string
-  detail: string
+  code: ErrorCode | ConnectionErrorCode
+  message: string
 }
 
-const BAD_REQUEST: Refusal = {
-  status: 400,
-  slug: 'bad_request',
-  title: 'Bad Request',
-  detail: 'The request is not valid HTTP.',
-}
+const BAD_REQUEST: Refusal = { code: 'bad_request', message: 'The request is not valid HTTP.' }
 
-/** Our own code beside Node's: an `Expect` header that nobody knows. */
+/** Error code for an unknown `Expect` header, beside those of Node. */
 export const UNKNOWN_EXPECTATION = 'UNKNOWN_EXPECTATION'
 
-/** By the codes of Node's HTTP parser and timeouts. */
+/** By the error codes of Node's HTTP parser and timeouts. */
 const REFUSALS: Readonly<Record<string, Refusal>> = {
   [UNKNOWN_EXPECTATION]: {
-    status: 417,
-    slug: 'expectation_failed',
-    title: 'Expectation Failed',
-    detail: 'The Expect header asks for what is not offered.',
+    code: 'expectation_failed',
+    message: 'The Expect header asks for what is not offered.',
   },
-  HPE_HEADER_OVERFLOW: {
-    status: 431,
-    slug: 'headers_too_large',
-    title: 'Request Header Fields Too Large',
-    detail: 'The request headers are larger than 16 KB.',
-  },
+  HPE_HEADER_OVERFLOW: { code: 'headers_too_large', message: 'The request headers are larger than 16 KB.' },
   HPE_CHUNK_EXTENSIONS_OVERFLOW: {
-    status: 413,
-    slug: 'payload_too_large',
-    title: 'Payload Too Large',
-    detail: 'The chunk extensions are too large.',
+    code: 'payload_too_large',
+    message: 'The chunk extensions are too large.',
   },
-  ERR_HTTP_REQUEST_TIMEOUT: {
-    status: 408,
-    slug: 'request_timeout',
-    title: 'Request Timeout',
-    detail: 'The request did not arrive in time.',
-  },
+  ERR_HTTP_REQUEST_TIMEOUT: { code: 'request_timeout', message: 'The request did not arrive in time.' },
 }
 
-/** How long a refused client has to read the answer and to close. In milliseconds. */
+/** How long a refused client may take to read the answer and close, in milliseconds. */
 const LINGER_MS = 1_000
 
 /**
- * Answers what Node could not parse, or what came too slowly, and closes the connection.
+ * Answers bytes that Node could not parse, or that arrived too slowly, and closes the connection.
  *
- * @returns the slug of the refusal, or `reset` when there is nobody left to answer.
+ * @returns the error code of the answer, or `reset` when the client is gone.
  */
 export function answerBrokenRequest(error: NodeJS.ErrnoException, socket: Duplex): string {
   if (!socket.writable || error.code === 'ECONNRESET') {
     socket.destroy()
     return 'reset'
   }
-  letGo(socket)
-  const { status, slug, title, detail } = REFUSALS[error.code ?? ''] ?? BAD_REQUEST
+  closeSoon(socket)
+  const { code, message } = REFUSALS[error.code ?? ''] ?? BAD_REQUEST
   const requestId = chooseRequestId(undefined)
-  const body = JSON.stringify(createProblem(status, slug, title, detail, requestId))
+  const problem = createProblem(code, message, requestId)
+  const body = JSON.stringify(problem)
   socket.end(
     [
-      `HTTP/1.1 ${status} ${title}`,
+      `HTTP/1.1 ${problem.status} ${STATUS_CODES[problem.status]}`,
       `Content-Type: ${PROBLEM_CONTENT_TYPE}`,
       `Content-Length: ${Buffer.byteLength(body)}`,
       `X-Request-Id: ${requestId}`,
@@ -75,16 +58,17 @@ export function answerBrokenRequest(error: NodeJS.ErrnoException, socket: Duplex
       body,
     ].join('\r\n'),
   )
-  return slug
+  return code
 }
 
 /**
- * Closes the connection when the client does, or soon. Node's own limits no longer hold for a request that it has
- * handed over, and it has taken its listeners off the socket of a CONNECT: an error there would end the process.
+ * Closes the connection when the client does, or after LINGER_MS: Node's timeouts no longer apply to a request that it
+ * has handed over. Listens for errors, because Node removes its own listeners from the socket of a CONNECT, and an
+ * unhandled error would end the process.
  */
-function letGo(socket: Duplex): void {
+function closeSoon(socket: Duplex): void {
   socket.on('error', () => socket.destroy())
-  // What is left unread would make a reset of the close, and the answer may be lost with it.
+  // Read the rest: closing with unread data resets the connection, which can lose the answer.
   socket.resume()
   const timer = setTimeout(() => socket.destroy(), LINGER_MS)
   timer.unref()

@@ -2,12 +2,12 @@ import type { IncomingMessage } from 'node:http'
 import type { Context } from 'hono'
 import type { SecureResponse } from './secure-response.ts'
 
-/** What every handler finds in `c.env`: Node's own request, and the response with the request's id. */
+/** The `c.env` of every handler: Node's request, and the response, which has the request's id. */
 export interface ApiEnv {
   Bindings: {
     incoming: IncomingMessage
     outgoing: SecureResponse
-    /** Pattern of the route that took the request, once one has. */
+    /** Pattern of the matched route; absent before one matched. */
     route?: string
   }
 }

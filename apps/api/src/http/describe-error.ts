@@ -1,7 +1,7 @@
 import { isQueryError } from '@tidings/db/failure'
 import pg from 'pg'
 
-/** What the log keeps of an unexpected error. */
+/** An unexpected error as the log shows it. */
 export interface ErrorDescription {
   type: string
   message: string
@@ -13,8 +13,8 @@ export interface ErrorDescription {
 }
 
 /**
- * Describes an error without the data it was thrown over: PostgreSQL quotes values in its message and
- * detail, and the query builder prints every parameter, so passwords and addresses would reach the log.
+ * Describes an error without the data that caused it. PostgreSQL quotes values in messages, and the query builder
+ * prints every parameter: passwords and addresses would reach the log.
  */
 export function describeError(error: unknown, depth = 0): ErrorDescription {
   if (!(error instanceof Error))

@@ -12,7 +12,7 @@ beforeAll(async () => {
   user = await register(api.apiUrl)
 })
 
-/** Answers a change of the user while PostgreSQL fails it with this SQLSTATE. */
+/** Changes the user while PostgreSQL fails the statement with this SQLSTATE. */
 async function changeFailingWith(sqlState: string) {
   const { pool } = api.database
   await pool.query(`
@@ -31,19 +31,19 @@ async function changeFailingWith(sqlState: string) {
 }
 
 it.each([
-  ['a statement that takes too long', '57014'],
+  ['a statement timeout', '57014'],
   ['a deadlock', '40P01'],
-  ['transactions that cannot be put in an order', '40001'],
-  ['a lock that is not to be had', '55P03'],
+  ['a serialization failure', '40001'],
+  ['a lock that is not available', '55P03'],
   ['a server that is shutting down', '57P01'],
-])('answers 503 with a time to come back: %s', async (_name, sqlState) => {
+])('answers 503 with Retry-After: %s', async (_name, sqlState) => {
   const reply = await changeFailingWith(sqlState)
   expect(reply).toMatchObject({ status: 503, body: { error: 'unavailable' } })
   expect(reply.headers.get('retry-after')).toBe('1')
   expect(reply.text).not.toContain('secret')
 })
 
-it('answers 500 to what sending it again does not mend', async () => {
+it('answers 500 when a repeat would fail too', async () => {
   const reply = await changeFailingWith('42703')
   expect(reply).toMatchObject({ status: 500, body: { error: 'internal_error' } })
   expect(reply.text).not.toContain('secret')

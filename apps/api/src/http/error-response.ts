@@ -3,20 +3,20 @@ import type { Logger } from '@tidings/runtime/log'
 import { AppError } from '@tidings/shared/errors'
 import type { ApiContext } from './context.ts'
 import { describeError } from './describe-error.ts'
-import { PROBLEM_CONTENT_TYPE, type Problem, problemOf } from './problem.ts'
+import { createProblem, PROBLEM_CONTENT_TYPE, type Problem } from './problem.ts'
 
-/** When a refusal does not say how long it will last. */
+/** `Retry-After` of a refusal that does not set one. */
 const DEFAULT_RETRY_AFTER_SECONDS = 1
 
-/** Others were in the way, or it took too long; nothing was changed, and the same request may succeed. */
-const PASSING_STATES: ReadonlySet<string | undefined> = new Set([
+/** SQLSTATEs of contention or slowness. Nothing was changed, and the same request may succeed later. */
+const TRANSIENT_STATES: ReadonlySet<string | undefined> = new Set([
   '40001', // serialization_failure
   '40P01', // deadlock_detected
   '55P03', // lock_not_available
   '57014', // query_canceled, by statement_timeout
 ])
 
-/** Turns whatever a handler threw into an answer. Only AppError texts reach the caller. */
+/** Creates the function that answers a thrown error. Only the messages of AppErrors reach the caller. */
 export function createErrorHandler(log: Logger) {
   return (thrown: unknown, c: ApiContext): Response => {
     const error = toAppError(thrown)
@@ -35,14 +35,14 @@ function toAppError(thrown: unknown): AppError {
   if (classifyFailure(thrown) === 'outage') {
     return new AppError('unavailable', 'The service cannot reach its storage. Try again shortly.')
   }
-  if (PASSING_STATES.has(sqlState(thrown))) {
+  if (TRANSIENT_STATES.has(sqlState(thrown))) {
     return new AppError('unavailable', 'The service is too busy for this. Try again shortly.')
   }
   return new AppError('internal_error', 'Something went wrong on our side.')
 }
 
 export function respondWithError(error: AppError, requestId: string): Response {
-  const problem = problemOf(error, requestId)
+  const problem = createProblem(error.code, error.message, requestId, error.fields)
   return respondWithProblem(problem, headersOf(error, problem.status))
 }
 

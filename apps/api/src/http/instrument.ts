@@ -6,21 +6,21 @@ import type { RequestMetrics } from './request-metrics.ts'
 
 export type RouteHandler = (c: ApiContext) => MaybePromise<Response>
 
-/** Gives the handler of a route (its pattern) one log line and a duration for each request. */
+/** Wraps the handler of a route (given by its pattern): one log line and one duration per request. */
 export type Instrument = (route: string, handler: RouteHandler) => RouteHandler
 
 /**
- * A wrapper around each handler and not a middleware before all of them: what a route always says is made once,
- * and an answer that needs no waiting is given without a promise.
+ * Wraps each handler instead of adding one middleware: the constant part of a route's log line is built once, and a
+ * handler that does not wait answers without a promise.
  *
- * @param answerError what becomes of an error that a handler throws.
+ * @param answerError turns an error that a handler threw into an answer.
  */
 export function createInstrument(
   log: Logger,
   metrics: RequestMetrics,
   answerError: (thrown: unknown, c: ApiContext) => Response,
 ): Instrument {
-  // The line below holds nothing to redact, and looking for it would double its cost.
+  // The access log has nothing to redact, and redaction would double its cost.
   const accessLog = log.child({}, { redact: [] })
 
   return (route, handler) => {
@@ -61,14 +61,14 @@ export function createInstrument(
   }
 }
 
-/** A path that does not decode to text without NUL names nothing. */
+/** @throws AppError `not_found` when the path does not decode, or decodes to text with NUL. */
 function refuseBadEncoding(url: string): void {
   if (!url.includes('%')) return
   const [path = ''] = url.split('?', 1)
   try {
     if (!decodeURIComponent(path).includes('\0')) return
   } catch {
-    // Falls through to the refusal.
+    // Not decodable: refused below.
   }
   throw notFound()
 }

@@ -3,13 +3,13 @@ import { isUsableTime } from '@tidings/shared/status-event'
 import { z } from 'zod'
 import type { PageMeta } from './respond.ts'
 
-/** Where a page of a list in order of time ended: the next one starts behind it. */
+/** The last row of a page, in a list ordered by time and id. The next page starts after it. */
 export interface PagePosition {
   time: Date
   id: string
 }
 
-/** Query parameters of every list. */
+/** Query parameters that every list accepts. */
 export const pageQuery = {
   limit: z.coerce.number().int().min(1).max(100).default(20),
   cursor: z
@@ -19,9 +19,9 @@ export const pageQuery = {
 }
 
 /**
- * Makes a page.
+ * Builds a page from the rows found.
  *
- * @param found one more than `limit`, if there are so many: that tells whether there is a next page.
+ * @param found up to `limit` + 1 rows. The extra row means that there is a next page.
  */
 export function toPage<Row>(
   found: readonly Row[],
@@ -43,7 +43,7 @@ const CURSOR = /^(\d{1,15}) ([0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12})$/
 function readCursor(cursor: string): PagePosition {
   const [, time, id] = CURSOR.exec(Buffer.from(cursor, 'base64url').toString()) ?? []
   if (time === undefined || id === undefined || !isUsableTime(Number(time))) {
-    const message = 'Use the next_cursor of a former answer.'
+    const message = 'Use the next_cursor of an earlier answer.'
     throw new AppError('validation_failed', message, {
       fields: [{ pointer: '/cursor', code: 'invalid_cursor', message }],
     })

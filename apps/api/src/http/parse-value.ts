@@ -3,39 +3,39 @@ import { escapePointer, findUnsafeJson } from '@tidings/shared/json'
 import type { z } from 'zod'
 
 /**
- * Checks a parsed JSON value: first for what no field may hold, then against `schema`.
+ * Validates a parsed JSON value: first for content that no field may hold, then against `schema`.
  *
- * @param judgedLater a member of the value that is left to the schema alone.
- * @throws AppError with a JSON pointer for each problem; its texts hold nothing of the value.
+ * @param uncheckedMember name of a member that only the schema checks.
+ * @throws AppError with a JSON pointer for each problem. Its messages never repeat the value.
  */
 export function parseValue<Schema extends z.ZodType>(
   schema: Schema,
   value: unknown,
-  judgedLater?: string,
+  uncheckedMember?: string,
 ): z.output<Schema> {
-  const unsafe = findUnsafeJson(judgedLater === undefined ? value : without(judgedLater, value))
+  const unsafe = findUnsafeJson(uncheckedMember === undefined ? value : omit(uncheckedMember, value))
   if (unsafe !== undefined) {
     const field = { pointer: knownPart(unsafe.pointer), code: unsafe.code, message: unsafe.message }
     throw new AppError('validation_failed', unsafe.message, { fields: [field] })
   }
   const parsed = schema.safeParse(value, PARSE_OPTIONS)
   if (parsed.success) return parsed.data
-  throw refuse(parsed.error.issues)
+  throw toAppError(parsed.error.issues)
 }
 
-function without(member: string, value: unknown): unknown {
+function omit(member: string, value: unknown): unknown {
   return typeof value === 'object' && value !== null && member in value
     ? { ...value, [member]: undefined }
     : value
 }
 
-/** Our own texts: zod's can quote the caller. A text written in a schema goes before these. */
+/** Replaces zod's messages, which can quote the caller's value. A message set in a schema takes precedence. */
 const PARSE_OPTIONS = { error: describeIssue, reportInput: false } as const
 
 function describeIssue(issue: z.core.$ZodRawIssue): string {
   switch (issue.code) {
     case 'invalid_type':
-      return issue.input === undefined ? 'This field is required.' : `Must be ${nameOf(issue.expected)}.`
+      return issue.input === undefined ? 'This field is required.' : `Must be ${typeName(issue.expected)}.`
     case 'invalid_value':
       if (issue.input === undefined) return 'This field is required.'
       return `Must be one of: ${issue.values.join(', ')}.`
@@ -50,7 +50,7 @@ function describeIssue(issue: z.core.$ZodRawIssue): string {
   }
 }
 
-const NAMES: Readonly<Record<string, string>> = {
+const TYPE_NAMES: Readonly<Record<string, string>> = {
   string: 'text',
   int: 'a whole number',
   number: 'a number',
@@ -59,19 +59,19 @@ const NAMES: Readonly<Record<string, string>> = {
   object: 'an object',
   record: 'an object',
 }
-const nameOf = (expected: string) => NAMES[expected] ?? 'of another type'
+const typeName = (expected: string) => TYPE_NAMES[expected] ?? 'of another type'
 
 function unitOf(origin: string): string {
   if (origin === 'string') return ' characters long'
   return origin === 'array' ? ' items long' : ''
 }
 
-function refuse(issues: readonly z.core.$ZodIssue[]): AppError {
+function toAppError(issues: readonly z.core.$ZodIssue[]): AppError {
   const fields = issues.map(toFieldError)
   const [only] = issues
-  const slug = issues.length === 1 && only !== undefined ? legacyErrorCode(only) : undefined
-  const message = slug === undefined ? 'The request is not valid.' : (fields[0]?.message ?? '')
-  return new AppError(slug ?? 'validation_failed', message, { fields })
+  const code = issues.length === 1 && only !== undefined ? legacyErrorCode(only) : undefined
+  const message = code === undefined ? 'The request is not valid.' : (fields[0]?.message ?? '')
+  return new AppError(code ?? 'validation_failed', message, { fields })
 }
 
 function toFieldError(issue: z.core.$ZodIssue): FieldError {
@@ -85,7 +85,7 @@ function codeOf(issue: z.core.$ZodIssue): string {
   return issue.code
 }
 
-/** Two problems that the seed's clients know by a name of their own. */
+/** Two problems have an error code from the Django service, which its clients rely on. */
 function legacyErrorCode(issue: z.core.$ZodIssue): ErrorCode | undefined {
   if (issue.code === 'custom' && issue.params?.code === 'missing_error') return 'missing_error'
   const isStatus = issue.path.length === 1 && issue.path[0] === 'status'
@@ -94,7 +94,7 @@ function legacyErrorCode(issue: z.core.$ZodIssue): ErrorCode | undefined {
     : undefined
 }
 
-/** A pointer as far as it is made of names like ours: below that the keys are the caller's own text. */
+/** Cuts a pointer at the first segment that does not look like a field name: that segment is the caller's own text. */
 function knownPart(pointer: string): string {
   return /^(\/([a-z_]{1,32}|\d{1,4}))*(?=\/|$)/.exec(pointer)?.[0] ?? ''
 }

@@ -1,34 +1,12 @@
-import type { AppError, ErrorCode, FieldError } from '@tidings/shared/errors'
+import type { ErrorCode, FieldError } from '@tidings/shared/errors'
 import { z } from 'zod'
+import { type ConnectionErrorCode, definitionOf } from './error-codes.ts'
 
 export const PROBLEM_CONTENT_TYPE = 'application/problem+json'
 
-/** The one place that knows which status a domain error has, and its title. */
-const STATUS_BY_CODE = {
-  malformed_json: [400, 'Malformed JSON'],
-  invalid_encoding: [400, 'Invalid encoding'],
-  validation_failed: [400, 'Validation failed'],
-  invalid_status: [400, 'Invalid status'],
-  invalid_notification_type: [400, 'Invalid notification type'],
-  missing_error: [400, 'Missing error'],
-  unauthorized: [401, 'Unauthorized'],
-  invalid_credentials: [401, 'Invalid credentials'],
-  forbidden: [403, 'Forbidden'],
-  not_found: [404, 'Not found'],
-  method_not_allowed: [405, 'Method not allowed'],
-  conflict: [409, 'Conflict'],
-  email_taken: [409, 'E-mail taken'],
-  payload_too_large: [413, 'Payload too large'],
-  unsupported_media_type: [415, 'Unsupported media type'],
-  rate_limited: [429, 'Too many requests'],
-  overloaded: [503, 'Overloaded'],
-  unavailable: [503, 'Unavailable'],
-  internal_error: [500, 'Internal error'],
-} as const satisfies Record<ErrorCode, readonly [status: number, title: string]>
+export const statusOf = (code: ErrorCode): number => definitionOf(code).status
 
-export const statusOf = (code: ErrorCode) => STATUS_BY_CODE[code][0]
-
-/** A failure as it is sent: the seed's envelope and an RFC 9457 problem in one body. */
+/** The body of a failure: the Django service's envelope and an RFC 9457 problem document in one. */
 export const problemSchema = z.strictObject({
   type: z.string(),
   title: z.string(),
@@ -43,35 +21,28 @@ export const problemSchema = z.strictObject({
 })
 export type Problem = z.infer<typeof problemSchema>
 
-/** A problem whose text is fixed here: for what fails before there is a request to handle. */
 export function createProblem(
-  status: number,
-  slug: string,
-  title: string,
-  detail: string,
+  code: ErrorCode | ConnectionErrorCode,
+  message: string,
   requestId: string,
   fields: readonly FieldError[] = [],
 ): Problem {
+  const { status, title } = definitionOf(code)
   return {
-    type: `urn:tidings:problem:${slug.replaceAll('_', '-')}`,
+    type: `urn:tidings:problem:${code.replaceAll('_', '-')}`,
     title,
     status,
-    detail,
+    detail: message,
     instance: requestId,
     success: false,
-    error: slug,
-    message: detail,
+    error: code,
+    message,
     data: messagesByField(fields),
     errors: [...fields],
   }
 }
 
-export function problemOf(error: AppError, requestId: string): Problem {
-  const [status, title] = STATUS_BY_CODE[error.code]
-  return createProblem(status, error.code, title, error.message, requestId, error.fields)
-}
-
-/** The seed's clients read `data.<field>[0]`. A nested field is named with dots, the body itself `body`. */
+/** Clients of the Django service read `data.<field>[0]`. Nested fields are joined with dots; `body` is the whole body. */
 function messagesByField(fields: readonly FieldError[]): Record<string, string[]> {
   const messages: Record<string, string[]> = {}
   for (const { pointer, message } of fields) {

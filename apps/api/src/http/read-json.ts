@@ -5,36 +5,36 @@ import type { z } from 'zod'
 import type { ApiContext } from './context.ts'
 import { parseValue } from './parse-value.ts'
 
-/** Largest body of a single object, in bytes. */
+/** Largest body of a request for one object, in bytes. */
 export const MAX_BODY_BYTES = 64 * 1024
 /** Largest body of a batch, in bytes. */
 export const MAX_BATCH_BODY_BYTES = 1024 * 1024
 
 export interface ReadJsonOptions {
   maxBytes?: number
-  /** A member whose items the caller checks one by one: a bad one must not refuse the others. */
-  judgedLater?: string
+  /** A member whose items the caller validates one by one, so that one invalid item does not refuse the others. */
+  uncheckedMember?: string
 }
 
 /**
- * Reads, checks and parses the body: content type, encoding, size, UTF-8, JSON, schema, in this order. It
- * reads Node's stream itself, because a Fetch body costs several objects and copies per request.
+ * Reads the body and checks content type, encoding, size, UTF-8, JSON and schema, in this order. Reads Node's stream
+ * directly, because a Fetch body costs several objects and copies per request.
  *
- * @throws AppError `unsupported_media_type`, `payload_too_large`, `invalid_encoding`, `malformed_json` or
- *   what parseValue throws.
+ * @throws AppError `unsupported_media_type`, `payload_too_large`, `invalid_encoding`, `malformed_json`, or an error of
+ *   parseValue.
  */
 export async function readJson<Schema extends z.ZodType>(
   c: ApiContext,
   schema: Schema,
-  { maxBytes = MAX_BODY_BYTES, judgedLater }: ReadJsonOptions = {},
+  { maxBytes = MAX_BODY_BYTES, uncheckedMember }: ReadJsonOptions = {},
 ): Promise<z.output<Schema>> {
   const { incoming } = c.env
   checkMediaType(incoming)
   const body = await readBody(incoming, maxBytes)
-  return parseValue(schema, parseJson(body), judgedLater)
+  return parseValue(schema, parseJson(body), uncheckedMember)
 }
 
-// JSON with any parameters; and curl's default, which the seed's own examples send.
+// curl sends the form type by default, and the Django service's README relies on that.
 const JSON_TYPE = /^application\/(?:[\w.+-]+\+)?json\s*(?:;|$)/i
 const FORM_TYPE = /^application\/x-www-form-urlencoded\s*(?:;|$)/i
 
@@ -54,8 +54,8 @@ function readBody(incoming: IncomingMessage, maxBytes: number): Promise<Buffer> 
   return new Promise((resolve, reject) => {
     const chunks: Buffer[] = []
     let size = 0
-    // The listeners go with the request: taking them off would cost more than they do. Settling twice does
-    // nothing, so 'close' matters only where no 'end' came before it.
+    // The listeners stay: removing them costs more than keeping them for the rest of the request. Settling a promise
+    // twice has no effect, so 'close' matters only without an 'end' before it.
     incoming
       .on('data', (chunk: Buffer) => {
         size += chunk.length
@@ -84,7 +84,7 @@ function parseJson(body: Buffer): unknown {
   try {
     return JSON.parse(body.toString('utf8'))
   } catch {
-    // The parser's message quotes the body.
+    // Not the parser's message: it quotes the body.
     const message = body.length === 0 ? 'A JSON body is required.' : 'The body is not valid JSON.'
     throw new AppError('malformed_json', message)
   }

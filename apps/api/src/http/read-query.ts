@@ -4,15 +4,15 @@ import type { z } from 'zod'
 import type { ApiContext } from './context.ts'
 import { parseValue } from './parse-value.ts'
 
-/** Checks the query string against `schema`; of a repeated parameter the first counts. */
+/** Validates the query string against `schema`. Of a repeated parameter only the first value counts. */
 export function readQuery<Schema extends z.ZodType>(c: ApiContext, schema: Schema): z.output<Schema> {
   return parseValue(schema, c.req.query())
 }
 
 /**
- * A UUID in the path, in lower case.
+ * Reads a UUID from the path, in lower case.
  *
- * @throws AppError `not_found` for anything else: what cannot be an id names nothing.
+ * @throws AppError `not_found` when the parameter is no UUID: no resource can have that id.
  */
 export function readPathUuid(c: ApiContext, name: string): string {
   const value = c.req.param(name)
@@ -20,5 +20,5 @@ export function readPathUuid(c: ApiContext, name: string): string {
   return value.toLowerCase()
 }
 
-/** The same for absent things and for those the caller may not see. */
+/** One answer for absent resources and for those the caller may not see. */
 export const notFound = () => new AppError('not_found', 'There is nothing here.')

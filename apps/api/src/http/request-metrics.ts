@@ -1,9 +1,9 @@
 import { Counter, collectDefaultMetrics, Histogram, Registry } from 'prom-client'
 
-/** Gives what records the finished requests of a method and route. `route` is the pattern, never the path. */
+/** Returns a recorder for the finished requests of a method and a route. `route` is the pattern, never the path. */
 export type RequestMetrics = (method: string, route: string) => (status: number, seconds: number) => void
 
-/** A registry with the process's own metrics. */
+/** Creates a registry with the process's default metrics. */
 export function createRegistry(): Registry {
   const registry = new Registry()
   registry.setDefaultLabels({ service: 'api' })
@@ -11,7 +11,7 @@ export function createRegistry(): Registry {
   return registry
 }
 
-/** From a cached read to a hashed password. In seconds. */
+/** From a cached read to a password hash. */
 const BUCKETS_SECONDS = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5]
 
 export function createRequestMetrics(registry: Registry): RequestMetrics {
@@ -23,7 +23,7 @@ export function createRequestMetrics(registry: Registry): RequestMetrics {
     registers: [registry],
   })
   return (method, route) => {
-    // A child is looked up by hashing its labels: once for each status class is enough.
+    // labels() hashes all labels, so each child is looked up only once per status class.
     const children: Histogram.Internal<'method' | 'route' | 'status'>[] = []
     return (status, seconds) => {
       const statusClass = Math.floor(status / 100)
@@ -33,7 +33,7 @@ export function createRequestMetrics(registry: Registry): RequestMetrics {
   }
 }
 
-/** Counts what never becomes a request: the access log and the durations do not see it. */
+/** Counts bytes that never became a request. They do not appear in the access log or the durations. */
 export function createBrokenRequestCounter(registry: Registry): (reason: string) => void {
   const refused = new Counter({
     name: 'tidings_http_broken_requests_total',

@@ -2,7 +2,7 @@ import { z } from 'zod'
 
 const JSON_HEADERS = { 'content-type': 'application/json; charset=utf-8' }
 
-/** What a page of a list says beside its data. */
+/** The `meta` of a page. */
 export const pageMetaSchema = z.strictObject({
   limit: z.int(),
   next_cursor: z.string().nullable().describe('Opaque; null on the last page.'),
@@ -11,8 +11,8 @@ export const pageMetaSchema = z.strictObject({
 export type PageMeta = z.infer<typeof pageMetaSchema>
 
 /**
- * The seed's success envelope. Built as a Response rather than with `c.json()`: plain headers let the server
- * write it in one piece, which shows at 10,000 requests a second.
+ * Answers with the success envelope of the Django service. A plain Response, not `c.json()`: with plain headers the
+ * server writes the answer in one piece, which is measurable at 10,000 requests/s.
  */
 export function success(
   status: 200 | 201 | 202,

@@ -1,73 +1,82 @@
 import { createServer, type IncomingMessage, type Server } from 'node:http'
-import { Server as NetServer } from 'node:net'
 import type { Duplex } from 'node:stream'
-import { setImmediate as nextTurn, setTimeout as sleep } from 'node:timers/promises'
 import { getRequestListener } from '@hono/node-server'
 import { explainListenError } from '@tidings/runtime/listen-error'
 import type { Hono } from 'hono'
 import { answerBrokenRequest, UNKNOWN_EXPECTATION } from './broken-request.ts'
 import type { ApiEnv } from './context.ts'
+import { acceptPending, drainServer } from './drain-server.ts'
 import { respondWithProblem } from './error-response.ts'
 import { createProblem } from './problem.ts'
 import { chooseRequestId, SecureResponse } from './secure-response.ts'
 
 const MAX_HEADER_BYTES = 16 * 1024
-/** Together with the check's interval: a slow one is told within 10 s. In milliseconds. */
-const HEADERS_TIMEOUT_MS = 9_500
-const CHECK_INTERVAL_MS = 500
-const REQUEST_TIMEOUT_MS = 15_000
-const KEEP_ALIVE_TIMEOUT_MS = 5_000
-/** How long an idle connection is left open for a request that may be on its way. In milliseconds. */
-const DRAIN_IDLE_MS = 4_000
-const DRAIN_LIMIT_MS = 4_500
+const KEEP_ALIVE_MS = 5_000
+
+/** How long a request may take to arrive, in milliseconds. */
+export interface ArrivalLimits {
+  headersMs: number
+  /** Headers and body together. */
+  requestMs: number
+  /** How often connections are checked: a slow request is refused this much later at most. */
+  checkIntervalMs: number
+}
+
+/** Slow headers are refused within 10 s, a slow body within 15.5 s. */
+export const ARRIVAL_LIMITS: ArrivalLimits = { headersMs: 9_500, requestMs: 15_000, checkIntervalMs: 500 }
 
 export interface HttpServer {
   /** Where it listens, such as http://127.0.0.1:8001. */
   url: string
-  /** Stops accepting, answers what is in flight, asks clients to close, then closes what is left. */
+  /** Stops accepting, answers the requests in flight with `Connection: close`, then closes all connections. */
   close(): Promise<void>
+  /** Ends idle connections at once, so that close() need not wait for them. For tests that send no more requests. */
+  closeIdleConnections(): void
 }
 
 export interface ServeOptions {
   port: number
   host: string
-  /** Told the reason of each request that was refused before it could be routed. */
-  onBrokenRequest?(reason: string): void
+  /** Called with the error code of each request that was refused before it was routed. */
+  onBrokenRequest?(code: string): void
+  /** ARRIVAL_LIMITS when absent. */
+  limits?: ArrivalLimits
 }
 
 /**
- * Serves the application, with limits on slow and oversized requests.
+ * Serves the application.
  *
- * @throws StartupError when it cannot listen there.
+ * @throws StartupError when it cannot listen on that port and host.
  */
 export async function serveHttp(
   app: Hono<ApiEnv>,
-  { port, host, onBrokenRequest }: ServeOptions,
+  { port, host, onBrokenRequest, limits = ARRIVAL_LIMITS }: ServeOptions,
 ): Promise<HttpServer> {
-  let draining = false
-  const refuse = (error: Error, socket: Duplex) => void onBrokenRequest?.(answerBrokenRequest(error, socket))
+  let isDraining = false
+  function refuse(error: Error, socket: Duplex): void {
+    const code = answerBrokenRequest(error, socket)
+    onBrokenRequest?.(code)
+  }
   const listener = getRequestListener(app.fetch, {
     overrideGlobalObjects: true,
     errorHandler: () => refuseTarget(),
   })
-  const server = createServer(
-    {
-      maxHeaderSize: MAX_HEADER_BYTES,
-      headersTimeout: HEADERS_TIMEOUT_MS,
-      requestTimeout: REQUEST_TIMEOUT_MS,
-      keepAliveTimeout: KEEP_ALIVE_TIMEOUT_MS,
-      connectionsCheckingInterval: CHECK_INTERVAL_MS,
-      noDelay: true,
-      ServerResponse: SecureResponse,
-    },
-    (incoming: IncomingMessage, outgoing: SecureResponse) => {
-      // Refused before: where its requests begin and end is in doubt.
-      if (!incoming.socket.writable) return
-      if (isAmbiguous(incoming)) return refuse(new Error('ambiguous'), incoming.socket)
-      if (draining) outgoing.shouldKeepAlive = false
-      void listener(incoming, outgoing)
-    },
-  )
+  const options = {
+    maxHeaderSize: MAX_HEADER_BYTES,
+    headersTimeout: limits.headersMs,
+    requestTimeout: limits.requestMs,
+    keepAliveTimeout: KEEP_ALIVE_MS,
+    connectionsCheckingInterval: limits.checkIntervalMs,
+    noDelay: true,
+    ServerResponse: SecureResponse,
+  }
+  const server = createServer(options, (incoming: IncomingMessage, outgoing: SecureResponse) => {
+    // An earlier request on this connection was refused, so this one's boundaries are in doubt.
+    if (!incoming.socket.writable) return
+    if (isAmbiguous(incoming)) return refuse(new Error('ambiguous'), incoming.socket)
+    if (isDraining) outgoing.shouldKeepAlive = false
+    void listener(incoming, outgoing)
+  })
   server.on('clientError', refuse)
   server.on('connect', (_, socket) => refuse(new Error('CONNECT'), socket))
   server.on('checkExpectation', ({ socket }) =>
@@ -77,10 +86,11 @@ export async function serveHttp(
   return {
     url: urlOf(server),
     async close() {
-      await untilQuietTurn()
-      draining = true
-      await drain(server)
+      await acceptPending()
+      isDraining = true
+      await drainServer(server)
     },
+    closeIdleConnections: () => server.closeIdleConnections(),
   }
 }
 
@@ -100,50 +110,9 @@ function urlOf(server: Server): string {
   return `http://${host}:${address.port}`
 }
 
-/** A turn of the event loop shorter than this leaves hardly a connection untaken. In milliseconds. */
-const QUIET_TURN_MS = 0.5
-const QUIET_TURN_LIMIT_MS = 500
-
 /**
- * Connections that the kernel has established and Node has not taken yet are reset when the listening socket
- * closes. Each turn of the event loop takes all of them, so this waits for a turn so short that none is
- * likely to have come since.
- */
-async function untilQuietTurn(): Promise<void> {
-  // The first one may still belong to the turn in which the signal came.
-  await nextTurn()
-  const giveUpAt = performance.now() + QUIET_TURN_LIMIT_MS
-  for (let turnedAt = performance.now(); ; ) {
-    await nextTurn()
-    const now = performance.now()
-    if (now - turnedAt < QUIET_TURN_MS || now > giveUpAt) return
-    turnedAt = now
-  }
-}
-
-/**
- * Node's own close() ends idle connections at once, and a request that is just arriving on one meets a
- * reset. So: stop listening only; every answer from now on says `Connection: close`; idle connections get a
- * while to send what they were about to send.
- */
-async function drain(server: Server): Promise<void> {
-  const closed = new Promise<void>((resolve) => NetServer.prototype.close.call(server, () => resolve()))
-  const timer = new AbortController()
-  const wait = (ms: number) => sleep(ms, undefined, { signal: timer.signal }).catch(() => undefined)
-  const force = async () => {
-    await wait(DRAIN_IDLE_MS)
-    server.closeIdleConnections()
-    await wait(DRAIN_LIMIT_MS - DRAIN_IDLE_MS)
-    server.closeAllConnections()
-  }
-  await Promise.race([closed, force()])
-  timer.abort()
-  await closed
-}
-
-/**
- * What another server on the way may have read otherwise: two Host lines, of which Node takes the first, or a body
- * coded in more ways than chunks.
+ * Whether a proxy may read the request differently (request smuggling): several Host lines, of which Node takes the
+ * first, or a transfer coding other than chunked.
  */
 function isAmbiguous({ rawHeaders, headers }: IncomingMessage): boolean {
   let hosts = 0
@@ -154,15 +123,9 @@ function isAmbiguous({ rawHeaders, headers }: IncomingMessage): boolean {
 
 const isHost = (name = '') => name.length === 4 && name.toLowerCase() === 'host'
 
-/** The request line or Host cannot be made into a URL. */
+/** Answers a request whose target or Host does not form a URL. */
 function refuseTarget(): Response {
   const requestId = chooseRequestId(undefined)
-  const problem = createProblem(
-    400,
-    'bad_request',
-    'Bad request',
-    'The request target is not valid.',
-    requestId,
-  )
+  const problem = createProblem('bad_request', 'The request target is not valid.', requestId)
   return respondWithProblem(problem, { 'x-request-id': requestId, connection: 'close' })
 }

@@ -2,7 +2,7 @@ import type { Tracing } from '@tidings/telemetry/tracing'
 import type { MiddlewareHandler } from 'hono'
 import type { ApiEnv } from './context.ts'
 
-/** A server span around each request, named by its method and route pattern. Outermost: the log line is in it. */
+/** Puts each request in a server span named by method and route pattern. Mount it first, so that log lines are inside. */
 export function traceRequests(tracing: Tracing): MiddlewareHandler<ApiEnv> {
   return (c, next) =>
     tracing.traceRequest(c.req.method, c.env.incoming.headers, async () => {

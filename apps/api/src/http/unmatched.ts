@@ -6,7 +6,7 @@ import { notFound } from './read-query.ts'
 
 const METHODS = ['GET', 'POST', 'PUT', 'PATCH', 'DELETE']
 
-/** Answers what no route of these applications took: 405 with Allow where another method would have, else 404. */
+/** Answers requests that no route of `apps` matched: 405 with Allow if another method matches, otherwise 404. */
 export function createUnmatchedHandler(apps: readonly Hono<ApiEnv>[]) {
   return (c: ApiContext): Response => {
     const allowed = METHODS.filter((method) =>

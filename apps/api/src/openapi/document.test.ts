@@ -20,14 +20,14 @@ describe('the OpenAPI document', () => {
     expect(await new Validator().validate(structuredClone({ ...document }))).toEqual({ valid: true })
   })
 
-  // Mounting reads none of the parts that the handlers use.
+  // Only handlers use the other parts, and mounting calls no handler.
   const deps = {
     log: createLogger('api-test', 'silent'),
     registry: createRegistry(),
     corsOrigins: [],
   } as unknown as AppDeps
 
-  it('describes every mounted route, and nothing else', () => {
+  it('describes every mounted route and nothing more', () => {
     const mounted = createRoutes(deps)
       .flatMap(({ routes }) => routes)
       .map(({ method, path }) => `${method} ${documentedPath(path)}`)
@@ -37,13 +37,13 @@ describe('the OpenAPI document', () => {
     expect(described.sort()).toEqual(mounted.sort())
   })
 
-  it('has routes that suit the fast router of Hono', () => {
+  it('keeps Hono on its fast router', () => {
     const { router } = createApp(deps)
     router.match('GET', '/')
     expect(router.name).toBe('SmartRouter + RegExpRouter')
   })
 
-  it('names each operation once', () => {
+  it('gives each operation its own id', () => {
     const ids = Object.values(document.paths).flatMap((path) => Object.values(path).map((o) => o.operationId))
     expect(new Set(ids).size).toBe(ids.length)
   })

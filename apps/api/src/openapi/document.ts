@@ -16,13 +16,13 @@ export interface OpenApiDocument {
 }
 
 const TAGS = [
-  { name: 'users', description: 'People: register, read, change, erase.' },
+  { name: 'users', description: 'Register, read, change and erase users.' },
   { name: 'auth', description: 'Sessions and tokens.' },
-  { name: 'status', description: 'What became of notifications: report it, read it.' },
+  { name: 'status', description: 'Report and read the outcome of notifications.' },
   { name: 'service', description: 'Health, keys and this document.' },
 ]
 
-/** Any request can meet these. */
+/** Any request can get these. */
 const GENERAL_ERRORS: readonly ErrorCode[] = ['not_found', 'internal_error', 'unavailable']
 const ACCESS_ERRORS: readonly ErrorCode[] = ['unauthorized', 'forbidden']
 const BODY_ERRORS: readonly ErrorCode[] = [
@@ -33,7 +33,7 @@ const BODY_ERRORS: readonly ErrorCode[] = [
   'unsupported_media_type',
 ]
 
-/** Makes the OpenAPI 3.1 document of these operations. */
+/** Makes the OpenAPI 3.1 document. */
 export function createOpenApiDocument(operations: readonly Operation[]): OpenApiDocument {
   const paths: OpenApiDocument['paths'] = {}
   for (const operation of operations) {
@@ -46,8 +46,8 @@ export function createOpenApiDocument(operations: readonly Operation[]): OpenApi
       title: 'Tidings',
       version: '1',
       description:
-        'Users, and what became of their notifications. Every path works with and without its trailing slash. ' +
-        'Failures are RFC 9457 problems that carry the envelope of earlier clients too.',
+        'Users and the outcome of their notifications. Every path works with and without its trailing slash. ' +
+        'Failures are RFC 9457 problems that also carry the envelope of earlier clients.',
       license: { name: 'MIT', identifier: 'MIT' },
     },
     tags: TAGS,
@@ -66,7 +66,7 @@ export function createOpenApiDocument(operations: readonly Operation[]): OpenApi
   }
 }
 
-/** Hono's path as OpenAPI writes it, with the trailing slash that the product's paths have. */
+/** Converts Hono's path to OpenAPI's form, with the trailing slash of the documented paths. */
 export function documentedPath(path: string): string {
   const named = path.replace(/:(\w+)(\{[^}]*\})?/g, '{$1}')
   return path.startsWith('/api/') ? `${named}/` : named
@@ -176,7 +176,7 @@ function failuresOf(operation: Operation): JsonObject {
   )
 }
 
-/** Checks that JSON Schema cannot express are left out: the document describes, the schemas decide. */
+/** Leaves out checks that JSON Schema cannot express: the zod schemas still apply them. */
 function toJsonSchema(schema: z.ZodType, io: 'input' | 'output'): JsonObject {
   const { $schema: _dialect, ...json } = z.toJSONSchema(schema, { io, unrepresentable: 'any' })
   return json

@@ -8,7 +8,7 @@ import type { Operation } from './operation.ts'
 
 const require = createRequire(import.meta.url)
 
-/** The viewer's files, from its package: the page loads nothing from another host. */
+/** The viewer's files, served from its package: the page loads nothing from another host. */
 const ASSETS = {
   'swagger-ui.css': 'text/css; charset=utf-8',
   'swagger-ui-bundle.js': 'text/javascript; charset=utf-8',
@@ -33,12 +33,12 @@ const PAGE = `<!doctype html>
 
 const START = `SwaggerUIBundle({ url: '/openapi.json', dom_id: '#reference', deepLinking: true })\n`
 
-/** The viewer sets styles on elements; nothing else needs to be let in. */
+/** The viewer needs inline styles and `data:` images, and nothing from another host. */
 const PAGE_POLICY =
   "default-src 'none'; script-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data:; " +
   "connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
 
-/** /openapi.json and the reference made of it. */
+/** Routes for /openapi.json and the reference at /docs. */
 export function docsRoutes(operations: readonly Operation[]): Hono<ApiEnv> {
   const app = new Hono<ApiEnv>()
   const openApi = JSON.stringify(createOpenApiDocument([...operations, ...docsOperations]))
@@ -71,7 +71,7 @@ const page = (path: string, summary: string, type: string): Operation => ({
   answers: { 200: { description: summary, other: type } },
 })
 
-export const docsOperations: readonly Operation[] = [
+const docsOperations: readonly Operation[] = [
   {
     method: 'get',
     path: '/openapi.json',

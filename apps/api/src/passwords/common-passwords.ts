@@ -1,10 +1,10 @@
 import { PASSWORD_LENGTH } from '@tidings/shared/user'
 import { dictionary } from '@zxcvbn-ts/language-common'
 
-/** The shorter ones are refused for their length already. */
+/** Shorter entries are left out: their length already refuses them. */
 const COMMON = new Set(dictionary['passwords-common'].filter((word) => word.length >= PASSWORD_LENGTH.min))
 
-/** Whether a password is among those tried first by anybody who guesses, whatever its case. */
+/** Tells whether a password, in any case, is on the list of common passwords. */
 export function isCommonPassword(password: string): boolean {
   return COMMON.has(password.toLowerCase())
 }

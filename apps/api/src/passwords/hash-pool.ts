@@ -2,126 +2,133 @@ import { Worker } from 'node:worker_threads'
 import { AppError } from '@tidings/shared/errors'
 import type { HashTask } from './hash-worker.ts'
 
-/** Derives keys off the event loop. */
-export interface HashPool {
-  /** @throws AppError `overloaded` when no thread came free in time. */
-  derive(task: HashTask): Promise<Buffer>
-  /** Derivations running and waiting. */
-  readonly pending: number
-  close(): Promise<void>
-}
-
 export interface HashPoolOptions {
-  /** Derivations at once. Each takes a core for as long as it runs. */
+  /** Derivations at once. Each one keeps a core busy. */
   threads: number
   /** How long a derivation may wait for a thread, in milliseconds. */
   maxWaitMs?: number
-  /** Derivations that may wait; more are refused at once. */
+  /** Derivations that may wait; the pool refuses more at once. */
   maxWaiting?: number
 }
 
-interface Waiting {
+interface Job {
   task: HashTask
   resolve(digest: Buffer): void
   reject(error: Error): void
-  timer: NodeJS.Timeout
+  waitTimer: NodeJS.Timeout
 }
 
-interface Slot {
+interface Thread {
   worker: Worker
-  current: Waiting | undefined
+  running: Job | undefined
 }
 
 const DEFAULT_MAX_WAIT_MS = 5_000
 const DEFAULT_MAX_WAITING = 1_000
 
 /**
- * Threads of its own, not libuv's four: those also verify signatures and resolve names, which must not queue
- * behind a password. Threads start with the first derivation.
+ * Derives keys in worker threads, off the event loop. libuv's four threads would not do: they also verify
+ * signatures and resolve names, which must not queue behind a password. Threads start on demand.
  */
-export function createHashPool(options: HashPoolOptions): HashPool {
-  const { threads, maxWaitMs = DEFAULT_MAX_WAIT_MS, maxWaiting = DEFAULT_MAX_WAITING } = options
-  const slots: Slot[] = []
-  const queue: Waiting[] = []
-  let closed = false
+export class HashPool {
+  readonly #maxThreads: number
+  readonly #maxWaitMs: number
+  readonly #maxWaiting: number
+  readonly #threads: Thread[] = []
+  readonly #waiting: Job[] = []
+  #isClosed = false
 
-  function startSlot(): Slot {
+  constructor(options: HashPoolOptions) {
+    this.#maxThreads = options.threads
+    this.#maxWaitMs = options.maxWaitMs ?? DEFAULT_MAX_WAIT_MS
+    this.#maxWaiting = options.maxWaiting ?? DEFAULT_MAX_WAITING
+  }
+
+  /** @throws AppError `overloaded` when no thread becomes free in time. */
+  derive(task: HashTask): Promise<Buffer> {
+    if (this.#isClosed || this.#waiting.length >= this.#maxWaiting) return Promise.reject(overloaded())
+    return new Promise((resolve, reject) => {
+      const job: Job = {
+        task,
+        resolve,
+        reject,
+        waitTimer: setTimeout(() => this.#giveUp(job), this.#maxWaitMs),
+      }
+      this.#waiting.push(job)
+      this.#runWaiting()
+    })
+  }
+
+  /** Derivations running and waiting. */
+  get pending(): number {
+    return this.#waiting.length + this.#threads.filter(({ running }) => running !== undefined).length
+  }
+
+  /** Ends the threads. Running and waiting derivations are refused. */
+  async close(): Promise<void> {
+    this.#isClosed = true
+    for (const job of this.#waiting.splice(0)) {
+      clearTimeout(job.waitTimer)
+      job.reject(overloaded())
+    }
+    await Promise.all(this.#threads.map(({ worker }) => worker.terminate()))
+    for (const { running } of this.#threads) running?.reject(overloaded())
+  }
+
+  #runWaiting() {
+    while (this.#waiting.length > 0 && !this.#isClosed) {
+      const thread = this.#findFreeThread()
+      if (thread === undefined) return
+      const job = this.#waiting.shift() as Job
+      clearTimeout(job.waitTimer)
+      thread.running = job
+      // Only a running derivation keeps the process alive.
+      thread.worker.ref()
+      thread.worker.postMessage(job.task)
+    }
+  }
+
+  #findFreeThread(): Thread | undefined {
+    const free = this.#threads.find(({ running }) => running === undefined)
+    return free ?? (this.#threads.length < this.#maxThreads ? this.#startThread() : undefined)
+  }
+
+  #startThread(): Thread {
     const worker = new Worker(new URL('./hash-worker.ts', import.meta.url), {
       resourceLimits: { maxOldGenerationSizeMb: 16, maxYoungGenerationSizeMb: 4 },
     })
-    const slot: Slot = { worker, current: undefined }
+    const thread: Thread = { worker, running: undefined }
     worker.on('message', (digest: Uint8Array) =>
-      finish(slot, (waiting) => waiting.resolve(Buffer.from(digest))),
+      this.#finish(thread, (job) => job.resolve(Buffer.from(digest))),
     )
-    // A thread that dies takes one derivation with it, not the pool.
-    const replace = (error: Error) => {
-      if (closed || !slots.includes(slot)) return
-      slots.splice(slots.indexOf(slot), 1)
-      finish(slot, (waiting) => waiting.reject(error))
-    }
-    worker.on('error', replace)
-    worker.on('exit', () => replace(new Error('A hashing thread ended')))
+    worker.on('error', (error: Error) => this.#removeThread(thread, error))
+    worker.on('exit', () => this.#removeThread(thread, new Error('A hashing thread ended')))
     worker.unref()
-    slots.push(slot)
-    return slot
+    this.#threads.push(thread)
+    return thread
   }
 
-  function finish(slot: Slot, settle: (waiting: Waiting) => void) {
-    const { current } = slot
-    slot.current = undefined
-    slot.worker.unref()
-    if (current !== undefined) settle(current)
-    next()
+  /** A thread that fails rejects only the derivation it ran; a new thread takes its place. */
+  #removeThread(thread: Thread, error: Error) {
+    const index = this.#threads.indexOf(thread)
+    if (this.#isClosed || index === -1) return
+    this.#threads.splice(index, 1)
+    this.#finish(thread, (job) => job.reject(error))
   }
 
-  function next() {
-    while (queue.length > 0 && !closed) {
-      const slot =
-        slots.find(({ current }) => current === undefined) ??
-        (slots.length < threads ? startSlot() : undefined)
-      if (slot === undefined) return
-      const waiting = queue.shift() as Waiting
-      clearTimeout(waiting.timer)
-      slot.current = waiting
-      // Only a running derivation keeps the process alive.
-      slot.worker.ref()
-      slot.worker.postMessage(waiting.task)
-    }
+  #finish(thread: Thread, settle: (job: Job) => void) {
+    const { running } = thread
+    thread.running = undefined
+    thread.worker.unref()
+    if (running !== undefined) settle(running)
+    this.#runWaiting()
   }
 
-  function giveUp(waiting: Waiting) {
-    const index = queue.indexOf(waiting)
+  #giveUp(job: Job) {
+    const index = this.#waiting.indexOf(job)
     if (index === -1) return
-    queue.splice(index, 1)
-    waiting.reject(overloaded())
-  }
-
-  return {
-    derive(task) {
-      if (closed || queue.length >= maxWaiting) return Promise.reject(overloaded())
-      return new Promise((resolve, reject) => {
-        const waiting: Waiting = {
-          task,
-          resolve,
-          reject,
-          timer: setTimeout(() => giveUp(waiting), maxWaitMs),
-        }
-        queue.push(waiting)
-        next()
-      })
-    },
-    get pending() {
-      return queue.length + slots.filter(({ current }) => current !== undefined).length
-    },
-    async close() {
-      closed = true
-      for (const waiting of queue.splice(0)) {
-        clearTimeout(waiting.timer)
-        waiting.reject(overloaded())
-      }
-      await Promise.all(slots.map(({ worker }) => worker.terminate()))
-      for (const { current } of slots) current?.reject(overloaded())
-    },
+    this.#waiting.splice(index, 1)
+    job.reject(overloaded())
   }
 }
 

@@ -1,19 +1,19 @@
-/** The parts of a hash in Django's format: pbkdf2_sha256$iterations$salt$base64. */
-export interface PasswordHash {
+/** The parts of a hash in Django's format: `pbkdf2_sha256$iterations$salt$base64`. */
+interface PasswordHash {
   iterations: number
-  /** Used as it is written, as UTF-8 bytes; it is not base64. */
+  /** Not base64: PBKDF2 takes its UTF-8 bytes. */
   salt: string
   digest: Buffer
 }
 
-/** Bytes of SHA-256. */
+/** Length of a SHA-256 digest. */
 export const DIGEST_BYTES = 32
-/** Beyond this a stored hash would be a way to stop the service. */
+/** A stored hash with more iterations could block the service. */
 const MAX_ITERATIONS = 10_000_000
 
 const FORMAT = /^pbkdf2_sha256\$(\d{1,9})\$([^$]+)\$([A-Za-z0-9+/]{43}=)$/
 
-/** Undefined for what never logs in: unusable passwords (`!…`) and other algorithms. */
+/** Returns undefined for an unusable password (`!…`) and for every other algorithm: they never log in. */
 export function parsePasswordHash(encoded: string): PasswordHash | undefined {
   const match = FORMAT.exec(encoded)
   if (match === null) return undefined

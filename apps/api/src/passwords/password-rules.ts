@@ -2,7 +2,7 @@ import { AppError } from '@tidings/shared/errors'
 import { isCommonPassword } from './common-passwords.ts'
 
 /**
- * Refuses a new password that is easy to guess. Its length is the schema's matter.
+ * Refuses a new password that is easy to guess. The schema already checks its length.
  *
  * @throws AppError `validation_failed` at `field`.
  */

@@ -3,33 +3,37 @@ import type { HashPool } from './hash-pool.ts'
 import { DIGEST_BYTES, formatPasswordHash, parsePasswordHash } from './password-hash.ts'
 
 export interface Passwords {
-  /** A hash in Django's format. */
+  /** Returns a hash in Django's format. */
   hash(password: string): Promise<string>
   /**
-   * Whether the password belongs to the hash. It takes the same time whether it does or not, and for an
-   * absent, unusable or weaker hash: who measures learns nothing.
+   * Tells whether the password matches the hash. An absent, unusable or weaker hash takes as much work as a
+   * current one, so that timing reveals nothing.
    *
-   * @throws AppError `overloaded` when the machine cannot hash it in time.
+   * @throws AppError `overloaded` when no hashing thread becomes free in time.
    */
   verify(password: string, encoded: string | undefined): Promise<boolean>
-  /** True for a hash of fewer iterations than new ones get. */
+  /** Tells whether a hash has fewer iterations than new hashes get. */
   isWeak(encoded: string): boolean
 }
 
 const SALT_ALPHABET = 'ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789'
-/** Django's length: 131 bits. */
+/** The length that Django uses: 131 bits. */
 const SALT_LENGTH = 22
 
 const generateSalt = () =>
   Array.from({ length: SALT_LENGTH }, () => SALT_ALPHABET[randomInt(SALT_ALPHABET.length)]).join('')
 
-/** PBKDF2-HMAC-SHA256 with a cost of `iterations` for new hashes. */
-export function createPasswords(pool: HashPool, iterations: number): Passwords {
-  const derive = (password: string, salt: string, rounds: number) => {
-    const missing = Math.max(0, iterations - rounds)
-    // One task, so that it waits its turn once, as every other does.
-    return pool.derive({ password, salt, iterations: rounds, bytes: DIGEST_BYTES, extraIterations: missing })
-  }
+/** Hashes with PBKDF2-HMAC-SHA256. New hashes get this number of iterations. */
+export function createPasswords(pool: Pick<HashPool, 'derive'>, iterations: number): Passwords {
+  // One task with the missing iterations: two tasks would wait in the pool's queue twice.
+  const derive = (password: string, salt: string, ownIterations: number) =>
+    pool.derive({
+      password,
+      salt,
+      iterations: ownIterations,
+      bytes: DIGEST_BYTES,
+      extraIterations: Math.max(0, iterations - ownIterations),
+    })
 
   return {
     async hash(password) {

@@ -6,27 +6,28 @@ import { errorMessage } from '@tidings/shared/errors'
 const INTERVAL_MS = 60_000
 
 /**
- * Deletes sessions that are over, some now and some every minute: whose user never logs in again would else keep
- * an address for ever.
+ * Deletes a batch of expired sessions now and once a minute. A login deletes its user's expired sessions, but a
+ * user who never returns would leave an IP address stored forever.
  */
-export function createSessionCleaner(db: Database, log: Logger): { close(): Promise<void> } {
-  let cleaning = clean()
+export function deleteExpiredSessionsRegularly(db: Database, log: Logger): { close(): Promise<void> } {
+  let lastRun = run()
 
-  function clean(): Promise<void> {
-    return deleteExpiredSessions(db).then(
-      () => {},
-      (error: unknown) => log.debug({ error: errorMessage(error) }, 'old sessions not deleted, will be'),
-    )
+  async function run(): Promise<void> {
+    try {
+      await deleteExpiredSessions(db)
+    } catch (error) {
+      log.debug({ error: errorMessage(error) }, 'expired sessions not deleted; the next run tries again')
+    }
   }
 
   const timer = setInterval(() => {
-    cleaning = cleaning.then(clean)
+    lastRun = lastRun.then(run)
   }, INTERVAL_MS)
   timer.unref()
   return {
     async close() {
       clearInterval(timer)
-      await cleaning
+      await lastRun
     },
   }
 }

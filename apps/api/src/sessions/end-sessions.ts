@@ -1,11 +1,11 @@
 import { endAllAccess, endLegacyTokens } from '@tidings/db/users/change-password'
 import { endSession } from '@tidings/db/users/sessions'
 import type { UserPrincipal } from '../http/principal.ts'
-import type { AccountDeps } from './session-grant.ts'
+import type { SessionDeps } from './session-deps.ts'
 
-type Deps = Pick<AccountDeps, 'db' | 'caches'>
+type Deps = Pick<SessionDeps, 'db' | 'caches'>
 
-/** Ends the session of the token that was shown; a token without one ends all of its kind. */
+/** Ends the session of the caller's token. A Django token has no session: all Django tokens of the user end. */
 export async function logOut({ db, caches }: Deps, { userId, sessionId }: UserPrincipal): Promise<void> {
   if (sessionId === null) {
     await endLegacyTokens(db, userId)
@@ -16,7 +16,7 @@ export async function logOut({ db, caches }: Deps, { userId, sessionId }: UserPr
   await caches.sessions.invalidate([sessionId])
 }
 
-/** Ends every session of a user, everywhere. Gives how many there were. */
+/** Ends every session and every Django token of a user. Returns the number of sessions. */
 export async function logOutEverywhere({ db, caches }: Deps, userId: string): Promise<number> {
   const { endedSessionIds } = await endAllAccess(db, userId)
   await Promise.all([caches.sessions.invalidate(endedSessionIds), caches.users.invalidate([userId])])

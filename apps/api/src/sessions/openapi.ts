@@ -1,11 +1,11 @@
 import { z } from 'zod'
 import type { Operation } from '../openapi/operation.ts'
-import { loginResultSchema } from '../users/openapi.ts'
+import { loginResultSchema } from './login-result.ts'
 import { refreshSchema } from './session-routes.ts'
 
 const sessionSchema = z.strictObject({
   id: z.guid(),
-  /** The one this request came with. */
+  /** True for the session of this request. */
   current: z.boolean(),
   ip: z.string().nullable(),
   user_agent: z.string().nullable(),
@@ -34,7 +34,7 @@ export const sessionOperations: readonly Operation[] = [
     tag: 'auth',
     summary: 'Exchange a refresh token for a new pair',
     description:
-      'A repeat within ten seconds gives the same refresh token; a later one ends the session, since two hold it.',
+      'A repeat within ten seconds gets the same refresh token. A later repeat ends the session: two parties hold it.',
     access: 'public',
     body: refreshSchema,
     answers: { 200: { description: 'A new pair.', data: loginResultSchema } },

@@ -6,26 +6,27 @@ import type { Authorize } from '../http/authorize.ts'
 import type { ApiEnv } from '../http/context.ts'
 import { readJson } from '../http/read-json.ts'
 import { success } from '../http/respond.ts'
+import { readClient } from './client.ts'
 import { logOut, logOutEverywhere } from './end-sessions.ts'
 import { refreshSession } from './refresh-session.ts'
-import { type AccountDeps, clientOf } from './session-grant.ts'
+import type { SessionDeps } from './session-deps.ts'
 
-export interface SessionRouteDeps extends AccountDeps {
+export interface SessionRouteDeps extends SessionDeps {
   authorize: Authorize
   signingKeys: SigningKeys
 }
 
 export const refreshSchema = z.strictObject({ refresh_token: z.string().min(1).max(512) })
 
-/** Sessions and tokens, and the public keys that verify them. */
+/** Refresh, logout, the list of sessions, and the public keys that verify access tokens. */
 export function sessionRoutes(deps: SessionRouteDeps): Hono<ApiEnv> {
   const { authorize, signingKeys } = deps
   const app = new Hono<ApiEnv>({ strict: false })
 
   app.post('/api/v1/auth/refresh', async (c) => {
     const { refresh_token: refreshToken } = await readJson(c, refreshSchema)
-    const grant = await refreshSession(deps, refreshToken, clientOf(c, deps.clientAddress))
-    return success(200, 'Session refreshed.', grant)
+    const result = await refreshSession(deps, refreshToken, readClient(c, deps.clientAddress))
+    return success(200, 'Session refreshed.', result)
   })
 
   app.post('/api/v1/auth/logout', async (c) => {

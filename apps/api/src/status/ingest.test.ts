@@ -3,29 +3,20 @@ import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { type Database, openDatabase } from '@tidings/db/database'
-import { readIngestCounts } from '@tidings/db/events/ingest-counters'
+import { IngestCounters, readIngestCounts } from '@tidings/db/events/ingest-counters'
 import { type Pressure, watchBackpressure } from '@tidings/queue/backpressure'
 import { createPublisher, type StatusPublisher } from '@tidings/queue/publisher'
 import { createLogger } from '@tidings/runtime/log'
-import { identifyEvent } from '@tidings/shared/event-identity'
-import { type StatusEvent, statusReportSchema } from '@tidings/shared/status-event'
+import type { StatusEvent } from '@tidings/shared/status-event'
+import { makeEvent } from '@tidings/shared/testing/make-event'
 import { type RedisServer, startRedis } from '@tidings/stack/servers/redis'
 import { waitFor } from '@tidings/stack/servers/wait-for'
 import { startTcpProxy } from '@tidings/stack/testing/tcp-proxy'
 import { createTestDatabase, describeRedis, useReleaser } from '@tidings/stack/testing/test-context'
 import { afterEach, beforeAll, expect, it } from 'vitest'
-import { createIngest, type Ingest } from './ingest.ts'
+import { type Ingest, QueueIngest } from './ingest.ts'
 
 const log = createLogger('test', 'silent')
-
-function makeEvent(more: Record<string, unknown> = {}): StatusEvent {
-  const report = statusReportSchema.parse({
-    notification_id: `n-${randomUUID()}`,
-    status: 'delivered',
-    ...more,
-  })
-  return identifyEvent(report, { type: 'email', source: 'test', receivedAt: new Date() })
-}
 
 describeRedis('accepting events', () => {
   const releaser = useReleaser()
@@ -34,12 +25,13 @@ describeRedis('accepting events', () => {
   let redis: RedisServer
   let publisher: StatusPublisher
   let ingest: Ingest
+  let counters: IngestCounters
   let pressure: Pressure = { shed: false }
 
   beforeAll(async () => {
     const database = await createTestDatabase(releaser)
     db = database.database
-    // A Redis of one's own, to be stopped and frozen.
+    // A private Redis, because these tests stop and freeze it.
     const dir = await mkdtemp(join(tmpdir(), 'tidings-ingest-'))
     releaser.onRelease(() => rm(dir, { recursive: true, force: true }))
     redis = await startRedis({ dataDir: dir })
@@ -53,6 +45,7 @@ describeRedis('accepting events', () => {
       onError: () => {},
     })
     releaser.add(direct, () => direct.close())
+    counters = releaser.add(new IngestCounters(db, () => {}), () => counters.close())
     const opened = await openIngest(redis.url)
     publisher = opened.publisher
     ingest = opened.ingest
@@ -62,18 +55,18 @@ describeRedis('accepting events', () => {
     const opened = createPublisher({ backend: { kind: 'redis', url, prefix: 't' }, shards: 1, log })
     releaser.add(opened, () => opened.close())
     await waitFor('the publisher', () => opened.isConnected)
-    const way = createIngest({
+    const ingest = new QueueIngest({
       publisher: opened,
       backpressure: {
         get pressure() {
           return pressure
         },
       },
-      directPool: direct.pool,
-      account: createIngestAccount('api'),
+      directDb: direct,
+      counters,
       log,
     })
-    return { publisher: opened, ingest: way }
+    return { publisher: opened, ingest }
   }
 
   afterEach(async () => {
@@ -87,13 +80,17 @@ describeRedis('accepting events', () => {
     })
   })
 
+  const readCounts = async () => {
+    await counters.flush()
+    return readIngestCounts(db)
+  }
   const countJobs = async () => {
     const counts = (await publisher.queues?.[0]?.getJobCounts('waiting')) ?? {}
     return Object.values(counts).reduce((sum, jobs) => sum + jobs, 0)
   }
   const isStored = async (event: StatusEvent) =>
     (await db.pool.query('SELECT 1 FROM notification_status WHERE id = $1', [event.id])).rows.length === 1
-  const parkedIds = async () =>
+  const outboxIds = async () =>
     (await db.pool.query<{ id: string }>(`SELECT event ->> 'id' AS id FROM event_outbox`)).rows.map(
       (row) => row.id,
     )
@@ -122,19 +119,7 @@ describeRedis('accepting events', () => {
     expect(await isStored(event)).toBe(true)
   })
 
-  it('keeps count of what the queue may have taken too, and not of what it surely did not', async () => {
-    const before = ingest.inDoubt
-    redis.freeze()
-    await ingest.accept(makeEvent())
-    expect(ingest.inDoubt - before).toBe(1)
-    redis.thaw()
-    await redis.stop()
-    await waitFor('the connection to be gone', () => !publisher.isConnected)
-    await ingest.accept(makeEvent())
-    expect(ingest.inDoubt - before).toBe(1)
-  })
-
-  it('is back on the queue soon after its connection went silent without an end', async () => {
+  it('returns to the queue soon after its connection went silent without closing', async () => {
     const proxy = await startTcpProxy(redis.url, releaser)
     const proxied = await openIngest(`redis://127.0.0.1:${proxy.port}`)
     await proxied.ingest.accept(makeEvent())
@@ -154,34 +139,34 @@ describeRedis('accepting events', () => {
     )
   })
 
-  it('parks what cannot be stored directly, for the worker to judge', async () => {
+  it('puts events that PostgreSQL refuses into the outbox', async () => {
     await redis.stop()
     const orphan = makeEvent({ user_id: randomUUID() })
     await Promise.all([ingest.accept(orphan), ingest.accept(makeEvent())])
     expect(await isStored(orphan)).toBe(false)
-    expect(await parkedIds()).toContain(orphan.id)
+    expect(await outboxIds()).toContain(orphan.id)
   })
 
-  it('books a repeat that is stored directly, and keeps each that is parked', async () => {
+  it('counts a directly stored repeat as duplicate, and keeps every repeat in the outbox', async () => {
     await redis.stop()
-    const before = await readIngestTotals(db.pool)
+    const before = await readCounts()
     const key = randomUUID()
     const report = { notification_id: 'n', event_id: key }
     await ingest.accept(makeEvent(report))
     await ingest.accept(makeEvent(report))
-    expect((await readIngestTotals(db.pool)).duplicate - before.duplicate).toBe(1)
+    expect((await readCounts()).duplicate - before.duplicate).toBe(1)
 
     const orphan = { notification_id: 'n', event_id: randomUUID(), user_id: randomUUID() }
     await ingest.accept(makeEvent(orphan))
     await ingest.accept(makeEvent(orphan))
     const { id } = makeEvent(orphan)
-    expect((await parkedIds()).filter((parked) => parked === id)).toHaveLength(2)
+    expect((await outboxIds()).filter((parked) => parked === id)).toHaveLength(2)
   })
 
-  /** An ingest whose queue takes events and never says so. */
-  function createDeafIngest() {
+  /** An ingest whose queue takes events and never confirms. */
+  function createUnconfirmedIngest() {
     const published: string[] = []
-    const deaf = createIngest({
+    const unconfirmed = new QueueIngest({
       publisher: {
         publish(events) {
           published.push(...events.map(({ id }) => id))
@@ -189,25 +174,25 @@ describeRedis('accepting events', () => {
         },
       },
       backpressure: { pressure: { shed: false } },
-      directPool: db.pool,
-      account: createIngestAccount('api'),
+      directDb: db,
+      counters,
       log,
     })
-    return { deaf, published }
+    return { unconfirmed, published }
   }
 
-  it('stores directly what a queue that hangs does not confirm', async () => {
-    const { deaf } = createDeafIngest()
+  it('stores events directly when the queue does not confirm in time', async () => {
+    const { unconfirmed } = createUnconfirmedIngest()
     const event = makeEvent()
-    await deaf.accept(event)
+    await unconfirmed.accept(event)
     expect(await isStored(event)).toBe(true)
   })
 
-  it('answers within a second what waits behind stores that hang, and does not store it later', async () => {
-    const { deaf, published } = createDeafIngest()
+  it('refuses an event within a second while both stores hang, and does not store it later', async () => {
+    const { unconfirmed, published } = createUnconfirmedIngest()
     const refusedAfterMs = async (event: StatusEvent) => {
       const startedAt = performance.now()
-      await expect(deaf.accept(event)).rejects.toMatchObject({ code: 'unavailable' })
+      await expect(unconfirmed.accept(event)).rejects.toMatchObject({ code: 'unavailable' })
       return performance.now() - startedAt
     }
     const [first, second, third] = [makeEvent(), makeEvent(), makeEvent()]
@@ -218,7 +203,7 @@ describeRedis('accepting events', () => {
       await waitFor('the first envelope', () => published.length === 1)
       answers.push(refusedAfterMs(second))
       await waitFor('the second envelope', () => published.length === 2)
-      // No envelope more may be on its way until one of them has come to its end.
+      // Two envelopes are in flight, so the third event waits.
       answers.push(refusedAfterMs(third))
       for (const ms of await Promise.all(answers)) expect(ms).toBeLessThan(1_000)
       expect(published).toEqual([first.id, second.id])
@@ -226,14 +211,14 @@ describeRedis('accepting events', () => {
       await locker.query('ROLLBACK')
       locker.release()
     }
-    await deaf.drain()
+    await unconfirmed.drain()
     expect(await Promise.all([first, second, third].map(isStored))).toEqual([true, true, false])
     const next = makeEvent()
-    await deaf.accept(next)
+    await unconfirmed.accept(next)
     expect(await isStored(next)).toBe(true)
   })
 
-  it('refuses with a time to come back when both stores are away', async () => {
+  it('refuses with Retry-After when both stores are away', async () => {
     await redis.stop()
     const nowhere = openDatabase({
       url: 'postgres://nobody@127.0.0.1:1/nothing',
@@ -242,22 +227,23 @@ describeRedis('accepting events', () => {
       connectTimeoutMs: 300,
       onError: () => {},
     })
-    const homeless = createIngest({
+    const ingest = new QueueIngest({
       publisher,
       backpressure: { pressure },
-      directPool: nowhere.pool,
-      account: createIngestAccount('api'),
+      directDb: nowhere,
+      counters,
       log,
     })
-    await expect(homeless.accept(makeEvent())).rejects.toMatchObject({
+    const before = await readCounts()
+    await expect(ingest.accept(makeEvent())).rejects.toMatchObject({
       code: 'unavailable',
       retryAfterSeconds: 2,
     })
-    expect(homeless.accepted).toBe(0)
+    expect((await readCounts()).accepted).toBe(before.accepted)
     await nowhere.close()
   })
 
-  it('refuses while too much is waiting', async () => {
+  it('refuses while the queue is full', async () => {
     pressure = { shed: true, why: 'depth' }
     await expect(ingest.accept(makeEvent())).rejects.toMatchObject({
       code: 'overloaded',
@@ -266,7 +252,7 @@ describeRedis('accepting events', () => {
     await expect(ingest.acceptAll([makeEvent()])).rejects.toMatchObject({ code: 'overloaded' })
   })
 
-  it('keeps no key of what it refused while too much was waiting', async () => {
+  it('does not remember the key of an event that it refused while the queue was full', async () => {
     const report = { notification_id: 'n', event_id: randomUUID() }
     pressure = { shed: true, why: 'depth' }
     await expect(ingest.accept(makeEvent(report))).rejects.toMatchObject({ code: 'overloaded' })
@@ -275,7 +261,7 @@ describeRedis('accepting events', () => {
     await ingest.accept(makeEvent({ ...report, status: 'sent' }))
   })
 
-  it('refuses other content under a key just used, and accepts a repeat', async () => {
+  it('accepts a repeat of a key, and refuses other content under it', async () => {
     const event = makeEvent({ notification_id: 'n', event_id: 'k' })
     await ingest.accept(event)
     await ingest.accept(makeEvent({ notification_id: 'n', event_id: 'k' }))
@@ -283,7 +269,7 @@ describeRedis('accepting events', () => {
     await expect(ingest.accept(other)).rejects.toMatchObject({ code: 'conflict' })
   })
 
-  it('refuses the second of two contents that come under one key at the same time', async () => {
+  it('refuses the second of two contents that arrive under one key at the same time', async () => {
     const report = { notification_id: 'n', event_id: randomUUID() }
     const outcomes = await Promise.allSettled([
       ingest.accept(makeEvent(report)),
@@ -295,7 +281,7 @@ describeRedis('accepting events', () => {
     ])
   })
 
-  it('watches depth and memory by polling', async () => {
+  it('polls the depth and the memory of the queue', async () => {
     const watch = (maxDepth: number) => {
       const watched = watchBackpressure({ publisher, maxDepth, pollIntervalMs: 60_000 })
       releaser.onRelease(() => watched.close())
@@ -314,7 +300,7 @@ describeRedis('accepting events', () => {
     await publisher.redis?.config('SET', 'maxmemory', '0')
   })
 
-  it('takes what is stored directly while a full queue is away', async () => {
+  it('does not count a queue as full while it is away', async () => {
     const watched = watchBackpressure({ publisher, maxDepth: 1, pollIntervalMs: 60_000 })
     releaser.onRelease(() => watched.close())
     await ingest.accept(makeEvent())

@@ -5,7 +5,7 @@ import { type StoreOutcome, storeStatusEvents } from '@tidings/db/events/status-
 import { classifyFailure } from '@tidings/db/failure'
 import type { Backpressure } from '@tidings/queue/backpressure'
 import type { StatusPublisher } from '@tidings/queue/publisher'
-import { createBatcher } from '@tidings/runtime/batcher'
+import { Batcher } from '@tidings/runtime/batcher'
 import type { Logger } from '@tidings/runtime/log'
 import { AppError, errorMessage } from '@tidings/shared/errors'
 import { LIMITS, type StatusEvent } from '@tidings/shared/status-event'
@@ -14,25 +14,26 @@ import {
   ConsecutiveBreaker,
   circuitBreaker,
   handleAll,
+  type IPolicy,
   TimeoutStrategy,
   timeout,
   wrap,
 } from 'cockatiel'
 import { LRUCache } from 'lru-cache'
-import { keyConflict } from './key-conflict.ts'
+import { keyConflict } from './validate-batch.ts'
 
-/** The way in: an event that is accepted here ends as exactly one row or one dead letter. */
+/** Accepts events. Each accepted event ends as exactly one row or one dead letter. */
 export interface Ingest {
   /**
    * Resolves when the event is durable: in the queue, or in PostgreSQL while the queue is away.
    *
-   * @throws AppError `overloaded` when the queue is full, `unavailable` when both stores are away,
+   * @throws AppError `overloaded` when the queue is full, `unavailable` when neither store took the event in time,
    *   `conflict` when the idempotency key was just used with other content.
    */
   accept(event: StatusEvent): Promise<void>
-  /** The same for 1..500 events, as one envelope; nothing is accepted in part. */
+  /** The same for 1..500 events in one envelope: accepts all or none. Does not look for conflicts. */
   acceptAll(events: readonly StatusEvent[]): Promise<void>
-  /** Undefined when the event may be accepted, else the refusal. Compares with recent keys only. */
+  /** Returns the refusal when a recent event has this idempotency key and other content. */
   findConflict(event: StatusEvent): AppError | undefined
   drain(): Promise<void>
 }
@@ -40,87 +41,122 @@ export interface Ingest {
 export interface IngestOptions {
   publisher: Pick<StatusPublisher, 'publish'>
   backpressure: Pick<Backpressure, 'pressure'>
-  /** A small pool of its own with short timeouts, for the time without a queue. */
+  /** A small pool with short timeouts, used only while the queue is away. */
   directDb: Database
   counters: Pick<IngestCounters, 'add'>
   log: Logger
-  /** Told what became of events, for metrics. */
+  /** Counts accepted events for metrics. */
   onAccepted?(events: number, path: 'queue' | 'direct' | 'parked'): void
 }
 
 /** How long the first of concurrent requests waits for others to share its job, in milliseconds. */
 const GATHER_WINDOW_MS = 1
 /**
- * Envelopes on their way to the store at once, until their work is over, however late. While two are, the next one
- * grows: fewer and larger ones cost less.
+ * Envelopes in flight, including those whose requests were already refused. While two are in flight the next one
+ * grows, and fewer, larger envelopes cost less.
  */
 const MAX_ENVELOPES_IN_FLIGHT = 2
-/** The store is asked again this long after it failed, in milliseconds. */
+/** How long the open circuit breaker waits before it tries the queue again, in milliseconds. */
 const HALF_OPEN_AFTER_MS = 500
-/** Failures in a row after which the store is not asked any more. */
+/** Failures in a row that open the circuit breaker. */
 const FAILURES_TO_OPEN = 2
-/** Every request is answered within a second: what is not stored by then is refused. */
+/** Every request is answered within a second: an event that is not durable by then is refused. */
 const ANSWER_WITHIN_MS = 900
-/** A queue that says nothing for so long has failed; time is left to store directly. */
+/** How long the queue may take to confirm. The rest of ANSWER_WITHIN_MS is for storing directly. */
 const PUBLISH_WITHIN_MS = 600
 const RECENT_KEYS = 50_000
 
-export function createIngest(options: IngestOptions): Ingest {
-  const { publisher, backpressure, directDb, counters, log, onAccepted } = options
-  const recentKeys = new LRUCache<string, string>({ max: RECENT_KEYS })
-
-  const breaker = circuitBreaker(handleAll, {
-    halfOpenAfter: HALF_OPEN_AFTER_MS,
-    breaker: new ConsecutiveBreaker(FAILURES_TO_OPEN),
+/** Publishes events to the queue, and stores them directly in PostgreSQL while the queue fails. */
+export class QueueIngest implements Ingest {
+  readonly #options: IngestOptions
+  readonly #publishPolicy: IPolicy
+  readonly #recentKeys = new LRUCache<string, string>({ max: RECENT_KEYS })
+  readonly #batcher = new Batcher<StatusEvent, void>({
+    maxSize: LIMITS.envelopeEvents,
+    windowMs: GATHER_WINDOW_MS,
+    maxInFlight: MAX_ENVELOPES_IN_FLIGHT,
+    deadline: { ms: ANSWER_WITHIN_MS, error: tooLate },
+    flush: async (events) => {
+      await this.#makeDurable(events)
+      return events.map(() => undefined)
+    },
   })
-  breaker.onBreak(() => log.warn('queue is away: storing directly in PostgreSQL'))
-  breaker.onReset(() => log.info('queue is back'))
-  // Nobody listens for the abort, and to make an error for one after each envelope took 1 % of the process.
-  const giveUp = timeout(PUBLISH_WITHIN_MS, { strategy: TimeoutStrategy.Aggressive, abortOnReturn: false })
-  const publishing = wrap(breaker, giveUp)
 
-  /** All of the events or none. */
-  async function enqueue(events: readonly StatusEvent[]): Promise<void> {
-    try {
-      await publishing.execute(() => publisher.publish(events))
-      onAccepted?.(events.length, 'queue')
-    } catch (error) {
-      if (!(error instanceof BrokenCircuitError)) log.debug({ error: errorMessage(error) }, 'publish failed')
-      await storeDirectly(events)
-    }
-    counters.add({ accepted: events.length })
+  constructor(options: IngestOptions) {
+    this.#options = options
+    this.#publishPolicy = createPublishPolicy(options.log)
   }
 
-  function findOverload(): AppError | undefined {
-    const { pressure } = backpressure
+  accept(event: StatusEvent): Promise<void> {
+    const refusal = this.#findOverload() ?? this.findConflict(event)
+    if (refusal) return Promise.reject(refusal)
+    this.#rememberKey(event)
+    return this.#batcher.add(event)
+  }
+
+  acceptAll(events: readonly StatusEvent[]): Promise<void> {
+    const overload = this.#findOverload()
+    if (overload) return Promise.reject(overload)
+    for (const event of events) this.#rememberKey(event)
+    return withinDeadline(this.#makeDurable(events))
+  }
+
+  findConflict(event: StatusEvent): AppError | undefined {
+    if (event.content_hash === undefined) return undefined
+    const seen = this.#recentKeys.get(event.id)
+    return seen === undefined || seen === event.content_hash ? undefined : keyConflict()
+  }
+
+  drain(): Promise<void> {
+    return this.#batcher.drain()
+  }
+
+  #findOverload(): AppError | undefined {
+    const { pressure } = this.#options.backpressure
     return pressure.shed ? overloaded(pressure.why) : undefined
   }
 
   /**
-   * Before anything is awaited: two contents under one key may come at the same time. But not of what is refused for
-   * overload: that may come again with other content.
+   * Call it after the check for overload and before any await. An event refused for overload may come again with
+   * other content, and two contents under one key may arrive at the same time.
    */
-  function rememberKey(event: StatusEvent) {
-    if (event.content_hash !== undefined) recentKeys.set(event.id, event.content_hash)
+  #rememberKey(event: StatusEvent): void {
+    if (event.content_hash !== undefined) this.#recentKeys.set(event.id, event.content_hash)
   }
 
-  /** The same idempotent insert that the worker does. What it refuses is parked for the worker to judge. */
-  async function storeDirectly(events: readonly StatusEvent[]): Promise<void> {
+  /**
+   * Publishes the events, or stores them directly when that fails: all or none.
+   *
+   * @throws AppError `unavailable` when both fail.
+   */
+  async #makeDurable(events: readonly StatusEvent[]): Promise<void> {
+    const { publisher, counters, log, onAccepted } = this.#options
     try {
-      const refused = await storeOrRefuse(events)
+      await this.#publishPolicy.execute(() => publisher.publish(events))
+      onAccepted?.(events.length, 'queue')
+    } catch (error) {
+      if (!(error instanceof BrokenCircuitError)) log.debug({ error: errorMessage(error) }, 'publish failed')
+      await this.#storeDirectly(events)
+    }
+    counters.add({ accepted: events.length })
+  }
+
+  /** Stores with the worker's idempotent insert. Events that PostgreSQL refuses go to the outbox, for the worker. */
+  async #storeDirectly(events: readonly StatusEvent[]): Promise<void> {
+    const { directDb, onAccepted } = this.#options
+    try {
+      const refused = await this.#storeOrRefuse(events)
       if (refused.length > 0) await addToOutbox(directDb, refused, 'not storable while the queue was away')
       onAccepted?.(events.length - refused.length, 'direct')
       onAccepted?.(refused.length, 'parked')
     } catch (error) {
-      throw new AppError('unavailable', 'The event could not be stored. Send it again.', {
-        retryAfterSeconds: 2,
-        internal: `queue and PostgreSQL failed: ${errorMessage(error)}`,
-        cause: error,
-      })
+      throw bothStoresFailed(error)
     }
   }
 
-  async function storeOrRefuse(events: readonly StatusEvent[]): Promise<readonly StatusEvent[]> {
+  /** @returns the events that PostgreSQL refuses; all of them when it refuses the statement. */
+  async #storeOrRefuse(events: readonly StatusEvent[]): Promise<readonly StatusEvent[]> {
+    const { directDb, counters } = this.#options
     try {
       const outcomes = await storeStatusEvents(directDb, events)
       const count = (wanted: StoreOutcome) => outcomes.filter((outcome) => outcome === wanted).length
@@ -131,46 +167,26 @@ export function createIngest(options: IngestOptions): Ingest {
       return events
     }
   }
-
-  const batcher = createBatcher<StatusEvent, void>({
-    maxSize: LIMITS.envelopeEvents,
-    windowMs: GATHER_WINDOW_MS,
-    maxInFlight: MAX_ENVELOPES_IN_FLIGHT,
-    deadline: { ms: ANSWER_WITHIN_MS, error: tooLate },
-    async flush(events) {
-      await enqueue(events)
-      return events.map(() => undefined)
-    },
-  })
-
-  return {
-    accept(event) {
-      const refusal = findOverload() ?? this.findConflict(event)
-      if (refusal) return Promise.reject(refusal)
-      rememberKey(event)
-      return batcher.add(event)
-    },
-    acceptAll(events) {
-      const overload = findOverload()
-      if (overload) return Promise.reject(overload)
-      for (const event of events) rememberKey(event)
-      return withinDeadline(enqueue(events))
-    },
-    findConflict(event) {
-      if (event.content_hash === undefined) return undefined
-      const seen = recentKeys.get(event.id)
-      return seen === undefined || seen === event.content_hash ? undefined : keyConflict()
-    },
-    drain: () => batcher.drain(),
-  }
 }
 
-function overloaded(why: 'depth' | 'memory'): AppError {
-  return new AppError('overloaded', 'Too much is waiting to be stored. Send the event again later.', {
+/** A circuit breaker around a timeout. */
+function createPublishPolicy(log: Logger): IPolicy {
+  const breaker = circuitBreaker(handleAll, {
+    halfOpenAfter: HALF_OPEN_AFTER_MS,
+    breaker: new ConsecutiveBreaker(FAILURES_TO_OPEN),
+  })
+  breaker.onBreak(() => log.warn('queue is away: storing directly in PostgreSQL'))
+  breaker.onReset(() => log.info('queue is back'))
+  // No abort on return: nothing listens for it, and creating its error cost 1 % of the process.
+  const giveUp = timeout(PUBLISH_WITHIN_MS, { strategy: TimeoutStrategy.Aggressive, abortOnReturn: false })
+  return wrap(breaker, giveUp)
+}
+
+const overloaded = (why: 'depth' | 'memory') =>
+  new AppError('overloaded', 'Too much is waiting to be stored. Send the event again later.', {
     retryAfterSeconds: 5,
     internal: `queue is full by ${why}`,
   })
-}
 
 const tooLate = () =>
   new AppError('unavailable', 'The event could not be stored in time. Send it again.', {
@@ -178,7 +194,14 @@ const tooLate = () =>
     internal: `no store answered within ${ANSWER_WITHIN_MS} ms`,
   })
 
-/** The work goes on after the deadline; its events are in doubt, and storing them again is harmless. */
+const bothStoresFailed = (cause: unknown) =>
+  new AppError('unavailable', 'The event could not be stored. Send it again.', {
+    retryAfterSeconds: 2,
+    internal: `queue and PostgreSQL failed: ${errorMessage(cause)}`,
+    cause,
+  })
+
+/** The work continues after the deadline. Its events are in doubt, and storing them again is harmless. */
 async function withinDeadline(work: Promise<void>): Promise<void> {
   let timer: NodeJS.Timeout | undefined
   const deadline = new Promise<never>((_, reject) => {

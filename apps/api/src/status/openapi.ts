@@ -58,7 +58,7 @@ const notificationSchema = z.strictObject({
   explain: z.string(),
   timeline: z
     .array(storedEventSchema)
-    .describe(`The oldest ${MAX_TIMELINE} events; the status is that of all.`),
+    .describe(`The oldest ${MAX_TIMELINE} events. All events count for the status.`),
 })
 
 function reportOperations(type: NotificationType): Operation[] {
@@ -68,7 +68,7 @@ function reportOperations(type: NotificationType): Operation[] {
     access: [`status:write:${type}`],
   } as const
   const keyOf = (max: number) => ({
-    'Idempotency-Key': `1 to ${max} visible ASCII characters: a repeat with it stores nothing.`,
+    'Idempotency-Key': `1 to ${max} visible ASCII characters. A repeat with the same key stores nothing.`,
   })
   const noun = `${type} notification`
   return [
@@ -76,8 +76,8 @@ function reportOperations(type: NotificationType): Operation[] {
       ...report,
       path: `/api/v1/${type}/status`,
       headers: keyOf(LIMITS.eventIdLength),
-      summary: `Report what became of one ${noun}`,
-      description: 'Fields that are not known are ignored.',
+      summary: `Report the status of one ${noun}`,
+      description: 'Unknown fields are ignored.',
       body: statusReportSchema,
       answers: { 202: { description: 'The event is durable.', data: z.strictObject(acceptedSchema) } },
       errors: ['invalid_status', 'missing_error', 'conflict', 'overloaded'],
@@ -86,8 +86,8 @@ function reportOperations(type: NotificationType): Operation[] {
       ...report,
       path: `/api/v1/${type}/status/batch`,
       headers: keyOf(MAX_BATCH_KEY_LENGTH),
-      summary: `Report up to 500 ${noun}s at once`,
-      description: 'Each event is judged by itself; the results are in their order.',
+      summary: `Report the status of up to 500 ${noun}s`,
+      description: 'Each event is validated separately. The results have the order of the events.',
       body: statusBatchSchema,
       answers: { 202: { description: 'One result per event.', data: z.array(batchResultSchema) } },
       errors: ['overloaded'],
@@ -110,7 +110,7 @@ export const statusOperations: readonly Operation[] = [
     method: 'get',
     path: '/api/v1/notifications/:notification_id',
     tag: 'status',
-    summary: 'The current status of a notification, why, and its timeline',
+    summary: 'The current status of a notification, with its reason and timeline',
     access: ['user', 'status:read'],
     answers: { 200: { description: 'The notification.', data: notificationSchema } },
   },

@@ -18,7 +18,7 @@ export interface StatusReadDeps {
 const instant = z.iso
   .datetime({ offset: true, error: 'Use ISO 8601 with an offset, for example 2026-01-31T12:00:00Z.' })
   .transform((value) => new Date(value))
-  .refine((value) => isUsableTime(value.getTime()), { error: 'There is no such time.' })
+  .refine((value) => isUsableTime(value.getTime()), { error: 'The time must be from 1970 to 9999.' })
 
 /** Query of GET /api/v1/status/history/. */
 export const historyQuerySchema = z.object({
@@ -29,19 +29,19 @@ export const historyQuerySchema = z.object({
   ...pageQuery,
 })
 
-/** What is known of notifications: one with its timeline, or a user's own history. */
+/** Reads one notification with its timeline, or a user's own history. */
 export function statusReadRoutes({ authorize, db }: StatusReadDeps): Hono<ApiEnv> {
   const app = new Hono<ApiEnv>({ strict: false })
 
   app.get('/api/v1/notifications/:notification_id', async (c) => {
-    const who = await authorize.userOrService(c, 'status:read')
+    const caller = await authorize.userOrService(c, 'status:read')
     const notificationId = c.req.param('notification_id')
     if (notificationId.length > LIMITS.notificationIdLength || notificationId.includes('\0')) throw notFound()
     const { timeline, deciding } = await readNotification(db, notificationId)
     const summary = summarizeNotification({ timeline, deciding })
     if (summary === undefined) throw notFound()
-    // A user sees only notifications of their own. Any other answers as one that does not exist.
-    if (who.kind === 'user' && !isOwnedOnlyBy(who.userId, deciding)) throw notFound()
+    // A user sees a notification only when every event with a user names this user. Others look absent.
+    if (caller.kind === 'user' && !isOwnedOnlyBy(caller.userId, deciding)) throw notFound()
     return success(200, 'Notification found.', { ...summary, timeline })
   })
 

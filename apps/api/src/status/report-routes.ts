@@ -21,10 +21,10 @@ export interface ReportDeps {
   ingest: Ingest
 }
 
-/** The body of a batch; its events are judged one by one. */
+/** The body of a batch. Its events are validated one by one. */
 export const statusBatchSchema = z.object({ events: z.array(z.unknown()).min(1).max(LIMITS.envelopeEvents) })
 
-/** POST /api/v1/{email|push}/status and …/batch: where a status event comes in. */
+/** POST /api/v1/{email|push}/status and …/batch: producers report status events. */
 export function reportRoutes(deps: ReportDeps): Hono<ApiEnv> {
   const app = new Hono<ApiEnv>({ strict: false })
   for (const type of NOTIFICATION_TYPES) addRoutesOfType(app, type, deps)
@@ -49,7 +49,7 @@ function addRoutesOfType(app: Hono<ApiEnv>, type: NotificationType, { authorize,
     const service = await authorize.service(c, `status:write:${type}`)
     const { events } = await readJson(c, statusBatchSchema, {
       maxBytes: MAX_BATCH_BODY_BYTES,
-      judgedLater: 'events',
+      uncheckedMember: 'events',
     })
     const key = readIdempotencyKey(c, MAX_BATCH_KEY_LENGTH)
     const receivedAt = new Date()
@@ -64,20 +64,20 @@ function addRoutesOfType(app: Hono<ApiEnv>, type: NotificationType, { authorize,
   })
 }
 
-/** The same paths with a type that there is not. */
+/** Refuses the same paths with an unknown notification type. */
 export function unknownTypeRoutes({ authorize }: Pick<ReportDeps, 'authorize'>): Hono<ApiEnv> {
   return new Hono<ApiEnv>({ strict: false }).on(
     'POST',
     ['/api/v1/:type/status', '/api/v1/:type/status/batch'],
     async (c) => {
-      // A caller without a key learns nothing, not even which types there are.
+      // Authenticate first: a caller without a key must not learn which types exist.
       await authorize.service(c, 'status:write:email')
       throw new AppError('invalid_notification_type', `Must be one of: ${NOTIFICATION_TYPES.join(', ')}.`)
     },
   )
 }
 
-/** Each event's key is the batch's with `#` and its place behind it, and is kept as its event_id. */
+/** Leaves room for the suffix `#<index>`: the result is the event_id of each event in the batch. */
 export const MAX_BATCH_KEY_LENGTH = LIMITS.eventIdLength - `#${LIMITS.envelopeEvents - 1}`.length
 
 const VISIBLE_ASCII = /^[\x21-\x7e]+$/

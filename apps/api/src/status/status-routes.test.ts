@@ -1,7 +1,7 @@
 import { randomUUID } from 'node:crypto'
 import { storeStatusEvents } from '@tidings/db/events/status-events'
-import { identifyEvent } from '@tidings/shared/event-identity'
-import { statusEventSchema, statusReportSchema } from '@tidings/shared/status-event'
+import { type StatusReport, statusEventSchema } from '@tidings/shared/status-event'
+import { makeEvent } from '@tidings/shared/testing/make-event'
 import { useReleaser } from '@tidings/stack/testing/test-context'
 import { beforeAll, describe, expect, it } from 'vitest'
 import { call, register } from '../testing/http.ts'
@@ -37,35 +37,31 @@ describe('status routes', () => {
   })
 
   const url = (path: string) => `${api.apiUrl}${path}`
-  const store = (reports: Record<string, unknown>[]) =>
+  const store = (reports: Partial<StatusReport>[]) =>
     storeStatusEvents(
       api.database,
-      reports.map((report) =>
-        identifyEvent(statusReportSchema.parse({ notification_id: 'n', status: 'sent', ...report }), {
-          type: 'email',
-          source: 'test',
-          receivedAt: new Date(),
-        }),
-      ),
-      createIngestAccount('worker'),
+      reports.map((report) => makeEvent(report)),
     )
 
-  it.each(['', '/'])('accepts the seed’s form-typed JSON (path ending %j)', async (slash) => {
-    const reply = await call<Accepted>(url(`/api/v1/email/status${slash}`), {
-      token: emailKey,
-      body: { notification_id: 'notif-123', status: 'delivered' },
-      headers: { 'content-type': 'application/x-www-form-urlencoded' },
-    })
-    expect(reply.status).toBe(202)
-    expect(reply.body.data).toMatchObject({
-      notification_id: 'notif-123',
-      notification_type: 'email',
-      status: 'delivered',
-      error: null,
-    })
-  })
+  it.each(['', '/'])(
+    'accepts JSON with the form content type of the Django README (path ending %j)',
+    async (slash) => {
+      const reply = await call<Accepted>(url(`/api/v1/email/status${slash}`), {
+        token: emailKey,
+        body: { notification_id: 'notif-123', status: 'delivered' },
+        headers: { 'content-type': 'application/x-www-form-urlencoded' },
+      })
+      expect(reply.status).toBe(202)
+      expect(reply.body.data).toMatchObject({
+        notification_id: 'notif-123',
+        notification_type: 'email',
+        status: 'delivered',
+        error: null,
+      })
+    },
+  )
 
-  it('gives a repeat the same id and refuses other content under the key', async () => {
+  it('gives a repeat the same id and refuses other content under the same key', async () => {
     const post = (status: string, key: string) =>
       call<Accepted>(url('/api/v1/email/status/'), {
         token: emailKey,
@@ -78,7 +74,7 @@ describe('status routes', () => {
     expect(await post('delivered', key)).toMatchObject({ status: 409, body: { error: 'conflict' } })
   })
 
-  it('judges the events of a batch one by one', async () => {
+  it('validates the events of a batch one by one', async () => {
     const reply = await call<Record<string, unknown>[]>(url('/api/v1/email/status/batch/'), {
       token: emailKey,
       body: {
@@ -101,7 +97,7 @@ describe('status routes', () => {
     ])
   })
 
-  it('refuses of a batch only the event that holds what no field may', async () => {
+  it('refuses only those events of a batch that hold unsafe JSON', async () => {
     const fine = '{"notification_id": "a", "status": "sent"}'
     const bad = [
       '"metadata": {"constructor": "Acme"}',
@@ -120,7 +116,7 @@ describe('status routes', () => {
     expect(data.slice(1, 6).map(({ error }) => error)).toEqual(Array(5).fill('validation_failed'))
   })
 
-  it('keeps each event’s own key of a batch with the longest one', async () => {
+  it('queues a valid event_id for every event of a batch with the longest key', async () => {
     const events = Array.from({ length: 500 }, () => ({ notification_id: 'keyed', status: 'sent' }))
     const reply = await call<{ accepted: boolean }[]>(url('/api/v1/email/status/batch/'), {
       token: emailKey,
@@ -139,13 +135,13 @@ describe('status routes', () => {
       'a batch of 501',
       { events: Array.from({ length: 501 }, () => ({ notification_id: 'a', status: 'sent' })) },
     ],
-    ['no batch at all', {}],
+    ['a body without events', {}],
   ])('refuses %s', async (_name, body) => {
     const reply = await call(url('/api/v1/email/status/batch/'), { token: emailKey, body })
     expect(reply).toMatchObject({ status: 400, body: { error: 'validation_failed' } })
   })
 
-  it('wants the scope of the type', async () => {
+  it('requires the scope of the notification type', async () => {
     const body = { notification_id: 'a', status: 'sent' }
     expect((await call(url('/api/v1/push/status/'), { token: emailKey, body })).status).toBe(403)
     expect((await call(url('/api/v1/email/status/'), { body })).status).toBe(401)
@@ -157,7 +153,7 @@ describe('status routes', () => {
     })
   })
 
-  it('shows a notification with its fold and timeline, oldest first', async () => {
+  it('shows a notification with its status and its timeline, oldest first', async () => {
     const notification_id = `a/b ${randomUUID()}`
     await store([
       { notification_id, status: 'opened', timestamp: '2026-01-03T00:00:00Z' },
@@ -179,10 +175,10 @@ describe('status routes', () => {
     expect(reply.body.data.timeline.map((event) => event.status)).toEqual(['sent', 'delivered', 'opened'])
   })
 
-  it('knows the status of a notification with more events than it shows', async () => {
+  it('computes the status from all events, also from those it does not show', async () => {
     const opened = Array.from({ length: 1_000 }, (_, second) => ({
       notification_id: 'busy',
-      status: 'opened',
+      status: 'opened' as const,
       timestamp: new Date(Date.UTC(2026, 0, 1, 0, 0, second)).toISOString(),
     }))
     await store(opened)
@@ -192,7 +188,7 @@ describe('status routes', () => {
     expect(reply.body.data.timeline).toHaveLength(1_000)
   })
 
-  it('shows a person their own notifications; another’s look as if there were none', async () => {
+  it('shows users only their own notifications, and answers for others as for absent ones', async () => {
     const [owner, stranger] = [await register(api.apiUrl), await register(api.apiUrl)]
     await store([{ notification_id: 'private', user_id: owner.id }])
     const read = (id: string, token: string) => call(url(`/api/v1/notifications/${id}/`), { token })
@@ -203,7 +199,7 @@ describe('status routes', () => {
     expect(withoutId(foreign.text)).toBe(withoutId(absent.text))
   })
 
-  it('pages through a person’s history, newest first, without gaps or repeats', async () => {
+  it('pages through a user’s history, newest first, without gaps or repeats', async () => {
     const user = await register(api.apiUrl)
     const times = Array.from({ length: 7 }, (_, i) =>
       new Date(Date.UTC(2026, 0, 1 + Math.floor(i / 2))).toISOString(),

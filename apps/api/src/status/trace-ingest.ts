@@ -2,7 +2,7 @@ import type { StatusPublisher } from '@tidings/queue/publisher'
 import type { Tracing } from '@tidings/telemetry/tracing'
 import type { Ingest } from './ingest.ts'
 
-/** The same way in, with each event remembered as its request's. */
+/** Wraps `ingest` and links each event to the span of its request. */
 export function followEvents(ingest: Ingest, tracing: Tracing): Ingest {
   return {
     accept(event) {
@@ -18,7 +18,7 @@ export function followEvents(ingest: Ingest, tracing: Tracing): Ingest {
   }
 }
 
-/** Publishes in a span of its own: an envelope holds the events of many requests. */
+/** Wraps `publisher`: each publish is a span that links to the requests of its events. */
 export function tracePublish(
   publisher: Pick<StatusPublisher, 'publish'>,
   tracing: Tracing,

@@ -1,14 +1,13 @@
 import { AppError } from '@tidings/shared/errors'
 import { type StatusEvent, type StatusReport, statusReportSchema } from '@tidings/shared/status-event'
 import { parseValue } from '../http/parse-value.ts'
-import { keyConflict } from './key-conflict.ts'
 
-/** What becomes of one entry of a batch. */
+/** The result for one entry of a batch. */
 export type BatchResult = { accepted: true; event: StatusEvent } | { accepted: false; refusal: AppError }
 
 /**
- * Judges each entry by itself, in order. Two entries with one id and different content in the same batch are
- * a conflict; with the same content the second is a repeat like any other.
+ * Validates each entry separately, in order. A second entry with the same id is a repeat when its content is the same,
+ * and a conflict when it is not.
  */
 export function validateBatch(
   entries: readonly unknown[],
@@ -30,3 +29,7 @@ export function validateBatch(
     }
   })
 }
+
+/** The refusal of an idempotency key that was used before with other content. */
+export const keyConflict = () =>
+  new AppError('conflict', 'This idempotency key was used before with other content.')

@@ -1,6 +1,6 @@
 /**
- * Made by Django 5.2.17 itself: `make_password` for its own default, `PBKDF2PasswordHasher().encode` with the
- * iterations of the older releases, whose encoder is the same. Fixtures for tests.
+ * Hashes made by Django 5.2.17: `make_password` for its own default, and `PBKDF2PasswordHasher().encode` with the
+ * iterations of older releases, whose encoder is the same.
  */
 export const DJANGO_HASHES = [
   {
@@ -35,5 +35,5 @@ export const DJANGO_HASHES = [
   },
 ] as const
 
-/** What `make_password(None)` gives. */
+/** The result of `make_password(None)`. */
 export const DJANGO_UNUSABLE_PASSWORD = '!SK2vTTNNg2Kpl1UM3MbLS5BXQR0MR5TbhWgPKpRZ'

@@ -1,10 +1,11 @@
 import { expect } from 'vitest'
+import type { LoginResult } from '../sessions/login-result.ts'
 
-/** What tests read of an answer of the API. */
-export interface Reply<Data = Record<string, unknown>> {
+/** An answer of the API, as tests read it. */
+interface Reply<Data = Record<string, unknown>> {
   status: number
   headers: Headers
-  /** The body as it was sent. */
+  /** The body as the API sent it. */
   text: string
   body: {
     success: boolean
@@ -23,7 +24,7 @@ export interface CallOptions {
   headers?: Record<string, string>
 }
 
-/** Calls the API and reads the answer; a body that is not JSON comes as an empty envelope. */
+/** Calls the API. An empty body is read as an empty envelope. */
 export async function call<Data = Record<string, unknown>>(
   url: string,
   { method, token, body, headers }: CallOptions = {},
@@ -46,7 +47,7 @@ export async function call<Data = Record<string, unknown>>(
   }
 }
 
-/** A registered user, with what the registration gave. */
+/** A registered user, with the tokens of the registration or the login. */
 export interface TestUser {
   id: string
   email: string
@@ -55,37 +56,50 @@ export interface TestUser {
   refreshToken: string
 }
 
-interface GrantData {
-  user: { id: string; email: string }
-  token: string
-  refresh_token: string
-  expires_in: number
-}
+export const TEST_PASSWORD = 'correct horse battery 7 staple'
 
 let registered = 0
 
-/** Registers somebody new. */
+/** Registers a new user. */
 export async function register(
   apiUrl: string,
   given: { email?: string; password?: string; push_token?: string } = {},
 ): Promise<TestUser> {
   const email = given.email ?? `person-${registered++}-${process.pid}@example.com`
-  const password = given.password ?? 'correct horse battery'
-  const reply = await call<GrantData>(`${apiUrl}/api/v1/users/`, {
+  const password = given.password ?? TEST_PASSWORD
+  const reply = await call<LoginResult>(`${apiUrl}/api/v1/users/`, {
     body: { name: 'Test Person', email, password, ...(given.push_token && { push_token: given.push_token }) },
   })
   expect(reply.status, reply.text).toBe(201)
   return toTestUser(reply, password)
 }
 
-/** Logs somebody in. */
+/** Tries to log in. */
+export function attemptLogin(apiUrl: string, email: string, password: string): Promise<Reply<LoginResult>> {
+  return call<LoginResult>(`${apiUrl}/api/v1/users/login/`, { body: { email, password } })
+}
+
+/** Logs in a user, which must succeed. */
 export async function logIn(apiUrl: string, email: string, password: string): Promise<TestUser> {
-  const reply = await call<GrantData>(`${apiUrl}/api/v1/users/login/`, { body: { email, password } })
+  const reply = await attemptLogin(apiUrl, email, password)
   expect(reply.status, reply.text).toBe(200)
   return toTestUser(reply, password)
 }
 
-function toTestUser({ body }: Reply<GrantData>, password: string): TestUser {
+/** Exchanges a refresh token. */
+export function refresh(apiUrl: string, refreshToken: string): Promise<Reply<LoginResult>> {
+  return call<LoginResult>(`${apiUrl}/api/v1/auth/refresh/`, { body: { refresh_token: refreshToken } })
+}
+
+/** Reads the user of an access token. */
+export function readMe(apiUrl: string, token: string): Promise<Reply> {
+  return call(`${apiUrl}/api/v1/users/me/`, { token })
+}
+
+function toTestUser({ body }: Reply<LoginResult>, password: string): TestUser {
   const { user, token, refresh_token: refreshToken } = body.data
   return { id: user.id, email: user.email, password, token, refreshToken }
 }
+
+/** Removes the request's id from a problem: two equal refusals differ only in it. */
+export const withoutInstance = (text: string) => text.replace(/"instance":"[^"]*"/, '"instance":""')

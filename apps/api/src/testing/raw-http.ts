@@ -1,9 +1,9 @@
 import { connect, type Socket } from 'node:net'
 
-/** What came back over a socket, byte for byte. */
+/** The bytes that a server sent over a socket. */
 export interface RawAnswer {
   text: string
-  /** Of the last answer in `text`; 0 when none came. */
+  /** Status of the last answer in `text`; 0 without an answer. */
   status: number
   /** Whether the server closed the connection. */
   closed: boolean
@@ -12,8 +12,7 @@ export interface RawAnswer {
 }
 
 /**
- * Sends bytes as they are, in pieces if there are several, and reads until the server closes the connection
- * or `waitMs` have passed.
+ * Sends the pieces unchanged, one write each, and reads until the server closes the connection or `waitMs` have passed.
  */
 export function sendRaw(
   port: number,
@@ -36,7 +35,7 @@ export function sendRaw(
     socket.on('data', (chunk) => chunks.push(chunk))
     socket.on('close', () => finish(true))
     socket.on('error', (error: NodeJS.ErrnoException) => {
-      // The server may close before it has read everything; what it said before counts.
+      // The server may close before it has read everything. Its answer still counts.
       if (error.code !== 'ECONNRESET' && error.code !== 'EPIPE') reject(error)
     })
     for (const piece of pieces) socket.write(piece)

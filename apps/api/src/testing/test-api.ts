@@ -9,41 +9,49 @@ import type { Envelope, StatusEvent } from '@tidings/shared/status-event'
 import { waitFor } from '@tidings/stack/servers/wait-for'
 import type { Releaser } from '@tidings/stack/testing/releaser'
 import { createTestBackend, createTestDatabase, type TestDatabase } from '@tidings/stack/testing/test-context'
+import { Redis } from 'ioredis'
 import { readEnv } from '../env.ts'
 import { startApi } from '../start-api.ts'
 
-/** The whole API on a port of its own, with its own database and queue. No worker empties the queue. */
+/** The whole API on its own port. No worker empties the queue. */
 export interface TestApi extends TestDatabase {
   /** Such as http://127.0.0.1:40123. */
   apiUrl: string
   port: number
   backend: QueueBackend
-  /** A new service key with these scopes; all of them when none is named. */
+  /** Makes a service key with these scopes; with all of them when none is given. */
   createKey(...scopes: Scope[]): Promise<string>
-  /** Registers a person. */
-  registerUser(email: string): Promise<{ id: string; token: string }>
   /** Events that wait in the queue. */
   listQueued(): Promise<StatusEvent[]>
-  /** Stops it as SIGTERM would. Done by the releaser otherwise. */
+  /** Stops it as SIGTERM would. The releaser does it otherwise. */
   stop(): Promise<void>
 }
 
-export const TEST_PASSWORD = 'correct horse battery 7 staple'
+interface TestStores {
+  /** A new database when absent. Pass a TestApi to start a replica of it. */
+  database?: TestDatabase
+  /** BullMQ's PostgreSQL backend when absent: every machine has it. */
+  backend?: QueueBackend
+}
+
+/** Closes the connection afterwards: stopping the API waits up to 4 s for requests on open ones. */
+const ONE_REQUEST = { headers: { connection: 'close' } }
 
 /**
- * Starts the API as its main.ts does, on BullMQ's PostgreSQL backend, which every machine has.
+ * Starts the API as its main.ts does.
  *
- * @param variables environment beside the database, the queue and the port.
+ * @param variables environment besides the stores and the port.
  */
 export async function startTestApi(
   releaser: Releaser,
   variables: Readonly<Record<string, string>> = {},
+  stores: TestStores = {},
 ): Promise<TestApi> {
-  const database = await createTestDatabase(releaser)
-  const backend = await createTestBackend('postgres', releaser, database)
+  const database = stores.database ?? (await createTestDatabase(releaser))
+  const backend = stores.backend ?? (await createTestBackend('postgres', releaser, database))
   const env = readEnv({
     DATABASE_URL: database.url,
-    QUEUE_BACKEND: 'postgres',
+    ...queueVariables(backend),
     PORT: '0',
     HOST: '127.0.0.1',
     LOG_LEVEL: 'silent',
@@ -55,11 +63,15 @@ export async function startTestApi(
   const log = createLogger('api-test', env.LOG_LEVEL)
   const lifecycle = createLifecycle(log)
   releaser.onRelease(() => lifecycle.release())
-  const { url } = await startApi(env, log, lifecycle)
-  await waitFor('the API to be ready', async () => (await fetch(`${url}/health/ready`)).ok)
+  const server = await startApi(env, log, lifecycle)
+  // The test's own connections: see ONE_REQUEST.
+  releaser.onRelease(() => server.closeIdleConnections())
+  const { url } = server
+  await waitFor('the API to be ready', async () => (await fetch(`${url}/health/ready`, ONE_REQUEST)).ok)
   let keys = 0
   return {
-    ...database,
+    url: database.url,
+    database: database.database,
     apiUrl: url,
     port: Number(new URL(url).port),
     backend,
@@ -69,25 +81,24 @@ export async function startTestApi(
       if (made.outcome !== 'created') throw new Error('No service key was made')
       return made.key
     },
-    async registerUser(email) {
-      const response = await fetch(`${url}/api/v1/users/`, {
-        method: 'POST',
-        body: JSON.stringify({ name: 'Test Person', email, password: TEST_PASSWORD }),
-        headers: { 'content-type': 'application/json' },
-      })
-      if (response.status !== 201) throw new Error(`Registering answered ${response.status}`)
-      const { data } = (await response.json()) as { data: { user: { id: string }; token: string } }
-      return { id: data.user.id, token: data.token }
-    },
-    async listQueued() {
-      const queue = openQueue<Envelope>(STATUS_QUEUE, backend, undefined, { onError: () => {} })
-      try {
-        const jobs = await queue.getJobs(['waiting', 'active', 'delayed', 'failed', 'prioritized'], 0, -1)
-        return jobs.flatMap((job) => job.data.events)
-      } finally {
-        await queue.close()
-      }
-    },
+    listQueued: () => listQueued(backend),
     stop: () => lifecycle.release(),
+  }
+}
+
+function queueVariables(backend: QueueBackend): Record<string, string> {
+  if (backend.kind === 'postgres') return { QUEUE_BACKEND: 'postgres' }
+  return { QUEUE_BACKEND: 'redis', REDIS_URL: backend.url, QUEUE_PREFIX: backend.prefix }
+}
+
+async function listQueued(backend: QueueBackend): Promise<StatusEvent[]> {
+  const redis = backend.kind === 'redis' ? new Redis(backend.url) : undefined
+  const queue = openQueue<Envelope>(STATUS_QUEUE, backend, redis, { onError: () => {} })
+  try {
+    const jobs = await queue.getJobs(['waiting', 'active', 'delayed', 'failed', 'prioritized'], 0, -1)
+    return jobs.flatMap((job) => job.data.events)
+  } finally {
+    await queue.close()
+    redis?.disconnect()
   }
 }

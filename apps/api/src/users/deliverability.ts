@@ -1,24 +1,24 @@
 import type { Deliverability, UndeliverableReason } from '@tidings/shared/user'
-import type { UserRecord } from './user-record.ts'
+import type { CachedUser } from '../cache/caches.ts'
 
 type Reasons = Record<'email' | 'push', UndeliverableReason | null>
 
-/** What a user chose, and whether sending is of use. */
-export function resolveDeliverability(userId: string, record: UserRecord | undefined): Deliverability {
-  const reasons = findReasons(record)
+/** Returns what a user chose, and whether a message on each channel would reach them. */
+export function resolveDeliverability(userId: string, found: CachedUser | undefined): Deliverability {
+  const reasons = findReasons(found)
   return {
     user_id: userId,
-    preferences: record?.user.preferences ?? null,
+    preferences: found?.user.preferences ?? null,
     deliverable: { email: reasons.email === null, push: reasons.push === null },
     reasons,
   }
 }
 
-/** The first reason that keeps a channel from a user. */
-function findReasons(record: UserRecord | undefined): Reasons {
-  if (record === undefined) return { email: 'unknown_user', push: 'unknown_user' }
-  if (!record.isActive) return { email: 'inactive', push: 'inactive' }
-  const { preferences, push_token } = record.user
+/** Returns the first reason per channel that makes a message useless. */
+function findReasons(found: CachedUser | undefined): Reasons {
+  if (found === undefined) return { email: 'unknown_user', push: 'unknown_user' }
+  if (!found.isActive) return { email: 'inactive', push: 'inactive' }
+  const { preferences, push_token } = found.user
   const noToken = push_token === null ? 'no_push_token' : null
   return {
     email: preferences.email ? null : 'opted_out',

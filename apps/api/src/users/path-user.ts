@@ -1,19 +1,27 @@
+import { z } from 'zod'
 import type { ApiContext } from '../http/context.ts'
 import type { Principal, UserPrincipal } from '../http/principal.ts'
 import { notFound, readPathUuid } from '../http/read-query.ts'
 
+/** How a path names a user: by id, or `me` for the caller. */
+export const pathUserSchema = z.union([z.guid(), z.literal('me')])
+
 /**
- * The user a path names, for who may see them: themselves (`me` too), or any for a service.
+ * Returns the id of the user in the path. A user may see only themselves, a service may see everyone.
  *
- * @throws AppError `not_found` for another user's id, as for one that never was.
+ * @throws AppError `not_found` for another user's id, exactly as for an unknown id.
  */
-export function requireVisible(c: ApiContext, who: Principal): string {
-  return who.kind === 'user' ? requireSelf(c, who) : readPathUuid(c, 'id')
+export function requireVisible(c: ApiContext, caller: Principal): string {
+  return caller.kind === 'user' ? requireSelf(c, caller) : readPathUuid(c, 'id')
 }
 
-/** The user a path names, who must be the caller. */
-export function requireSelf(c: ApiContext, who: UserPrincipal): string {
-  if (c.req.param('id') === 'me') return who.userId
-  if (readPathUuid(c, 'id') !== who.userId) throw notFound()
-  return who.userId
+/**
+ * Returns the id of the user in the path, which must be the caller's own or `me`.
+ *
+ * @throws AppError `not_found` for any other id.
+ */
+export function requireSelf(c: ApiContext, caller: UserPrincipal): string {
+  if (c.req.param('id') === 'me') return caller.userId
+  if (readPathUuid(c, 'id') !== caller.userId) throw notFound()
+  return caller.userId
 }

@@ -10,7 +10,7 @@ import {
 } from '@tidings/shared/user'
 import { Hono } from 'hono'
 import { z } from 'zod'
-import type { Caches } from '../compose/open-caches.ts'
+import type { CachedUser, Caches } from '../cache/caches.ts'
 import { andThen } from '../http/and-then.ts'
 import type { Authorize } from '../http/authorize.ts'
 import type { ApiContext, ApiEnv } from '../http/context.ts'
@@ -20,7 +20,8 @@ import { notFound, readPathUuid, readQuery } from '../http/read-query.ts'
 import { success } from '../http/respond.ts'
 import { resolveDeliverability } from './deliverability.ts'
 import { requireSelf, requireVisible } from './path-user.ts'
-import { renderUser, toUser, type UserRecord } from './user-record.ts'
+import { renderUser } from './render-user.ts'
+import { toUser } from './to-user.ts'
 
 export interface UserRouteDeps {
   authorize: Authorize
@@ -34,7 +35,7 @@ export const preferencesBatchSchema = z.strictObject({
   user_ids: z.array(userIdSchema).min(1).max(MAX_PREFERENCES_BATCH),
 })
 
-/** Reading and changing users. */
+/** Routes that read and change users. */
 export function userRoutes({ authorize, db, caches }: UserRouteDeps): Hono<ApiEnv> {
   const app = new Hono<ApiEnv>({ strict: false })
 
@@ -49,26 +50,26 @@ export function userRoutes({ authorize, db, caches }: UserRouteDeps): Hono<ApiEn
 
   app.post('/api/v1/users/preferences/batch', async (c) => {
     await authorize.service(c, 'users:read')
-    const { user_ids: given } = await readJson(c, preferencesBatchSchema)
-    const ids = [...new Set(given)]
-    const records = await Promise.all(ids.map((id) => caches.users.get(id)))
-    const answers = ids.map((id, index) => resolveDeliverability(id, records[index]))
+    const { user_ids: asked } = await readJson(c, preferencesBatchSchema)
+    const ids = [...new Set(asked)]
+    const found = await Promise.all(ids.map((id) => caches.users.get(id)))
+    const answers = ids.map((id, index) => resolveDeliverability(id, found[index]))
     return success(200, 'Preferences.', answers)
   })
 
-  // Without an await: when the session and the user are cached, the answer is there at once.
+  // No await: with the session and the user in memory, the answer is ready in the same turn.
   app.get('/api/v1/users/:id', (c) =>
-    andThen(authorize.userOrService(c, 'users:read'), (who) =>
-      andThen(caches.users.get(requireVisible(c, who)), (record) => showUser(c, record)),
+    andThen(authorize.userOrService(c, 'users:read'), (caller) =>
+      andThen(caches.users.get(requireVisible(c, caller)), (found) => showUser(c, found)),
     ),
   )
 
   app.get('/api/v1/users/:id/preferences', async (c) => {
     await authorize.service(c, 'users:read')
     const id = readPathUuid(c, 'id')
-    const record = await caches.users.get(id)
-    if (record === undefined) throw notFound()
-    return success(200, 'Preferences.', resolveDeliverability(id, record))
+    const found = await caches.users.get(id)
+    if (found === undefined) throw notFound()
+    return success(200, 'Preferences.', resolveDeliverability(id, found))
   })
 
   async function change(userId: string, update: UserUpdate): Promise<User> {
@@ -91,16 +92,16 @@ export function userRoutes({ authorize, db, caches }: UserRouteDeps): Hono<ApiEn
   return app
 }
 
-function showUser(c: ApiContext, record: UserRecord | undefined): Response {
-  if (record === undefined) throw notFound()
-  const { body, etag } = renderUser(record)
-  // Revalidate each time: a cached copy may be shown only after we said that it still holds.
+function showUser(c: ApiContext, found: CachedUser | undefined): Response {
+  if (found === undefined) throw notFound()
+  const { body, etag } = renderUser(found)
+  // The client must revalidate each time: its copy may be out of date.
   const headers = { etag, 'cache-control': 'private, no-cache' }
   if (isCurrent(c, etag)) return new Response(null, { status: 304, headers })
   return new Response(body, { headers: { ...headers, 'content-type': 'application/json; charset=utf-8' } })
 }
 
-/** If-None-Match, compared weakly as RFC 9110 has it for reads. */
+/** Compares If-None-Match weakly (RFC 9110, section 13.1.2). */
 function isCurrent(c: ApiContext, etag: string): boolean {
   const header = c.env.incoming.headers['if-none-match']
   if (header === undefined) return false

@@ -31,9 +31,16 @@ describe('progress', () => {
   test('with --max it counts up to that', async () => {
     await lab.bury(5, { redrives: 3 })
     await lab.bury(5)
-    const { exitCode, output } = await lab.cli.runOnTerminal(
-      ['dlq', 'redrive', '--all', '--rate', '1/s', '--max', '2', '--yes'],
-    )
+    const { exitCode, output } = await lab.cli.runOnTerminal([
+      'dlq',
+      'redrive',
+      '--all',
+      '--rate',
+      '1/s',
+      '--max',
+      '2',
+      '--yes',
+    ])
     expect(exitCode).toBe(5)
     const shown = stripVTControlCharacters(output)
     expect(shown).toContain('1/2')

@@ -1,6 +1,6 @@
 import type { StoreOutcome } from '@tidings/db/events/status-events'
 import { classifyFailure, sqlState } from '@tidings/db/failure'
-import { createBatcher } from '@tidings/runtime/batcher'
+import { Batcher } from '@tidings/runtime/batcher'
 import { errorMessage } from '@tidings/shared/errors'
 import type { StatusEvent } from '@tidings/shared/status-event'
 
@@ -57,7 +57,7 @@ const DEAD_LETTER_ERRORS = {
  */
 export function createBatchWriter(options: BatchWriterOptions): BatchWriter {
   const { store, writers, maxRows = 1_000, flushEarly = () => false } = options
-  const batcher = createBatcher<readonly StatusEvent[], WriteResult[]>({
+  const batcher = new Batcher<readonly StatusEvent[], WriteResult[]>({
     maxSize: maxRows,
     sizeOf: (events) => events.length,
     flushEarly,

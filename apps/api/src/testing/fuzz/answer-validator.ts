@@ -8,14 +8,14 @@ export interface ReceivedAnswer {
   body: string
 }
 
-/** Says what is wrong with an answer by the document, or undefined. */
+/** Returns how an answer contradicts the document, or undefined. */
 export type ValidateAnswer = (path: string, method: string, answer: ReceivedAnswer) => string | undefined
 
 interface DocumentedResponse {
   content?: Record<string, unknown>
 }
 
-/** Checks answers against the document alone: status, content type and every field. */
+/** Validates status, content type and every field of answers against the document. */
 export function createAnswerValidator(document: OpenApiDocument): ValidateAnswer {
   const ajv = new Ajv2020({ strict: false, allErrors: true })
   addFormats.default(ajv)
@@ -27,7 +27,7 @@ export function createAnswerValidator(document: OpenApiDocument): ValidateAnswer
   }
   const problem = (body: string) => validate('/components/schemas/Problem', JSON.parse(body))
 
-  // Literal paths go before those with parameters, as OpenAPI has it.
+  // Literal paths take precedence over those with parameters (OpenAPI 3.1, Paths Object).
   const templates = Object.keys(document.paths)
     .sort((a, b) => a.split('{').length - b.split('{').length)
     .map((template) => ({
@@ -39,7 +39,7 @@ export function createAnswerValidator(document: OpenApiDocument): ValidateAnswer
     const plainPath = path.replace(/\?.*/, '')
     const template = templates.find((known) => known.pattern.test(plainPath))?.template ?? ''
     const operation = document.paths[template]?.[method.toLowerCase()]
-    // A method that is not in the document, or a path that it does not have.
+    // The document has no such path or method.
     if (operation === undefined)
       return status === 404 || status === 405 ? problem(body) : `${status} is not expected`
     const response = (operation.responses as Record<string, DocumentedResponse>)[status]

@@ -1,6 +1,6 @@
 import fc from 'fast-check'
 
-/** As much of JSON Schema as the document uses. */
+/** The part of JSON Schema that the document uses. */
 export interface JsonSchema {
   type?: string
   properties?: Record<string, JsonSchema>
@@ -18,11 +18,11 @@ export interface JsonSchema {
   maximum?: number
 }
 
-/** Longest text and list made on purpose; most limits are reached by NASTY instead. */
+/** Longest generated text and list. NASTY has the values that exceed limits. */
 const MAX_LENGTH = 40
 const MAX_ITEMS = 4
 
-/** Values that have broken something somewhere. */
+/** Values that often break software. */
 const NASTY = [
   null,
   true,
@@ -57,7 +57,7 @@ const NASTY = [
 
 export const anyJson: fc.Arbitrary<unknown> = fc.oneof(fc.jsonValue(), fc.constantFrom<unknown>(...NASTY))
 
-/** Values that fit the schema, of which any part may be replaced by something that does not. */
+/** Values that fit the schema. Any part may be replaced by a value that does not. */
 export function arbitraryOf(schema: JsonSchema): fc.Arbitrary<unknown> {
   return fc.oneof({ weight: 20, arbitrary: fitting(schema) }, { weight: 1, arbitrary: anyJson })
 }

@@ -3,15 +3,16 @@ import { useReleaser } from '@tidings/stack/testing/test-context'
 import fc from 'fast-check'
 import { beforeAll, describe, expect, it } from 'vitest'
 import type { OpenApiDocument } from '../../openapi/document.ts'
+import { register } from '../http.ts'
 import { startTestApi, type TestApi } from '../test-api.ts'
 import { createAnswerValidator, type ReceivedAnswer } from './answer-validator.ts'
 import { arbitraryRequest, type Credential, type FuzzRequest } from './arbitrary-request.ts'
 
-/** FUZZ_RUNS=10000 for the full run; FUZZ_SEED repeats one. A failure prints the seed and the request. */
+/** FUZZ_RUNS=10000 is the full run. FUZZ_SEED repeats a run: a failure prints the seed and the request. */
 const RUNS = Number(process.env.FUZZ_RUNS ?? 2_000)
-/** Fixed: a run that fails must fail again, and one that passes must not fail by chance tomorrow. */
+/** Fixed, so that every run has the same result. */
 const SEED = Number(process.env.FUZZ_SEED ?? 42)
-/** A registration that is right in every field is rare: only the full run is sure to make one. */
+/** Statuses that must occur. Only the full run is certain to make a valid registration (201). */
 const REACHED = [200, 202, 400, 401, 403, 404, 405, 415, ...(RUNS >= 10_000 ? [201] : [])]
 
 describe('any request made of the OpenAPI document', () => {
@@ -24,10 +25,10 @@ describe('any request made of the OpenAPI document', () => {
     api = await startTestApi(releaser)
     document = (await (await fetch(`${api.apiUrl}/openapi.json`)).json()) as OpenApiDocument
     keys = { key: await api.createKey(), 'narrow-key': await api.createKey('dlq:read') }
-    otherUserId = (await api.registerUser('other@example.com')).id
+    otherUserId = (await register(api.apiUrl, { email: 'other@example.com' })).id
   })
 
-  it(`gets a documented answer, never a 5xx, and leaves nothing when refused (seed ${SEED})`, async () => {
+  it(`gets a documented answer, never a 5xx, and stores nothing when refused (seed ${SEED})`, async () => {
     const agent = releaser.add(new Agent({ keepAlive: true }), (a) => a.destroy())
     const validate = createAnswerValidator(document)
     const acceptedIds = new Set<string>()
@@ -42,7 +43,7 @@ describe('any request made of the OpenAPI document', () => {
           return undefined
         case 'user':
           if (user === undefined) {
-            user = await api.registerUser(`fuzz-${registered++}@example.com`)
+            user = await register(api.apiUrl, { email: `fuzz-${registered++}@example.com` })
             userIds.add(user.id)
           }
           return `Bearer ${user.token}`
@@ -57,8 +58,8 @@ describe('any request made of the OpenAPI document', () => {
       }
     }
 
-    /** Follows what an accepted request should have left behind. */
-    function book({ path, method, credential }: FuzzRequest, { status, body }: ReceivedAnswer) {
+    /** Records the data that an accepted request must have stored. */
+    function record({ path, method, credential }: FuzzRequest, { status, body }: ReceivedAnswer) {
       if (status === 401 && credential === 'user') user = undefined
       if (status >= 300 || method === 'GET' || method === 'HEAD') return
       const { data } = JSON.parse(body)
@@ -77,17 +78,17 @@ describe('any request made of the OpenAPI document', () => {
         expect(answer.status, 'a 5xx').toBeLessThan(500)
         if (request.method !== 'HEAD') {
           expect(validate(request.path, request.method, answer)).toBeUndefined()
-          book(request, answer)
+          record(request, answer)
         }
       }),
       { numRuns: RUNS, seed: SEED },
     )
 
-    // A repeat of an event is one event.
+    // Sets: a repeated event is queued twice under one id.
     expect(new Set((await api.listQueued()).map((event) => event.id))).toEqual(acceptedIds)
     const rows = await api.database.pool.query<{ id: string }>('SELECT id FROM users')
     expect(new Set(rows.rows.map((row) => row.id))).toEqual(userIds)
-    // The run is worth something only if it got through to the handlers.
+    // Proves that the requests reached the handlers.
     for (const status of REACHED) expect(statuses.keys()).toContain(status)
   }, 600_000)
 })
@@ -108,7 +109,7 @@ function send(
       headers: {
         ...headers,
         ...(authorization !== undefined && { authorization }),
-        // Node's client says nothing of the body of a GET by itself.
+        // Node's client sends no content-length for the body of a GET by itself.
         ...(body !== undefined && { 'content-length': Buffer.byteLength(body) }),
       },
     })

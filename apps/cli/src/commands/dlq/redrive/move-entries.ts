@@ -8,7 +8,20 @@ import { createOutcomeTracker, type OutcomeTracker } from '@tidings/queue/dead-l
 import type { Selection } from '@tidings/queue/dead-letters/selection'
 import type { DeadLetterStore } from '@tidings/queue/dead-letters/store'
 import type { CliContext } from '../../../context.ts'
-import type { RedriveOptions } from './redrive.ts'
+
+export interface MoveOptions {
+  /** Entries a second. */
+  rate?: number
+  /** Most entries to redrive. */
+  max?: number
+  /** Entries to redrive first. */
+  canary?: number
+  abortOnFailureRatio: number
+  wait?: true
+  /** Stop waiting when nothing has changed for this long, in milliseconds. */
+  timeout: number
+  force?: true
+}
 
 export interface RedriveOutcome {
   result: RedriveResult
@@ -26,7 +39,7 @@ export async function moveEntries(
   context: CliContext,
   store: DeadLetterStore,
   selection: Selection,
-  options: RedriveOptions,
+  options: MoveOptions,
   onTotals: (totals: RedriveTotals) => void,
 ): Promise<RedriveOutcome> {
   const { canary, rate, max, wait } = options

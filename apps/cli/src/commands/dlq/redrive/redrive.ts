@@ -17,18 +17,11 @@ import {
   toSelection,
 } from '../selection.ts'
 import { runDryRun } from './dry-run.ts'
-import { moveEntries } from './move-entries.ts'
+import { type MoveOptions, moveEntries } from './move-entries.ts'
 import { countLeft, failUnlessComplete, reportRedrive } from './report.ts'
 
-export interface RedriveOptions extends SelectionOptions {
+interface RedriveOptions extends SelectionOptions, MoveOptions {
   dryRun?: true
-  rate?: number
-  max?: number
-  canary?: number
-  abortOnFailureRatio: number
-  wait?: true
-  timeout: number
-  force?: true
   yes?: true
 }
 

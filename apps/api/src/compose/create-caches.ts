@@ -3,33 +3,30 @@ import { findLiveSessions } from '@tidings/db/users/sessions'
 import { findUsers } from '@tidings/db/users/users'
 import type { Redis } from 'ioredis'
 import { Counter, type Registry } from 'prom-client'
-import { z } from 'zod'
+import {
+  type CachedUser,
+  type Caches,
+  cachedUserSchema,
+  type SessionOwner,
+  sessionOwnerSchema,
+} from '../cache/caches.ts'
 import type { InvalidationBus } from '../cache/invalidation-bus.ts'
 import { createSharedCache } from '../cache/redis-cache.ts'
-import { createTieredCache, type TieredCache } from '../cache/tiered-cache.ts'
-import { toUserRecord, type UserRecord, userRecordSchema } from '../users/user-record.ts'
+import { TieredCache } from '../cache/tiered-cache.ts'
+import { toCachedUser } from '../users/to-user.ts'
 
-const sessionOwnerSchema = z.object({ userId: z.string() })
-export type SessionOwner = z.infer<typeof sessionOwnerSchema>
-
-export interface Caches {
-  users: TieredCache<UserRecord>
-  /** Live sessions only. */
-  sessions: TieredCache<SessionOwner>
-}
-
-export interface CacheOptions {
+interface CacheOptions {
   db: Database
   bus: InvalidationBus
   registry: Registry
-  /** Undefined where there is no Redis: then only the process's own tier is used. */
+  /** Undefined without Redis: then each process has its own tier only. */
   redis: { connection: Redis; prefix: string } | undefined
 }
 
-/** Together the oldest a user can be when every message of a change is lost. In milliseconds. */
+/** Added up, the age of the oldest user that is served when every message is lost. In milliseconds. */
 const USER_LOCAL_TTL_MS = 30_000
 const USER_SHARED_TTL_MS = 120_000
-/** The same for a session that ended. */
+/** Added up, how long an ended session is accepted when every message is lost. In milliseconds. */
 const SESSION_LOCAL_TTL_MS = 10_000
 const SESSION_SHARED_TTL_MS = 20_000
 
@@ -44,22 +41,22 @@ export function createCaches({ db, bus, registry, redis }: CacheOptions): Caches
     registers: [registry],
   })
   return {
-    users: createTieredCache<UserRecord>({
+    users: new TieredCache<CachedUser>({
       name: 'user',
       maxEntries: MAX_LOCAL_USERS,
       localTtlMs: USER_LOCAL_TTL_MS,
-      load: async (ids) => new Map((await findUsers(db, ids)).map((row) => [row.id, toUserRecord(row)])),
+      load: async (ids) => new Map((await findUsers(db, ids)).map((row) => [row.id, toCachedUser(row)])),
       shared:
         redis &&
         createSharedCache(redis.connection, {
           keyPrefix: `${redis.prefix}:cache:user:v1:`,
           ttlMs: USER_SHARED_TTL_MS,
-          schema: userRecordSchema,
+          schema: cachedUserSchema,
         }),
       bus,
       reads,
     }),
-    sessions: createTieredCache<SessionOwner>({
+    sessions: new TieredCache<SessionOwner>({
       name: 'session',
       maxEntries: MAX_LOCAL_SESSIONS,
       localTtlMs: SESSION_LOCAL_TTL_MS,

@@ -3,9 +3,10 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { createLogger } from '@tidings/runtime/log'
 import { generateSigningKey, type SigningKey } from '@tidings/shared/signing-keys'
+import { waitFor } from '@tidings/stack/servers/wait-for'
 import { useReleaser } from '@tidings/stack/testing/test-context'
 import { beforeAll, expect, it } from 'vitest'
-import { watchSigningKeysFile } from './signing-keys.ts'
+import { SigningKeysFile } from './signing-keys-file.ts'
 
 const releaser = useReleaser()
 const first = generateSigningKey()
@@ -22,10 +23,10 @@ beforeAll(async () => {
   file = join(directory, 'jwt-keys.json')
 })
 
-it('a new key is found by everybody who asks for it, however soon after others asked', async () => {
+it('finds a new key for every caller, however soon after other lookups', async () => {
   await writeKeys(first)
-  const { keys, close } = await watchSigningKeysFile(file, createLogger('test', 'silent'))
-  releaser.onRelease(close)
+  const keys = await SigningKeysFile.open(file, createLogger('test', 'silent'))
+  releaser.onRelease(() => keys.close())
   const asked: Promise<[key: string, isFound: boolean]>[] = []
   const ask = (kid: string, name: string) =>
     asked.push(keys.findVerifier(kid).then((key) => [name, key !== undefined]))
@@ -40,4 +41,14 @@ it('a new key is found by everybody who asks for it, however soon after others a
   }
   for (const [name, isFound] of await Promise.all(asked))
     expect([name, isFound]).toEqual([name, name !== 'made-up'])
+})
+
+it('reads the file again at its interval', async () => {
+  await writeKeys(first)
+  const keys = await SigningKeysFile.open(file, createLogger('test', 'silent'), 10)
+  releaser.onRelease(() => keys.close())
+  const second = generateSigningKey()
+  await writeKeys(second)
+  await waitFor('the new key', () => keys.signer().kid === second.kid)
+  expect(keys.verifier(first.kid)).toBeUndefined()
 })

@@ -1,0 +1,55 @@
+import { credentialsSchema, passwordChangeSchema, registrationSchema } from '@tidings/shared/user'
+import { z } from 'zod'
+import type { Operation } from '../openapi/operation.ts'
+import { loginResultSchema } from '../sessions/login-result.ts'
+import { pathUserSchema } from '../users/path-user.ts'
+
+const params = { id: pathUserSchema }
+
+export const accountOperations: readonly Operation[] = [
+  {
+    method: 'post',
+    path: '/api/v1/users',
+    tag: 'users',
+    summary: 'Register',
+    description: 'The password must not be common, and must not be the name or the address.',
+    access: 'public',
+    body: registrationSchema,
+    answers: { 201: { description: 'Registered and logged in.', data: loginResultSchema } },
+    errors: ['email_taken', 'rate_limited', 'overloaded'],
+  },
+  {
+    method: 'post',
+    path: '/api/v1/users/login',
+    tag: 'users',
+    summary: 'Log in',
+    access: 'public',
+    body: credentialsSchema,
+    answers: { 200: { description: 'Logged in.', data: loginResultSchema } },
+    errors: ['invalid_credentials', 'rate_limited', 'overloaded'],
+  },
+  {
+    method: 'post',
+    path: '/api/v1/users/:id/password',
+    tag: 'users',
+    summary: 'Change the password',
+    description: 'Ends every other session at once.',
+    access: ['user'],
+    params,
+    body: passwordChangeSchema,
+    answers: {
+      200: { description: 'Changed.', data: z.strictObject({ ended_sessions: z.int() }) },
+    },
+    errors: ['conflict', 'rate_limited', 'overloaded'],
+  },
+  {
+    method: 'delete',
+    path: '/api/v1/users/:id',
+    tag: 'users',
+    summary: 'Erase the account',
+    description: 'Events that were reported for the user stay, without their owner, error text and metadata.',
+    access: ['user'],
+    params,
+    answers: { 200: { description: 'Erased.', data: z.strictObject({ id: z.guid() }) } },
+  },
+]

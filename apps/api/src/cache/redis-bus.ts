@@ -1,0 +1,38 @@
+import { openRedis } from '@tidings/queue/backend'
+import type { Logger } from '@tidings/runtime/log'
+import { errorMessage } from '@tidings/shared/errors'
+import type { Redis } from 'ioredis'
+import { deliverMessage, formatMessage, type InvalidationBus, type Subscriber } from './invalidation-bus.ts'
+
+/**
+ * Sends changes over Redis pub/sub, and listens on a connection of its own.
+ *
+ * @param redis publishes; the caller closes it.
+ */
+export function createRedisBus(
+  redis: Redis,
+  options: { url: string; prefix: string; log: Logger },
+): InvalidationBus {
+  const { url, prefix, log } = options
+  const channel = `${prefix}:cache:changes`
+  const subscribers: Subscriber[] = []
+  const listener = openRedis(url, 'patient', (error) =>
+    log.debug({ error: errorMessage(error) }, 'cache listener lost its connection'),
+  )
+  // Every connect is a gap: messages sent meanwhile are lost. Report it only once the channel is subscribed, because
+  // a value that is read earlier could change without a message.
+  listener.on('ready', async () => {
+    await listener.subscribe(channel).catch(() => undefined)
+    for (const { onGap } of subscribers) onGap()
+  })
+  listener.on('message', (_channel: string, text: string) => deliverMessage(subscribers, text))
+  return {
+    async publish(topic, ids) {
+      await redis.publish(channel, formatMessage(topic, ids))
+    },
+    subscribe: (subscriber) => void subscribers.push(subscriber),
+    async close() {
+      listener.disconnect()
+    },
+  }
+}

@@ -1,0 +1,3 @@
+import { renderErrorCodes } from './render-error-codes.ts'
+
+process.stdout.write(renderErrorCodes())
