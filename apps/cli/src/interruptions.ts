@@ -23,29 +23,29 @@ export interface InterruptingProcess {
  */
 const SAME_SIGNAL_MS = 1_000
 
-/** Listens to signals, and to the end of whoever reads stdout. */
-export function listenForInterruptions(process: InterruptingProcess): Interruptions {
+/** Listens to signals, and to the closing of stdout by its reader. */
+export function listenForInterruptions(host: InterruptingProcess): Interruptions {
   let interruptCommand: (() => void) | undefined
   let firstSignalAt: number | undefined
 
   const onSignal = (exitCode: number) => {
-    if (interruptCommand === undefined) process.exit(exitCode)
+    if (interruptCommand === undefined) host.exit(exitCode)
     else if (firstSignalAt === undefined) {
       firstSignalAt = performance.now()
       interruptCommand()
-    } else if (performance.now() - firstSignalAt > SAME_SIGNAL_MS) process.exit(exitCode)
+    } else if (performance.now() - firstSignalAt > SAME_SIGNAL_MS) host.exit(exitCode)
   }
-  process.on('SIGINT', () => onSignal(130))
-  process.on('SIGTERM', () => onSignal(143))
+  host.on('SIGINT', () => onSignal(130))
+  host.on('SIGTERM', () => onSignal(143))
   // The reader of a pipe went away, as `| head` does. That is no failure. A command in the middle of a change ends
   // after its batch, as at Ctrl-C.
-  process.stdout.on('error', (error) => {
+  host.stdout.on('error', (error) => {
     if (!isBrokenPipe(error)) return
-    if (interruptCommand === undefined) process.exit(EXIT.ok)
+    if (interruptCommand === undefined) host.exit(EXIT.ok)
     else interruptCommand()
   })
   // Nobody reads the messages any more. The command goes on.
-  process.stderr.on('error', () => undefined)
+  host.stderr.on('error', () => undefined)
 
   return {
     onInterrupt(listener) {

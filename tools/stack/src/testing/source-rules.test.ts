@@ -11,8 +11,6 @@ const ENTRIES = new Set([
   // The main module of the threads that hash passwords.
   'apps/api/src/passwords/hash-worker.ts',
   'apps/cli/src/main.ts',
-  // Loaded by main.ts after the compile cache is on.
-  'apps/cli/src/run.ts',
   'apps/worker/src/main.ts',
   'packages/db/src/main.ts',
   'tools/docs/error-codes.ts',

@@ -1,13 +1,12 @@
 import { once } from 'node:events'
 import { type JobQueue, openQueue, openRedis, queueBackendOf } from '@tidings/queue/backend'
+import { eventFields } from '@tidings/queue/dead-letters/entry'
 import { itemsOf } from '@tidings/queue/envelope'
 import { ENVELOPE_JOB, ENVELOPE_JOB_OPTIONS, shardNames } from '@tidings/queue/policy'
 import type { Envelope, StatusEvent } from '@tidings/shared/status-event'
 import type { CliEnv } from '../../env.ts'
 
-type RedisConnection = ReturnType<typeof openRedis>
-
-/** Jobs searched for probe events in each state of a shard, from the newest. It bounds the work on a long queue. */
+/** Most jobs searched in each state of a shard, from the newest. It bounds the work on a long queue. */
 const SEARCHED_JOBS = 100
 /** Jobs read at once. Each may be as long as MAX_JOB_LENGTH. */
 const PAGE = 4
@@ -15,11 +14,11 @@ const PAGE = 4
 /** The main queue as a probe uses it: as a producer, and to remove its events that no worker took. */
 export class ProbeQueue {
   readonly #shards: JobQueue<Envelope>[]
-  readonly #redis: RedisConnection | undefined
+  readonly #disconnect: () => void
 
-  private constructor(shards: JobQueue<Envelope>[], redis: RedisConnection | undefined) {
+  private constructor(shards: JobQueue<Envelope>[], disconnect: () => void) {
     this.#shards = shards
-    this.#redis = redis
+    this.#disconnect = disconnect
   }
 
   /** Call it after the dead letters were opened: that reports a Redis that does not answer. */
@@ -31,7 +30,7 @@ export class ProbeQueue {
     const shards = shardNames(env.QUEUE_SHARDS).map((name) =>
       openQueue<Envelope>(name, backend, redis, { onError }),
     )
-    return new ProbeQueue(shards, redis)
+    return new ProbeQueue(shards, () => redis?.disconnect())
   }
 
   async add(event: StatusEvent): Promise<void> {
@@ -41,45 +40,43 @@ export class ProbeQueue {
   /**
    * Removes the jobs that hold nothing but events of this notification.
    *
-   * @returns whether none is left: a job that a worker holds, or that has other events too, stays.
+   * @returns false when one may be left: in an envelope with other events, held by a worker, or beyond the search.
    */
   async remove(notificationId: string): Promise<boolean> {
-    let isEmpty = true
-    for (const job of await this.#findJobs(notificationId)) {
-      const isAlone = itemsOf(job.data).every((event) => isOfNotification(event, notificationId))
-      const isRemoved = isAlone && (await job.remove().then(returnTrue, returnFalse))
-      isEmpty &&= isRemoved
+    const isOwn = (event: unknown) => eventFields(event).notificationId === notificationId
+    const { jobs, isComplete } = await this.#findJobs(isOwn)
+    let isClean = isComplete
+    for (const job of jobs) {
+      const isRemoved =
+        itemsOf(job.data).every(isOwn) &&
+        (await job.remove().then(
+          () => true,
+          () => false,
+        ))
+      isClean &&= isRemoved
     }
-    return isEmpty
+    return isClean
   }
 
-  async #findJobs(notificationId: string) {
-    const found = []
+  async #findJobs(isOwn: (event: unknown) => boolean) {
+    const jobs = []
+    let isComplete = true
     for (const shard of this.#shards)
       for (const state of ['waiting', 'delayed', 'active', 'failed'] as const)
-        for (let start = 0; start < SEARCHED_JOBS; start += PAGE) {
-          const jobs = await shard.getJobs([state], start, start + PAGE - 1)
-          found.push(
-            ...jobs.filter(({ data }) =>
-              itemsOf(data).some((event) => isOfNotification(event, notificationId)),
-            ),
-          )
-          if (jobs.length < PAGE) break
+        for (let start = 0; ; start += PAGE) {
+          const page = await shard.getJobs([state], start, start + PAGE - 1)
+          jobs.push(...page.filter(({ data }) => itemsOf(data).some(isOwn)))
+          if (page.length < PAGE) break
+          if (start >= SEARCHED_JOBS) {
+            isComplete = false
+            break
+          }
         }
-    return found
+    return { jobs, isComplete }
   }
 
   async close(): Promise<void> {
     await Promise.allSettled(this.#shards.map((shard) => shard.close()))
-    this.#redis?.disconnect()
+    this.#disconnect()
   }
 }
-
-const returnTrue = () => true
-const returnFalse = () => false
-
-const isOfNotification = (event: unknown, notificationId: string) =>
-  typeof event === 'object' &&
-  event !== null &&
-  'notification_id' in event &&
-  event.notification_id === notificationId

@@ -1,6 +1,7 @@
 import { readFile } from 'node:fs/promises'
 import { parseEnv } from 'node:util'
 import { type Database, openDatabase } from '@tidings/db/database'
+import { addIngestCounts } from '@tidings/db/events/ingest-counters'
 import { AUDIT_PROBE, PROBE_SOURCE } from '@tidings/db/events/probe-events'
 import { storeStatusEvents } from '@tidings/db/events/status-events'
 import { createServiceKey } from '@tidings/db/operators/service-keys'
@@ -66,15 +67,12 @@ describeBackends('tidings doctor --probe', (kind) => {
     }
   }
 
-  test('times each step, removes all its traces and leaves the report balanced: exit code 0', async () => {
+  test('times each step and removes all its traces: exit code 0', async () => {
     const { exitCode, stderr, steps } = await probe()
     expect({ exitCode, stderr }).toEqual({ exitCode: 0, stderr: '' })
     expect(steps).toEqual(STEPS.map((step) => ({ step, result: 'ok', ms: expect.any(Number) })))
     expect(await auditResults()).toEqual(['started', 'done'])
     await expectNothingLeft()
-    await waitFor('the counters to be written', async () =>
-      (await doctor()).Events?.startsWith('2 accepted; 2 stored, 0 duplicate, 0 dead, 0 in flight'),
-    )
   })
 
   test('ends with exit code 1 when no worker runs, names what to look at, and removes the events', async () => {
@@ -141,6 +139,7 @@ describeBackends('tidings doctor --probe', (kind) => {
       fields: { source: PROBE_SOURCE, notification_id: 'tidings-probe-killed' },
     })
     await storeStatusEvents(db, [statusEventSchema.parse(failed.event)])
+    await addIngestCounts(db, { stored: 1 })
     await createServiceKey(db, PROBE_SOURCE, ['status:write:email'])
     await query("UPDATE service_keys SET created_at = now() - interval '1 hour'")
     await query(`INSERT INTO operator_audit (id, at, actor, action, selector, matched, changed, result) VALUES
@@ -148,6 +147,12 @@ describeBackends('tidings doctor --probe', (kind) => {
         '{"run": "1", "notification_id": "tidings-probe-killed", "dead_letter": "dead-x"}', 0, 0, 'started')`)
     expect(await probe()).toMatchObject({ exitCode: 0 })
     await expectNothingLeft()
+  })
+
+  test('leaves the report of events balanced, also when events did not arrive', async () => {
+    await waitFor('the counters to be written', async () =>
+      /^(\d+) accepted; \1 stored, 0 duplicate, 0 dead, 0 in flight$/.test((await doctor()).Events ?? ''),
+    )
   })
 
   test('--read-only refuses it, wrong options are usage errors, and an unreachable store is exit code 6', async () => {

@@ -18,7 +18,7 @@ import { errorMessage } from '@tidings/shared/errors'
 import { identifyEvent } from '@tidings/shared/event-identity'
 import type { StatusEvent } from '@tidings/shared/status-event'
 import { z } from 'zod'
-import { withAudit } from '../../audit.ts'
+import { type RunningAudit, withAudit } from '../../audit.ts'
 import type { CliContext } from '../../context.ts'
 import { CliError, EXIT } from '../../exit-codes.ts'
 import { ProbeQueue } from './probe-queue.ts'
@@ -62,42 +62,42 @@ export async function runProbe(context: CliContext, options: ProbeOptions): Prom
   const interruption = context.interruption()
   const signal = AbortSignal.any([interruption, AbortSignal.timeout(options.timeoutMs)])
   const isRow = async (id: string) => (await findStoredContent(db, [id])).has(id)
+  const queue = await ProbeQueue.open(context.env())
+  let acceptedByApi = 0
   let steps: ProbeStep[] = []
 
-  await withAudit(
-    context,
-    { action: AUDIT_PROBE, selector: { notification_id: notificationId, dead_letter: probe.deadLetterId } },
-    async (audit) => {
-      const queue = await ProbeQueue.open(context.env())
-      try {
-        for (const left of await listUnfinishedProbes(db)) await removeProbe(db, store, left)
-        steps = await allOrThrow([
-          sendThroughApi(db, options.apiUrl, notificationId, signal, isRow),
-          measure('Queue to row', signal, WORKER_ADVICE, async () => {
-            const event = createEvent(notificationId)
-            await queue.add(event)
-            return () => isRow(event.id)
-          }),
-          measure('Queue to dead letter', signal, WORKER_ADVICE, async () => {
-            await queue.add(poison)
-            return async () => (await store.sizes([probe.deadLetterId])).size > 0
-          }),
-        ])
-      } finally {
-        const hasArrived = steps.length > 0 && steps.every(({ result }) => result !== 'failure')
-        const isRemoved = hasArrived || (await queue.remove(notificationId))
-        await removeProbe(db, store, probe)
-        await queue.close()
-        audit.matched = steps.filter(({ result }) => result !== 'skipped').length
-        audit.changed = steps.filter(({ result }) => result === 'ok').length
-        audit.result = isRemoved ? 'done' : 'an event is still in the queue: the next probe removes it'
-      }
-      // The API did not count this event as accepted, but the worker counted its row.
-      if (steps[1]?.result === 'ok') await addIngestCounts(db, { accepted: 1 })
-      if (interruption.aborted)
-        throw new CliError(EXIT.partial, 'Interrupted. The events of the probe were removed.')
-    },
-  )
+  const send = () => [
+    sendThroughApi(db, options.apiUrl, notificationId, signal, (id) => {
+      acceptedByApi = 1
+      return () => isRow(id)
+    }),
+    measure('Queue to row', signal, async () => {
+      const event = createEvent(notificationId)
+      await queue.add(event)
+      return () => isRow(event.id)
+    }),
+    measure('Queue to dead letter', signal, async () => {
+      await queue.add(poison)
+      return async () => (await store.sizes([probe.deadLetterId])).size > 0
+    }),
+  ]
+  const change = async (audit: RunningAudit) => {
+    try {
+      for (const left of await listUnfinishedProbes(db)) await removeProbe(db, store, left)
+      steps = await allOrThrow(send())
+    } finally {
+      const hasArrived = steps.length > 0 && steps.every(({ result }) => result !== 'failure')
+      const isRemoved = hasArrived || (await queue.remove(notificationId))
+      await removeProbe(db, store, probe, acceptedByApi)
+      audit.matched = steps.filter(({ result }) => result !== 'skipped').length
+      audit.changed = steps.filter(({ result }) => result === 'ok').length
+      audit.result = isRemoved ? 'done' : 'an event may still be in the queue: a later probe removes it'
+    }
+    if (interruption.aborted)
+      throw new CliError(EXIT.partial, 'Interrupted. The events of the probe were removed.')
+  }
+  const selector = { notification_id: notificationId, dead_letter: probe.deadLetterId }
+  await withAudit(context, { action: AUDIT_PROBE, selector }, change).finally(() => queue.close())
   return steps
 }
 
@@ -115,53 +115,52 @@ const createEvent = (notificationId: string, fields: Partial<StatusEvent> = {}):
 
 const acceptedSchema = z.object({ data: z.object({ id: z.string() }) })
 
-/** Reports an event with a service key that lives as long as the step. */
+/**
+ * Reports an event with a service key that lives as long as the step.
+ *
+ * @param onAccepted called with the event's id. It returns the check for its arrival.
+ */
 async function sendThroughApi(
   db: Database,
   apiUrl: string | undefined,
   notificationId: string,
   signal: AbortSignal,
-  isRow: (id: string) => Promise<boolean>,
+  onAccepted: (id: string) => () => Promise<boolean>,
 ): Promise<ProbeStep> {
-  if (apiUrl === undefined) {
-    const advice = 'No URL of the API is known: add --api-url, or set API_URL.'
-    return { step: 'API to row', result: 'skipped', ms: null, advice }
-  }
+  const step = 'API to row'
+  if (apiUrl === undefined)
+    return {
+      step,
+      result: 'skipped',
+      ms: null,
+      advice: 'No URL of the API is known: add --api-url, or set API_URL.',
+    }
   const made = await createServiceKey(db, PROBE_SOURCE, ['status:write:email'])
   if (made.outcome !== 'created')
     throw new CliError(EXIT.failure, 'Two other probes are running. Try again later.')
-  try {
-    return await measure(
-      'API to row',
+  const report = async () => {
+    const response = await fetch(`${apiUrl.replace(/\/+$/, '')}/api/v1/email/status/`, {
+      method: 'POST',
+      headers: { authorization: `Bearer ${made.key}`, 'content-type': 'application/json' },
+      body: JSON.stringify({ notification_id: notificationId, status: 'sent' }),
       signal,
-      WORKER_ADVICE,
-      async () => {
-        const response = await fetch(`${apiUrl.replace(/\/+$/, '')}/api/v1/email/status/`, {
-          method: 'POST',
-          headers: { authorization: `Bearer ${made.key}`, 'content-type': 'application/json' },
-          body: JSON.stringify({ notification_id: notificationId, status: 'sent' }),
-          signal,
-        })
-        if (response.status !== 202) throw new Error(`it answered ${response.status}`)
-        const { id } = acceptedSchema.parse(await response.json()).data
-        return () => isRow(id)
-      },
-      `The API at ${apiUrl} did not accept the event. Look at ${apiUrl}/health/ready`,
-    )
-  } finally {
-    await deleteProbeKeys(db, made.id)
+    })
+    if (response.status !== 202) throw new Error(`it answered ${response.status}`)
+    return onAccepted(acceptedSchema.parse(await response.json()).data.id)
   }
+  const advice = `The API at ${apiUrl} did not accept the event. Look at ${apiUrl}/health/ready`
+  return measure(step, signal, report, advice).finally(() => deleteProbeKeys(db, made.id))
 }
 
 /**
  * Sends one event and waits until it arrived.
  *
  * @param send returns the check for the arrival.
+ * @param sendAdvice what to do when `send` fails. Without it, a failure is thrown.
  */
 async function measure(
   step: string,
   signal: AbortSignal,
-  advice: string,
   send: () => Promise<() => Promise<boolean>>,
   sendAdvice?: string,
 ): Promise<ProbeStep> {
@@ -177,11 +176,22 @@ async function measure(
     if (await hasArrived()) return { step, result: 'ok', ms: Math.round(performance.now() - startedAt) }
     await sleep(POLL_MS, undefined, { signal }).catch(() => undefined)
   }
-  return { step, result: 'failure', ms: null, advice }
+  return { step, result: 'failure', ms: null, advice: WORKER_ADVICE }
 }
 
-/** Removes the rows and the dead letter of a probe. */
-async function removeProbe(db: Database, store: DeadLetterStore, probe: Probe): Promise<void> {
-  await deleteProbeEvents(db, probe)
+/**
+ * Removes the rows and the dead letter of a probe. Each row was counted as stored, so the same number is counted as
+ * accepted: the report of doctor stays balanced.
+ *
+ * @param acceptedByApi how many events the API counted already.
+ */
+async function removeProbe(
+  db: Database,
+  store: DeadLetterStore,
+  probe: Probe,
+  acceptedByApi = 0,
+): Promise<void> {
+  const rows = await deleteProbeEvents(db, probe)
   await store.discard(await store.get([probe.deadLetterId]))
+  if (rows !== acceptedByApi) await addIngestCounts(db, { accepted: rows - acceptedByApi })
 }
