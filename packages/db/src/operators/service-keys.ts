@@ -7,7 +7,7 @@ import { serviceKeys } from '../schema/service-keys.ts'
 import { type AuditRecord, insertAudit } from './audit.ts'
 
 /** The old key and the new one of a rotation. */
-export const MAX_LIVE_KEYS_PER_NAME = 2
+const MAX_LIVE_KEYS_PER_NAME = 2
 
 export interface ServiceKey {
   id: string
