@@ -5,7 +5,10 @@ import type { SessionDeps } from './session-deps.ts'
 
 type Deps = Pick<SessionDeps, 'db' | 'caches'>
 
-/** Ends the session of the caller's token. A Django token has no session: all Django tokens of the user end. */
+/**
+ * Ends the session of the caller's token. A token of the Django service has no session, so logging out with one ends
+ * all of the user's Django tokens.
+ */
 export async function logOut({ db, caches }: Deps, { userId, sessionId }: UserPrincipal): Promise<void> {
   if (sessionId === null) {
     await endLegacyTokens(db, userId)

@@ -5,10 +5,11 @@ import { type LoginResult, toLoginResult } from './login-result.ts'
 import type { SessionDeps } from './session-deps.ts'
 
 /**
- * Exchanges a refresh token for a new pair. A repeat within ten seconds gets the same refresh token. A later
- * repeat ends the session: two parties hold the token.
+ * Exchanges a refresh token for a new access token and refresh token. A repeat within ten seconds gets the same
+ * refresh token. A later repeat ends the session, because two parties hold the token.
  *
- * @throws AppError `unauthorized` when the token is unknown or used, or its session is over; `rate_limited`.
+ * @throws AppError `unauthorized` for an unknown token, one that is reused too late, an ended session or a missing
+ *   user; `rate_limited` for too many refreshes from one address.
  */
 export async function refreshSession(
   deps: SessionDeps,

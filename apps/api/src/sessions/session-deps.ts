@@ -4,13 +4,12 @@ import type { ClientAddress } from '../auth/client-address.ts'
 import type { RateLimits } from '../auth/rate-limits.ts'
 import type { Caches } from '../cache/caches.ts'
 
-/** Dependencies of the session operations. */
 export interface SessionDeps {
   db: Database
   caches: Caches
   tokens: AccessTokens
   rateLimits: RateLimits
-  /** Lifetime of a session from its last refresh. */
+  /** Lifetime of a session from its last refresh, in seconds. */
   refreshTtlSeconds: number
   clientAddress: ClientAddress
 }

@@ -18,7 +18,6 @@ export interface SessionRouteDeps extends SessionDeps {
 
 export const refreshSchema = z.strictObject({ refresh_token: z.string().min(1).max(512) })
 
-/** Refresh, logout, the list of sessions, and the public keys that verify access tokens. */
 export function sessionRoutes(deps: SessionRouteDeps): Hono<ApiEnv> {
   const { authorize, signingKeys } = deps
   const app = new Hono<ApiEnv>({ strict: false })

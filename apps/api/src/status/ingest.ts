@@ -22,7 +22,7 @@ import {
 import { LRUCache } from 'lru-cache'
 import { keyConflict } from './validate-batch.ts'
 
-/** Accepts events. Each accepted event ends as exactly one row or one dead letter. */
+/** Accepts events. Each accepted event becomes one row or one dead letter. */
 export interface Ingest {
   /**
    * Resolves when the event is durable: in the queue, or in PostgreSQL while the queue is away.
@@ -31,7 +31,10 @@ export interface Ingest {
    *   `conflict` when the idempotency key was just used with other content.
    */
   accept(event: StatusEvent): Promise<void>
-  /** The same for 1..500 events in one envelope: accepts all or none. Does not look for conflicts. */
+  /**
+   * The same for 1..500 events in one envelope: accepts all events or refuses all. A refused batch may be stored in
+   * part, and the caller may repeat it. It does not look for conflicts.
+   */
   acceptAll(events: readonly StatusEvent[]): Promise<void>
   /** Returns the refusal when a recent event has this idempotency key and other content. */
   findConflict(event: StatusEvent): AppError | undefined
@@ -49,18 +52,21 @@ export interface IngestOptions {
   onAccepted?(events: number, path: 'queue' | 'direct' | 'parked'): void
 }
 
-/** How long the first of concurrent requests waits for others to share its job, in milliseconds. */
+/** The first request waits this long for other requests to join its envelope, in milliseconds. */
 const GATHER_WINDOW_MS = 1
 /**
- * Envelopes in flight, including those whose requests were already refused. While two are in flight the next one
- * grows, and fewer, larger envelopes cost less.
+ * The batcher sends at most this many envelopes at once, including those whose requests were already refused.
+ * Meanwhile the next envelope collects more events: fewer, larger envelopes cost less.
  */
 const MAX_ENVELOPES_IN_FLIGHT = 2
 /** How long the open circuit breaker waits before it tries the queue again, in milliseconds. */
 const HALF_OPEN_AFTER_MS = 500
 /** Failures in a row that open the circuit breaker. */
 const FAILURES_TO_OPEN = 2
-/** Every request is answered within a second: an event that is not durable by then is refused. */
+/**
+ * The API answers after this time, in milliseconds. An event that is not durable yet gets `unavailable`, and may
+ * still be stored.
+ */
 const ANSWER_WITHIN_MS = 900
 /** How long the queue may take to confirm. The rest of ANSWER_WITHIN_MS is for storing directly. */
 const PUBLISH_WITHIN_MS = 600
@@ -117,17 +123,17 @@ export class QueueIngest implements Ingest {
   }
 
   /**
-   * Call it after the check for overload and before any await. An event refused for overload may come again with
-   * other content, and two contents under one key may arrive at the same time.
+   * Call it after the overload check, because the producer may resend a refused event with other content. Call it
+   * before any await, because two contents with one key may arrive together.
    */
   #rememberKey(event: StatusEvent): void {
     if (event.content_hash !== undefined) this.#recentKeys.set(event.id, event.content_hash)
   }
 
   /**
-   * Publishes the events, or stores them directly when that fails: all or none.
+   * Publishes the events, or stores them directly when that fails. Resolves when every event is durable.
    *
-   * @throws AppError `unavailable` when both fail.
+   * @throws AppError `unavailable` when both fail. Some of the events may be stored then.
    */
   async #makeDurable(events: readonly StatusEvent[]): Promise<void> {
     const { publisher, counters, log, onAccepted } = this.#options
@@ -141,7 +147,10 @@ export class QueueIngest implements Ingest {
     counters.add({ accepted: events.length })
   }
 
-  /** Stores with the worker's idempotent insert. Events that PostgreSQL refuses go to the outbox, for the worker. */
+  /**
+   * Stores with the worker's idempotent insert. Events that PostgreSQL refuses go to the outbox; the worker later
+   * moves them to the queue.
+   */
   async #storeDirectly(events: readonly StatusEvent[]): Promise<void> {
     const { directDb, onAccepted } = this.#options
     try {
@@ -169,7 +178,7 @@ export class QueueIngest implements Ingest {
   }
 }
 
-/** A circuit breaker around a timeout. */
+/** After FAILURES_TO_OPEN failures in a row the API skips the queue for HALF_OPEN_AFTER_MS. */
 function createPublishPolicy(log: Logger): IPolicy {
   const breaker = circuitBreaker(handleAll, {
     halfOpenAfter: HALF_OPEN_AFTER_MS,
@@ -177,7 +186,7 @@ function createPublishPolicy(log: Logger): IPolicy {
   })
   breaker.onBreak(() => log.warn('queue is away: storing directly in PostgreSQL'))
   breaker.onReset(() => log.info('queue is back'))
-  // No abort on return: nothing listens for it, and creating its error cost 1 % of the process.
+  // Do not abort on return: no code listens, and creating the abort errors took 1 % of the processor time.
   const giveUp = timeout(PUBLISH_WITHIN_MS, { strategy: TimeoutStrategy.Aggressive, abortOnReturn: false })
   return wrap(breaker, giveUp)
 }
@@ -201,7 +210,10 @@ const bothStoresFailed = (cause: unknown) =>
     cause,
   })
 
-/** The work continues after the deadline. Its events are in doubt, and storing them again is harmless. */
+/**
+ * Rejects after the deadline while the work goes on. The events may or may not become durable; sending them again is
+ * harmless.
+ */
 async function withinDeadline(work: Promise<void>): Promise<void> {
   let timer: NodeJS.Timeout | undefined
   const deadline = new Promise<never>((_, reject) => {

@@ -9,7 +9,11 @@ import type { Job } from 'bullmq'
 type Failure = Pick<FailedEvent, 'reason' | 'error'>
 type Identified = Pick<FailedEvent, 'eventId' | 'event' | 'contentHash' | 'redrives'>
 
-/** An event of a running job that can never be stored. @param earlier its earlier failed attempts, oldest first */
+/**
+ * Makes a FailedEvent from an event that can never be stored.
+ *
+ * @param earlier its earlier failed attempts, oldest first
+ */
 export function failedInJob(
   job: Job,
   event: StatusEvent,
@@ -19,7 +23,7 @@ export function failedInJob(
   return { ...identify(event), ...failureOf(job, failure, earlier) }
 }
 
-/** An item of a running job that is not an event. */
+/** Makes a FailedEvent from an item that the worker cannot read as an event. */
 export function invalidInJob(job: Job, invalid: InvalidEvent): FailedEvent {
   return { ...identifyInvalid(invalid), ...failureOf(job, unreadable(invalid)) }
 }
@@ -29,7 +33,7 @@ export function toFailedEvents(job: Job): FailedEvent[] {
   const { events, invalid, failures } = parseEnvelope(job)
   const stalled = job.stalledCounter > MAX_STALLED_COUNT
   const common = {
-    // Each stall is one run during which a worker exited. After the last one, BullMQ fails the job without a run.
+    // Each stall is one run that a worker did not finish. After too many stalls, BullMQ fails the job without a run.
     attempts: stalled ? job.stalledCounter : job.attemptsMade,
     sourceJobId: sourceJobIdOf(job),
   }

@@ -20,7 +20,7 @@ export interface ReconcilerOptions {
   log: Logger
   /** Time between two walks, in milliseconds. */
   walkIntervalMs?: number
-  /** Time after a walk that failed, in milliseconds. */
+  /** Time from a failed walk to the next one, in milliseconds. */
   retryIntervalMs?: number
 }
 
@@ -61,7 +61,7 @@ export class Reconciler {
       })
   }
 
-  /** Ends a running walk after the page in hand. */
+  /** Stops a running walk after its current page. */
   async close(): Promise<void> {
     this.#closed = true
     await this.#walking

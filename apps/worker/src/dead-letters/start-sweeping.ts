@@ -31,8 +31,8 @@ export interface SweepingOptions {
 }
 
 /**
- * Starts the work that a worker repeats every few seconds: it buries failed jobs, relays the outbox, and walks through
- * the dead letters when a walk is due.
+ * Starts the work that a worker repeats every few seconds: it buries failed jobs, moves events from the outbox to the
+ * queue, and walks through the dead letters when a walk is due.
  */
 export function startSweeping(options: SweepingOptions): Sweeper {
   const { db, backend, shards, queues, bury, count, lifecycle, log, tracing, onError } = options
@@ -41,14 +41,16 @@ export function startSweeping(options: SweepingOptions): Sweeper {
     openStore: () => openDeadLetters({ backend, shards, onError }),
     findStored,
     countStored: async () => (await readIngestCounts(db)).stored,
-    // Each of these events was accepted at least twice, and is one row.
+    // Each of these events was accepted twice: the dead letter was a second copy of a stored event.
     onRemoved: (deadLetters) => count.duplicate(deadLetters),
     log,
   })
   lifecycle.onRelease('reconciler', () => reconciler.close())
 
   const publish = async (events: unknown[]) => {
-    await queues[0]?.add(ENVELOPE_JOB, { v: 1, events }, ENVELOPE_JOB_OPTIONS)
+    const [queue] = queues
+    if (queue === undefined) throw new Error('There must be at least one shard.')
+    await queue.add(ENVELOPE_JOB, { v: 1, events }, ENVELOPE_JOB_OPTIONS)
   }
   const sweeper = new Sweeper({
     queues,

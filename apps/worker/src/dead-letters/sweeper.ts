@@ -13,9 +13,9 @@ export interface SweeperOptions {
   queues: readonly JobQueue<unknown>[]
   bury(failedEvents: readonly FailedEvent[]): Promise<void>
   findStored(eventIds: readonly string[]): Promise<StoredContent>
-  /** Runs the work in one process at a time. Resolves to false, without a run, while another process is sweeping. */
+  /** Runs `work` when no other process sweeps. Otherwise it resolves to false and does nothing. */
   exclusively(work: () => Promise<void>): Promise<boolean>
-  /** Called after each sweep, for other work that is due every few seconds. */
+  /** Called after every sweep that does not throw, in each process, even when another process held the lock. */
   afterSweep?(): Promise<void>
   onBuried(reason: string): void
   /** Called after a sweep that buried events, with their number. */
@@ -30,8 +30,8 @@ const PAGE = 50
 const SWEEP_INTERVAL_MS = 3_000
 
 /**
- * Turns the events of failed jobs into dead letters: every few seconds, and soon after each request. The failed set is
- * the durable record. If a worker exits between a job's failure and its burial, the next sweep finds the job there.
+ * Turns the events of failed jobs into dead letters, every few seconds and soon after each call of `request`. BullMQ
+ * keeps failed jobs in its failed set, so that the next sweep finds a job after a crash.
  */
 export class Sweeper {
   readonly #options: SweeperOptions
@@ -43,7 +43,7 @@ export class Sweeper {
 
   constructor(options: SweeperOptions) {
     this.#options = options
-    // While Redis is full, every burial fails at every sweep.
+    // Limit the warnings: a full Redis makes every burial fail in every sweep.
     this.#warn = throttledWarning(options.log, 'sweep')
     this.#timer = setInterval(() => this.request(), options.intervalMs ?? SWEEP_INTERVAL_MS)
   }
@@ -63,7 +63,7 @@ export class Sweeper {
     return this.#running
   }
 
-  /** Ends a running sweep after the job in hand. The next sweep, of any process, finds the others. */
+  /** Stops a running sweep after its current job. A later sweep buries the remaining jobs. */
   async close(): Promise<void> {
     this.#closed = true
     clearInterval(this.#timer)
@@ -97,6 +97,7 @@ export class Sweeper {
 
   async #sweepQueue(queue: JobQueue<unknown>): Promise<number> {
     let buried = 0
+    // Buried jobs leave the list, so the offset counts only the jobs that stay.
     let left = 0
     for (;;) {
       const ids = await queue.getRanges(['failed'], left, left + PAGE - 1)
@@ -113,7 +114,7 @@ export class Sweeper {
   /**
    * Buries a job. A job that cannot be read or buried stays failed, and the sweep goes on.
    *
-   * @returns the number of events buried, or `left` when the job stays.
+   * @returns the number of events buried, or `left` when the job stays or does not exist any more.
    * @throws when PostgreSQL is unreachable: then no job can be buried.
    */
   async #buryOrLeave(queue: JobQueue<unknown>, id: string): Promise<number | 'left'> {
@@ -127,14 +128,14 @@ export class Sweeper {
     }
   }
 
-  /** Buries each event of a failed job that is not stored, then removes the job. In that order. */
+  /** Buries the events of the job that are not stored, then removes the job: in this order a crash loses no event. */
   async #buryJob(job: Job): Promise<number> {
     const { findStored, bury, onBuried, log } = this.#options
     const failedEvents = toFailedEvents(job)
     const rows = await findStored(failedEvents.map(({ eventId }) => eventId))
     const unstored = failedEvents.filter((failed) => !isStored(failed, rows))
     await bury(unstored)
-    // Not its children, which a foreign producer may have added: each of them is a separate job.
+    // Keep the job's children: each child that a foreign producer added is a separate job.
     await job.remove({ removeChildren: false })
     for (const { reason } of unstored) onBuried(reason)
     const alreadyStored = failedEvents.length - unstored.length

@@ -1,39 +1,39 @@
-/** How many jobs run at once, so that their events make good batches. */
+/** Decides how many jobs run together, so that their events fill the batches. */
 export interface AdaptiveConcurrency {
-  /** Records how many events a job held. */
+  /** Updates the average number of events per job. */
   record(events: number): void
-  /** Jobs to run at once, over all writers. */
+  /** The number of jobs to run together, over all writers. */
   readonly jobs: number
-  /** Jobs that fill one writer's batch. Once this many are waiting, write them at once. */
+  /** This many jobs fill one writer's batch. When they wait, the writer writes them without waiting for more. */
   readonly batchTarget: number
 }
 
 export interface AdaptiveConcurrencyOptions {
   /** Batches written at once. */
   writers: number
-  /** Most jobs at once, 1 or more. */
+  /** The maximum number of jobs that run together; at least 1. */
   max: number
   /** Called with each new number of jobs. */
   onChange(jobs: number): void
 }
 
-/** Below this size a batch costs clearly more per row; above it, hardly less. */
+/** A smaller batch costs clearly more per row. A larger batch saves little. */
 const EVENTS_PER_BATCH = 400
 const MIN_JOBS_PER_WRITER = 2
 /** Weight of one job in the running average of events per job: about the last hundred jobs count. */
 const WEIGHT = 0.02
 
 /**
- * Runs just enough jobs at once to fill the batches: a few full jobs, or many jobs of one event each. More jobs would
- * only cost memory, and more requests: a worker without a free slot gets its next job in the answer that finishes the
- * last one, but a worker with free slots requests each job separately.
+ * Runs just enough jobs together to fill the batches: a few full jobs, or many jobs of one event each. More jobs
+ * would cost memory and requests: a fully busy worker receives its next job in the answer that finishes one, while a
+ * worker with room sends a separate request for each job.
  */
 export function createAdaptiveConcurrency({
   writers,
   max,
   onChange,
 }: AdaptiveConcurrencyOptions): AdaptiveConcurrency {
-  // Start low: the waiting jobs may be full ones.
+  // Assume full jobs at the start, so that few jobs run together.
   let average = EVENTS_PER_BATCH
   const jobsFor = (events: number) =>
     Math.min(Math.max(MIN_JOBS_PER_WRITER, Math.ceil(EVENTS_PER_BATCH / events)) * writers, max)

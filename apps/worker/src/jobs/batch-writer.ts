@@ -17,10 +17,10 @@ export type WriteResult =
   | { outcome: 'dead'; reason: 'unknown_user' | 'conflict' | 'invalid_event'; error: WriteError }
   /** This attempt failed and counts. */
   | { outcome: 'retry'; error: WriteError }
-  /** PostgreSQL is unreachable or takes no writes. The attempt does not count. */
+  /** PostgreSQL is unreachable, takes no writes, or lacks a migration or a grant. The attempt does not count. */
   | { outcome: 'outage'; error: WriteError }
 
-/** Stores a batch as a whole, or throws and stores nothing. */
+/** Stores a batch. After an error some of its rows may be stored; the caller may store it again. */
 export type Store = (events: readonly StatusEvent[]) => Promise<StoreOutcome[]>
 
 export interface BatchWriterOptions {
@@ -41,8 +41,8 @@ export interface BatchWriter {
 }
 
 /**
- * How long the first event of a batch waits for others, in milliseconds. A statement costs as much as about ten rows,
- * and no reader expects a row this soon.
+ * How long the first event of a batch waits for others, in milliseconds. Waiting saves statements, each of which
+ * costs as much as about ten rows, and delays no reader noticeably.
  */
 const GATHER_WINDOW_MS = 5
 
@@ -90,8 +90,8 @@ export function createBatchWriter(options: BatchWriterOptions): BatchWriter {
 const STATEMENT_FAILURES = new Set(['57014', '40001', '40P01'])
 
 /**
- * SQLSTATE class 42: PostgreSQL does not know, or does not allow, a table or column of the statement. A migration or a
- * grant is missing. The events are not to blame, so they wait as in an outage.
+ * SQLSTATE class 42: PostgreSQL rejects the statement itself, usually because a migration or a grant is missing. The
+ * events are not to blame, so they wait as in an outage.
  */
 const isUnpreparedStore = (code: string) => /^42[0-9A-Z]{3}$/.test(code)
 

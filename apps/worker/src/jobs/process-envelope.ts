@@ -30,7 +30,7 @@ export interface SuspectLock {
   isHeld: boolean
 }
 
-/** Counts events by outcome, for metrics and the report of doctor. */
+/** Counts events by outcome, for the metrics and for `tidings doctor`. */
 export interface EventCounters {
   stored(events: number): void
   duplicate(events: number): void
@@ -38,7 +38,7 @@ export interface EventCounters {
   retried(events: number): void
 }
 
-/** A job that was running when this many workers exited is a suspect. A single exit may be chance. */
+/** A job that stalled this often is a suspect: one of its events may make workers exit. One stall may be chance. */
 const SUSPECT_AFTER_STALLS = 2
 /** The longest time before a suspect tries to get the suspect lock again, in milliseconds. */
 const SUSPECT_DELAY_MS = 1_000
@@ -55,8 +55,10 @@ export class RetryEventsError extends Error {
  * Runs one job: stores its events, dead-letters those that can never be stored, and leaves the others in the job. It
  * returns, and BullMQ removes the job, only after every event is a row or a dead letter.
  *
- * @throws DelayedError during an outage or while a store is full: the job is back in the queue, no attempt is counted
+ * @throws DelayedError during an outage, while a store is full, or while another suspect runs: the job is back in the
+ *   queue and no attempt is counted
  * @throws RetryEventsError when some events failed this time: BullMQ counts an attempt
+ * @throws JobLockLostError when another worker has the job
  */
 export async function processEnvelope(
   job: Job,
@@ -66,8 +68,8 @@ export async function processEnvelope(
   const locked = { job, token }
   if (job.stalledCounter < SUSPECT_AFTER_STALLS)
     return settleEnvelope(locked, context, (events) => context.writer.write(events))
-  // Several workers exited while this job ran: it may hold an event that makes them exit. Suspects run one at a time,
-  // so that an exit counts against the culprit alone. Other suspects wait in the queue, where no stall is counted.
+  // This job was running when several workers exited. Suspects run one at a time, so that an exit counts against one
+  // suspect only. Other suspects wait in the queue, where no stall is counted.
   if (context.suspectLock.isHeld) return delayWithoutAttempt(locked, randomInt(SUSPECT_DELAY_MS))
   context.suspectLock.isHeld = true
   try {
@@ -122,7 +124,7 @@ async function settleEnvelope(
 
   const [firstRetry] = retries
   if (firstRetry === undefined) return
-  // Written before BullMQ counts the attempt: a crash in between repeats work and loses none.
+  // Save the retries before BullMQ counts the attempt: a crash in between repeats work and loses no event.
   await delayOnFailure(
     () => job.updateData({ v: 1, events: retries, failures: newFailures }),
     locked,
@@ -139,8 +141,8 @@ function countRows(results: readonly WriteResult[], count: EventCounters): void 
 }
 
 /**
- * Writes each event in its own statement: from the front in one run of the job, from the back in the next. So one run
- * stores the events before the culprit, and the next run stores those after it.
+ * Writes each event in its own statement. The direction turns after each stall: one run stores the events before the
+ * one that makes workers exit, the next run those after it.
  */
 async function writeOneByOne(events: StatusEvent[], job: Job, writer: BatchWriter): Promise<WriteResult[]> {
   const backwards = job.stalledCounter % 2 === 1

@@ -12,7 +12,7 @@ export interface LockedJob {
 }
 
 export interface ReturnOptions {
-  /** Called when PostgreSQL is unreachable. */
+  /** Called for every outage: PostgreSQL cannot take a write, for a reason outside the events. */
   onOutage(error: WriteError): void
   /** Called when the outcome of events could not be recorded for another reason. */
   onSettleError(error: unknown): void
@@ -21,10 +21,10 @@ export interface ReturnOptions {
 }
 
 const OUTAGE_DELAY_MS = 1_000
-/** A job that fails again and again waits at most this many times as long. */
+/** A job that keeps failing waits at most this many times `outageDelayMs`. */
 const MAX_DELAY_FACTOR = 10
 
-/** Another worker has the job. BullMQ ignores this failure, because the lock is not held. */
+/** Another worker holds the job, so BullMQ ignores the error of this one. */
 export class JobLockLostError extends Error {
   constructor() {
     super('the job was taken over by another worker')
@@ -33,17 +33,17 @@ export class JobLockLostError extends Error {
 }
 
 /**
- * Checks that no other worker took the job over. A worker that was frozen or cut off for longer than the lock lasts
- * loses the job. The other worker may have dead-lettered its events and an operator may have redriven them since, so
- * burying them again would make them both stored and dead.
+ * Extends the lock of the job. A worker that was frozen or cut off for longer than the lock lasts loses the job. The
+ * other worker may have dead-lettered its events and an operator may have redriven them since, so burying them again
+ * would make them both stored and dead.
  *
- * @throws JobLockLostError
+ * @throws JobLockLostError when another worker holds the job
  */
 export async function assertLockHeld({ job, token }: LockedJob): Promise<void> {
   if ((await job.extendLock(token ?? '', LOCK_DURATION_MS)) !== 1) throw new JobLockLostError()
 }
 
-/** Puts the job back after an outage, without counting an attempt. @throws DelayedError always */
+/** Puts the job back during an outage, without counting an attempt. @throws as delayWithoutAttempt does */
 export const delayForOutage = (locked: LockedJob, { outageDelayMs }: ReturnOptions): Promise<never> =>
   delayWithoutAttempt(locked, outageDelayMs ?? OUTAGE_DELAY_MS)
 
@@ -51,7 +51,8 @@ export const delayForOutage = (locked: LockedJob, { outageDelayMs }: ReturnOptio
  * Puts the job back without counting an attempt.
  *
  * @param delayMs a whole number: the PostgreSQL backend accepts no other.
- * @throws DelayedError always: it tells BullMQ where the job is
+ * @throws DelayedError once the job is delayed: it tells BullMQ where the job is. BullMQ's own error when it cannot
+ *   delay the job.
  */
 export async function delayWithoutAttempt({ job, token }: LockedJob, delayMs: number): Promise<never> {
   for (;;) {
@@ -59,7 +60,8 @@ export async function delayWithoutAttempt({ job, token }: LockedJob, delayMs: nu
       await job.moveToDelayed(Date.now() + delayMs, token)
       break
     } catch (error) {
-      // The queue may be in the same PostgreSQL. To end this run in any other way would count an attempt.
+      // The queue may be in the same PostgreSQL. Retry here, because BullMQ counts an attempt when a run ends without
+      // a delay.
       if (classifyFailure(error) !== 'outage') throw error
       await sleep(delayMs)
     }
@@ -68,10 +70,10 @@ export async function delayWithoutAttempt({ job, token }: LockedJob, delayMs: nu
 }
 
 /**
- * Runs `work`, which records the outcome of events. If it fails, for example because Redis is full, the job is delayed
- * and no attempt is counted: no event is to blame.
+ * Runs `work`, which records the outcome of events. When it fails, for example because Redis is full, no event is to
+ * blame: the job is delayed without counting an attempt.
  *
- * @throws DelayedError when `work` failed
+ * @throws DelayedError when `work` failed and the job is delayed
  * @throws JobLockLostError when `work` threw it
  */
 export async function delayOnFailure(

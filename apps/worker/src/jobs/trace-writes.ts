@@ -16,7 +16,7 @@ export function followWrites(writer: BatchWriter, tracing: Tracing): BatchWriter
   }
 }
 
-/** Makes a span for each statement. Its batch holds the events of several jobs. */
+/** Records one span for each call of `store`. The span links to all jobs of the batch. */
 export function traceStore(store: Store, tracing: Tracing): Store {
   return (events) =>
     tracing.traceBatch(

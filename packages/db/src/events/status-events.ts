@@ -5,10 +5,10 @@ import type { Database } from '../database.ts'
 /** The outcome of one event of a batch that was written. */
 export type StoreOutcome = 'stored' | 'duplicate' | 'conflict' | 'unknown_user'
 
-// One prepared statement for any batch size: one plan, one round trip. It leaves out events whose user does not exist,
-// so that they do not fail the others; the foreign key guards against a user who is erased meanwhile. It returns the
-// ids that did not become rows, which is nearly always none. It inserts in the order of ids, because two statements
-// that share events would otherwise deadlock.
+// One prepared statement for any batch size: one plan, one round trip. It leaves out events of unknown users, so that
+// they do not fail the others; the foreign key guards against a user who is erased meanwhile. It returns the ids that
+// did not become rows: nearly always none. It inserts in id order, because two statements with shared events could
+// otherwise deadlock.
 const INSERT = `
 WITH event AS (
   SELECT * FROM unnest(
@@ -32,11 +32,12 @@ const FIND = `SELECT id, content_hash FROM notification_status WHERE id = ANY($1
 const FIND_USERS = `SELECT id FROM users WHERE id = ANY($1::uuid[])`
 
 /**
- * Stores a batch in one statement, whole or not at all. Storing an event again changes nothing: the same content is a
- * `duplicate`, another content under the same idempotency key a `conflict`.
+ * Stores a batch. The first statement stores its rows whole or not at all. Storing an event again changes nothing:
+ * the same content is a `duplicate`, another content under the same idempotency key a `conflict`.
  *
  * @returns the outcome of each event, in order.
- * @throws PostgreSQL's error; classifyFailure tells its class. Storing the batch again is harmless.
+ * @throws PostgreSQL's error; classifyFailure tells its class. Some rows may be stored. Storing the batch again is
+ *   harmless.
  */
 export async function storeStatusEvents(
   db: Database,
@@ -123,7 +124,7 @@ function errorParts(error: DeliveryError | undefined) {
   return typeof error === 'string' ? { message: error, code: undefined, class: undefined } : error
 }
 
-/** Rows by event id, each with the hex digest of its content, or undefined for an event without an idempotency key. */
+/** Maps the event id of each row to its content digest; undefined when the row has no idempotency key. */
 export type StoredContent = ReadonlyMap<string, string | undefined>
 
 /** Finds the rows with these event ids. An id that is not a UUID has none. */

@@ -12,15 +12,18 @@ export interface FailedEvent {
   /** The event's id. For an unreadable event without one: derived from its content. */
   eventId: string
   event: unknown
-  /** Hex digest of the content, of an event with an idempotency key. Tells two contents under one key apart. */
+  /**
+   * The content digest in hex. Only an event with an idempotency key has one. It tells two contents under one key
+   * apart.
+   */
   contentHash?: string | undefined
   reason: DeadLetterReason
   error: { code: string; message: string }
   attempts: number
-  /** Errors of earlier attempts, oldest first. */
+  /** Errors of all recorded attempts, oldest first. */
   history?: readonly FailedAttempt[]
   firstFailedAt: Date
-  /** From sourceJobIdOf. */
+  /** The job that held the event, named by sourceJobIdOf; null when the job has no id. */
   sourceJobId: string | null
   redrives: number
 }
@@ -29,7 +32,7 @@ export interface FailedEvent {
  * Writes dead letters; resolves when all are durable. The id of a dead letter follows from the event, and adding an
  * id that exists changes nothing. So burying an event again is harmless: after a crash, or when it was sent twice.
  *
- * @param findErased finds the users that were erased: their events are written without what names them.
+ * @param findErased finds the erased users. Their events are redacted before they are written.
  */
 export async function buryEvents(
   queue: Pick<DeadLetterQueue, 'addBulk'>,
@@ -38,7 +41,7 @@ export async function buryEvents(
 ): Promise<void> {
   if (failedEvents.length === 0) return
   const deadAt = new Date().toISOString()
-  // The ids first: a redacted event has another content, and would get another id than its repeat.
+  // Compute the ids before the redaction: it changes the content, and so would change the id.
   const entries = failedEvents.map((failed) => toDeadLetter(failed, deadAt))
   const redacted = await redactErased(entries, findErased)
   await queue.addBulk(redacted.map(toJob))

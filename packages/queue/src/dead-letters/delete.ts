@@ -4,9 +4,9 @@ import type { DeadLetterStore } from './store.ts'
 
 export interface DeleteRequest {
   selection: Selection
-  /** Ends after the batch in hand when aborted. */
+  /** An abort ends the run after the current batch. */
   signal?: AbortSignal | undefined
-  /** Called, and awaited, with the entries that are about to be deleted: a caller may write them to a file first. */
+  /** The run calls it before each deletion and awaits it: the caller may write the entries to a file first. */
   beforeBatch?(entries: readonly DeadLetterEntry[]): Promise<void>
   onBatch?(totals: DeleteTotals): void
 }
@@ -14,7 +14,7 @@ export interface DeleteRequest {
 export interface DeleteTotals {
   matched: number
   deleted: number
-  /** Asked for by id and not there, or changed by somebody else meanwhile. */
+  /** Entries that do not exist, or that another process removed or buried again during this run. */
   gone: number
 }
 

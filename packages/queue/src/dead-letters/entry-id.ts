@@ -15,12 +15,15 @@ export function deadLetterId(failed: {
   return `dead-${failed.eventId}-${digest.slice(0, 8)}`
 }
 
-/** The event id in an id that an operator gave: of an entry, or of an event. */
+/** Whether an id has the form of deadLetterId, with a digest. */
+export const isEntryId = (id: string): boolean => /^dead-.+-[0-9a-f]{8}$/s.test(id)
+
+/** Extracts the event id from an entry id. Returns an event id unchanged. */
 export const eventIdOf = (id: string): string => /^(?:dead-)?(.*?)(?:-[0-9a-f]{8})?$/s.exec(id)?.[1] ?? id
 
 /**
- * Hex SHA-256 of the content that identifies an event without an idempotency key. It leaves out the time at which the
- * event was received and its number of redrives: both differ when the same event comes again.
+ * Hex SHA-256 of the content that identifies an event without an idempotency key. It leaves out `received_at`,
+ * `redrives`, and a `timestamp` equal to `received_at`: they differ when the same event comes again.
  */
 export function contentDigest(event: unknown): string {
   return createHash('sha256')

@@ -3,12 +3,12 @@ import { type DeadLetter, deadLetterSchema } from '@tidings/shared/dead-letter'
 import { cutDeepJson, isTooDeep } from '@tidings/shared/json'
 import { DEAD_LETTER_JOB, DEAD_LETTER_JOB_OPTIONS } from '../policy.ts'
 
-/** A dead letter with its id; deadLetterId says what it is made of. */
+/** A dead letter with its id, which deadLetterId makes. */
 export interface DeadLetterEntry extends DeadLetter {
   id: string
 }
 
-/** An entry and its position in the order of burial: an opaque cursor to continue after it. */
+/** An entry and its position in the order of burial: one number, or two numbers joined by a dot. */
 export interface PlacedEntry {
   entry: DeadLetterEntry
   position: string
@@ -16,23 +16,24 @@ export interface PlacedEntry {
   bytes: number
 }
 
-/** Most entries changed in one transaction. It bounds how long the store is busy with it. */
+/** The maximum number of entries in one transaction. It limits how long a transaction blocks the store. */
 export const MAX_BATCH = 100
 /**
- * Most bytes read, moved or changed at once, as the store holds them. A larger entry goes alone. A foreign producer's
- * job may be hundreds of times larger than an ordinary event, and a page of such entries would fill the memory.
- * An envelope of this size stays below MAX_JOB_LENGTH: rewriting the JSON makes it at most 5 times longer (`1e20`).
+ * The maximum number of bytes read, moved or changed together, in the store's encoding. A larger entry goes alone. A
+ * foreign producer's job may be hundreds of times larger than an ordinary event, and a page of such entries would
+ * fill the memory. An envelope of this size stays below MAX_JOB_LENGTH, the most that the worker reads:
+ * JSON.stringify makes it at most five times longer, because it writes `1e20` as 21 digits.
  */
 export const MAX_BATCH_BYTES = 2 * 1024 * 1024
 /**
- * Levels of nesting that are kept of an event. The service's own events have at most 32. Writing JSON that is nested
- * thousands of levels deep overflows the stack, in an export as in a redrive.
+ * The store code cuts an event below this many nested levels. The service's own events have at most 32. JSON nested
+ * thousands of levels deep overflows the stack when it is written.
  */
 export const MAX_ENTRY_DEPTH = 1_000
-/** Most entries on one page of a walk through all dead letters. */
+/** The maximum number of entries that a walk reads per page. */
 export const SCAN_PAGE = 500
 
-/** The fields of an event that operators filter by. An unreadable event has none of them. */
+/** The fields of an event that operators filter by. An event that is not an object has none of them. */
 export interface EventFields {
   id: string | undefined
   notificationId: string | undefined
@@ -40,7 +41,7 @@ export interface EventFields {
   status: string | undefined
   userId: string | undefined
   source: string | undefined
-  /** Hex digest of the content, of an event with an idempotency key. */
+  /** The content digest in hex. Only an event with an idempotency key has one. */
   contentHash: string | undefined
 }
 
@@ -94,7 +95,7 @@ export function toJobData({ id: _id, ...letter }: DeadLetterEntry): DeadLetter {
   return letter
 }
 
-/** The entry as addBulk takes it. */
+/** Makes the BullMQ job of an entry. The entry id becomes the job id. */
 export const toJob = (entry: DeadLetterEntry) => ({
   name: DEAD_LETTER_JOB,
   data: toJobData(entry),
@@ -111,8 +112,8 @@ export const UNREADABLE_EVENT = 'invalid_event'
 const UNREADABLE_ENTRY = 'unreadable_entry'
 
 /**
- * Whether the event of a dead letter is stored already: a row has its id and its content. An unreadable event never
- * is: a row under its id belongs to another event.
+ * Whether the event of a dead letter is stored. A row must have its id and, for an event with an idempotency key, its
+ * content digest. An unreadable event is never stored: a row with its id belongs to another event.
  *
  * @param stored the rows found under the event's id, from findStoredContent.
  */
@@ -122,7 +123,7 @@ export function isStored(letter: Pick<DeadLetter, 'event' | 'error'>, stored: St
   return id !== undefined && stored.has(id) && stored.get(id) === contentHash
 }
 
-/** Times of burial by id: an entry that was redriven and dead-lettered again has another one. */
+/** Maps each entry id to its burial time. The time changes when the worker buries the entry again. */
 export function buriedAt(entries: readonly DeadLetterEntry[]): Map<string, string> {
   return new Map(entries.map((entry) => [entry.id, entry.dead_at]))
 }

@@ -7,7 +7,7 @@ export function fingerprintOf(reason: DeadLetterReason, error: { code: string; m
   return createHash('sha256').update(normal).digest('hex').slice(0, 12)
 }
 
-/** The message with ids, numbers and quoted values replaced by placeholders. */
+/** Replaces ids, numbers and quoted values by placeholders, and joins white space. */
 export function normalizeMessage(message: string): string {
   return message
     .replace(/[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}/gi, '<id>')

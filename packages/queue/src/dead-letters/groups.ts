@@ -4,7 +4,7 @@ import { createMatcher, type DeadLetterFilter } from './filter.ts'
 import { normalizeMessage } from './fingerprint.ts'
 import { type DeadLetterStore, scanDeadLetters } from './store.ts'
 
-/** Dead letters with the same fingerprint: their errors differ only in ids, numbers and quoted values. Times are ISO 8601. */
+/** Dead letters with one fingerprint. Times are ISO 8601. */
 export interface DeadLetterGroup {
   fingerprint: string
   reason: DeadLetterReason
@@ -16,7 +16,8 @@ export interface DeadLetterGroup {
 }
 
 /**
- * Groups the entries that match by fingerprint, the largest first. Reads every entry once.
+ * Groups the entries that match the filter. Entries with one fingerprint form a group; the largest group comes first.
+ * Reads every entry once.
  *
  * @param onProgress called with the number of entries read so far.
  */

@@ -8,7 +8,7 @@ import { isTooMuch } from './selection.ts'
 import type { DeadLetterStore } from './store.ts'
 
 const entrySchema = deadLetterSchema.extend({
-  /** An id that BullMQ accepts and that deadLetterId could have made. */
+  /** An id that starts as deadLetterId starts it, and that BullMQ accepts. */
   id: z.string().regex(/^dead-[\w-]{1,250}$/),
   event: z
     .unknown()
@@ -34,7 +34,7 @@ export interface ImportTotals {
   present: number
   /** Skipped: the event is stored. */
   stored: number
-  /** The first lines that are not dead letters: line numbers from 1, with the reason. */
+  /** The first MAX_BAD_SHOWN lines that are not dead letters. Line numbers start at 1. */
   bad: { line: number; message: string }[]
   badCount: number
 }
@@ -46,8 +46,8 @@ export interface ImportResult extends ImportTotals {
 const MAX_BAD_SHOWN = 20
 
 /**
- * Adds exported entries unchanged; those of users who were erased since are redacted. Importing a file twice adds
- * nothing the second time.
+ * Adds exported entries. It redacts those of users who were erased since, and skips entries that exist or whose event
+ * is stored.
  */
 export async function importDeadLetters(
   store: DeadLetterStore,

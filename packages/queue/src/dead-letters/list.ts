@@ -22,7 +22,9 @@ export interface ListRequest {
   cursor?: string | undefined
   sort: ListSort
   ascending: boolean
-  /** Called, and awaited, with the page's entries in parts, so that the page need not fit into memory. */
+  /**
+   * The listing calls it with the page's entries in parts and awaits it, so that the page need not fit into memory.
+   */
   onEntries(entries: readonly DeadLetterEntry[]): Promise<void>
 }
 
@@ -35,8 +37,8 @@ export class BadCursorError extends Error {
 }
 
 /**
- * Lists one page of the entries that match. Sorted by `dead_at`, it reads only as far as it must. Any other sorting
- * reads all entries once, and the page's entries again.
+ * Lists one page of the entries that match. The `dead_at` sorting follows the order in which the store received the
+ * entries, and reads only as far as it must. Any other sorting reads all entries once, and the page's entries again.
  *
  * @returns the cursor of the next page; undefined at the end.
  * @throws BadCursorError
@@ -97,6 +99,7 @@ async function listSorted(store: DeadLetterStore, request: ListRequest): Promise
   const after = request.cursor === undefined ? undefined : readCursor(request.cursor, sort)
   const compare = (a: SortKey, b: SortKey) => (ascending ? compareKeys(a, b) : compareKeys(b, a))
   let best: SortKey[] = []
+  /** Bounds the memory: only the keys of this page and one more are needed. */
   const keepBest = () => {
     best.sort(compare)
     best = best.slice(0, limit + 1)

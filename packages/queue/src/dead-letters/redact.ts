@@ -24,7 +24,7 @@ interface Redactable {
   history?: readonly FailedAttempt[]
 }
 
-/** Returns the dead letter without the parts that may name its user: user id, texts, metadata. */
+/** Keeps only KEPT_FIELDS of the event and blanks all error messages. */
 export function redact<Letter extends Redactable>(letter: Letter): Letter {
   return {
     ...letter,
@@ -54,8 +54,8 @@ export async function redactErased<Letter extends Redactable>(
 }
 
 /**
- * Returns another user's dead letter without the texts that mention the erased user; each text goes as a whole. It
- * keeps its own user id, so that it can still be stored.
+ * Redacts another user's dead letter: removes each whole field that mentions the erased user. It keeps its own user
+ * id, so that it can still be stored. An event that is not an object becomes empty.
  *
  * @param mentionsUser tells whether a JSON value mentions the erased user.
  */

@@ -3,7 +3,7 @@ import type { StoredContent } from '@tidings/db/events/status-events'
 import { type DeadLetterEntry, eventFields, isStored } from './entry.ts'
 import type { DeadLetterStore } from './store.ts'
 
-/** The outcomes of redriven entries. */
+/** How many redriven entries ended in each way. */
 export interface Outcomes {
   stored: number
   /** Dead-lettered again. */
@@ -41,7 +41,6 @@ export function createOutcomeTracker(options: TrackerOptions): OutcomeTracker {
 
   async function check(ids: readonly string[]): Promise<void> {
     const eventIds = ids.map((id) => eventFields(open.get(id)?.event).id ?? '')
-    // Rows first. A row never becomes a dead letter, but an event in flight may become either between two reads.
     const stored = await findStored(eventIds)
     const dead = await store.sizes(ids)
     for (const id of ids) {

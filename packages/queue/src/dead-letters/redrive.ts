@@ -9,21 +9,21 @@ export interface RedriveRequest {
   selection: Selection
   /** Also redrives entries that were redriven MAX_REDRIVES times, and events that are not objects. */
   force: boolean
-  /** Ends after this many moved entries. */
+  /** The run ends when it has moved this many entries. */
   max?: number | undefined
   /** Entries per second. */
   rate?: number | undefined
-  /** Ends a batch after exactly this many moved entries, so that the caller can check the first ones. */
+  /** One batch ends when the run has moved exactly this many entries, so that the caller can check them. */
   checkpoint?: number | undefined
-  /** Ends after the batch in hand when aborted. */
+  /** An abort ends the run after the current batch. */
   signal?: AbortSignal | undefined
-  /** Called, and awaited, after each batch. Returning `stop` ends the run. */
+  /** The run calls it after each batch and awaits it. Returning `stop` ends the run. */
   onBatch?(moved: readonly DeadLetterEntry[], totals: RedriveTotals): Promise<'stop' | undefined>
 }
 
-/** The outcome for the selected entries so far. */
+/** Counts of the selected entries so far, by what the run did. */
 export interface RedriveTotals {
-  /** Selected and read. */
+  /** Entries that the run read. */
   matched: number
   /** Moved to the main queue by this run. */
   redriven: number
@@ -33,18 +33,18 @@ export interface RedriveTotals {
   unreadable: number
   /** Skipped, even with `force`: the worker would keep only the beginning of such a long event. */
   oversized: number
-  /** Asked for by id and not there, or moved or deleted by another operator meanwhile. */
+  /** Entries that the run did not find, or could no longer move when it reached them. */
   gone: number
 }
 
 export interface RedriveResult extends RedriveTotals {
-  /** Why the run ended. */
+  /** `stopped`: onBatch returned `stop`. `interrupted`: the signal was aborted. */
   end: 'done' | 'max' | 'interrupted' | 'stopped'
 }
 
 /**
- * Sends dead letters back to the main queue with fresh attempts, oldest first, in atomic batches. At any moment, even
- * after a crash, each entry is either a dead letter or queued. Running the same command again does the rest.
+ * Sends dead letters back to the main queue, where they get new attempts. Each move is atomic: a crash leaves an
+ * entry either in the dead-letter queue or in the main queue. Running the same command again does the rest.
  */
 export async function redriveDeadLetters(
   store: DeadLetterStore,
@@ -74,7 +74,7 @@ export async function redriveDeadLetters(
       const batch = ready.splice(0, nextBatchSize(request, totals.redriven))
       const moved = await store.requeue(
         batch.map((entry) => entry.id),
-        // Check the entry as the move reads it: it may have been redriven and dead-lettered again meanwhile.
+        // Check again inside the move: the worker may have buried the entry again since the batch was read.
         (entry) => (findObstacle(entry, bytes, request.force) ? undefined : toRedrivenEvent(entry)),
       )
       totals.redriven += moved.length
@@ -93,7 +93,8 @@ export async function redriveDeadLetters(
 /**
  * Why an entry cannot be redriven; undefined when it can.
  *
- * @param batchBytes size of all entries read together. An entry that is too long is always read alone.
+ * @param batchBytes size of all entries read together. Only an entry that was read alone can be too long, so smaller
+ *   batches skip the check.
  */
 export function findObstacle(
   entry: DeadLetterEntry,
@@ -106,7 +107,9 @@ export function findObstacle(
   return isEventObject(entry.event) ? undefined : 'unreadable'
 }
 
-/** The event to enqueue. It carries its number of redrives, which a later dead letter shows. */
+/**
+ * The event to enqueue. An event that is an object carries its number of redrives, which a later dead letter shows.
+ */
 function toRedrivenEvent(entry: DeadLetterEntry): unknown {
   return isEventObject(entry.event) ? { ...entry.event, redrives: entry.redrives + 1 } : (entry.event ?? null)
 }

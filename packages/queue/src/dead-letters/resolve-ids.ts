@@ -1,18 +1,20 @@
-import { eventIdOf } from './entry-id.ts'
+import { eventIdOf, isEntryId } from './entry-id.ts'
 import type { DeadLetterStore } from './store.ts'
 
 /**
- * The entry ids that an operator means by ids of entries or of events. An event may have several entries: all of
- * them are returned. An id without an entry is returned as it is, for the caller to report.
+ * Resolves each event id to all entries of the event. An entry id stays as it is, and so does an id without an entry:
+ * the caller reports those that do not exist.
  */
 export async function resolveEntryIds(
   store: Pick<DeadLetterStore, 'sizes' | 'findByEvent'>,
   ids: readonly string[],
 ): Promise<string[]> {
   const existing = await store.sizes(ids)
-  const eventIds = new Set(ids.filter((id) => !existing.has(id)).map(eventIdOf))
+  // An exact entry id never stands for another entry of its event, even when it is gone.
+  const isEvent = (id: string) => !isEntryId(id) && !existing.has(id)
+  const eventIds = new Set(ids.filter(isEvent).map(eventIdOf))
   const found = eventIds.size === 0 ? [] : await store.findByEvent(eventIds)
   const byEvent = Map.groupBy(found, eventIdOf)
-  const resolved = ids.flatMap((id) => (existing.has(id) ? [id] : (byEvent.get(eventIdOf(id)) ?? [id])))
+  const resolved = ids.flatMap((id) => (isEvent(id) ? (byEvent.get(eventIdOf(id)) ?? [id]) : [id]))
   return [...new Set(resolved)]
 }

@@ -7,15 +7,16 @@ export type Selection = { kind: 'ids'; ids: readonly string[] } | { kind: 'filte
 
 export interface SelectedBatch {
   entries: DeadLetterEntry[]
-  /** Ids asked for that do not exist. */
+  /** Requested ids that have no entry. */
   missing: string[]
   /** Size of the entries in the store. */
   bytes: number
 }
 
 /**
- * Reads the selected entries in batches of at most MAX_BATCH and MAX_BATCH_BYTES, oldest first. It skips entries
- * buried after the start: one run must not redrive an event again that was dead-lettered again meanwhile.
+ * Reads the selected entries in batches of at most MAX_BATCH entries and MAX_BATCH_BYTES. An id selection keeps the
+ * order of the ids. A filter selection yields the oldest entry first and skips entries buried after the start: one
+ * run must not redrive an event again that was dead-lettered again meanwhile.
  */
 export async function* readSelection(
   store: Pick<DeadLetterStore, 'page' | 'sizes' | 'get'>,
@@ -54,7 +55,7 @@ export async function* readSelection(
   if (batch.entries.length > 0) yield batch
 }
 
-/** Whether `more` bytes exceed the batch that holds `bytes` already. An entry larger than a batch goes alone. */
+/** True when adding `more` bytes makes a non-empty batch larger than MAX_BATCH_BYTES. A larger entry goes alone. */
 export const isTooMuch = (bytes: number, more: number): boolean => bytes > 0 && bytes + more > MAX_BATCH_BYTES
 
 function* cutBySize(ids: readonly string[], sizes: ReadonlyMap<string, number>) {

@@ -47,18 +47,19 @@ interface PlacedRow extends JobRow {
   bytes: number
 }
 
+/** Positions before the first and after the last entry: BullMQ's priority, and its sequence number within it. */
 const FIRST_POSITION = [0, 0]
 const LAST_POSITION = [2_147_483_647, 0]
 
 export async function openPostgresDeadLetters(options: PostgresOptions): Promise<DeadLetterStore> {
-  // Before the pool: when this fails, nothing is open yet.
+  // Find the shards before the pool is opened, so that a failure leaves no pool open.
   const shards = await findShards(options.backend, undefined, options.shards)
   return new PostgresDeadLetterStore(options, shardNames(shards))
 }
 
 /**
- * Dead letters on BullMQ's PostgreSQL backend. It reads BullMQ's table directly and writes through BullMQ's functions,
- * each change in one transaction.
+ * Dead letters on BullMQ's PostgreSQL backend. It reads BullMQ's table directly and writes through BullMQ's
+ * functions. Requeue, discard and rewrite each run in one transaction.
  */
 class PostgresDeadLetterStore implements DeadLetterStore {
   readonly #pool: pg.Pool
@@ -75,7 +76,7 @@ class PostgresDeadLetterStore implements DeadLetterStore {
       application_name: 'tidings-dead-letters',
       max: 4,
       connectionTimeoutMillis: 3_000,
-      // The worker's jobs wait for some of these answers.
+      // PostgreSQL ends a slow statement, because the reconciler and operators wait for the answers.
       statement_timeout: SILENCE_LIMIT_MS,
       query_timeout: SILENCE_LIMIT_MS + 1_000,
       keepAlive: true,
@@ -84,7 +85,9 @@ class PostgresDeadLetterStore implements DeadLetterStore {
     const open = (name: string) => openQueue<object>(name, backend, undefined, { onError })
     this.#dead = open(DEAD_LETTER_QUEUE)
     this.#mains = queueNames.map(open)
+    // Higher shards are only read: they hold jobs of a QUEUE_SHARDS that was lowered since.
     this.#writableShards = shards
+    // A random start spreads the redrives of many short CLI runs over the shards.
     this.#nextShard = Math.floor(Math.random() * shards)
   }
 

@@ -34,12 +34,12 @@ interface RedisOptions {
 
 /** How long to wait for Redis at the start, in milliseconds. */
 const CONNECT_TIMEOUT_MS = 3_000
-/** Attempts to change entries that others keep changing. One of two competitors always succeeds. */
+/** The maximum number of attempts of one change. In each round at least one competitor succeeds. */
 const MAX_CHANGE_ATTEMPTS = 100
 
 /**
- * Reads the data of entries until a byte limit, at least one. One answer for a page instead of one for each entry
- * makes a walk through 200,000 entries several times faster.
+ * Returns the data of entries, the first one always, until the byte limit is reached. One answer per page instead of
+ * one per entry makes a walk through 200,000 entries several times faster.
  */
 const READ_DATA = `local data, total = {}, 0
 for i, key in ipairs(KEYS) do
@@ -102,7 +102,7 @@ class RedisDeadLetterStore implements DeadLetterStore {
   async page({ after, limit, newestFirst = false }: PageRequest): Promise<PlacedEntry[]> {
     const placed: PlacedEntry[] = []
     let from = after
-    // An entry may vanish between the two reads. A page of such entries only must not look like the end.
+    // When every entry of a page vanishes between the two reads, read the next page: an empty page means the end.
     while (placed.length === 0) {
       const range = await this.#idsAfter(from, limit, newestFirst)
       if (range.length === 0) return []
@@ -223,14 +223,17 @@ class RedisDeadLetterStore implements DeadLetterStore {
     return found.flatMap((id, index) => (index % 2 === 0 ? [{ id, position: found[index + 1] ?? '' }] : []))
   }
 
-  /** The data of the first of these ids, as many as `maxBytes` hold; null for an id without an entry. */
+  /**
+   * Reads the data of these ids in order until `maxBytes` is reached, and always that of the first. Null for an id
+   * without an entry.
+   */
   async #readData(ids: readonly string[], maxBytes: number): Promise<(string | null)[]> {
     if (ids.length === 0) return []
     const keys = ids.map((id) => this.#dead.toKey(id))
     return readDataAnswer.parse(await this.#redis.eval(READ_DATA, keys.length, ...keys, maxBytes))
   }
 
-  /** Runs changes one after the other: WATCH belongs to the connection. */
+  /** Changes run one after another: they share one connection, and WATCH covers the whole connection. */
   #change(ids: readonly string[], build: BuildChange): Promise<DeadLetterEntry[]> {
     const change = this.#lastChange.then(() => this.#changeWatched(ids, build))
     this.#lastChange = change.catch(() => undefined)
@@ -238,8 +241,8 @@ class RedisDeadLetterStore implements DeadLetterStore {
   }
 
   /**
-   * Watches the entries, reads them, lets `build` fill a transaction, and runs it. When somebody else changed one of
-   * the entries meanwhile, Redis runs nothing and this starts again.
+   * Watches the entries, reads them, lets `build` fill a transaction, and runs it. When another client changes a
+   * watched entry, Redis runs nothing and this retries, up to MAX_CHANGE_ATTEMPTS times.
    */
   async #changeWatched(ids: readonly string[], build: BuildChange): Promise<DeadLetterEntry[]> {
     assertBatch(ids)
@@ -263,14 +266,14 @@ class RedisDeadLetterStore implements DeadLetterStore {
   async #enqueue(multi: RedisTransaction, events: readonly unknown[]): Promise<void> {
     const queue = this.#mains[this.#nextShard++ % this.#options.shards]
     if (queue === undefined) throw new Error('There must be at least one shard.')
-    // A Redis transaction does not roll back: with memory full, the script would fail and the removals succeed.
-    // Redis refuses a transaction as a whole when a plain command in it needs memory. This is that command.
+    // This HSET needs memory, so a full Redis refuses the whole transaction. Without it, Redis would fail the script
+    // that adds the job and still run the removals: it does not roll back.
     multi.hset(`${this.#options.backend.prefix}:dead-letters`, { last_requeue_at: new Date().toISOString() })
     await addEnvelope(multi, queue, events)
   }
 }
 
-/** A foreign program may write data that is not JSON. It is then the text itself, as TolerantJob reads it. */
+/** Returns the text itself when a foreign program wrote data that is not JSON. */
 function parseData(data: string): unknown {
   try {
     return JSON.parse(data)

@@ -175,6 +175,8 @@ describeBackends('the dead-letter store', (kind) => {
     expect((await store.findByEvent(new Set([failed.eventId]))).sort()).toEqual(both.toSorted())
     const given = [failed.eventId, both[0] ?? '', `dead-${failed.eventId}`, 'absent']
     expect((await resolveEntryIds(store, given)).sort()).toEqual(['absent', ...both].toSorted())
+    const gone = `dead-${failed.eventId}-00000000`
+    expect(await resolveEntryIds(store, [gone])).toEqual([gone])
   })
 
   test('restores exported entries unchanged, and only those that do not exist', async () => {

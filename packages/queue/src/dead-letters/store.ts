@@ -13,32 +13,34 @@ export type PrepareEvent = (entry: DeadLetterEntry) => unknown | undefined
 
 /**
  * The dead letters as operators need them, on either backend. Each call but `findByEvent` costs the store a bounded
- * amount of work. A caller that names entries names at most MAX_BATCH_BYTES of them, or one larger entry.
+ * amount of work. A caller passes entries of at most MAX_BATCH_BYTES together, or one larger entry; `sizes` has no
+ * such limit.
  */
 export interface DeadLetterStore {
   count(): Promise<number>
   /**
-   * A page in the order of burial: at most `limit` entries and MAX_BATCH_BYTES. It is empty only at the end.
-   * Entries that are added or removed meanwhile never make it skip or repeat others.
+   * A page in the order of burial: at most `limit` entries and MAX_BATCH_BYTES, or one larger entry. It is empty only
+   * at the end. Entries that others add or remove between two pages never make a walk skip or repeat entries.
    */
   page(request: PageRequest): Promise<PlacedEntry[]>
   /** Which of these entries exist, with their sizes in bytes. Cheap, however large they are. */
   sizes(ids: readonly string[]): Promise<ReadonlyMap<string, number>>
   /** The ids of all entries of these events. Reads every id once. */
   findByEvent(eventIds: ReadonlySet<string>): Promise<string[]>
-  /** Those of these entries that exist, in the order asked for. */
+  /** Returns the existing entries in the order of the ids. */
   get(ids: readonly string[]): Promise<DeadLetterEntry[]>
   /**
-   * Moves entries back to the main queue in one atomic step: an entry is never in both queues or in neither.
-   * At most MAX_BATCH ids.
+   * Moves entries back to a shard of the main queue in one atomic step: an entry is never in both queues or in
+   * neither.
    *
-   * @returns the entries that this call moved. A missing one was moved or deleted by somebody else.
-   * @throws RangeError, and moves none, when their envelope is longer than the worker reads.
+   * @returns the entries that this call moved. It leaves out entries that do not exist, and those that `prepare`
+   *   keeps.
+   * @throws RangeError, and moves none, for more than MAX_BATCH ids or an envelope longer than the worker reads.
    */
   requeue(ids: readonly string[], prepare: PrepareEvent): Promise<DeadLetterEntry[]>
   /**
-   * Deletes entries that are still as they were read. An entry that was redriven and dead-lettered again meanwhile
-   * stays. At most MAX_BATCH entries.
+   * Deletes the entries whose `dead_at` is unchanged. An entry that was redriven and buried again stays. At most
+   * MAX_BATCH entries.
    *
    * @returns the ids that this call deleted.
    */
@@ -58,7 +60,7 @@ export interface DeadLetterStore {
   close(): Promise<void>
 }
 
-/** Walks all entries, oldest burial first, page by page. */
+/** Walks the entries after `after` page by page, the oldest first unless `newestFirst` is set. */
 export async function* scanDeadLetters(
   store: Pick<DeadLetterStore, 'page'>,
   options: { pageSize: number; after?: string | undefined; newestFirst?: boolean },
