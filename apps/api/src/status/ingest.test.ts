@@ -159,7 +159,7 @@ describeRedis('accepting events', () => {
     await ingest.accept(makeEvent(orphan))
     await ingest.accept(makeEvent(orphan))
     const { id } = makeEvent(orphan)
-    expect((await outboxIds()).filter((parked) => parked === id)).toHaveLength(2)
+    expect((await outboxIds()).filter((outboxId) => outboxId === id)).toHaveLength(2)
   })
 
   /** An ingest whose queue takes events and never confirms. */

@@ -10,7 +10,7 @@ export interface TestRedis {
   connection: Redis
 }
 
-/** Connects to the shared Redis, with a key prefix of its own. */
+/** Connects to the shared Redis, with a private key prefix. */
 export async function openTestRedis(releaser: Releaser): Promise<TestRedis> {
   const backend = await createTestBackend('redis', releaser)
   if (backend.kind !== 'redis') throw new Error('Redis was asked for')
