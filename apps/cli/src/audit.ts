@@ -4,17 +4,17 @@ import { AUDIT_STARTED } from '@tidings/db/operators/audit-actions'
 import type { CliContext } from './context.ts'
 import { describeFailure } from './exit-codes.ts'
 
-/** Writes one row of the audit table, for a change that takes one step. */
+/** Writes one row of the audit table, for a change of one step. */
 export async function recordAudit(context: CliContext, record: Omit<AuditRecord, 'actor'>): Promise<void> {
   const { insertAudit } = await import('@tidings/db/operators/audit')
   await insertAudit(await context.database(), { ...record, actor: context.actor() })
 }
 
-/** The progress of a change that takes a while. The command keeps it up to date. */
+/** The progress of a longer change. The command keeps it up to date. */
 export interface RunningAudit {
   matched: number
   changed: number
-  /** How the change ended; set once everything that it did is counted. */
+  /** How the change ended. The command sets it after it has counted all its changes. */
   result: string | undefined
 }
 
@@ -32,7 +32,7 @@ export async function withAudit(
     recordAudit(context, { action, selector: { run, ...selector }, ...record })
   const audit: RunningAudit = { matched: 0, changed: 0, result: undefined }
   const writeEnd = (result: string) => write({ matched: audit.matched, changed: audit.changed, result })
-  // From here on the change itself answers Ctrl-C: the process must not end with the first row only.
+  // From here on Ctrl-C interrupts the change instead of the process, so that the second row is written.
   context.interruption()
   await write({ matched: 0, changed: 0, result: AUDIT_STARTED })
   try {

@@ -1,33 +1,37 @@
 import { confirm, isCancel, text } from '@clack/prompts'
 import type { CliContext } from './context.ts'
 import { CliError, EXIT } from './exit-codes.ts'
+import type { Terminal } from './terminal/terminal.ts'
 
 const declined = () => new CliError(EXIT.declined, 'Nothing was changed.')
 
 /**
- * Asks y/N on the terminal; no is the default.
+ * Refuses a change that needs an answer when there is no terminal to ask on.
  *
- * @throws CliError `declined` on no, on Ctrl-C, and when there is nobody to ask.
+ * @throws CliError `declined`.
+ */
+export function assertCanAsk({ terminal }: CliContext): Terminal {
+  if (terminal.isInteractive) return terminal
+  throw new CliError(
+    EXIT.declined,
+    'Nothing was changed: there is no terminal to ask on. Add --yes to go on.',
+  )
+}
+
+/**
+ * Asks a yes/no question. The default answer is no.
+ *
+ * @throws CliError `declined` on no, on Ctrl-C, and without a terminal.
  */
 export async function askToGoOn(context: CliContext, question: string): Promise<void> {
-  const { stdin, stderr } = requireTerminal(context)
+  const { stdin, stderr } = assertCanAsk(context)
   const answer = await confirm({ message: question, initialValue: false, input: stdin, output: stderr })
   if (isCancel(answer) || !answer) throw declined()
 }
 
-/** As askToGoOn, for what cannot be undone: the name must be typed. */
+/** As askToGoOn, for changes that cannot be undone: the operator types the name. */
 export async function askForName(context: CliContext, question: string, name: string): Promise<void> {
-  const { stdin, stderr } = requireTerminal(context)
+  const { stdin, stderr } = assertCanAsk(context)
   const answer = await text({ message: question, placeholder: name, input: stdin, output: stderr })
   if (isCancel(answer) || answer !== name) throw declined()
-}
-
-function requireTerminal({ terminal }: CliContext) {
-  if (!terminal.isInteractive) {
-    throw new CliError(
-      EXIT.declined,
-      'Nothing was changed: there is no terminal to ask on. Add --yes to go on.',
-    )
-  }
-  return terminal
 }

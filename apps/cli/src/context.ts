@@ -6,6 +6,7 @@ import { openDeadLetters } from '@tidings/queue/dead-letters/open'
 import type { DeadLetterStore } from '@tidings/queue/dead-letters/store'
 import { type CliEnv, isReadOnly, type KeyEnv, readCallersFolder, readCliEnv, readKeyEnv } from './env.ts'
 import { CliError, EXIT } from './exit-codes.ts'
+import type { Interruptions } from './interruptions.ts'
 import type { OutputFormat } from './terminal/output.ts'
 import type { Terminal } from './terminal/terminal.ts'
 
@@ -15,33 +16,27 @@ export interface GlobalOptions {
   showSensitive: boolean
 }
 
-/** What every command is given. Stores open on first use; `release` closes what was opened. */
+/** Given to every command. Stores open on first use. `release` closes them. */
 export interface CliContext {
   terminal: Terminal
   globals: GlobalOptions
   env(): CliEnv
-  /** Where the signing keys are. */
+  /** The variables that say where the signing keys are. */
   keyEnv(): KeyEnv
-  /** Of a file named on the command line. */
+  /** The absolute path of a file named on the command line. */
   resolvePath(path: string): string
   database(): Promise<Database>
   deadLetters(): Promise<DeadLetterStore>
-  /** Name for the audit table. */
+  /** The operator's name for the audit table. */
   actor(): string
-  /** @throws CliError when changes are forbidden. Call it before anything is asked or changed. */
+  /** Call it before the first question and the first change. @throws CliError when changes are forbidden. */
   assertWritable(): void
   /**
-   * Aborted by Ctrl-C, and when nobody reads stdout any more; the same one each time. A command that asks for it
-   * finishes what it is doing and ends by itself; without, or at a later Ctrl-C, the process ends at once.
+   * Aborts at Ctrl-C, and when nobody reads stdout any more. Every call returns the same signal. A command that calls
+   * this finishes its batch and ends by itself. Otherwise, and at a later Ctrl-C, the process ends at once.
    */
   interruption(): AbortSignal
   release(): Promise<void>
-}
-
-/** Tells of Ctrl-C and the like. */
-export interface Interruptions {
-  /** Takes one listener. It may be called more than once. */
-  onInterrupt(listener: () => void): void
 }
 
 export function createContext(
@@ -62,7 +57,7 @@ export function createContext(
 
   async function open(): Promise<Database> {
     const url = readEnv().DATABASE_URL
-    // Loaded when needed: the query builder takes longer to load than most commands take.
+    // Imported on first use: loading the query builder takes longer than most commands.
     const { openDatabase } = await import('@tidings/db/database')
     const opened = openDatabase({
       url,
@@ -88,10 +83,10 @@ export function createContext(
       deadLetters ??= openDeadLetters({
         backend: queueBackendOf(readEnv()),
         shards: readEnv().QUEUE_SHARDS,
-        // A broken connection shows in the command that needs it.
+        // A command that needs the broken connection reports it.
         onError: () => undefined,
       }).then((store) => {
-        releases.push(store.close)
+        releases.push(() => store.close())
         return store
       })
       return deadLetters
@@ -115,7 +110,7 @@ export function createContext(
   }
 }
 
-/** A container may run as a user that its system has no name for. */
+/** The login name, or the user id where a container runs as a user without a name. */
 function loginName(): string {
   try {
     return userInfo().username

@@ -10,13 +10,15 @@ const schema = z.object({
   QUEUE_BACKEND: envFields.QUEUE_BACKEND,
   QUEUE_PREFIX: envFields.QUEUE_PREFIX,
   QUEUE_SHARDS: envFields.QUEUE_SHARDS,
-  /** Who is written into the audit table; the login name without it. */
+  /** Where `doctor --probe` reports its event. */
+  API_URL: z.string().optional(),
+  /** The actor in the audit table. The default is the login name. */
   TIDINGS_OPERATOR: z.string().max(255).optional(),
 })
 export type CliEnv = z.infer<typeof schema>
 
 const readOnlySchema = z.object({
-  /** The same as --read-only, for a whole shell. */
+  /** As --read-only, for a whole shell. */
   TIDINGS_READ_ONLY: z.stringbool().default(false),
 })
 
@@ -26,7 +28,7 @@ export const isReadOnly = (source: NodeJS.ProcessEnv) => parseEnv(readOnlySchema
 const keySchema = z.object({ JWT_KEYS: z.string().optional(), JWT_KEYS_FILE: z.string().optional() })
 export type KeyEnv = z.infer<typeof keySchema>
 
-/** Where the signing keys are: in the environment, else in the file that `npm start` made. */
+/** Where the signing keys are: as the environment says, otherwise in the file that `npm start` made. */
 export function readKeyEnv(source: NodeJS.ProcessEnv): KeyEnv {
   const given = parseEnv(keySchema, source)
   if (given.JWT_KEYS !== undefined || given.JWT_KEYS_FILE !== undefined) return given
@@ -34,11 +36,18 @@ export function readKeyEnv(source: NodeJS.ProcessEnv): KeyEnv {
   return existsSync(file) ? { JWT_KEYS_FILE: file } : {}
 }
 
-const STORE_VARIABLES = ['DATABASE_URL', 'REDIS_URL', 'QUEUE_BACKEND', 'QUEUE_PREFIX', 'QUEUE_SHARDS']
+const DEV_ENV_VARIABLES = [
+  'DATABASE_URL',
+  'REDIS_URL',
+  'QUEUE_BACKEND',
+  'QUEUE_PREFIX',
+  'QUEUE_SHARDS',
+  'API_URL',
+]
 
 /**
- * The environment, filled up from what `npm start` wrote to $DATA_DIR/dev.env. An environment that names a
- * database is complete: its Redis must not come from another system's file.
+ * The environment, completed from $DATA_DIR/dev.env, which `npm start` writes. An environment that names a database
+ * is not completed: its Redis must not come from another system's file.
  *
  * @throws ConfigError
  */
@@ -46,7 +55,7 @@ export function readCliEnv(source: NodeJS.ProcessEnv): CliEnv {
   if (source.DATABASE_URL) return parseEnv(schema, source)
   const path = resolve(source.DATA_DIR || '.data', 'dev.env')
   const file = readEnvFile(path)
-  const stores = Object.fromEntries(STORE_VARIABLES.map((name) => [name, source[name] || file[name]]))
+  const stores = Object.fromEntries(DEV_ENV_VARIABLES.map((name) => [name, source[name] || file[name]]))
   try {
     return parseEnv(schema, { ...source, ...stores })
   } catch (error) {
@@ -57,18 +66,18 @@ export function readCliEnv(source: NodeJS.ProcessEnv): CliEnv {
 }
 
 /**
- * Where the operator stands. `npm run tidings` changes to the folder of package.json, and says where it was called;
- * the same word from another script is that of a shell which may have moved since.
+ * The folder that the operator works in. `npm run tidings` changes to the folder of package.json and sets INIT_CWD to
+ * the one it was called in. Another npm script may have changed its folder since, so its INIT_CWD is ignored.
  */
 export const readCallersFolder = (source: NodeJS.ProcessEnv) =>
   (source.npm_lifecycle_event === 'tidings' && source.INIT_CWD) || process.cwd()
 
-/** https://no-color.org: any value but an empty one turns colours off. */
+/** Any value of NO_COLOR but an empty one turns colours off: https://no-color.org */
 export function wantsColors(source: NodeJS.ProcessEnv, argv: readonly string[]): boolean {
   return !source.NO_COLOR && source.TERM !== 'dumb' && !argv.includes('--no-color')
 }
 
-/** Every variable that is read; .env.example documents each. */
+/** Every variable that the CLI reads. .env.example documents each. */
 export const CLI_VARIABLES: readonly string[] = [schema, readOnlySchema, keySchema].flatMap(({ shape }) =>
   Object.keys(shape),
 )

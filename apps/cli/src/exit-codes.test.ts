@@ -1,12 +1,9 @@
 import { useReleaser } from '@tidings/stack/testing/test-context'
 import { CommanderError } from 'commander'
-import { beforeAll, expect, test, vi } from 'vitest'
+import { beforeAll, expect, test } from 'vitest'
 import { describeFailure, EXIT } from './exit-codes.ts'
 import { type CliLab, createCliLab } from './testing/cli-lab.ts'
 import { type Cli, createCli } from './testing/cli-process.ts'
-
-// Each starts a process; on a busy machine that takes seconds.
-vi.setConfig({ testTimeout: 120_000 })
 
 const releaser = useReleaser()
 let lab: CliLab
@@ -37,13 +34,17 @@ const cases: Case[] = [
   { name: 'usage', cli: here, args: () => ['dlq', 'redrive'] },
 ]
 
-test.each(cases)('the shell gets the exit code for $name', async ({ name, cli, args }) => {
-  const run = await cli().start(...args()).ended
+test.each(cases)('a command ends with the exit code for $name', async ({ name, cli, args }) => {
+  const run = await cli().run(...args())
   expect(run).toMatchObject({ exitCode: EXIT[name] })
   if (name !== 'ok' && name !== 'threshold') expect(run.stderr).not.toBe('')
 })
 
-test('a store that refuses the connection is told from one that does not answer', async () => {
+test('the shell gets the exit code', async () => {
+  expect(await away.start('dlq', 'list').ended).toMatchObject({ exitCode: EXIT.unreachable })
+})
+
+test('the message tells a store that refuses the connection from one that does not answer', async () => {
   const url = new URL(String(lab.cli.env.DATABASE_URL))
   url.pathname = '/no_such_database'
   const { exitCode, stderr } = await createCli({ DATABASE_URL: url.href }).run('dlq', 'list')
@@ -56,7 +57,7 @@ test('every exit code is tested above', () => {
   expect(cases.map(({ name }) => name).toSorted()).toEqual(Object.keys(EXIT).toSorted())
 })
 
-test('what commander ends by itself, as help, is 0; what it refuses is wrong usage', () => {
+test('help of commander is exit code 0, and a refusal of commander is wrong usage', () => {
   expect(describeFailure(new CommanderError(0, 'commander.helpDisplayed', '')).exitCode).toBe(0)
   expect(describeFailure(new CommanderError(1, 'commander.unknownOption', '')).exitCode).toBe(64)
 })

@@ -4,17 +4,17 @@ import { StoreUnreachableError } from '@tidings/queue/store-unreachable'
 import { ConfigError } from '@tidings/runtime/env'
 import { CommanderError } from 'commander'
 
-/** What a script can rely on. Documented in docs/dead-letters.md. */
+/** Exit codes, which scripts rely on. docs/dead-letters.md documents them. */
 export const EXIT = {
   ok: 0,
   failure: 1,
-  /** Nobody agreed: answered no, or no terminal to ask on and no --yes, or --read-only. */
+  /** The operator answered no, there is no terminal to ask on and no --yes, or --read-only is set. */
   declined: 2,
   notFound: 3,
-  /** Some of it was done, some not. */
+  /** A part of the change was made. */
   partial: 5,
   unreachable: 6,
-  /** A --fail-if-… limit was passed. */
+  /** A --fail-if-… limit is exceeded. */
   threshold: 7,
   usage: 64,
 } as const
@@ -32,7 +32,7 @@ export class CliError extends Error {
 
 export const usageError = (message: string) => new CliError(EXIT.usage, message)
 
-/** What a failure means to the shell, and what to say of it; commander has printed its own already. */
+/** The exit code and the message of a failure. Without a message, commander has printed its own. */
 export function describeFailure(thrown: unknown): { exitCode: ExitCode; message: string | undefined } {
   const error = unwrapQueryError(thrown)
   if (error instanceof CliError) return { exitCode: error.exitCode, message: error.message }
@@ -49,13 +49,13 @@ export function describeFailure(thrown: unknown): { exitCode: ExitCode; message:
   return { exitCode: EXIT.failure, message: error instanceof Error ? error.message : String(error) }
 }
 
-/** 28: the user or the password; 3D: there is no such database. */
+/** Class 28: wrong user or password. Class 3D: no such database. */
 const isRefusal = (error: unknown) => /^(28|3D)/.test(sqlState(error) ?? '')
 
-/** ioredis raises these without a code. */
+/** Names of ioredis errors that have no code. */
 const REDIS_CONNECTION_ERRORS = new Set(['MaxRetriesPerRequestError', 'AbortError'])
 
-/** Whether a store did not answer, as opposed to what it answered. */
+/** Whether a store did not answer. An error that a store answers with is not one. */
 export function isUnreachable(error: unknown): boolean {
   if (error instanceof StoreUnreachableError || classifyFailure(error) === 'outage') return true
   return (
@@ -64,7 +64,7 @@ export function isUnreachable(error: unknown): boolean {
   )
 }
 
-/** What a store or its driver says, without the query and its parameters. */
+/** The message of a store or its driver, without the query and its parameters. */
 export function storeError(thrown: unknown): string {
   const error = unwrapQueryError(thrown)
   if (error instanceof AggregateError)

@@ -5,7 +5,7 @@ const WIDTH = 100
 export const MANUAL_FORMATS = ['text', 'markdown'] as const
 export type ManualFormat = (typeof MANUAL_FORMATS)[number]
 
-/** The manual page: every command with all it takes, from the same definitions as --help. */
+/** Renders the manual page: the --help of every command. */
 export function renderManual(program: Command, format: ManualFormat): string {
   const sections = listCommands(program).map((command) => ({
     title: pathOf(command),
@@ -20,7 +20,7 @@ export function renderManual(program: Command, format: ManualFormat): string {
   return `${program.name().toUpperCase()}(1)\n\nNAME\n    ${summary}\n\n${parts.join('\n')}`
 }
 
-/** What --help prints, examples included, for a page of fixed width. */
+/** The text of --help, examples included, at a fixed width. */
 function helpOf(command: Command): string {
   let text = ''
   command.configureOutput({

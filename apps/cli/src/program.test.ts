@@ -4,7 +4,6 @@ import { tmpdir } from 'node:os'
 import { dirname, join, resolve } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { promisify } from 'node:util'
-import { maskText, maskValue } from '@tidings/shared/mask'
 import { useReleaser } from '@tidings/stack/testing/test-context'
 import { describe, expect, test, vi } from 'vitest'
 import manifest from '../package.json' with { type: 'json' }
@@ -15,7 +14,7 @@ vi.setConfig({ testTimeout: 120_000 })
 
 const cli = createCli({})
 
-/** Whether the shell finds it. */
+/** Whether the program is on the PATH. */
 const hasProgram = (name: string) => spawnSync(name, ['--version'], { stdio: 'ignore' }).status === 0
 
 describe('completion and manual', () => {
@@ -51,7 +50,7 @@ describe('completion and manual', () => {
     async () => {
       const { folder, script } = await writeScript('zsh')
       const session = openTerminal(['zsh', '-f', '-i'], { PATH: process.env.PATH, HOME: folder })
-      // What was typed is shown as it is edited; only a command that gets it can tell what came of it.
+      // The terminal shows the line while it is edited. Only the command prints the completed one.
       session.type(`tidings() { print -r -- "GOT" "$*." }; source ${script}; PROMPT='READ''Y> '\n`)
       await session.answer('READY> ', 'tidings dl\tred\t--can\t\n')
       await session.shows('GOT dlq redrive --canary.')
@@ -88,7 +87,7 @@ describe('completion and manual', () => {
       expect((await cli.run('completion', shell)).stdout).toContain('abort-on-failure-ratio')
   })
 
-  test('help shows what a command of a command takes, and says when there is none', async () => {
+  test('help shows the help of a nested command, and refuses an unknown one', async () => {
     const shown = await cli.run('help', 'dlq', 'show')
     expect(shown).toEqual(await cli.run('dlq', 'show', '--help'))
     expect(await cli.run('help')).toEqual(await cli.run('--help'))
@@ -98,11 +97,11 @@ describe('completion and manual', () => {
     })
   })
 
-  test('--version is that of the package', async () => {
+  test('--version prints the version of the package', async () => {
     expect(await cli.run('--version')).toMatchObject({ exitCode: 0, stdout: `${manifest.version}\n` })
   })
 
-  test('every help fits 80 columns, but for commands to be copied', async () => {
+  test('every help fits 80 columns, except example commands', async () => {
     const manual = (await cli.run('manual', '--format', 'markdown')).stdout
     const commands = [...manual.matchAll(/^## tidings ?(.*)$/gm)].map((match) => match[1] ?? '')
     expect(commands).toContain('dlq redrive')
@@ -113,7 +112,7 @@ describe('completion and manual', () => {
     }
   })
 
-  test('defaults are said in units, as they are given', async () => {
+  test('help shows default durations with their unit', async () => {
     expect((await cli.run('dlq', 'redrive', '--help')).stdout).toMatch(
       /--timeout <duration>[^(]*\(default: 2m\)/,
     )
@@ -122,7 +121,7 @@ describe('completion and manual', () => {
     )
   })
 
-  test('docs/tidings-manual.md is what the definitions say; if not, run npm run docs:manual', async () => {
+  test('docs/tidings-manual.md is up to date; otherwise run npm run docs:manual', async () => {
     const page = await readFile(new URL('../../../docs/tidings-manual.md', import.meta.url), 'utf8')
     expect(page).toBe((await cli.run('manual', '--format', 'markdown')).stdout)
   })
@@ -146,7 +145,7 @@ describe('bin/tidings', () => {
     expect(help).toContain('Usage: tidings')
   })
 
-  test('is put on the PATH of a fresh home by what docs/dead-letters.md says', async () => {
+  test('the commands of docs/dead-letters.md put it on the PATH', async () => {
     const page = await readFile(new URL('../../../docs/dead-letters.md', import.meta.url), 'utf8')
     const [, script = ''] = /## On the PATH\n[\s\S]*?```sh\n([\s\S]*?)```/.exec(page) ?? []
     expect(script).toContain('tidings doctor')
@@ -159,7 +158,7 @@ describe('bin/tidings', () => {
     expect(help).toContain('Usage: tidings')
   })
 
-  test('says when nothing is installed; takes the Node of the project, else the one on the PATH, and passes everything on', async () => {
+  test('says when nothing is installed; prefers the Node of the project to the one on the PATH; passes all arguments', async () => {
     const folder = await makeFolder()
     for (const part of ['bin', 'src']) await mkdir(join(folder, 'apps/cli', part), { recursive: true })
     const launcher = join(folder, 'apps/cli/bin/tidings')
@@ -183,32 +182,17 @@ describe('bin/tidings', () => {
   })
 })
 
-describe('masking', () => {
-  test('hides addresses and tokens, keeps ids and ordinary text', () => {
-    expect(maskText('to ada.l+x@mail.example.org, id 0199aaaa-bbbb-8ccc-9ddd-eeeeeeeeeeee')).toBe(
-      'to a***@mail.example.org, id 0199aaaa-bbbb-8ccc-9ddd-eeeeeeeeeeee',
-    )
-    expect(maskText('ExponentPushToken[xxxxxxxxxxxxxxxxxxxxxx] gone')).toBe('ExponentPushToken[***] gone')
-    expect(maskText('a'.repeat(64))).toBe('aaaa***(64)')
-    expect(maskValue({ deep: [{ device_token: 'abcdefghijkl' }], fingerprint: 'aabbccddeeff' })).toEqual({
-      deep: [{ device_token: 'abcd***(12)' }],
-      fingerprint: 'aabbccddeeff',
-    })
-  })
-})
-
 describe('the terminal', () => {
-  // With colours: terminal.test.ts.
-  test('pipes have no escape sequences', async () => {
-    for (const env of [{}, { NO_COLOR: '1' }, { FORCE_COLOR: '' }]) {
-      const help = await createCli(env).start('dlq', '--help').ended
-      expect(help.stdout).not.toContain('\u001b')
-    }
+  test('output into a pipe has no escape sequences', async () => {
+    for (const env of [{}, { NO_COLOR: '1' }])
+      expect((await createCli(env).run('dlq', '--help')).stdout).not.toContain('\u001b')
+    const help = await createCli({ FORCE_COLOR: '' }).start('dlq', '--help').ended
+    expect(help.stdout).not.toContain('\u001b')
   })
-  test('nobody left to read what is said is no failure', async () => {
+  test('a closed stderr is no failure', async () => {
     const JWT_KEYS = (await cli.run('keys', 'generate')).stdout
     const { env } = createCli({ JWT_KEYS, DATABASE_URL: 'postgres://127.0.0.1:1/none' })
-    // It says something, and again after it has tried to reach the database.
+    // The command writes to stderr before and after it tries to reach the database.
     const script = `{ '${CLI_COMMAND}' keys rotate 2>&1 >/dev/null; echo $? >&3; } | true`
     const { stdout } = await promisify(execFile)('sh', ['-c', `{ ${script}; } 3>&1`], { env })
     expect(stdout.trim()).toBe('0')

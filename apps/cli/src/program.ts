@@ -2,18 +2,18 @@ import { Command, Option } from 'commander'
 import manifest from '../package.json' with { type: 'json' }
 import { registerCompletion } from './commands/completion.ts'
 import { registerDlq } from './commands/dlq/dlq.ts'
-import { registerDoctor } from './commands/doctor.ts'
+import { registerDoctor } from './commands/doctor/doctor.ts'
 import { registerHelp } from './commands/help.ts'
-import { registerKeys } from './commands/keys.ts'
+import { registerKeys } from './commands/keys/keys.ts'
 import { registerServiceKeys } from './commands/service-keys/service-keys.ts'
 import { registerStatus } from './commands/status/status.ts'
-import { registerUsers } from './commands/users/import-django.ts'
+import { registerUsers } from './commands/users/users.ts'
 import type { CliContext } from './context.ts'
 import { OUTPUT_FORMATS } from './terminal/output.ts'
 
 /**
- * The whole command line. Each file of commands/ exports one `registerXyz(program, context)` that adds its
- * commands; their definitions are also what the completion scripts and the manual page are made from.
+ * Defines the whole command line. Each folder of commands/ exports one `registerXyz(program, context)` that adds its
+ * commands. The completion scripts and the manual page are rendered from these definitions.
  */
 export function createProgram(context: CliContext): Command {
   const { terminal } = context
@@ -23,10 +23,10 @@ export function createProgram(context: CliContext): Command {
     .addOption(
       new Option(
         '-o, --output <format>',
-        'format of what is printed; a table, tab-separated in a pipe',
+        'output format; default: a table on a terminal, tab-separated lines in a pipe',
       ).choices(OUTPUT_FORMATS),
     )
-    .option('--read-only', 'refuse every command that would change something')
+    .option('--read-only', 'refuse every command that changes something')
     .option('--show-sensitive', 'print e-mail addresses and push tokens in full')
     .option('--no-color', 'no colours, as with NO_COLOR')
     .configureHelp({ showGlobalOptions: true })
@@ -37,16 +37,16 @@ export function createProgram(context: CliContext): Command {
       getErrHasColors: () => terminal.colors.stderr,
     })
     .exitOverride()
-    .showHelpAfterError('Run it with --help for what it takes.')
+    .showHelpAfterError('Run it with --help to see its arguments and options.')
     .addHelpText(
       'after',
       `
-The stores are taken from DATABASE_URL, REDIS_URL, QUEUE_BACKEND,
-QUEUE_PREFIX and QUEUE_SHARDS; without DATABASE_URL, from $DATA_DIR/dev.env
-(.data/dev.env), which npm start writes.
+DATABASE_URL, REDIS_URL, QUEUE_BACKEND, QUEUE_PREFIX and QUEUE_SHARDS name the
+stores. Without DATABASE_URL they come from $DATA_DIR/dev.env (.data/dev.env),
+which npm start writes.
 
 Exit codes: 0 done, 1 failure, 2 declined, 3 not found, 5 done in part,
-6 a store does not answer, 7 a --fail-if limit passed, 64 wrong usage.`,
+6 a store does not answer, 7 a --fail-if limit exceeded, 64 wrong usage.`,
     )
     .hook('preAction', () => {
       const options = program.opts()

@@ -1,11 +1,12 @@
-import { createContext, type Interruptions } from './context.ts'
+import { createContext } from './context.ts'
 import { describeFailure, EXIT, type ExitCode } from './exit-codes.ts'
+import type { Interruptions } from './interruptions.ts'
 import { createProgram } from './program.ts'
 import type { Terminal } from './terminal/terminal.ts'
 
 /**
- * Runs one command line to its end and closes what it opened. It touches nothing but what it is given: the
- * process and its signals are run.ts's.
+ * Runs one command line to its end and closes the stores it opened. It uses only its arguments, never the process:
+ * tests run many at once.
  *
  * @param args without the program's name.
  */

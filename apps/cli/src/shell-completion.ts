@@ -3,27 +3,27 @@ import type { Command, Option } from 'commander'
 export const SHELLS = ['bash', 'zsh', 'fish'] as const
 export type Shell = (typeof SHELLS)[number]
 
-/** A word that can come next, and what it is. */
+/** A word that can come next, and its description. */
 interface Candidate {
   word: string
   text: string
 }
 
-/** One command: its words after the program's name, and what may follow them. */
+/** One command: its words after the program's name, and the words that may follow. */
 interface Place {
   path: string
   commands: Candidate[]
   options: Candidate[]
-  /** Values of options that have a fixed set of them, by flag. */
+  /** The values of options with a fixed set of values, by flag. */
   values: { flags: string[]; choices: readonly string[] }[]
 }
 
-/** A completion script made from the program's own definitions: it knows what --help knows. */
+/** Renders a completion script from the definitions that --help shows too. */
 export function renderCompletion(program: Command, shell: Shell): string {
   const places = listPlaces(program, '', [])
   if (shell === 'fish') return renderFish(program.name(), places)
   const bash = renderBash(program.name(), places)
-  // zsh runs bash's completion functions by itself.
+  // zsh can run completion functions of bash.
   return shell === 'zsh'
     ? `autoload -U +X compinit && compinit\nautoload -U +X bashcompinit && bashcompinit\n${bash}`
     : bash
@@ -51,7 +51,7 @@ function listPlaces(command: Command, path: string, inherited: readonly Option[]
 const flagsOf = (option: Option) => [option.short, option.long].filter((flag) => flag !== undefined)
 const quote = (text: string) => `'${text.replaceAll("'", `'\\''`)}'`
 
-// Written for zsh too: there `path`, `words` and `options` are taken, and a bare name behind `:` is a modifier.
+// zsh runs this script too. It reserves the names `path`, `words` and `options`, and reads a name after `:` as a modifier.
 function renderBash(name: string, places: readonly Place[]): string {
   const cases = places.map(({ path, commands, options, values }) => {
     const valueCases = values.map(

@@ -52,3 +52,17 @@ describe('maskValue', () => {
     expect(shown).toContain('"…"')
   })
 })
+
+describe('masking', () => {
+  it('hides addresses and tokens, keeps ids and ordinary text', () => {
+    expect(maskText('to ada.l+x@mail.example.org, id 0199aaaa-bbbb-8ccc-9ddd-eeeeeeeeeeee')).toBe(
+      'to a***@mail.example.org, id 0199aaaa-bbbb-8ccc-9ddd-eeeeeeeeeeee',
+    )
+    expect(maskText('ExponentPushToken[xxxxxxxxxxxxxxxxxxxxxx] gone')).toBe('ExponentPushToken[***] gone')
+    expect(maskText('a'.repeat(64))).toBe('aaaa***(64)')
+    expect(maskValue({ deep: [{ device_token: 'abcdefghijkl' }], fingerprint: 'aabbccddeeff' })).toEqual({
+      deep: [{ device_token: 'abcd***(12)' }],
+      fingerprint: 'aabbccddeeff',
+    })
+  })
+})

@@ -1,6 +1,6 @@
 import type { Database } from '@tidings/db/database'
 import { listUserEvents, readNotification } from '@tidings/db/events/notifications'
-import { foldNotification } from '@tidings/shared/notification-status'
+import { isOwnedOnlyBy, summarizeNotification } from '@tidings/shared/notification-summary'
 import { isUsableTime, LIMITS, NOTIFICATION_TYPES, STATUSES } from '@tidings/shared/status-event'
 import { Hono } from 'hono'
 import { z } from 'zod'
@@ -38,21 +38,11 @@ export function statusReadRoutes({ authorize, db }: StatusReadDeps): Hono<ApiEnv
     const notificationId = c.req.param('notification_id')
     if (notificationId.length > LIMITS.notificationIdLength || notificationId.includes('\0')) throw notFound()
     const { timeline, deciding } = await readNotification(db, notificationId)
-    const [first] = timeline
-    const owners = new Set(deciding.map((event) => event.user_id).filter((id) => id !== null))
+    const summary = summarizeNotification({ timeline, deciding })
+    if (summary === undefined) throw notFound()
     // A user sees a notification only when every event with a user names this user. Others look absent.
-    if (first === undefined) throw notFound()
-    if (caller.kind === 'user' && !(owners.size === 1 && owners.has(caller.userId))) throw notFound()
-    const { status, explain, ...engagement } = foldNotification(deciding)
-    return success(200, 'Notification found.', {
-      notification_id: notificationId,
-      notification_type: first.notification_type,
-      user_id: deciding.findLast((event) => event.user_id !== null)?.user_id ?? null,
-      status,
-      ...engagement,
-      explain,
-      timeline,
-    })
+    if (caller.kind === 'user' && !isOwnedOnlyBy(caller.userId, deciding)) throw notFound()
+    return success(200, 'Notification found.', { ...summary, timeline })
   })
 
   app.get('/api/v1/status/history', async (c) => {

@@ -19,7 +19,7 @@ Examples:
     )
   program
     .command('manual')
-    .description('Print the manual page: every command with all it takes.')
+    .description('Print the manual page: the help of every command.')
     .addOption(
       new Option('--format <format>', 'plain text, or Markdown as in docs/tidings-manual.md')
         .choices(MANUAL_FORMATS)

@@ -1,12 +1,12 @@
 import type { Command } from 'commander'
 import { usageError } from '../exit-codes.ts'
 
-/** In place of commander's own, which takes one name only. */
+/** Replaces commander's help command, which takes one name only. */
 export function registerHelp(program: Command): void {
   program
     .helpCommand(false)
     .command('help')
-    .description('Show what a command takes.')
+    .description('Show the arguments and options of a command.')
     .argument('[command...]')
     .action((names: string[]) => findCommand(program, names).help())
     .addHelpText('after', '\nExamples:\n  tidings help\n  tidings help dlq redrive')

@@ -23,7 +23,11 @@ const objectSchema = z.object({
   fields: z.record(z.string(), z.unknown()),
 })
 
-/** What `manage.py dumpdata` wrote: JSON or JSONL, also compressed with gzip. Models other than ours are left. */
+/**
+ * Opens a file of `manage.py dumpdata`: JSON or JSONL, possibly compressed with gzip. Other models are skipped.
+ *
+ * @throws CliError `notFound`.
+ */
 export async function openDumpdataSource(path: string): Promise<DjangoSource> {
   const { size } = await stat(path).catch((error: unknown) => {
     const reason = isMissing(error)
@@ -51,10 +55,10 @@ export async function openDumpdataSource(path: string): Promise<DjangoSource> {
   }
 }
 
-/** dumpdata names a foreign key by its field, the database by its column. */
+/** Renames foreign keys: dumpdata names them by field (`user`), the database by column (`user_id`). */
 function toRow(table: DjangoTable, pk: unknown, fields: Record<string, unknown>): Record<string, unknown> {
   if (table === 'users') return { ...fields, id: pk }
-  // The preferences' primary key may be the user itself.
+  // The user may be the primary key of the preferences.
   const { user = pk, ...rest } = fields
   return table === 'user_preferences'
     ? { ...rest, user_id: user }

@@ -1,6 +1,6 @@
 import { readFile } from 'node:fs/promises'
 import { fileURLToPath } from 'node:url'
-import { openUserImport, type UserImport } from '@tidings/db/django/import-users'
+import { UserImport } from '@tidings/db/django/import-users'
 import { eraseUser } from '@tidings/db/users/erase-user'
 import { recordErasure } from '@tidings/db/users/erased-users'
 import { createTestDatabase, type TestDatabase, useReleaser } from '@tidings/stack/testing/test-context'
@@ -10,7 +10,7 @@ import { openDumpdataSource } from './dumpdata-source.ts'
 import { importFromDjango } from './import.ts'
 import type { DjangoSource } from './source.ts'
 
-/** Written by `manage.py dumpdata` of Django 5.2.17 with models of the Django user service's tables. */
+/** Files of `manage.py dumpdata` of Django 5.2.17, with models of the Django user service's tables. */
 const fixture = (name: string) => fileURLToPath(new URL(`./fixtures/${name}`, import.meta.url))
 const MAIN = fileURLToPath(new URL('../main.ts', import.meta.url))
 
@@ -24,9 +24,12 @@ let django: TestDatabase
 beforeAll(async () => {
   django = await createTestDatabase(releaser)
   await createDjangoTables(django)
+  target = await createTestDatabase(releaser)
 })
 beforeEach(async () => {
-  target = await createTestDatabase(releaser)
+  await target.database.pool.query(
+    'TRUNCATE users, notification_status, erased_users, operator_audit CASCADE',
+  )
 })
 
 interface Dumped {
@@ -35,7 +38,7 @@ interface Dumped {
   fields: Record<string, unknown>
 }
 
-/** The tables as Django's migrations make them, with the rows of the fixture. */
+/** Creates the tables as Django's migrations do, with the rows of the fixture. */
 async function createDjangoTables({ database }: TestDatabase) {
   await database.pool.query(`
     DROP TABLE notification_status, refresh_tokens, sessions, users CASCADE;
@@ -62,7 +65,7 @@ async function createDjangoTables({ database }: TestDatabase) {
       JSON.stringify(row),
     ])
   }
-  // Django's own sequence is past the ids it gave.
+  // In Django the sequence is past the ids in use.
   await database.pool.query("SELECT setval(pg_get_serial_sequence('user_preferences', 'id'), 100)")
 }
 
@@ -103,7 +106,7 @@ describe('tidings users import-django', () => {
     ['the JSON of dumpdata', () => fixture('dumpdata.json')],
     ['the compressed JSONL of dumpdata', () => fixture('dumpdata.jsonl.gz')],
     ['the database', () => django.url],
-  ])('carries everything over from %s, once', async (_what, from) => {
+  ])('imports everything from %s, once', async (_what, from) => {
     const first = await tidings(from(), '-o', 'json')
     expect(first.code, first.stderr).toBe(5)
     expect(JSON.parse(first.stdout)).toEqual({
@@ -127,7 +130,7 @@ describe('tidings users import-django', () => {
       name: 'Ada',
       password: ada.password,
       push_token: 'fcm-token-ada',
-      // From user_preferences, not from the columns of the user.
+      // From user_preferences: the columns of the user differ.
       email_notifications: false,
       push_notifications: true,
       is_active: true,
@@ -168,7 +171,7 @@ describe('tidings users import-django', () => {
     expect(audit.rows).toEqual([{ n: 0 }])
   })
 
-  it('leaves out who would take an address that is somebody’s here, and imports them once that is settled', async () => {
+  it('skips a user whose address another user has here, and imports them after it is free', async () => {
     const { pool } = target.database
     await pool.query(
       "INSERT INTO users (id, email, name, password) VALUES (gen_random_uuid(), 'ADA@example.com', 'Other', '!')",
@@ -183,7 +186,7 @@ describe('tidings users import-django', () => {
     expect(second.notification_status_logs).toMatchObject({ imported: 3, unknown_user: 1 })
   })
 
-  it('brings users up to date who changed in Django, and leaves alone who changed here', async () => {
+  it('updates users who changed in Django, and keeps those who changed here', async () => {
     const [BOB, EVE] = [idOf(2), idOf(3)]
     const source = await createTestDatabase(releaser)
     await createDjangoTables(source)
@@ -192,13 +195,13 @@ describe('tidings users import-django', () => {
     await tidings(source.url)
     const before = await dumpTarget()
 
-    // In Django: Ada's name and password with their time, Bob's address, Ada's preferences without one.
+    // Changes in Django: Ada's name and password, with a new updated_at; Bob's address and Ada's preferences, without.
     await from.query("UPDATE users SET name = 'Ada L.', password = 'new', updated_at = now() WHERE id = $1", [
       ADA,
     ])
     await from.query('UPDATE user_preferences SET email = NOT email WHERE user_id = $1', [ADA])
     await from.query("UPDATE users SET email = 'bob@new.example.com' WHERE id = $1", [BOB])
-    // Here: a login strengthened Bob's hash, which is no change; Eve took another name, which is one.
+    // Changes here: a login strengthened Bob's hash, which does not count; Eve changed her name, which does.
     await to.query("UPDATE users SET password = 'stronger' WHERE id = $1", [BOB])
     await to.query("UPDATE users SET name = 'Eve of here', updated_at = now() WHERE id = $1", [EVE])
     await from.query("UPDATE users SET name = 'Eve of there' WHERE id = $1", [EVE])
@@ -221,7 +224,7 @@ describe('tidings users import-django', () => {
     expect(again.users).toMatchObject({ imported: 0, updated: 0, already_there: 4 })
   })
 
-  it('does not give a changed user an address that is somebody’s here', async () => {
+  it('does not give a changed user an address of another user here', async () => {
     const source = await createTestDatabase(releaser)
     await createDjangoTables(source)
     await tidings(source.url)
@@ -234,16 +237,16 @@ describe('tidings users import-django', () => {
     expect(conflicts).toContainEqual(expect.objectContaining({ kind: 'email_taken', id: ADA }))
   })
 
-  it('does not bring back who was erased here', async () => {
+  it('does not import users who were erased here', async () => {
     await tidings(django.url)
     await recordErasure(target.database, ADA)
     await eraseUser(target.database, ADA)
     const again = await tidings(django.url)
-    expect(again.stdout).toContain('erased here: 1 (they do not come back)')
+    expect(again.stdout).toContain('erased here: 1 (they are not imported again)')
     expect((await dumpTarget()).users.map((user) => user.id)).not.toContain(ADA)
   })
 
-  it('says what happened in plain text, with addresses masked, and in the audit table', async () => {
+  it('reports in plain text with masked addresses, and writes the audit table', async () => {
     const { stdout } = await tidings(django.url)
     expect(stdout).toContain('users found: 6')
     expect(stdout).toContain('addresses that differ only by case: 2 (none of these is imported)')
@@ -257,7 +260,7 @@ describe('tidings users import-django', () => {
     expect(audit.rows[0]?.selector).not.toContain(new URL(django.url).password || 'no password')
   })
 
-  it('refuses a file that is not there, and one that is something else', async () => {
+  it('refuses a file that does not exist, and one that is no dumpdata', async () => {
     const absent = await tidings('/nowhere/dump.json')
     expect(absent.code).toBe(3)
     expect(absent.stderr).toContain('There is no file /nowhere/dump.json.')
@@ -274,16 +277,16 @@ describe('tidings users import-django', () => {
     expect(run.stderr).not.toMatch(/secret|DATABASE_URL|Is Tidings running/)
   })
 
-  it('names a database that lets nobody in', async () => {
+  it('names a database that refuses the connection: exit code 6', async () => {
     const absent = new URL(django.url)
     absent.pathname = '/absent'
     const run = await tidings(absent.href)
-    // As with our own stores: an address may be wrong for a while only, so it is an outage.
+    // A database that does not exist counts as an outage, as it does for the own stores.
     expect(run).toMatchObject({ code: 6, stdout: '' })
     expect(run.stderr).toMatch(/The source postgres:\/\/\S+\/absent does not answer \(.*"absent"/)
   })
 
-  it('says so where the tables of the Django service are not there', async () => {
+  it('names missing tables of the Django service', async () => {
     const { url } = await createTestDatabase(releaser)
     const run = await tidings(url)
     expect(run).toMatchObject({ code: 1, stdout: '' })
@@ -291,13 +294,13 @@ describe('tidings users import-django', () => {
     expect(run.stderr).toContain('user_preferences')
   })
 
-  it('what is no URL is wrong usage', async () => {
+  it('a source that is no URL is wrong usage: exit code 64', async () => {
     expect(await tidings('postgres://old db:5432')).toMatchObject({ code: 64, stdout: '' })
   })
 })
 
 describe('an import', () => {
-  /** Many users and logs, made as they are read. */
+  /** A source of many users and logs, generated while they are read. */
   function createLargeSource(users: number, logs: number): DjangoSource {
     return {
       name: 'large',
@@ -346,9 +349,9 @@ describe('an import', () => {
   }
 
   it.each(['importing users', 'status log'])(
-    'that is interrupted while %s is finished by the next',
+    'interrupted while %s, is finished by the next',
     async (phase) => {
-      const source = createLargeSource(5_000, 5_000)
+      const source = createLargeSource(2_500, 2_500)
       source.readLogs = withProgress(source.readLogs.bind(source))
       const interruption = new AbortController()
       const options = {
@@ -356,15 +359,15 @@ describe('an import', () => {
         signal: interruption.signal,
         onProgress: (now: string) => now === phase && interruption.abort(),
       }
-      const once = await openUserImport(target.url)
+      const once = await UserImport.open(target.url)
       const first = await importFromDjango(source, once, options)
       await once.close()
       expect(first.complete).toBe(false)
       const partial = first.users.imported + first.notification_status_logs.imported
       expect(partial).toBeGreaterThan(0)
-      expect(partial).toBeLessThan(10_000)
+      expect(partial).toBeLessThan(5_000)
 
-      const again = await openUserImport(target.url)
+      const again = await UserImport.open(target.url)
       const second = await importFromDjango(source, again, {
         ...options,
         signal: new AbortController().signal,
@@ -375,16 +378,16 @@ describe('an import', () => {
       const { rows } = await target.database.pool.query(
         'SELECT (SELECT count(*)::int FROM users) AS users, (SELECT count(*)::int FROM notification_status) AS logs',
       )
-      expect(rows).toEqual([{ users: 5_000, logs: 5_000 }])
+      expect(rows).toEqual([{ users: 2_500, logs: 2_500 }])
     },
   )
 
-  it('that is interrupted while users are read has imported nothing, and is finished by the next', async () => {
-    const source = createLargeSource(5_000, 5_000)
+  it('interrupted while users are read, has imported nothing and is finished by the next', async () => {
+    const source = createLargeSource(2_500, 2_500)
     source.readAccounts = withProgress(source.readAccounts.bind(source))
     const interruption = new AbortController()
     const phases: string[] = []
-    const once = await openUserImport(target.url)
+    const once = await UserImport.open(target.url)
     const first = await importFromDjango(source, once, {
       dryRun: false,
       signal: interruption.signal,
@@ -395,18 +398,18 @@ describe('an import', () => {
     })
     await once.close()
     expect(phases).toEqual(['reading users'])
-    expect(first).toMatchObject({ complete: false, users: { found: 2_500, imported: 0 } })
+    expect(first).toMatchObject({ complete: false, users: { found: 1_250, imported: 0 } })
     expect(first.notification_status_logs.found).toBe(0)
     expect(await dumpTarget()).toEqual({ users: [], logs: [] })
 
-    const again = await openUserImport(target.url)
+    const again = await UserImport.open(target.url)
     const second = await importFromDjango(source, again, {
       dryRun: false,
       signal: new AbortController().signal,
       onProgress: () => {},
     })
     await again.close()
-    expect(second).toMatchObject({ complete: true, users: { found: 5_000, imported: 5_000 } })
+    expect(second).toMatchObject({ complete: true, users: { found: 2_500, imported: 2_500 } })
   })
 
   describe('while people register here', () => {
@@ -418,19 +421,17 @@ describe('an import', () => {
         [id, email, updatedAt],
       )
 
-    /** Imports, with something done between the moment the users were judged and the first that is written. */
+    /** Imports, and runs `happens` after the users were classified and before the first is written. */
     async function importWhile(source: DjangoSource, happens: () => Promise<unknown>) {
-      const staged = await openUserImport(target.url)
-      const raced: UserImport = {
-        ...staged,
-        async classify() {
-          const counts = await staged.classify()
-          await happens()
-          return counts
-        },
+      const staged = await UserImport.open(target.url)
+      const classify = staged.classify.bind(staged)
+      staged.classify = async () => {
+        const counts = await classify()
+        await happens()
+        return counts
       }
       try {
-        return await importFromDjango(source, raced, {
+        return await importFromDjango(source, staged, {
           dryRun: false,
           signal: new AbortController().signal,
           onProgress: () => {},
@@ -440,7 +441,7 @@ describe('an import', () => {
       }
     }
 
-    it('counts who lost the address meanwhile as left out, and names them', async () => {
+    it('counts and lists a staged user whose address was taken meanwhile', async () => {
       const report = await importWhile(createLargeSource(5, 0), async () => {
         await register(idOf(90), 'USER-1@example.com')
         await register(idOf(2), 'user-2@example.com')
@@ -457,7 +458,7 @@ describe('an import', () => {
       expect(report.conflicts).toEqual([{ kind: 'email_taken', id: idOf(1), email: 'user-1@example.com' }])
     })
 
-    it('does so for users who are only brought up to date, too', async () => {
+    it('does the same for users who are updated', async () => {
       const old = new Date('2020-01-01T00:00:00Z')
       for (const n of [0, 1, 2]) await register(idOf(n), `old-${n}@example.com`, old)
       const report = await importWhile(createLargeSource(3, 0), async () => {
@@ -472,7 +473,7 @@ describe('an import', () => {
     })
   })
 
-  /** Says after 2,500 records that it has come so far. */
+  /** Reports progress once, after 1,250 records. */
   function withProgress<Item>(
     read: (onProgress: (done: number) => void) => AsyncIterable<Item>,
   ): (onProgress: (done: number) => void) => AsyncIterable<Item> {
@@ -480,14 +481,14 @@ describe('an import', () => {
       let n = 0
       for await (const record of read(onProgress)) {
         yield record
-        if (++n === 2_500) onProgress(n)
+        if (++n === 1_250) onProgress(n)
       }
     }
   }
 
   it('reads records whose user has no preferences with the columns of the user', async () => {
     const source = await openDumpdataSource(fixture('dumpdata.json'))
-    const staged = await openUserImport(target.url)
+    const staged = await UserImport.open(target.url)
     await importFromDjango(source, staged, {
       dryRun: false,
       signal: new AbortController().signal,
@@ -502,8 +503,8 @@ describe('an import', () => {
   })
 })
 
-describe('the way back, as docs/migrating-from-django.md writes it', () => {
-  /** The statements of the page's SQL blocks, without the two COPY commands' transport. */
+describe('the way back of docs/migrating-from-django.md', () => {
+  /** The statements of the page's SQL blocks. The COPY commands are reduced to their queries. */
   async function readPage() {
     const page = await readFile(
       fileURLToPath(new URL('../../../../docs/migrating-from-django.md', import.meta.url)),
@@ -520,7 +521,7 @@ describe('the way back, as docs/migrating-from-django.md writes it', () => {
     }
   }
 
-  it('gives Django the users, with new and changed ones, and their preferences', async () => {
+  it('returns users and preferences to Django, also new and changed ones', async () => {
     const back = await createTestDatabase(releaser)
     await createDjangoTables(back)
     await tidings(back.url)

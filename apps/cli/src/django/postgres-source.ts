@@ -17,10 +17,9 @@ const CONNECT_TIMEOUT_MS = 10_000
 const UNDEFINED_TABLE = '42P01'
 
 /**
- * The Django service's own database. One read-only snapshot for the whole import: what is written there
- * meanwhile is left for the next run.
+ * Opens the database of the Django service. The whole import reads one snapshot: the next run imports later changes.
  *
- * @throws CliError that names the source: the stores of this installation are not to blame.
+ * @throws CliError that names the source, so that it is not taken for a store of this installation.
  */
 export async function openPostgresSource(dsn: string): Promise<DjangoSource> {
   const name = describeDsn(dsn)
@@ -94,7 +93,7 @@ function describeSourceFailure(name: string, error: unknown): CliError {
   return new CliError(EXIT.failure, `The source ${name} cannot be read (${said}).`)
 }
 
-/** Without name and password. */
+/** The URL without user and password. */
 function describeDsn(dsn: string): string {
   if (!URL.canParse(dsn))
     throw usageError('The source is no URL: use one like postgres://reader@old-db/users, or a file.')

@@ -1,4 +1,4 @@
-import type { ImportedPreferences, ImportedStatusLog, ImportedUser } from '@tidings/db/django/import-users'
+import type { ImportedPreferences, ImportedStatusLog, ImportedUser } from '@tidings/db/django/imported-rows'
 import { findUnsafeJson } from '@tidings/shared/json'
 import { z } from 'zod'
 
@@ -7,13 +7,13 @@ export type DjangoRecord =
   | { kind: 'user'; row: ImportedUser }
   | { kind: 'preferences'; row: ImportedPreferences }
   | { kind: 'log'; row: ImportedStatusLog }
-  /** Cannot be carried over; `why` names the field, never its value. */
+  /** Cannot be imported. `why` names the field, never its value. */
   | { kind: 'invalid'; table: DjangoTable; id: string; why: string }
 
 export type DjangoTable = 'users' | 'user_preferences' | 'notification_status_logs'
 
 const id = z.guid().transform((value) => value.toLowerCase())
-/** As pg gives it, or as JSON has it. */
+/** A Date from pg, or a text from JSON. */
 const time = z
   .union([z.date(), z.string()])
   .transform((value) => new Date(value))
@@ -64,7 +64,7 @@ const preferencesSchema = z
   .object({ user_id: id, email: z.boolean(), push: z.boolean() })
   .transform((row): ImportedPreferences => ({ userId: row.user_id, email: row.email, push: row.push }))
 
-/** What its own rule asked for was not always there. */
+/** Replaces a missing error: old rows of the Django service may lack it, a failed event here must have one. */
 const NO_ERROR_TEXT = 'no error text'
 
 const logSchema = z

@@ -1,17 +1,17 @@
 import type { DjangoRecord } from './records.ts'
 
-/** Where the users come from. Reading it twice gives the same; it is never written. */
+/** A Django user service. Reading it twice gives the same rows. It is never written. */
 export interface DjangoSource {
-  /** For the audit table: no password, no content. */
+  /** The name for the audit table, without a password. */
   name: string
-  /** Users and preferences first or anywhere: they are read in a round of their own. */
+  /** Reads users and preferences, in any order. */
   readAccounts(onProgress: OnProgress): AsyncIterable<DjangoRecord>
   readLogs(onProgress: OnProgress): AsyncIterable<DjangoRecord>
-  /** Units of progress in one round: rows of a database, bytes of a file. */
+  /** The units of progress of each walk: rows of a database, bytes of a file. */
   accountsTotal: number
   logsTotal: number
   close(): Promise<void>
 }
 
-/** How far a round is, in the source's units. */
+/** The progress of a walk, in the source's units. */
 export type OnProgress = (done: number) => void

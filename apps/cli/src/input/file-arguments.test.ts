@@ -10,7 +10,7 @@ describe('a file that is named on the command line', () => {
   const releaser = useReleaser()
   let lab: CliLab
   let folder: string
-  /** As `npm run tidings` starts it from the folder: in another one, that of package.json. */
+  /** The CLI as `npm run tidings` starts it: in the folder of package.json, not in the caller's. */
   let byNpm: Cli
 
   beforeAll(async () => {
@@ -24,7 +24,7 @@ describe('a file that is named on the command line', () => {
     })
   })
 
-  test('is looked for where npm was called, and its path is said', async () => {
+  test('is resolved in the folder where npm was called, and messages show its full path', async () => {
     await lab.bury(2)
     const file = join(folder, 'sub.ndjson')
     const exported = await byNpm.run('dlq', 'export', 'sub.ndjson')
@@ -37,7 +37,7 @@ describe('a file that is named on the command line', () => {
     expect(await lab.store.count()).toBe(2)
   })
 
-  test('is not found when it is not there: exit code 3, and it says where it looked', async () => {
+  test('that does not exist is exit code 3, and the message shows its full path', async () => {
     for (const command of [
       ['dlq', 'import'],
       ['users', 'import-django'],
@@ -49,7 +49,7 @@ describe('a file that is named on the command line', () => {
     }
   })
 
-  test('is looked for where the command runs when another script of npm started the shell', async () => {
+  test('is resolved in the current folder when another npm script started the shell', async () => {
     const { INIT_CWD, ...env } = byNpm.env as Record<string, string>
     for (const other of [
       { ...env, INIT_CWD, npm_lifecycle_event: 'start' },
@@ -60,7 +60,7 @@ describe('a file that is named on the command line', () => {
       ).toContain(`There is no file ${join(process.cwd(), 'absent')} `)
   })
 
-  test('without a name it is wrong usage', async () => {
+  test('with an empty name is wrong usage', async () => {
     for (const args of [
       ['dlq', 'export', ''],
       ['dlq', 'import', ''],

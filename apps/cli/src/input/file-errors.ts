@@ -1,3 +1,3 @@
-/** Whether a file, or the folder that it is said to be in, is not there. */
+/** Whether the error says that a file or its folder does not exist. */
 export const isMissing = (error: unknown): boolean =>
   error instanceof Error && 'code' in error && error.code === 'ENOENT'

@@ -4,25 +4,24 @@ const UNIT_MS = { ms: 1, s: 1_000, m: 60_000, h: 3_600_000, d: 86_400_000, w: 60
 const RFC_3339 = /^\d{4}-\d{2}-\d{2}T\d{2}:\d{2}(:\d{2}(\.\d+)?)?(Z|[+-]\d{2}:\d{2})$/i
 
 /**
- * Text that selects. A script's variable that is not set leaves none, and as a part of every text that would
- * select everything.
+ * Refuses an empty text. A script whose variable is not set passes one, and an empty filter would match every entry.
  */
 export function parseText(text: string): string {
   if (text.trim() !== '') return text
   throw new InvalidArgumentError('It is empty: is a variable not set? Give a value, or leave it out.')
 }
 
-/** The same for an argument that can be given several times. */
+/** As parseText, for an argument that can be given several times. */
 export const parseTexts = (text: string, before: readonly string[] = []) => [...before, parseText(text)]
 
-/** `90s`, `15m`, `2h`, `7d` in milliseconds. */
+/** A duration such as `90s`, `15m`, `2h` or `7d`, in milliseconds. */
 export function parseDuration(text: string): number {
   const match = /^(\d+(?:\.\d+)?)(ms|s|m|h|d|w)$/.exec(text)
   if (!match) throw new InvalidArgumentError('Use a duration like 90s, 15m, 2h or 7d.')
   return Number(match[1]) * UNIT_MS[match[2] as keyof typeof UNIT_MS]
 }
 
-/** A point in time: RFC 3339, or how long ago. */
+/** A time: RFC 3339, or a duration before now. */
 export function parseTime(text: string): Date {
   if (RFC_3339.test(text) && Number.isFinite(Date.parse(text))) return new Date(text)
   if (/^\d+(\.\d+)?[a-z]+$/.test(text)) return new Date(Date.now() - parseDuration(text))
@@ -42,7 +41,7 @@ export function parseCount(min: number, max = Number.MAX_SAFE_INTEGER): (text: s
   }
 }
 
-/** `50/s`, `3000/m` or `50`: entries a second. */
+/** A rate such as `50/s`, `3000/m` or `50`, in entries a second. */
 export function parseRate(text: string): number {
   const match = /^(\d+(?:\.\d+)?)(?:\/(s|m|h))?$/.exec(text)
   const rate = match ? Number(match[1]) / (UNIT_MS[(match[2] ?? 's') as 's' | 'm' | 'h'] / 1_000) : 0

@@ -2,7 +2,7 @@ import { text } from 'node:stream/consumers'
 import { usageError } from '../exit-codes.ts'
 import type { Input } from '../terminal/terminal.ts'
 
-/** Ids as given: entry ids or event ids; a `-` stands for those on stdin, one a line. */
+/** Ids of entries or events from the command line. A `-` stands for the ids on stdin, separated by white space. */
 export async function readIds(given: readonly string[], stdin: Input): Promise<string[]> {
   if (!given.includes('-')) return [...given]
   if (stdin.isTTY)

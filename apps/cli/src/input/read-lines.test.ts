@@ -10,7 +10,7 @@ async function collect(input: Readable, options?: ReadLinesOptions): Promise<str
 }
 const streamOf = (chunks: readonly string[]) => Readable.from(chunks.map((chunk) => Buffer.from(chunk)))
 
-test('gives the lines, wherever the chunks end', async () => {
+test('yields the lines, wherever the chunks end', async () => {
   const text = fc.array(fc.constantFrom('a', 'é', '\n', '\u2028', '{"b": 1}'), { maxLength: 30 })
   await fc.assert(
     fc.asyncProperty(fc.array(text, { maxLength: 8 }), async (chunks) => {
@@ -22,7 +22,7 @@ test('gives the lines, wherever the chunks end', async () => {
   )
 })
 
-test('a line without an end is cut, takes no more time than it is long, and can be interrupted', async () => {
+test('a line without an end is cut in linear time, and can be interrupted', async () => {
   const chunk = 'x'.repeat(64 * 1024)
   const long = streamOf([...Array.from({ length: 1_000 }, () => chunk), '\n', 'next\n'])
   const lines = await collect(long, { maxLength: 1_000_000 })

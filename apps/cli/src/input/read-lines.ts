@@ -1,17 +1,17 @@
 export interface ReadLinesOptions {
-  /** Longer lines are cut: one without an end would fill memory. In characters. */
+  /** Cuts longer lines, in characters. A line without an end would fill memory. */
   maxLength?: number
-  /** Ends the reading, also within a line. */
+  /** Ends the reading, even within a line. */
   signal?: AbortSignal
 }
 
-/** Splits at newlines only: readline also does at U+2028, which JSON leaves as it is inside a string. */
+/** Splits a stream at newlines only. readline also splits at U+2028, which JSON strings may contain. */
 export async function* readLines(
   input: NodeJS.ReadableStream,
   { maxLength = Number.POSITIVE_INFINITY, signal }: ReadLinesOptions = {},
 ): AsyncGenerator<string> {
   input.setEncoding('utf8')
-  /** The beginning of a line, in pieces: to join them for each chunk would take the square of its length. */
+  /** The beginning of a line, in pieces. Joining them at each chunk would take quadratic time. */
   let pieces: string[] = []
   let length = 0
   function keep(piece: string) {

@@ -7,23 +7,23 @@ export interface ExportFile {
   close(): Promise<void>
 }
 
-const isThere = (path: string) =>
+const alreadyExists = (path: string) =>
   new CliError(EXIT.failure, `${path} exists. Choose another name: nothing is overwritten.`)
 
 /**
- * Before somebody is asked: whether there is something already where a new file is to be. Only openExportFile makes sure.
+ * Checks before the first question that the new file does not exist yet. Only openExportFile makes sure of it.
  *
- * @throws CliError when there is.
+ * @throws CliError when it exists.
  */
 export async function assertNoFile(path: string): Promise<void> {
   const found = await lstat(path).catch(() => undefined)
-  if (found !== undefined) throw isThere(path)
+  if (found !== undefined) throw alreadyExists(path)
 }
 
 /**
- * A new file that only its owner can read: it holds events in full.
+ * Creates a file that only its owner can read, because it holds events unmasked.
  *
- * @throws CliError when it exists already: an earlier export is never overwritten.
+ * @throws CliError when the file exists: an earlier export is never overwritten.
  */
 export async function openExportFile(path: string): Promise<ExportFile> {
   try {
@@ -37,7 +37,7 @@ export async function openExportFile(path: string): Promise<ExportFile> {
     }
   } catch (error) {
     const reason = error instanceof Error && 'code' in error ? error.code : undefined
-    if (reason === 'EEXIST') throw isThere(path)
+    if (reason === 'EEXIST') throw alreadyExists(path)
     throw new CliError(EXIT.failure, `${path} cannot be written (${String(reason)}).`)
   }
 }

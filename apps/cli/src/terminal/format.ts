@@ -5,14 +5,14 @@ const STEPS = [
   { limitMs: Number.POSITIVE_INFINITY, unitMs: 86_400_000, unit: 'd' },
 ] as const
 
-/** A span of time in one unit, as people say it: `42s`, `5m`, `3h`, `12d`. */
+/** A duration in one unit, rounded down: `42s`, `5m`, `3h`, `12d`. */
 export function formatDuration(ms: number): string {
   const span = Math.max(0, ms)
   const step = STEPS.find(({ limitMs }) => span < limitMs) ?? STEPS[3]
   return `${Math.floor(span / step.unitMs)}${step.unit}`
 }
 
-/** How long ago an ISO 8601 time was. */
+/** The time since an ISO 8601 time, as formatDuration writes it. */
 export const formatAge = (iso: string, now = Date.now()) => formatDuration(now - Date.parse(iso))
 
 export const formatCount = (count: number) => count.toLocaleString('en-US')

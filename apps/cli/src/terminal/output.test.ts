@@ -19,7 +19,7 @@ const VIEW: ListView<Item> = {
   id: ({ name }) => name,
 }
 
-/** What is written of a list of these items, part by part. */
+/** The output of a list that is written part by part. */
 async function write(parts: readonly Item[][], output: OutputFormat | undefined, isTTY: boolean) {
   const stdout = Object.assign(new PassThrough(), { isTTY, columns: 80 })
   const terminal = createTerminal({ stdin: new PassThrough(), stdout, stderr: new PassThrough() }, false)
@@ -36,7 +36,7 @@ async function write(parts: readonly Item[][], output: OutputFormat | undefined,
 }
 
 test.each([true, false])(
-  'a list written part by part reads as if written at once (terminal: %s)',
+  'a list written part by part equals one written at once (terminal: %s)',
   async (isTTY) => {
     for (const output of ['json', 'ndjson', 'id', 'table', undefined] as const) {
       const whole = await write([ITEMS], output, isTTY)

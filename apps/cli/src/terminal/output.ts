@@ -1,33 +1,14 @@
-import { styleText } from 'node:util'
-import { table } from 'table'
 import { usageError } from '../exit-codes.ts'
+import { type Column, printable, toTable } from './table.ts'
 import type { Terminal } from './terminal.ts'
 
 export const OUTPUT_FORMATS = ['table', 'json', 'ndjson', 'id'] as const
 export type OutputFormat = (typeof OUTPUT_FORMATS)[number]
 
-/** Where output goes, and in which form: the part of a command's context that this needs. */
+/** Where output goes and in which format: the part of a command's context that this file needs. */
 export interface Output {
   terminal: Terminal
   globals: { output: OutputFormat | undefined }
-}
-
-export interface Column<Item> {
-  title: string
-  /** For people, in a table on a terminal. */
-  cell(item: Item): string
-  /** For scripts, in tab-separated lines; the cell's text without it. */
-  raw?(item: Item): string
-  align?: 'left' | 'right'
-  /** Shortened to this many columns at most, on a terminal only. */
-  maxWidth?: number
-  /** Never shortened: an id that is cut off cannot be typed. */
-  whole?: true
-  /** Goes on in the next line instead of being shortened. */
-  wraps?: true
-  /** On a terminal too narrow for all columns this one is left out, those with the smallest number first. */
-  spare?: number
-  style?: Parameters<typeof styleText>[0]
 }
 
 export interface ListView<Item> {
@@ -37,13 +18,13 @@ export interface ListView<Item> {
   id?(item: Item): string
 }
 
-/** A list on its way out: what is large is written as it comes. */
+/** A list that is written part by part, so that a long one does not fill memory. */
 export interface OpenList<Item> {
   write(items: readonly Item[]): Promise<void>
   end(): Promise<void>
 }
 
-/** Writes items in the format asked for: on a terminal a table, in a pipe tab-separated lines. */
+/** Opens a list in the format asked for. The default is a table on a terminal, and tab-separated lines in a pipe. */
 export function openList<Item>({ terminal, globals }: Output, view: ListView<Item>): OpenList<Item> {
   const inLines = (toLine: (item: Item) => string): OpenList<Item> => ({
     write: (items) => terminal.write(items.map((item) => `${toLine(item)}\n`).join('')),
@@ -72,7 +53,7 @@ function openArray<Item>(terminal: Terminal, toJson: (item: Item) => unknown): O
   return {
     async write(items) {
       if (items.length === 0) return
-      // The members of an array as JSON.stringify sets them, without its brackets.
+      // The members of an array as JSON.stringify formats them, without the brackets around them.
       const members = JSON.stringify(items.map(toJson), null, indent).slice(1, lineEnd ? -2 : -1)
       await terminal.write(`${isEmpty ? '[' : ','}${members}`)
       isEmpty = false
@@ -81,7 +62,7 @@ function openArray<Item>(terminal: Terminal, toJson: (item: Item) => unknown): O
   }
 }
 
-/** All rows are needed to know how wide a column is; of an item only its cells are kept. */
+/** Keeps the cells of each item, not the item. The width of a column is known only after the last one. */
 function openTable<Item>(
   terminal: Terminal,
   width: number,
@@ -103,7 +84,7 @@ function openTable<Item>(
   }
 }
 
-/** Writes a list whose items are all there. */
+/** Writes a list whose items are all in memory. */
 export async function writeList<Item>(
   context: Output,
   items: readonly Item[],
@@ -114,7 +95,7 @@ export async function writeList<Item>(
   await list.end()
 }
 
-/** Writes one object: JSON where that is asked for, else what `text` makes of it. */
+/** Writes one object: as JSON when that is asked for, otherwise as `text`. */
 export async function writeItem(context: Output, item: unknown, text: string): Promise<void> {
   const { terminal, globals } = context
   if (globals.output === 'json')
@@ -123,96 +104,12 @@ export async function writeItem(context: Output, item: unknown, text: string): P
   return terminal.write(text.endsWith('\n') ? text : `${text}\n`)
 }
 
-/** Writes what a change came to, where JSON is asked for: for people it is said. */
+/** Writes the result of a change when JSON is asked for. Otherwise the command has reported it on stderr. */
 export async function writeResult({ terminal, globals }: Output, result: unknown): Promise<void> {
   if (globals.output === 'json' || globals.output === 'ndjson')
     await terminal.write(`${JSON.stringify(result)}\n`)
 }
 
-/** A field must not break its line, whatever a producer sent. */
+/** One line. A producer's text must not break it. */
 const toTsv = <Item>(item: Item, columns: readonly Column<Item>[]) =>
   columns.map((column) => printable((column.raw ?? column.cell)(item))).join('\t')
-
-/** Text without control characters: an event's text could move the cursor or clear the screen. */
-export function printable(text: string): string {
-  return text.replace(/[\p{Cc}\u2028\u2029]/gu, ' ')
-}
-
-/** An aligned table with a heading, fitted into `width` columns. */
-export function toTable<Item>(
-  items: readonly Item[],
-  allColumns: readonly Column<Item>[],
-  width: number,
-  colors: boolean,
-): string {
-  const all = allColumns.map((column) => ({
-    ...column,
-    cells: items.map((item) => printable(column.cell(item))),
-  }))
-  const columns = fitColumns(all, width)
-  const paint = (style: Column<Item>['style'], text: string) =>
-    colors && style !== undefined ? styleText(style, text, { validateStream: false }) : text
-  const body = items.map((_, row) =>
-    columns.map(({ cells, style, width, wraps }) => {
-      const cell = cells[row] ?? ''
-      return paint(style, wraps ? cell : shorten(cell, width))
-    }),
-  )
-  return table([columns.map((column) => paint('bold', column.title)), ...body], {
-    border: BORDER,
-    drawHorizontalLine: () => false,
-    drawVerticalLine: (index) => index > 0 && index < columns.length,
-    columnDefault: { paddingLeft: 0, paddingRight: 0 },
-    columns: columns.map(({ align, wraps, width }) => ({
-      alignment: align ?? 'left',
-      ...(wraps && { width, wrapWord: true }),
-    })),
-  })
-    .split('\n')
-    .map((line) => line.trimEnd())
-    .join('\n')
-}
-
-const BORDER = { bodyJoin: '  ', headerJoin: '  ', joinJoin: '  ' }
-
-/** A column is not shortened to less than this. */
-const MIN_WIDTH = 12
-const GAP = 2
-
-interface FilledColumn extends Pick<Column<never>, 'title' | 'maxWidth' | 'whole' | 'spare'> {
-  cells: readonly string[]
-}
-
-/**
- * Columns as wide as their content. Where that is too much, some are left out until the others fit when
- * shortened, and then the widest ones are shortened until they do.
- */
-function fitColumns<Filled extends FilledColumn>(
-  all: readonly Filled[],
-  width: number,
-): (Filled & { width: number })[] {
-  const columns = all.map((column) => {
-    const widest = Math.max(column.title.length, ...column.cells.map((cell) => cell.length))
-    const wanted = Math.min(widest, column.maxWidth ?? widest)
-    const least = column.whole ? wanted : Math.min(wanted, Math.max(MIN_WIDTH, column.title.length))
-    return { ...column, width: wanted, least }
-  })
-  const excess = (key: 'width' | 'least') =>
-    columns.reduce((sum, column) => sum + column[key] + GAP, -GAP) - width
-  while (excess('least') > 0) {
-    const [spare] = columns
-      .filter((column) => column.spare !== undefined)
-      .sort((a, b) => (a.spare ?? 0) - (b.spare ?? 0))
-    if (spare === undefined) break
-    columns.splice(columns.indexOf(spare), 1)
-  }
-  while (excess('width') > 0) {
-    const [widest] = columns.filter((column) => column.width > column.least).sort((a, b) => b.width - a.width)
-    if (widest === undefined) break
-    widest.width--
-  }
-  return columns
-}
-
-export const shorten = (text: string, width: number) =>
-  text.length > width ? `${text.slice(0, Math.max(0, width - 1))}…` : text

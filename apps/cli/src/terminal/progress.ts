@@ -1,12 +1,12 @@
 import { clearLine, cursorTo } from 'node:readline'
-import { styleText } from 'node:util'
 import { formatCount, formatDuration } from './format.ts'
+import { createPaint } from './table.ts'
 import type { Terminal } from './terminal.ts'
 
-/** Shows how far a long command is, on a terminal's stderr; elsewhere it shows nothing. */
+/** Shows the progress of a long command on a terminal's stderr. Elsewhere it shows nothing. */
 export interface ProgressBar {
   update(done: number): void
-  /** Takes the bar off the terminal. */
+  /** Removes the bar from the terminal. */
   stop(): void
 }
 
@@ -15,9 +15,10 @@ const BAR_COLUMNS = 24
 const FRAMES = ['◒', '◐', '◓', '◑']
 
 /**
- * Drawn here and not by @clack/prompts: its bar reads the keys, and at Ctrl-C ends the process with 0.
+ * Draws a progress bar. The one of @clack/prompts cannot be used: it reads the keys and ends the process with 0 at
+ * Ctrl-C.
  *
- * @param total how many there are to do; it may turn out to be fewer.
+ * @param total the expected number of items. A run may end with fewer.
  */
 export function startProgress(terminal: Terminal, label: string, total: number): ProgressBar {
   const { stderr } = terminal
@@ -31,7 +32,7 @@ export function startProgress(terminal: Terminal, label: string, total: number):
     clearLine(stderr, 1)
   }
   const draw = () => {
-    // A line as wide as the terminal would wrap, and be left behind by the next.
+    // A line as wide as the terminal would wrap, and the next one would not erase it.
     const room = (stderr.columns || 80) - 1
     const sign = `${FRAMES[frame++ % FRAMES.length]} `
     const bar = drawBar(share, terminal.colors.stderr)
@@ -43,7 +44,7 @@ export function startProgress(terminal: Terminal, label: string, total: number):
   const timer = setInterval(draw, REDRAW_MS)
   return {
     update(done) {
-      // Measured from the first batch on: with a rate, that one comes at once.
+      // The speed is measured from the first batch on: with --rate, the first one comes at once.
       first ??= { done, at: performance.now() }
       const perSecond = (1_000 * (done - first.done)) / Math.max(1, performance.now() - first.at)
       const speed = perSecond > 0 ? describeSpeed(perSecond, total - done) : ''
@@ -63,8 +64,7 @@ function describeSpeed(perSecond: number, left: number): string {
 }
 
 function drawBar(share: number, colors: boolean): string {
-  const paint = (style: 'magenta' | 'dim', line: string) =>
-    colors ? styleText(style, line, { validateStream: false }) : line
+  const paint = createPaint(colors)
   const filled = Math.floor(share * BAR_COLUMNS)
   return `${paint('magenta', '━'.repeat(filled))}${paint('dim', '─'.repeat(BAR_COLUMNS - filled))}`
 }

@@ -1,27 +1,27 @@
 import type { Readable, Writable } from 'node:stream'
 import { stripVTControlCharacters } from 'node:util'
 
-/** A terminal, a pipe or a file, as a process has them. */
+/** A terminal, a pipe or a file. */
 export type Input = Readable & { isTTY?: boolean }
 export type Output = Writable & { isTTY?: boolean; columns?: number }
 
-/** Where a command reads and writes. Data goes to stdout, everything said about it to stderr. */
+/** Where a command reads and writes. Data goes to stdout, messages go to stderr. */
 export interface Terminal {
   stdin: Input
   stdout: Output
   stderr: Output
-  /** A person can be asked. */
+  /** Whether a command can ask a person: stdin and stderr are terminals. */
   isInteractive: boolean
-  /** Width of stdout in columns; undefined when it is no terminal. */
+  /** Width of stdout in columns, or undefined when it is no terminal. */
   width: number | undefined
-  /** Whether stdout, or stderr, may carry colour. */
+  /** Whether output may be coloured, by stream. */
   colors: { stdout: boolean; stderr: boolean }
   /**
-   * Writes to stdout; resolves when the reader took it, so that a slow pipe slows the command down. Also when there
-   * is no reader any more: that is an interruption, and no failure of what the command does.
+   * Writes to stdout. Resolves when the reader took the text, so that a slow pipe slows the command down. It also
+   * resolves when the reader went away: that interrupts the command and is no failure.
    */
   write(text: string): Promise<void>
-  /** One line to stderr. */
+  /** Writes one line to stderr. */
   say(line: string): void
 }
 
@@ -47,5 +47,5 @@ export function createTerminal(
   }
 }
 
-/** Whether whoever read from a pipe has gone. */
+/** Whether the error says that the reader of a pipe went away. */
 export const isBrokenPipe = (error: Error): boolean => 'code' in error && error.code === 'EPIPE'

@@ -1,5 +1,6 @@
 import { type JobQueue, openQueue, openRedis, type QueueBackend } from '@tidings/queue/backend'
 import type { DeadLetterQueue, FailedEvent } from '@tidings/queue/dead-letters/bury'
+import { deadLetterId } from '@tidings/queue/dead-letters/entry-id'
 import { openDeadLetters } from '@tidings/queue/dead-letters/open'
 import type { DeadLetterStore } from '@tidings/queue/dead-letters/store'
 import { DEAD_LETTER_QUEUE, STATUS_QUEUE } from '@tidings/queue/policy'
@@ -19,16 +20,16 @@ export interface QueuedEnvelope {
   events: { id: string; redrives?: number }[]
 }
 
-/** Stores of one's own, the program set up for them, and the queues to look into. */
+/** A database and a queue for one test file, the CLI configured for them, and the queues to inspect. */
 export interface CliLab {
   cli: Cli
   backend: QueueBackend
   db: TestDatabase
   store: DeadLetterStore
   main: JobQueue<QueuedEnvelope>
-  /** Buries so many and returns the entries' ids in order. */
+  /** Buries `count` events and returns the entries' ids in order. */
   bury(count: number, overrides?: Parameters<typeof makeFailedEvent>[0]): Promise<string[]>
-  /** Entry ids of the events on the main queue, one for each time an event is there. */
+  /** The entry ids that the events on the main queue would have. An event that is there twice counts twice. */
   queuedIds(): Promise<string[]>
   empty(): Promise<void>
 }
@@ -58,16 +59,20 @@ export async function createCliLab(kind: BackendKind, releaser: Releaser): Promi
       const failedEvents: FailedEvent[] = Array.from({ length: count }, () => makeFailedEvent(overrides))
       for (let start = 0; start < count; start += 1_000)
         await bury(dead, failedEvents.slice(start, start + 1_000))
-      return failedEvents.map((failedEvent) => `dead-${failedEvent.eventId}`)
+      return failedEvents.map(deadLetterId)
     },
     async queuedIds() {
       const jobs = await main.getJobs(['waiting', 'delayed', 'active'], 0, -1, true)
-      return jobs.flatMap((job) => job.data.events.map((event) => `dead-${event.id}`))
+      return jobs.flatMap(({ data }) =>
+        data.events.map((event) => deadLetterId({ eventId: event.id, event })),
+      )
     },
     async empty() {
       await dead.obliterate({ force: true })
       await main.obliterate({ force: true })
-      await db.database.pool.query('TRUNCATE operator_audit, notification_status, users CASCADE')
+      await db.database.pool.query(
+        'TRUNCATE operator_audit, notification_status, ingest_counters, event_outbox, users CASCADE',
+      )
     },
   }
 }

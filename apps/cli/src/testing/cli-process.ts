@@ -7,8 +7,9 @@ import { COMPILE_CACHE } from '@tidings/stack/dev/compile-cache'
 import { wantsColors } from '../env.ts'
 import { runProgram } from '../run-program.ts'
 import { createTerminal } from '../terminal/terminal.ts'
+import { runOnFakeTerminal, type TerminalRun, type TerminalRunOptions } from './fake-terminal.ts'
 
-/** What a shell would start, for tests that need more than pipes. It replaces itself by Node: signals arrive. */
+/** The command that a shell starts. It replaces itself by Node, so that signals arrive. */
 export const CLI_COMMAND = fileURLToPath(new URL('../../bin/tidings', import.meta.url))
 
 export interface CliRun {
@@ -22,44 +23,66 @@ export interface CliProcess {
   ended: Promise<CliRun>
 }
 
-/** Runs commands, never on a terminal. */
+/** A command that runs in this process. */
+export interface RunningCommand {
+  /** Interrupts the command as Ctrl-C does. */
+  interrupt(): void
+  ended: Promise<CliRun>
+}
+
+/** Runs commands. */
 export interface Cli {
-  /** The whole program in this process: starting one of its own takes longer than most commands. */
+  /** Runs the program in this process: starting another one takes longer than most commands. */
   run(...args: string[]): Promise<CliRun>
-  /** The same with something on stdin. */
+  /** As run, with `input` on stdin. */
   pipe(input: string, ...args: string[]): Promise<CliRun>
-  /** In a process of its own, as a shell would: it can be killed, and its exit code is the shell's. */
+  /** As run, for a command that the test interrupts. */
+  begin(...args: string[]): RunningCommand
+  /** Runs the program in this process on a terminal that the test plays. */
+  runOnTerminal(args: readonly string[], options?: TerminalRunOptions): Promise<TerminalRun>
+  /** Starts a process, as a shell does, for tests that kill it. */
   start(...args: string[]): CliProcess
   env: NodeJS.ProcessEnv
 }
 
-export function createCli(env: Record<string, string>): Cli {
-  const whole: NodeJS.ProcessEnv = {
+export function createCli(variables: Record<string, string>): Cli {
+  const env: NodeJS.ProcessEnv = {
     PATH: process.env.PATH,
     HOME: process.env.HOME,
     TZ: 'UTC',
     ...COMPILE_CACHE,
-    ...env,
+    ...variables,
   }
   return {
-    env: whole,
-    run: (...args) => runHere(whole, args, ''),
-    pipe: (input, ...args) => runHere(whole, args, input),
-    start: (...args) => startProcess(whole, args),
+    env,
+    run: (...args) => beginHere(env, args, '').ended,
+    pipe: (input, ...args) => beginHere(env, args, input).ended,
+    begin: (...args) => beginHere(env, args, ''),
+    runOnTerminal: (args, options) => runOnFakeTerminal(env, args, options),
+    start: (...args) => startProcess(env, args),
   }
 }
 
-async function runHere(env: NodeJS.ProcessEnv, args: readonly string[], input: string): Promise<CliRun> {
+function beginHere(env: NodeJS.ProcessEnv, args: readonly string[], input: string): RunningCommand {
   const stdin = Readable.from([Buffer.from(input)])
   const stdout = new PassThrough()
   const stderr = new PassThrough()
   const terminal = createTerminal({ stdin, stdout, stderr }, wantsColors(env, args))
-  const ended = runProgram(args, terminal, env, { onInterrupt: () => undefined }).finally(() => {
+  let interrupt = () => {}
+  const exited = runProgram(args, terminal, env, {
+    onInterrupt(listener) {
+      interrupt = listener
+    },
+  }).finally(() => {
     stdout.end()
     stderr.end()
   })
-  const [exitCode, out, err] = await Promise.all([ended, text(stdout), text(stderr)])
-  return { exitCode, stdout: out, stderr: err }
+  const ended = Promise.all([exited, text(stdout), text(stderr)]).then(([exitCode, out, err]) => ({
+    exitCode,
+    stdout: out,
+    stderr: err,
+  }))
+  return { interrupt: () => interrupt(), ended }
 }
 
 function startProcess(env: NodeJS.ProcessEnv, args: readonly string[]): CliProcess {
@@ -70,5 +93,5 @@ function startProcess(env: NodeJS.ProcessEnv, args: readonly string[]): CliProce
   return { child, ended }
 }
 
-/** Lines of an output, without the last, empty one. */
+/** The lines of an output that are not empty. */
 export const linesOf = (output: string) => output.split('\n').filter((line) => line !== '')

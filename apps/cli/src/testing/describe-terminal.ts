@@ -4,15 +4,15 @@ import { type CliLab, createCliLab } from './cli-lab.ts'
 import { CLI_COMMAND } from './cli-process.ts'
 import { hasTerminals, openTerminal, type TerminalSession, type TerminalSize } from './terminal-session.ts'
 
-/** What the tests of one file share. */
+/** The stores and the terminals of one test file. */
 export interface TerminalLab {
   /** On the PostgreSQL backend, emptied before each test. */
   readonly lab: CliLab
-  /** Starts `tidings` on a terminal of its own. */
+  /** Starts `tidings` on a new terminal. */
   open(args: readonly string[], env?: NodeJS.ProcessEnv, size?: TerminalSize): TerminalSession
 }
 
-/** A suite of the real program on real terminals; where there are none it is skipped, loudly. */
+/** A suite of the real program on real terminals. On a machine without `script` it is shown as skipped. */
 export function describeOnTerminal(name: string, define: (terminal: TerminalLab) => void): void {
   // Each test starts processes; on a busy machine that takes seconds.
   vi.setConfig({ testTimeout: 120_000 })

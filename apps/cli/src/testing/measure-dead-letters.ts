@@ -11,11 +11,14 @@ import { requireRedisServer, startRedis } from '@tidings/stack/servers/redis'
 import { createCli, linesOf } from './cli-process.ts'
 
 /*
- * The figures of docs/dead-letters.md:  node apps/cli/src/testing/measure-dead-letters.ts [entries] [bytes of each]
- * A private PostgreSQL and a private, durable Redis; the real program in processes of its own.
+ * Measures the figures of docs/dead-letters.md:
+ *
+ *   node apps/cli/src/testing/measure-dead-letters.ts [entries] [bytes of each]
+ *
+ * It starts a private PostgreSQL, a private durable Redis, and one process for each command.
  */
 const count = Number(process.argv[2] ?? 200_000)
-/** Of each entry's event, beside its usual fields. */
+/** Bytes added to the usual fields of each event. */
 const bytesEach = Number(process.argv[3] ?? 0)
 const SLOW_CALL_MS = 50
 const ERRORS = ['lock timeout on row', 'statement timeout after', 'deadlock with process', 'disk full, block']
@@ -71,7 +74,7 @@ async function seed(): Promise<void> {
   await queue.close()
 }
 
-/** One command: wall time, the largest resident set, and the calls that held Redis up. */
+/** Runs one command. Prints wall time, the largest resident set, and the slow calls of Redis. */
 async function measure(label: string, ...args: string[]): Promise<void> {
   await redis.call('SLOWLOG', 'RESET')
   const cli = createCli({ DATABASE_URL: postgres.url('measure'), REDIS_URL: server.url })
@@ -92,7 +95,7 @@ async function measure(label: string, ...args: string[]): Promise<void> {
   for (const call of await slowCalls()) process.stdout.write(`  over ${SLOW_CALL_MS} ms: ${call}\n`)
 }
 
-/** What Redis itself measured, the wait for its disk not included: `120 ms EVALSHA …`. */
+/** The slow log of Redis, without waits for its disk: `120 ms EVALSHA …`. */
 async function slowCalls(): Promise<string[]> {
   const log = (await redis.call('SLOWLOG', 'GET', '-1')) as [number, number, number, string[]][]
   return log.map(([, , micros, words]) => `${Math.round(micros / 1_000)} ms ${words.slice(0, 3).join(' ')}`)

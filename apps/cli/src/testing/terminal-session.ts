@@ -14,13 +14,13 @@ export interface TerminalSession {
   /** Waits until the terminal has shown the text. */
   shows(text: string): Promise<void>
   type(keys: string): void
-  /** Waits until the terminal shows the text, and then types. */
+  /** Waits until the terminal has shown the text, then types. */
   answer(prompt: string, keys: string): Promise<void>
   /** The program's exit code. */
   ended: Promise<number | null>
 }
 
-/** Whether this machine has what openTerminal needs: `script` of util-linux; others take other options. */
+/** Whether this machine has `script` of util-linux, which openTerminal needs. Others take other options. */
 export function hasTerminals(): boolean {
   try {
     return execFileSync('script', ['--version'], { encoding: 'utf8', stdio: 'pipe' }).includes('util-linux')
@@ -31,7 +31,7 @@ export function hasTerminals(): boolean {
 
 const PROMPT_LIMIT_MS = 60_000
 
-/** Runs a program on a terminal of its own. */
+/** Runs a program on a new terminal. */
 export function openTerminal(
   command: readonly string[],
   env: NodeJS.ProcessEnv,

@@ -1,8 +1,6 @@
 import { userDigest } from '../users/erased-users.ts'
 
-/*
- * The statements of a users import: what another system's users are staged as, and what becomes of each.
- */
+/* The statements of UserImport. */
 
 export const STAGE = `
 CREATE TEMP TABLE django_user (
@@ -24,9 +22,9 @@ ON CONFLICT DO NOTHING`
 
 const EMAIL_TAKEN = 'EXISTS (SELECT 1 FROM users u WHERE lower(u.email) = lower(d.email) AND u.id <> d.id)'
 
-// Who is here is brought up to date unless the row here is newer. Both services strengthen a hash without
-// touching updated_at, so a hash that differs says nothing by itself. Nor do preferences, which Django keeps in
-// a table without a time, touch it: they differ when they differ.
+// A user who exists here is updated unless the row here is newer. updated_at alone does not decide. Both services
+// strengthen a password hash without changing it, so another hash is no change. Django keeps preferences in a table
+// without a time, so other preferences are a change also when updated_at is equal.
 const VERDICT = `CASE
   WHEN EXISTS (
     SELECT 1 FROM users u WHERE u.id = d.id AND (
@@ -43,7 +41,7 @@ const VERDICT = `CASE
   WHEN EXISTS (SELECT 1 FROM users u WHERE u.id = d.id) THEN 'changed'
   ELSE 'importable' END`
 
-export const CLASSIFY = `
+export const CLASSIFY_USERS = `
 UPDATE django_user d SET email_notifications = p.email, push_notifications = p.push
 FROM django_preference p WHERE p.user_id = d.id;
 CREATE INDEX ON django_user (lower(email));
@@ -66,8 +64,8 @@ SELECT count(*)::int AS "found",
   coalesce(max(substring(password FROM '^pbkdf2_sha256[$]([0-9]{1,9})[$]')::int), 0) AS "maxIterations"
 FROM django_user`
 
-// A row that was registered here in the meantime is left as it is, and judged anew by JUDGE_RACED: the
-// statement that met it cannot see it.
+// A user who registered here since the classification stays unchanged. This statement meets the row but cannot see it,
+// therefore CLASSIFY_AGAIN gives the new verdict.
 export const IMPORT_USERS = `
 WITH batch AS (
   SELECT * FROM django_user WHERE verdict = 'importable' ORDER BY id LIMIT $1
@@ -96,10 +94,10 @@ UPDATE django_user d SET verdict = CASE WHEN u.id IS NULL THEN 'raced' ELSE 'upd
 FROM batch b LEFT JOIN updated u ON u.id = b.id WHERE d.id = b.id
 RETURNING d.verdict`
 
-export const JUDGE_RACED = `UPDATE django_user d SET verdict = ${VERDICT} WHERE verdict = 'raced' RETURNING d.verdict`
+export const CLASSIFY_AGAIN = `UPDATE django_user d SET verdict = ${VERDICT} WHERE verdict = 'raced' RETURNING d.verdict`
 
-// Of those that are still to be updated: an address went to somebody else since they were classified.
-export const JUDGE_TAKEN = `
+// Another user took the address since the classification.
+export const MARK_TAKEN = `
 UPDATE django_user d SET verdict = 'email_taken' WHERE verdict = 'changed'
   AND ${EMAIL_TAKEN}
 RETURNING d.verdict`
@@ -108,8 +106,8 @@ const LOGS = `SELECT * FROM unnest($1::uuid[], $2::text[], $3::uuid[], $4::notif
   $5::notification_status_name[], $6::text[], $7::timestamptz[])
   AS l(id, notification_id, user_id, notification_type, status, error, "timestamp")`
 
-// In a dry run the users are not there yet, so those that would be count as known.
-export const JUDGE_LOGS = `
+// In a dry run no user is imported yet, therefore an importable one counts as known.
+export const CLASSIFY_LOGS = `
 SELECT l.id, EXISTS (SELECT 1 FROM notification_status s WHERE s.id = l.id) AS "alreadyThere",
   l.user_id IS NULL OR EXISTS (SELECT 1 FROM users u WHERE u.id = l.user_id)
     OR EXISTS (SELECT 1 FROM django_user d WHERE d.id = l.user_id AND d.verdict = 'importable') AS "known"

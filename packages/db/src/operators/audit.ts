@@ -6,16 +6,16 @@ import { AUDIT_DELETE, AUDIT_IMPORT, AUDIT_STARTED } from './audit-actions.ts'
 
 export interface AuditRecord {
   actor: string
-  /** As the command is called: `dlq.redrive`. */
+  /** The command's name, such as `dlq.redrive`. */
   action: string
-  /** The selection as it was asked for: ids or filters. JSON. */
+  /** What the operator selected, as JSON: ids or filters. */
   selector: unknown
   matched: number
   changed: number
   result: string
 }
 
-/** @param db the database, or a transaction of it: the row then stands or falls with the change. */
+/** Adds a row. Pass the transaction of the change to write both or neither. */
 export async function insertAudit(db: Handle, record: AuditRecord): Promise<void> {
   await db.orm.insert(operatorAudit).values({ id: uuidv7(), ...record })
 }

@@ -6,7 +6,7 @@ import type { Database } from '../database.ts'
 import { serviceKeys } from '../schema/service-keys.ts'
 import { type AuditRecord, insertAudit } from './audit.ts'
 
-/** One to rotate from, one to rotate to. */
+/** The old key and the new one of a rotation. */
 const MAX_LIVE_KEYS_PER_NAME = 2
 
 export interface ServiceKey {
@@ -25,10 +25,10 @@ export type CreateServiceKeyResult =
   | { outcome: 'too_many_live_keys' }
 
 /**
- * Makes a key. The returned text is the only copy: the database keeps a digest.
+ * Creates a key. The returned text is the only copy: the database stores its digest.
  *
- * @param audit the row to write with the key of this id, both or neither: nobody has the text of a key whose
- * maker failed afterwards.
+ * @param audit makes the audit row for the key of this id. Both are written in one transaction: nobody would have the
+ *   text of a key whose audit row failed.
  */
 export async function createServiceKey(
   db: Database,
@@ -37,7 +37,7 @@ export async function createServiceKey(
   audit?: (id: string) => AuditRecord,
 ): Promise<CreateServiceKeyResult> {
   return db.orm.transaction(async (tx) => {
-    // Two creators of the same name take turns, or both would count before either inserts.
+    // Two creators of one name take turns. Otherwise both would count before either inserts.
     await tx.execute(sql`SELECT pg_advisory_xact_lock(hashtext(${`service_keys:${name}`}))`)
     const [live] = await tx
       .select({ keys: count() })
@@ -54,7 +54,7 @@ export async function createServiceKey(
   })
 }
 
-/** The live key with this digest. */
+/** Finds the live key with this digest. */
 export async function findServiceKey(db: Database, keyHash: Buffer): Promise<ServiceKey | undefined> {
   const [row] = await db.orm
     .select()
@@ -63,16 +63,16 @@ export async function findServiceKey(db: Database, keyHash: Buffer): Promise<Ser
   return row && toServiceKey(row)
 }
 
-/** Every key, live or revoked, oldest first. */
+/** Lists every key, live or revoked, oldest first. */
 export async function listServiceKeys(db: Database): Promise<ServiceKey[]> {
   const rows = await db.orm.select().from(serviceKeys).orderBy(asc(serviceKeys.createdAt))
   return rows.map(toServiceKey)
 }
 
 /**
- * Ends a key. False when there is no live key with this id.
+ * Revokes a key. Returns false when there is no live key with this id.
  *
- * @param audit the row to write with it, both or neither.
+ * @param audit the audit row, written in the same transaction.
  */
 export async function revokeServiceKey(db: Database, id: string, audit?: AuditRecord): Promise<boolean> {
   return db.orm.transaction(async (tx) => {
@@ -87,7 +87,7 @@ export async function revokeServiceKey(db: Database, id: string, audit?: AuditRe
   })
 }
 
-/** Notes that these keys were used just now. */
+/** Records that these keys were used now. */
 export async function touchServiceKeys(db: Database, ids: readonly string[]): Promise<void> {
   await db.orm
     .update(serviceKeys)

@@ -5,7 +5,7 @@ import type { Selection } from '@tidings/queue/dead-letters/selection'
 import { DEAD_LETTER_QUEUE } from '@tidings/queue/policy'
 import type { Command } from 'commander'
 import { withAudit } from '../../audit.ts'
-import { askForName, askToGoOn } from '../../confirm.ts'
+import { askForName, askToGoOn, assertCanAsk } from '../../confirm.ts'
 import type { CliContext } from '../../context.ts'
 import { CliError, EXIT } from '../../exit-codes.ts'
 import { parseText } from '../../input/parse-option.ts'
@@ -32,7 +32,7 @@ interface DeleteOptions extends SelectionOptions {
 export function registerDelete(dlq: Command, context: CliContext): void {
   const command = dlq
     .command('delete')
-    .description('Delete dead letters for good. The events are then nowhere.')
+    .description('Delete dead letters for good. Their events are lost.')
     .option('--export-first <file>', 'write each entry to a new file before it is deleted', parseText)
     .option('-y, --yes', 'do not ask')
     .action((ids: string[], options: DeleteOptions) => runDelete(context, ids, options))
@@ -40,15 +40,15 @@ export function registerDelete(dlq: Command, context: CliContext): void {
     'after',
     `
 Examples:
-  tidings dlq delete dead-0199aaaa-bbbb-8ccc-9ddd-eeeeeeeeeeee
+  tidings dlq delete 0199aaaa-bbbb-8ccc-9ddd-eeeeeeeeeeee
   tidings dlq delete --group 3f2a91c07be4 --export-first bounced.ndjson
   tidings dlq delete --reason invalid_event --until 30d --yes
 
-What --export-first wrote can be brought back with tidings dlq import.`,
+tidings dlq import restores the entries of --export-first.`,
   )
 }
 
-const NOTHING: DeleteResult = { matched: 0, deleted: 0, gone: 0, end: 'done' }
+const NOTHING_DELETED: DeleteResult = { matched: 0, deleted: 0, gone: 0, end: 'done' }
 
 async function runDelete(context: CliContext, ids: string[], options: DeleteOptions): Promise<void> {
   const selection = await toSelection(context, ids, options)
@@ -56,11 +56,11 @@ async function runDelete(context: CliContext, ids: string[], options: DeleteOpti
   const file = options.exportFirst === undefined ? undefined : context.resolvePath(options.exportFirst)
   if (file !== undefined) await assertNoFile(file)
   const store = await context.deadLetters()
-  if (!options.yes && !context.terminal.isInteractive) await askToGoOn(context, '')
+  if (!options.yes) assertCanAsk(context)
   const preview = await previewSelection(context, store, selection)
   if (preview.count === 0) {
     if (file !== undefined) context.terminal.say(`${file} was not written.`)
-    await writeResult(context, NOTHING)
+    await writeResult(context, NOTHING_DELETED)
     return sayNoMatch(context, store, options)
   }
   sayPreview(context, preview, 'Delete', `for good, from ${DEAD_LETTER_QUEUE}`)
@@ -71,7 +71,7 @@ async function runDelete(context: CliContext, ids: string[], options: DeleteOpti
     { action: AUDIT_DELETE, selector: { selection: describeSelection(selection) } },
     async (audit) => {
       const backup = file === undefined ? undefined : await openExportFile(file)
-      if (file !== undefined) context.terminal.say(`Each is written to ${file} first.`)
+      if (file !== undefined) context.terminal.say(`Each entry is written to ${file} first.`)
       const bar = startProgress(context.terminal, 'Deleting', preview.count)
       try {
         const result = await deleteDeadLetters(store, {
@@ -107,9 +107,9 @@ async function confirmDeletion(context: CliContext, options: DeleteOptions): Pro
   else await askToGoOn(context, 'This cannot be undone. Delete them?')
 }
 
-/** @throws CliError unless everything asked for is gone. */
+/** @throws CliError when a part of the selection is left, or no id exists. */
 async function report(context: CliContext, result: DeleteResult, selection: Selection): Promise<void> {
-  const gone = result.gone > 0 ? `; ${formatCount(result.gone)} not there any more` : ''
+  const gone = result.gone > 0 ? `; ${formatCount(result.gone)} no longer there` : ''
   context.terminal.say(`Deleted ${entries(result.deleted)}${gone}.`)
   await writeResult(context, result)
   if (result.end === 'interrupted')

@@ -3,6 +3,7 @@ import { mkdtemp, readFile, rm, stat } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { recordErasure } from '@tidings/db/users/erased-users'
+import { eventIdOf } from '@tidings/queue/dead-letters/entry-id'
 import { LIST_SORTS, type ListSort } from '@tidings/queue/dead-letters/list'
 import { MAX_JOB_LENGTH } from '@tidings/queue/policy'
 import { describeBackends, useReleaser } from '@tidings/stack/testing/test-context'
@@ -31,7 +32,7 @@ describeBackends('tidings dlq', (kind) => {
       )
     ).rows
 
-  test('an empty list is no error, in every format', async () => {
+  test('an empty list is exit code 0, in every format', async () => {
     for (const [format, output] of [
       ['table', ''],
       ['json', '[]\n'],
@@ -58,7 +59,7 @@ describeBackends('tidings dlq', (kind) => {
     expect(linesOf((await cli.run('dlq', 'list', '-o', 'id', '--reverse')).stdout)).toEqual(ids)
   })
 
-  test('each filter finds what it should and nothing else', async () => {
+  test('each filter finds the matching entry only', async () => {
     await lab.bury(2)
     const user = '7f000000-0000-4000-8000-000000000001'
     const [id] = await lab.bury(1, {
@@ -114,7 +115,7 @@ describeBackends('tidings dlq', (kind) => {
     },
   )
 
-  /** Of the four deaths below, from the smallest: a different order for each sort. */
+  /** The order of the four entries below, smallest first. It differs for each sort. */
   const SORTED: { sort: ListSort; ascending: number[] }[] = [
     { sort: 'dead_at', ascending: [0, 1, 2, 3] },
     { sort: 'first_failed_at', ascending: [2, 0, 1, 3] },
@@ -140,7 +141,7 @@ describeBackends('tidings dlq', (kind) => {
         attempts: 1,
         redrives: 2,
         reason: 'unknown_user',
-        // No type at all, as an unreadable event may have.
+        // An unreadable event may have no type.
         fields: { notification_type: undefined, status: 'delivered', notification_id: 'n-d' },
       },
       {
@@ -169,7 +170,7 @@ describeBackends('tidings dlq', (kind) => {
     }
   })
 
-  test('groups say when their first failed and when their last died', async () => {
+  test('groups show when the first event failed and when the last was dead-lettered', async () => {
     const [first = ''] = await lab.bury(1, { firstFailedAt: new Date('2026-01-01T02:00:00Z') })
     const [second = ''] = await lab.bury(1, { firstFailedAt: new Date('2026-01-01T01:00:00Z') })
     const [last = ''] = await lab.bury(1, { firstFailedAt: new Date('2026-01-01T03:00:00Z') })
@@ -191,15 +192,53 @@ describeBackends('tidings dlq', (kind) => {
     expect(groups[0].sample_id).toMatch(/^dead-/)
   })
 
-  test('show takes the entry id and the bare event id; an absent one is exit code 3', async () => {
+  test('show takes the entry id and the event id; an unknown one is exit code 3', async () => {
     const [id = ''] = await lab.bury(1)
-    for (const name of [id, id.slice('dead-'.length)])
+    for (const name of [id, eventIdOf(id)])
       expect(JSON.parse((await cli.run('dlq', 'show', name, '-o', 'json')).stdout)).toMatchObject({
         id,
         attempts: 1,
       })
     expect((await cli.run('dlq', 'show', id)).stdout).toContain('Reason        unknown_user')
     expect(await cli.run('dlq', 'show', 'dead-nope')).toMatchObject({ exitCode: 3, stdout: '' })
+    expect(await cli.run('dlq', 'show', randomUUID())).toMatchObject({ exitCode: 3, stdout: '' })
+  })
+
+  /** Buries two events of one id and other content. */
+  async function buryConflict() {
+    const eventId = randomUUID()
+    const ids = [
+      ...(await lab.bury(1, { eventId, reason: 'conflict', fields: { status: 'sent' } })),
+      ...(await lab.bury(1, { eventId, reason: 'conflict', fields: { status: 'delivered' } })),
+    ]
+    expect(new Set(ids).size).toBe(2)
+    return { eventId, ids }
+  }
+
+  test('show lists both entries of an event that conflicted; as JSON in an array', async () => {
+    const { eventId, ids } = await buryConflict()
+    const json = JSON.parse((await cli.run('dlq', 'show', eventId, '-o', 'json')).stdout)
+    expect(json.map((entry: { id: string }) => entry.id).toSorted()).toEqual(ids.toSorted())
+    const text = linesOf((await cli.run('dlq', 'show', eventId)).stdout)
+    expect(text.filter((line) => line.startsWith('Entry '))).toHaveLength(2)
+    const [one = ''] = ids
+    expect(JSON.parse((await cli.run('dlq', 'show', one, '-o', 'json')).stdout)).toMatchObject({ id: one })
+  })
+
+  test('redrive and delete take an event id for all its entries, and say which ids are unknown', async () => {
+    const [other = ''] = await lab.bury(1)
+    const first = await buryConflict()
+    expect(await cli.run('dlq', 'redrive', first.eventId, '--yes')).toMatchObject({ exitCode: 0 })
+    expect((await lab.queuedIds()).toSorted()).toEqual(first.ids.toSorted())
+    const second = await buryConflict()
+    expect(await cli.run('dlq', 'delete', second.eventId, '--yes')).toMatchObject({ exitCode: 0 })
+    expect(await lab.store.count()).toBe(1)
+    for (const command of ['redrive', 'delete'])
+      expect(await cli.run('dlq', command, randomUUID(), '--yes')).toMatchObject({ exitCode: 3 })
+    expect(await cli.run('dlq', 'delete', eventIdOf(other), randomUUID(), '--yes')).toMatchObject({
+      exitCode: 5,
+    })
+    expect(await lab.store.count()).toBe(0)
   })
 
   test('show lists the attempts whose errors are known, oldest first', async () => {
@@ -241,11 +280,11 @@ describeBackends('tidings dlq', (kind) => {
     for (const text of ['grace.hopper@example.com', 'short-token-1', token]) expect(whole).toContain(text)
   })
 
-  test('redrive by id puts the event back with its count, and says so in the audit table', async () => {
+  test('redrive by id puts the event back with its count, and writes two audit rows', async () => {
     const [id = '', other] = await lab.bury(2)
     expect(await cli.run('dlq', 'redrive', id)).toMatchObject({ exitCode: 0, stdout: '' })
     const [job] = await lab.main.getJobs(['waiting'])
-    expect(job?.data.events).toMatchObject([{ id: id.slice(5), redrives: 1 }])
+    expect(job?.data.events).toMatchObject([{ id: eventIdOf(id), redrives: 1 }])
     expect(await lab.store.get([id, other ?? ''])).toHaveLength(1)
     expect(await audit()).toMatchObject([
       { actor: 'ada', action: 'dlq.redrive', result: 'started' },
@@ -268,7 +307,7 @@ describeBackends('tidings dlq', (kind) => {
     expect((await lab.queuedIds()).toSorted()).toEqual(ids.slice(2).toSorted())
   })
 
-  test('redrive by filter and group leaves the others; --max and --dry-run do what they say', async () => {
+  test('redrive by filter and group leaves the others; --max limits, --dry-run changes nothing', async () => {
     await lab.bury(4)
     await lab.bury(3, { reason: 'stalled', error: { code: 'stalled', message: 'x' } })
     const dry = await cli.run('dlq', 'redrive', '--reason', 'stalled', '--dry-run', '-o', 'id')
@@ -326,27 +365,31 @@ describeBackends('tidings dlq', (kind) => {
     expect(job?.data.events[0]?.redrives).toBe(4)
   })
 
-  test('what is too long to go back stays, also when forced, and can be exported', async () => {
-    const page = 'x'.repeat(MAX_JOB_LENGTH)
-    const [id = ''] = await lab.bury(1, { fields: { metadata: { page } } })
-    await lab.bury(1)
-    expect((await cli.run('dlq', 'redrive', '--all', '--dry-run', '--force')).stdout).not.toContain(id)
-    const redrive = await cli.run('dlq', 'redrive', '--all', '--force', '--yes', '-o', 'json')
-    expect(redrive.exitCode).toBe(5)
-    expect(JSON.parse(redrive.stdout)).toMatchObject({ matched: 2, redriven: 1, oversized: 1, gone: 0 })
-    expect(redrive.stderr).toContain('left 1 too long for the queue')
-    const { stdout } = await cli.run('dlq', 'export')
-    expect(JSON.parse(stdout)).toMatchObject({ id, event: { metadata: { page } } })
-  })
+  // The store of each backend has this test too: packages/queue/src/dead-letters/size.test.ts.
+  test.runIf(kind === 'postgres')(
+    'an entry that is too long for the queue stays, also with --force, and can be exported',
+    async () => {
+      const page = 'x'.repeat(MAX_JOB_LENGTH)
+      const [id = ''] = await lab.bury(1, { fields: { metadata: { page } } })
+      await lab.bury(1)
+      expect((await cli.run('dlq', 'redrive', '--all', '--dry-run', '--force')).stdout).not.toContain(id)
+      const redrive = await cli.run('dlq', 'redrive', '--all', '--force', '--yes', '-o', 'json')
+      expect(redrive.exitCode).toBe(5)
+      expect(JSON.parse(redrive.stdout)).toMatchObject({ matched: 2, redriven: 1, oversized: 1, gone: 0 })
+      expect(redrive.stderr).toContain('left 1 too long for the queue')
+      const { stdout } = await cli.run('dlq', 'export')
+      expect(JSON.parse(stdout)).toMatchObject({ id, event: { metadata: { page } } })
+    },
+  )
 
   test('--rate keeps to the rate', async () => {
     await lab.bury(12)
     const startedAt = performance.now()
-    expect(await cli.run('dlq', 'redrive', '--all', '--yes', '--rate', '6/s')).toMatchObject({ exitCode: 0 })
-    expect(performance.now() - startedAt).toBeGreaterThan(2_000)
+    expect(await cli.run('dlq', 'redrive', '--all', '--yes', '--rate', '24/s')).toMatchObject({ exitCode: 0 })
+    expect(performance.now() - startedAt).toBeGreaterThan(500)
   })
 
-  test('delete takes what was selected, keeps a copy first, and import brings it back whole', async () => {
+  test('delete --export-first exports the selected entries, and import restores them in full', async () => {
     const ids = await lab.bury(6)
     const before = await lab.store.get(ids)
     const file = join(folder, `${kind}-deleted.ndjson`)
@@ -368,7 +411,7 @@ describeBackends('tidings dlq', (kind) => {
     expect(await lab.store.get(ids)).toEqual(before)
     expect((await cli.run('dlq', 'import', file)).stderr).toContain('6 already there')
     for (const yes of [['--yes'], []]) {
-      // It is no question of yes or no: said before anybody is asked.
+      // The command says so before it asks.
       const second = await cli.run('dlq', 'delete', '--all', '--export-first', file, ...yes)
       expect(second).toMatchObject({ exitCode: 1, stderr: expect.stringContaining(`${file} exists.`) })
     }
@@ -399,19 +442,19 @@ describeBackends('tidings dlq', (kind) => {
     expect((await cli.run('dlq', 'export')).stdout).toBe(exported.stdout)
   })
 
-  test('import names wrong lines and takes the others', async () => {
+  test('import reports wrong lines and imports the others', async () => {
     await lab.bury(1)
     const good = (await cli.run('dlq', 'export')).stdout
     await cli.run('dlq', 'delete', '--all', '--yes')
     const mixed = await cli.pipe(`nonsense\n${good}{"id":"active"}\n`, 'dlq', 'import', '-')
     expect(mixed).toMatchObject({ exitCode: 5 })
-    expect(mixed.stderr).toMatch(/Line 1 is not JSON[\s\S]*Line 3 is no dead letter/)
+    expect(mixed.stderr).toMatch(/Line 1 is not JSON[\s\S]*Line 3 is not a dead letter/)
     expect(await lab.store.count()).toBe(1)
     expect(await cli.pipe('nonsense\n', 'dlq', 'import', '-')).toMatchObject({ exitCode: 1 })
     expect(await cli.run('dlq', 'import', join(folder, 'absent'))).toMatchObject({ exitCode: 3 })
   })
 
-  test('import does not bring back whose users were erased meanwhile', async () => {
+  test('import redacts entries of users who were erased meanwhile', async () => {
     const [erased, other] = [randomUUID(), randomUUID()]
     const texts = { error: 'no box ada@example.com', metadata: { to: 'ada@example.com' } }
     const [theirs = ''] = await lab.bury(1, { fields: { user_id: erased.toUpperCase(), ...texts } })
@@ -438,7 +481,7 @@ describeBackends('tidings dlq', (kind) => {
     expect(await cli.run('dlq', 'stats', '--fail-if-older-than', '1h')).toMatchObject({ exitCode: 0 })
   })
 
-  test('stats --watch has no end to fail at: with a limit it is refused, exit code 64', async () => {
+  test('stats --watch with a limit is exit code 64', async () => {
     for (const limit of [
       ['--fail-if-depth', '2'],
       ['--fail-if-older-than', '1h'],
@@ -503,15 +546,13 @@ describeBackends('tidings dlq', (kind) => {
     }
   })
 
-  test('a store that is away is exit code 6', async () => {
+  test('a store that does not answer is exit code 6', async () => {
     const away = createCli({ DATABASE_URL: 'postgres://x:x@127.0.0.1:1/x' })
     expect(await away.run('dlq', 'list')).toMatchObject({ exitCode: 6, stdout: '' })
     expect(await away.run('service-keys', 'list')).toMatchObject({ exitCode: 6, stdout: '' })
-    const noRedis = createCli({ DATABASE_URL: lab.db.url, REDIS_URL: 'redis://127.0.0.1:1' })
-    expect(await noRedis.run('dlq', 'list')).toMatchObject({ exitCode: 6, stdout: '' })
   })
 
-  test('no stores named at all is exit code 1 and says what to set', async () => {
+  test('without any stores configured: exit code 1, and it says what to set', async () => {
     const lost = createCli({ DATA_DIR: folder })
     const run = await lost.run('dlq', 'list')
     expect(run).toMatchObject({ exitCode: 1 })

@@ -5,9 +5,9 @@ import { registerExport } from './export.ts'
 import { registerGroups } from './groups.ts'
 import { registerImport } from './import.ts'
 import { registerList } from './list.ts'
-import { registerRedrive } from './redrive.ts'
+import { registerRedrive } from './redrive/redrive.ts'
 import { registerShow } from './show.ts'
-import { registerStats } from './stats.ts'
+import { registerStats } from './stats/stats.ts'
 
 export function registerDlq(program: Command, context: CliContext): void {
   const dlq = program.command('dlq').description('Inspect dead letters and send them back.')

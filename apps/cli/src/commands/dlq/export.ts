@@ -12,8 +12,8 @@ import { addFilterOptions, describeNone, type FilterOptions, toFilter } from './
 export function registerExport(dlq: Command, context: CliContext): void {
   const command = dlq
     .command('export')
-    .description('Write dead letters, whole, one JSON object a line, oldest first.')
-    .argument('[file]', 'a new file; stdout without it', parseText)
+    .description('Write dead letters in full, one JSON object a line, oldest first.')
+    .argument('[file]', 'a new file; default: stdout', parseText)
     .action((file: string | undefined, options: FilterOptions) =>
       runExport(context, file === undefined ? undefined : context.resolvePath(file), options),
     )
@@ -24,8 +24,7 @@ Examples:
   tidings dlq export backup.ndjson
   tidings dlq export --reason invalid_event | jq -r .event.notification_id
 
-An export is a backup, so it is never masked; the file can be read by its
-owner only.`,
+An export is a backup, so it is never masked. Only its owner can read the file.`,
   )
 }
 

@@ -17,20 +17,22 @@ export function addFilterOptions(command: Command): Command {
     new Option('--status <status>', 'status the event reports').choices(STATUSES).helpGroup(HEADING),
   )
   command.addOption(
-    new Option('--reason <reason>', 'why it died').choices(DEAD_LETTER_REASONS).helpGroup(HEADING),
+    new Option('--reason <reason>', 'why it was dead-lettered')
+      .choices(DEAD_LETTER_REASONS)
+      .helpGroup(HEADING),
   )
   add('--notification-id <id>', 'the notification')
   add('--user-id <uuid>', 'the recipient')
   add('--source <name>', 'the service key that reported it')
   add('--error <substring>', "part of the error's code or message, in any case")
   add('--fingerprint <hex>', 'the error group, see dlq groups')
-  add('--since <time>', 'died at or after: RFC 3339, or how long ago (2h, 7d)', parseTime)
-  add('--until <time>', 'died before: RFC 3339, or how long ago', parseTime)
-  add('--redriven-gte <n>', 'redriven at least so often', parseCount(0))
+  add('--since <time>', 'dead-lettered at or after: RFC 3339, or a time ago (2h, 7d)', parseTime)
+  add('--until <time>', 'dead-lettered before: RFC 3339, or a time ago', parseTime)
+  add('--redriven-gte <n>', 'redriven at least n times', parseCount(0))
   return command
 }
 
-/** Values as the options above left them. */
+/** The parsed values of the options above. */
 export interface FilterOptions {
   type?: string
   status?: string
@@ -63,6 +65,6 @@ export function toFilter(options: FilterOptions): DeadLetterFilter {
   }
 }
 
-/** What a command says that shows entries when there is none to show. */
+/** The message of a command that has no entries to show. */
 export const describeNone = (filter: DeadLetterFilter) =>
   isEmptyFilter(filter) ? 'No dead letters.' : 'No dead letter matches.'

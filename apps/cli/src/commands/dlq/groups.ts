@@ -1,8 +1,7 @@
 import { type DeadLetterGroup, groupDeadLetters } from '@tidings/queue/dead-letters/groups'
-import { maskText } from '@tidings/shared/mask'
 import type { Command } from 'commander'
 import type { CliContext } from '../../context.ts'
-import { toShown } from '../../mask-output.ts'
+import { createMask, toShown } from '../../mask-output.ts'
 import { formatAge, formatCount } from '../../terminal/format.ts'
 import { writeList } from '../../terminal/output.ts'
 import { startProgress } from '../../terminal/progress.ts'
@@ -11,7 +10,7 @@ import { addFilterOptions, describeNone, type FilterOptions, toFilter } from './
 export function registerGroups(dlq: Command, context: CliContext): void {
   const groups = dlq
     .command('groups')
-    .description('Group dead letters by error; ids, numbers and quoted values count as equal.')
+    .description('Group dead letters by error. Ids, numbers and quoted values do not count.')
     .action((options: FilterOptions) => runGroups(context, options))
   addFilterOptions(groups).addHelpText(
     'after',
@@ -27,7 +26,7 @@ async function runGroups(context: CliContext, options: FilterOptions): Promise<v
   const filter = toFilter(options)
   const bar = startProgress(context.terminal, 'Reading', await store.count())
   const groups = await groupDeadLetters(store, filter, bar.update).finally(bar.stop)
-  const mask = context.globals.showSensitive ? (text: string) => text : maskText
+  const mask = createMask(context)
   await writeList<DeadLetterGroup>(context, groups, {
     columns: [
       { title: 'GROUP', cell: (group) => group.fingerprint, style: 'bold', whole: true },

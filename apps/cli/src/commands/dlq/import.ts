@@ -11,7 +11,8 @@ import { CliError, EXIT } from '../../exit-codes.ts'
 import { parseText } from '../../input/parse-option.ts'
 import { readLines } from '../../input/read-lines.ts'
 import { entries, formatCount } from '../../terminal/format.ts'
-import { printable, writeResult } from '../../terminal/output.ts'
+import { writeResult } from '../../terminal/output.ts'
+import { printable } from '../../terminal/table.ts'
 
 interface ImportOptions {
   dryRun?: true
@@ -20,8 +21,8 @@ interface ImportOptions {
 export function registerImport(dlq: Command, context: CliContext): void {
   dlq
     .command('import')
-    .description('Bring exported dead letters back, as they were.')
-    .argument('<file>', 'what dlq export wrote; - reads stdin', parseText)
+    .description('Restore exported dead letters.')
+    .argument('<file>', 'a file of dlq export; - reads stdin', parseText)
     .option('--dry-run', 'only check the file and count')
     .action((file: string, options: ImportOptions) =>
       runImport(context, file === '-' ? file : context.resolvePath(file), options),
@@ -33,9 +34,9 @@ Examples:
   tidings dlq import backup.ndjson
   ssh old-host tidings dlq export | tidings dlq import -
 
-Entries that are there already, or whose events are stored by now, are left
-out: importing a file twice is harmless. Wrong lines are named and left out
-too. Entries of users who were erased since come without owner, texts and
+Entries that exist already, or whose events are stored by now, are skipped:
+importing a file twice is harmless. Wrong lines are reported and skipped.
+Entries of users who were erased since are restored without owner, texts and
 metadata.`,
     )
 }
@@ -57,7 +58,7 @@ async function runImport(context: CliContext, path: string, options: ImportOptio
   })
 }
 
-/** Longer than any entry's; what is cut is no JSON. */
+/** Longer than the line of any entry, in characters. A line that is cut is not JSON, so it is reported as wrong. */
 const MAX_LINE_LENGTH = 64 * 1024 * 1024
 
 /** @param audit undefined for a dry run. */
@@ -83,7 +84,7 @@ async function readFile(
   })
 }
 
-/** @throws CliError when lines were left out because they are wrong. */
+/** @throws CliError when lines were wrong, or the import was interrupted. */
 async function report(context: CliContext, result: ImportResult, isDryRun: boolean): Promise<void> {
   const { terminal } = context
   for (const { line, message } of result.bad) terminal.say(`Line ${line} ${message}.`)
@@ -99,6 +100,6 @@ async function report(context: CliContext, result: ImportResult, isDryRun: boole
   if (result.badCount > 0)
     throw new CliError(
       result.imported + result.present + result.stored === 0 ? EXIT.failure : EXIT.partial,
-      `${formatCount(result.badCount)} wrong lines were left out.`,
+      `${formatCount(result.badCount)} wrong lines were skipped.`,
     )
 }

@@ -1,10 +1,9 @@
 import { type DeadLetterEntry, eventFields } from '@tidings/queue/dead-letters/entry'
 import { LIST_SORTS, type ListSort, listDeadLetters } from '@tidings/queue/dead-letters/list'
-import { maskText } from '@tidings/shared/mask'
 import { type Command, Option } from 'commander'
 import type { CliContext } from '../../context.ts'
 import { parseCount } from '../../input/parse-option.ts'
-import { toShown } from '../../mask-output.ts'
+import { createMask, toShown } from '../../mask-output.ts'
 import { entries, formatAge } from '../../terminal/format.ts'
 import { type ListView, openList } from '../../terminal/output.ts'
 import { addFilterOptions, describeNone, type FilterOptions, toFilter } from './filter-options.ts'
@@ -20,10 +19,10 @@ export function registerList(dlq: Command, context: CliContext): void {
   const list = dlq
     .command('list')
     .description('List dead letters, newest first.')
-    .option('--limit <n>', 'how many', parseCount(1, 100_000), 25)
-    .option('--cursor <cursor>', 'go on behind a page that ended; the command prints it')
+    .option('--limit <n>', 'how many entries', parseCount(1, 100_000), 25)
+    .option('--cursor <cursor>', 'continue after a page; the command prints the cursor')
     .addOption(
-      new Option('--sort <field>', 'what to sort by; other than dead_at reads the whole queue')
+      new Option('--sort <field>', 'sort field; all but dead_at read the whole queue')
         .choices(LIST_SORTS)
         .default('dead_at'),
     )
@@ -63,9 +62,9 @@ async function runList(context: CliContext, options: ListOptions): Promise<void>
 
 const errorText = ({ error }: DeadLetterEntry) => `${error.code}: ${error.message}`
 
-/** How an entry is shown in lists: the same in every command that prints some. */
+/** How every command lists entries. */
 export function entryView(context: CliContext): ListView<DeadLetterEntry> {
-  const mask = context.globals.showSensitive ? (text: string) => text : maskText
+  const mask = createMask(context)
   const field = (name: keyof ReturnType<typeof eventFields>) => (entry: DeadLetterEntry) =>
     mask(eventFields(entry.event)[name] ?? '-')
   return {
@@ -88,6 +87,7 @@ export function entryView(context: CliContext): ListView<DeadLetterEntry> {
         cell: (entry) => mask(entry.error.code === entry.reason ? entry.error.message : errorText(entry)),
         raw: (entry) => mask(errorText(entry)),
         style: 'red',
+        spare: 6,
       },
     ],
     json: (entry) => toShown(context.globals, entry),

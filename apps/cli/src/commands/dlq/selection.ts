@@ -3,15 +3,15 @@ import { type DeadLetterGroup, groupDeadLetters } from '@tidings/queue/dead-lett
 import { resolveEntryIds } from '@tidings/queue/dead-letters/resolve-ids'
 import type { Selection } from '@tidings/queue/dead-letters/selection'
 import type { DeadLetterStore } from '@tidings/queue/dead-letters/store'
-import { maskText } from '@tidings/shared/mask'
 import type { Command } from 'commander'
 import type { CliContext } from '../../context.ts'
 import { CliError, EXIT, usageError } from '../../exit-codes.ts'
 import { parseText, parseTexts } from '../../input/parse-option.ts'
 import { readIds } from '../../input/read-ids.ts'
+import { createMask } from '../../mask-output.ts'
 import { entries, formatCount } from '../../terminal/format.ts'
-import { printable, shorten } from '../../terminal/output.ts'
 import { startProgress } from '../../terminal/progress.ts'
+import { printable, shorten } from '../../terminal/table.ts'
 import { addFilterOptions, type FilterOptions, toFilter } from './filter-options.ts'
 
 export interface SelectionOptions extends FilterOptions {
@@ -19,7 +19,7 @@ export interface SelectionOptions extends FilterOptions {
   all?: true
 }
 
-/** Adds what commands that change many entries take: ids, a group, filters, or --all. */
+/** Adds the ways to select entries: ids, a group, filters, or --all. */
 export function addSelectionOptions(command: Command): Command {
   command
     .argument('[ids...]', "entries' ids or events' ids; - reads them from stdin", parseTexts)
@@ -28,7 +28,7 @@ export function addSelectionOptions(command: Command): Command {
   return addFilterOptions(command)
 }
 
-/** @throws CliError `usage` unless exactly one way of selecting was used: nothing given never means all. */
+/** @throws CliError `usage` unless exactly one way of selecting is used. No selection never means all. */
 export async function toSelection(
   context: CliContext,
   ids: readonly string[],
@@ -52,26 +52,26 @@ export interface SelectionPreview {
   groups: DeadLetterGroup[]
 }
 
-/** Counts what is selected, by group. Reads every entry unless ids were given. */
+/** Counts the selected entries, by group. Reads every entry unless ids were given. */
 export async function previewSelection(
   context: CliContext,
   store: DeadLetterStore,
   selection: Selection,
 ): Promise<SelectionPreview> {
-  if (selection.kind === 'ids') return { count: new Set(selection.ids).size, groups: [] }
+  if (selection.kind === 'ids') return { count: selection.ids.length, groups: [] }
   const bar = startProgress(context.terminal, 'Counting', await store.count())
   const groups = await groupDeadLetters(store, selection.filter, bar.update).finally(bar.stop)
   return { count: groups.reduce((sum, group) => sum + group.count, 0), groups }
 }
 
 const SHOWN_GROUPS = 8
-/** In columns, where stderr is no terminal. */
+/** Width of the preview where stderr is no terminal, in columns. */
 const PREVIEW_WIDTH = 120
 
 /**
- * Says on stderr what is about to happen to which entries.
+ * Says on stderr which entries are about to change, and how.
  *
- * @param max where no more than so many of them are taken. The groups are those of all.
+ * @param max most entries that will change. The groups shown are those of all selected entries.
  */
 export function sayPreview(
   context: CliContext,
@@ -82,7 +82,7 @@ export function sayPreview(
 ): void {
   const { terminal } = context
   const width = terminal.stderr.isTTY ? terminal.stderr.columns || 80 : PREVIEW_WIDTH
-  const mask = context.globals.showSensitive ? (text: string) => text : maskText
+  const mask = createMask(context)
   const isPart = max < preview.count
   const which = `${isPart ? `the first ${formatCount(max)} of ` : ''}${entries(preview.count)}`
   terminal.say(`${what}: ${which}, ${target}`)
@@ -97,9 +97,9 @@ export function sayPreview(
 }
 
 /**
- * Says that nothing was selected.
+ * Says that no entry matches.
  *
- * @throws CliError `notFound` when a group was named that no dead letter is of, as a misspelt one.
+ * @throws CliError `notFound` when the named group does not exist: it may be misspelt.
  */
 export async function sayNoMatch(
   { terminal }: CliContext,
@@ -113,7 +113,7 @@ export async function sayNoMatch(
 
 export const noneExists = () => new CliError(EXIT.notFound, 'None of these dead letters exists.')
 
-/** The selection as the audit table keeps it. */
+/** The selection as the audit table stores it. At most 100 ids are listed. */
 export function describeSelection(selection: Selection): unknown {
   if (selection.kind === 'filter') return isEmptyFilter(selection.filter) ? 'all' : selection.filter
   const { ids } = selection

@@ -7,7 +7,7 @@ import { beforeAll, beforeEach, expect, test } from 'vitest'
 import { type CliLab, createCliLab } from '../../testing/cli-lab.ts'
 import type { Cli } from '../../testing/cli-process.ts'
 
-describeBackends('what tidings dlq selects', (kind) => {
+describeBackends('the selection of tidings dlq commands', (kind) => {
   const releaser = useReleaser()
   let lab: CliLab
   let cli: Cli
@@ -27,8 +27,8 @@ describeBackends('what tidings dlq selects', (kind) => {
     ['redrive', '--yes'],
     ['redrive', '--dry-run'],
   ]
-  // As a script leaves it whose variable is not set: --error "$UNSET".
-  test.each(['', ' '])('an option whose value is "%s" is wrong usage, never all', async (empty) => {
+  // A script whose variable is not set passes an empty value: --error "$UNSET".
+  test.each(['', ' '])('an option with the value "%s" is wrong usage, never all', async (empty) => {
     await lab.bury(2)
     const commands = [
       ...FILTERS.flatMap((filter) =>
@@ -47,7 +47,7 @@ describeBackends('what tidings dlq selects', (kind) => {
     expect(await lab.store.count()).toBe(2)
   })
 
-  test('an id that is empty is wrong usage, and takes nothing with it', async () => {
+  test('an empty id is wrong usage, and nothing is changed', async () => {
     const [id = ''] = await lab.bury(2)
     const commands = [
       ['show', ''],
@@ -67,7 +67,7 @@ describeBackends('what tidings dlq selects', (kind) => {
   const audits = async () =>
     (await lab.db.database.pool.query<{ action: string }>('SELECT action FROM operator_audit')).rows
 
-  test('a group that no dead letter is of is not found: exit code 3', async () => {
+  test('an unknown group is exit code 3', async () => {
     await lab.bury(2)
     for (const command of CHANGES) {
       const run = await cli.run('dlq', ...command, '--group', '0aece59f3620')
@@ -77,7 +77,7 @@ describeBackends('what tidings dlq selects', (kind) => {
     expect(await lab.store.count()).toBe(2)
   })
 
-  test('a known group of which nothing matches the filters is no error', async () => {
+  test('a known group without an entry that matches the filters is exit code 0', async () => {
     await lab.bury(2)
     const group = (await cli.run('dlq', 'groups', '-o', 'id')).stdout.trim()
     for (const command of CHANGES) {
@@ -87,7 +87,7 @@ describeBackends('what tidings dlq selects', (kind) => {
     }
   })
 
-  test('filters that match nothing are no error, and it says so', async () => {
+  test('filters that match nothing are exit code 0, and the command says so', async () => {
     await lab.bury(2)
     for (const command of [...CHANGES, ['export']]) {
       const run = await cli.run('dlq', ...command, '--error', 'timeuot')
@@ -96,7 +96,7 @@ describeBackends('what tidings dlq selects', (kind) => {
     }
   })
 
-  test('an empty list of ids from a pipe is no error, and it says so', async () => {
+  test('an empty list of ids from a pipe is exit code 0, and the command says so', async () => {
     await lab.bury(2)
     for (const command of CHANGES) {
       const run = await cli.pipe('\n', 'dlq', ...command, '-')
@@ -105,7 +105,7 @@ describeBackends('what tidings dlq selects', (kind) => {
     }
   })
 
-  test('as JSON, nothing that matches is a result like any other', async () => {
+  test('-o json prints a result also when nothing matches', async () => {
     await lab.bury(2)
     for (const selection of [['--error', 'timeuot'], ['-']])
       for (const [command, result] of [
@@ -118,13 +118,13 @@ describeBackends('what tidings dlq selects', (kind) => {
       }
   })
 
-  test('ids that are not there are not found in a dry run either', async () => {
+  test('unknown ids are exit code 3 in a dry run too', async () => {
     const [id = ''] = await lab.bury(1)
     expect(await cli.run('dlq', 'redrive', 'dead-nope', '--dry-run')).toMatchObject({ exitCode: 3 })
     expect(await cli.run('dlq', 'redrive', 'dead-nope', id, '--dry-run')).toMatchObject({ exitCode: 0 })
   })
 
-  test('delete that matches nothing says that it wrote no file', async () => {
+  test('delete without a match says that it wrote no file', async () => {
     await lab.bury(2)
     const file = join(tmpdir(), `tidings-${randomUUID()}.ndjson`)
     const run = await cli.run('dlq', 'delete', '--error', 'timeuot', '--export-first', file, '--yes')

@@ -1,5 +1,6 @@
 import { randomUUID } from 'node:crypto'
 import { findStoredContent } from '@tidings/db/events/status-events'
+import { eventIdOf } from '@tidings/queue/dead-letters/entry-id'
 import { type AppProcess, spawnApp } from '@tidings/stack/dev/app-process'
 import { findFreePort } from '@tidings/stack/servers/free-port'
 import { waitFor } from '@tidings/stack/servers/wait-for'
@@ -8,7 +9,7 @@ import { beforeAll, expect, test } from 'vitest'
 import { type CliLab, createCliLab } from '../../testing/cli-lab.ts'
 import type { Cli } from '../../testing/cli-process.ts'
 
-/* Entries of each test have a source of their own: the worker runs all the time, so nothing is emptied. */
+/* Each test has another source: the worker runs all the time, so the stores cannot be emptied between tests. */
 describeBackends('tidings dlq redrive with a worker', (kind) => {
   const releaser = useReleaser()
   let lab: CliLab
@@ -30,9 +31,9 @@ describeBackends('tidings dlq redrive with a worker', (kind) => {
     await worker.waitUntilReady()
   })
 
-  /** Entries that get stored when they are sent back. */
+  /** Buries events that are stored when they are redriven. */
   const buryGood = (count: number, source: string) => lab.bury(count, { fields: { source } })
-  /** Entries that die again at once: the user is still not there. */
+  /** Buries events that are dead-lettered again at once: their user does not exist. */
   const buryBad = (count: number, source: string) =>
     lab.bury(count, { fields: { source, user_id: randomUUID() } })
   const redrive = (source: string, ...more: string[]) =>
@@ -40,14 +41,9 @@ describeBackends('tidings dlq redrive with a worker', (kind) => {
   const redrivesOf = async (ids: readonly string[]) =>
     (await lab.store.get(ids)).map((entry) => entry.redrives).toSorted()
   const countStored = async (ids: readonly string[]) =>
-    (
-      await findStoredContent(
-        lab.db.database,
-        ids.map((id) => id.slice('dead-'.length)),
-      )
-    ).size
+    (await findStoredContent(lab.db.database, ids.map(eventIdOf))).size
 
-  test('a canary that dies again ends it with exit code 5; the others were not touched', async () => {
+  test('stops with exit code 5 after a canary that was dead-lettered again; the others stay', async () => {
     const ids = await buryBad(9, 'all-bad')
     const run = await redrive('all-bad', '--canary', '3')
     expect(run).toMatchObject({ exitCode: 5 })
@@ -56,7 +52,7 @@ describeBackends('tidings dlq redrive with a worker', (kind) => {
     expect(await redrivesOf(ids)).toEqual([0, 0, 0, 0, 0, 0, 1, 1, 1])
   })
 
-  test('the canary ends it above the ratio only', async () => {
+  test('stops after the canary only when more than the ratio was dead-lettered again', async () => {
     const bad = await buryBad(1, 'mixed')
     const good = await buryGood(7, 'mixed')
     const stopped = await redrive('mixed', '--canary', '4', '--abort-on-failure-ratio', '0.2')
@@ -64,7 +60,7 @@ describeBackends('tidings dlq redrive with a worker', (kind) => {
     expect(stopped.stderr).toContain('25 % of the canary was not stored')
     expect(await countStored(good)).toBe(3)
     expect(await redrivesOf(good)).toEqual([0, 0, 0, 0])
-    // The oldest now are the four that are left; the bad one was buried anew, behind them.
+    // The four that are left are the oldest now. The bad one was buried again, after them.
     const allowed = await redrive('mixed', '--canary', '5', '--abort-on-failure-ratio', '0.2', '--wait')
     expect(JSON.parse(allowed.stdout)).toMatchObject({ redriven: 5, stored: 4, dead: 1, end: 'done' })
     expect(allowed).toMatchObject({ exitCode: 5 })
@@ -73,7 +69,7 @@ describeBackends('tidings dlq redrive with a worker', (kind) => {
     expect(await redrivesOf(bad)).toEqual([2])
   })
 
-  test('a good group passes its canary and goes through whole', async () => {
+  test('redrives the whole group when its canary is stored', async () => {
     const ids = await buryGood(12, 'good')
     const [group = ''] = (await cli.run('dlq', 'groups', '--source', 'good', '-o', 'id')).stdout.split('\n')
     const run = await cli.run(
@@ -86,7 +82,7 @@ describeBackends('tidings dlq redrive with a worker', (kind) => {
     expect(await lab.store.get(ids)).toEqual([])
   })
 
-  test('--wait lasts until the worker has stored all of them', async () => {
+  test('--wait waits until the worker has stored every entry', async () => {
     const ids = await buryGood(5, 'waited-for')
     worker.signal('SIGSTOP')
     const { child, ended } = cli.start('dlq', 'redrive', '--source', 'waited-for', '--wait', '--yes')
@@ -103,7 +99,7 @@ describeBackends('tidings dlq redrive with a worker', (kind) => {
     expect(await countStored(ids)).toBe(5)
   })
 
-  test('--wait gives up when nothing happens for --timeout, and says what is open: exit code 5', async () => {
+  test('--wait ends with exit code 5 when nothing changes for --timeout, and says how many are open', async () => {
     const ids = await buryGood(2, 'given-up')
     worker.signal('SIGSTOP')
     try {

@@ -20,7 +20,7 @@ describe('tidings service-keys', () => {
 
   const query = async (sql: string) => (await db.database.pool.query(sql)).rows
   const audit = () => query('SELECT actor, action, selector, changed, result FROM operator_audit ORDER BY id')
-  /** As the API looks a key up. */
+  /** Looks a key up as the API does. */
   const find = (key: string) => findServiceKey(db.database, hashSecret(key))
   const create = (name: string, ...scopes: string[]) =>
     cli.run('service-keys', 'create', name, ...scopes.flatMap((scope) => ['--scope', scope]), '-o', 'json')
@@ -45,7 +45,7 @@ describe('tidings service-keys', () => {
     expect(stored).not.toContain(key.slice(12))
   })
 
-  test('create -o json is one object, -o id the id alone', async () => {
+  test('create -o json prints one object, -o id the id alone', async () => {
     const run = await cli.run('service-keys', 'create', 'a', '--scope', ...SCOPES, 'dlq:read', '-o', 'json')
     const { id, key, ...rest } = JSON.parse(run.stdout)
     expect(rest).toEqual({ name: 'a', scopes: [...SCOPES] })
@@ -55,7 +55,7 @@ describe('tidings service-keys', () => {
     expect(ids).toEqual([{ id }, { id: linesOf(byId.stdout)[0] }])
   })
 
-  test('list shows all keys in every format, oldest first, and never the key itself', async () => {
+  test('list shows all keys in every format, oldest first, without their text', async () => {
     const [first, second] = [await made('a'), await made('b')]
     await cli.run('service-keys', 'revoke', first.id)
     const json = await cli.run('service-keys', 'list', '-o', 'json')
@@ -101,14 +101,14 @@ describe('tidings service-keys', () => {
     expect(await create('a', 'status:read')).toMatchObject({ exitCode: 0 })
   })
 
-  test('of creators at the same time, no more get a key than there is room for', async () => {
+  test('concurrent creators of one name get two live keys at most', async () => {
     await made('a')
     const runs = await Promise.all(Array.from({ length: 6 }, () => create('a', 'status:read')))
     expect(runs.map((run) => run.exitCode).toSorted()).toEqual([0, 1, 1, 1, 1, 1])
     expect(await query('SELECT count(*)::int AS live FROM service_keys')).toEqual([{ live: 2 }])
   })
 
-  test('what no key can have is wrong usage: exit code 64', async () => {
+  test('invalid names and scopes are wrong usage: exit code 64', async () => {
     const wrong = [
       ['a'],
       ['a', '--scope'],
@@ -127,7 +127,7 @@ describe('tidings service-keys', () => {
     expect(await audit()).toEqual([])
   })
 
-  test('revoke ends a key once; one that is unknown or ended already is exit code 3', async () => {
+  test('revoke ends a key once; an unknown or revoked one is exit code 3', async () => {
     const { id, key } = await made('a')
     expect(await cli.run('service-keys', 'revoke', id)).toEqual({
       exitCode: 0,
@@ -143,7 +143,7 @@ describe('tidings service-keys', () => {
       })
   })
 
-  test('each change has a row in the audit table', async () => {
+  test('each change writes a row of the audit table', async () => {
     const { id } = await made('a')
     await cli.run('service-keys', 'revoke', id)
     await cli.run('service-keys', 'revoke', id)
@@ -165,7 +165,7 @@ describe('tidings service-keys', () => {
     ])
   })
 
-  test('what the audit table does not take is not done, so no key lives that nobody was shown', async () => {
+  test('without its audit row no key is created or revoked', async () => {
     const { id, key } = await made('a')
     await query('ALTER TABLE operator_audit RENAME TO operator_audit_away')
     try {
@@ -191,7 +191,7 @@ describe('tidings service-keys', () => {
     expect(await query('SELECT name FROM service_keys')).toEqual([{ name: 'a' }])
   })
 
-  test('docs/users-and-sessions.md has commands that work, and every scope', async () => {
+  test('the commands of docs/users-and-sessions.md work, and the page lists every scope', async () => {
     const page = await readFile(new URL('../../../../../docs/users-and-sessions.md', import.meta.url), 'utf8')
     const section = page.split('\n## ').find((text) => text.startsWith('Service keys\n')) ?? ''
     const commands = [...section.matchAll(/^pnpm tidings (.+)$/gm)].map(([, command = '']) => command)

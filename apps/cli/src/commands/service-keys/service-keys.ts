@@ -2,9 +2,7 @@ import { SCOPES, type Scope } from '@tidings/shared/service-key'
 import { type Command, Option } from 'commander'
 import type { CliContext } from '../../context.ts'
 
-/** Loaded when one of the commands runs: see CliContext.database. */
-const run = () => import('./run.ts')
-
+/** The commands import their code on first use: loading the query builder takes longer than most commands. */
 export function registerServiceKeys(program: Command, context: CliContext): void {
   const keys = program.command('service-keys').description('Credentials of services and operators.')
   keys
@@ -16,9 +14,10 @@ export function registerServiceKeys(program: Command, context: CliContext): void
         .choices(SCOPES)
         .makeOptionMandatory(),
     )
-    .action(async (name: string, options: { scope: Scope[] }) =>
-      (await run()).createKey(context, name, options.scope),
-    )
+    .action(async (name: string, options: { scope: Scope[] }) => {
+      const { createKey } = await import('./create.ts')
+      await createKey(context, name, options.scope)
+    })
     .addHelpText(
       'after',
       `
@@ -29,12 +28,18 @@ Examples:
   keys
     .command('list')
     .description('List keys, live and revoked, oldest first.')
-    .action(async () => (await run()).listKeys(context))
+    .action(async () => {
+      const { listKeys } = await import('./list.ts')
+      await listKeys(context)
+    })
     .addHelpText('after', '\nExamples:\n  tidings service-keys list\n  tidings service-keys list -o json')
   keys
     .command('revoke')
     .description('End a key. Running APIs refuse it within 30 seconds.')
     .argument('<id>', 'as shown by service-keys list')
-    .action(async (id: string) => (await run()).revokeKey(context, id))
+    .action(async (id: string) => {
+      const { revokeKey } = await import('./revoke.ts')
+      await revokeKey(context, id)
+    })
     .addHelpText('after', '\nExample:\n  tidings service-keys revoke 0199aaaa-bbbb-7ccc-8ddd-eeeeeeeeeeee')
 }

@@ -25,7 +25,7 @@ describeBackends('tidings status', (kind) => {
       ...{ status: 'sent', timestamp: time, received_at: time, ...fields },
     })
   }
-  /** Sent, bounced for now, delivered by the second try, and opened; stored in another order. */
+  /** Stores: sent, bounced (transient), delivered by the second attempt, opened; not in this order. */
   async function storeHistory() {
     const events = [
       makeEvent(3, { status: 'opened' }),
@@ -58,7 +58,7 @@ describeBackends('tidings status', (kind) => {
     expect(run.stdout).not.toContain('Why:')
   })
 
-  test('--explain names the rule and the event that decided, and finds dead letters', async () => {
+  test('--explain names the deciding rule and event, and finds dead letters', async () => {
     const [, delivered] = await storeHistory()
     await lab.bury(2)
     const [dead] = await lab.bury(1, {
@@ -103,7 +103,7 @@ describeBackends('tidings status', (kind) => {
     }
   })
 
-  test('one that is not known is exit code 3; --explain says which dead letters it has', async () => {
+  test('an unknown notification is exit code 3; --explain names its dead letters', async () => {
     const [dead = ''] = await lab.bury(1, { fields: { notification_id: 'order-8' } })
     const unknown = await cli.run('status', 'order-8')
     expect(unknown).toMatchObject({ exitCode: 3, stdout: '' })

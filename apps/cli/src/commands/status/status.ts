@@ -4,12 +4,15 @@ import type { CliContext } from '../../context.ts'
 export function registerStatus(program: Command, context: CliContext): void {
   program
     .command('status')
-    .description('Show what became of a notification.')
+    .description('Show the status of a notification and its timeline.')
     .argument('<notification_id>')
-    .option('--explain', 'say which rule and event decided, and look for dead letters of this notification')
+    .option(
+      '--explain',
+      'also show the rule and the event that decided, and the dead letters of this notification',
+    )
     .action(async (id: string, options: { explain?: true }) => {
-      const { runStatus } = await import('./run.ts')
-      await runStatus(context, id, options.explain === true)
+      const { showStatus } = await import('./show-status.ts')
+      await showStatus(context, id, options.explain === true)
     })
     .addHelpText('after', '\nExamples:\n  tidings status notif-123\n  tidings status notif-123 --explain')
 }

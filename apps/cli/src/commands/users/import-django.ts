@@ -1,52 +1,23 @@
-import { openUserImport } from '@tidings/db/django/import-users'
-import { maskText } from '@tidings/shared/mask'
-import type { Command } from 'commander'
+import { UserImport } from '@tidings/db/django/import-users'
 import { withAudit } from '../../audit.ts'
 import type { CliContext } from '../../context.ts'
 import { openDumpdataSource } from '../../django/dumpdata-source.ts'
-import { type ImportReport, importFromDjango } from '../../django/import.ts'
+import { importFromDjango } from '../../django/import.ts'
 import { openPostgresSource } from '../../django/postgres-source.ts'
+import type { ImportReport } from '../../django/report.ts'
 import { CliError, EXIT } from '../../exit-codes.ts'
-import { parseText } from '../../input/parse-option.ts'
+import { createMask } from '../../mask-output.ts'
 import { writeItem } from '../../terminal/output.ts'
 import { type ProgressBar, startProgress } from '../../terminal/progress.ts'
+import { describeImport } from './describe-import.ts'
 
-export function registerUsers(program: Command, context: CliContext): void {
-  program
-    .command('users')
-    .description('Users of this installation.')
-    .command('import-django')
-    .description('Carry users, preferences and the status log over from the Django user service.')
-    .argument(
-      '<source>',
-      'its database (postgres://…), or a file that manage.py dumpdata wrote (.json, .jsonl, .gz)',
-      parseText,
-    )
-    .option('--dry-run', 'only report what would become of each')
-    .action((source: string, options: { dryRun?: true }) =>
-      importDjango(context, source, options.dryRun === true),
-    )
-    .addHelpText(
-      'after',
-      `
-Ids, password hashes, preferences, times and the status log are kept. It can
-be run again: after an interruption, after conflicts were settled, and for
-what came meanwhile. Nothing is imported twice. Users who changed in Django
-since are brought up to date; those whose row here is newer are left alone.
-Users whose address differs from another's only by case are reported, and none
-of them is imported.
-
-Exit code 5: some rows were left out; the report says which.
-docs/migrating-from-django.md walks through it.
-
-Examples:
-  tidings users import-django postgres://reader@old-db/users --dry-run
-  tidings users import-django postgres://reader@old-db/users
-  python manage.py dumpdata users -o users.jsonl.gz && tidings users import-django users.jsonl.gz -o json`,
-    )
-}
-
-async function importDjango(context: CliContext, from: string, dryRun: boolean): Promise<void> {
+/**
+ * Imports from the Django user service and writes the report.
+ *
+ * @param from a database URL, or the path of a dumpdata file.
+ * @throws CliError `partial` when rows were not imported.
+ */
+export async function importDjango(context: CliContext, from: string, dryRun: boolean): Promise<void> {
   if (!dryRun) context.assertWritable()
   const source = /^postgres(ql)?:\/\//.test(from)
     ? await openPostgresSource(from)
@@ -54,7 +25,7 @@ async function importDjango(context: CliContext, from: string, dryRun: boolean):
   const signal = context.interruption()
   let report: ImportReport | undefined
   const run = async () => {
-    const target = await openUserImport(context.env().DATABASE_URL)
+    const target = await UserImport.open(context.env().DATABASE_URL)
     const progress = createPhases(context)
     try {
       report = await importFromDjango(source, target, { dryRun, signal, onProgress: progress.show })
@@ -81,10 +52,10 @@ async function importDjango(context: CliContext, from: string, dryRun: boolean):
   } finally {
     await source.close()
   }
-  if (report !== undefined) await finish(context, report, from)
+  if (report !== undefined) await reportImport(context, report, from)
 }
 
-/** One bar after the other. */
+/** Shows one progress bar a phase. */
 function createPhases(context: CliContext) {
   let current: { phase: string; bar: ProgressBar } | undefined
   const stop = () => {
@@ -103,18 +74,21 @@ function createPhases(context: CliContext) {
   }
 }
 
-async function finish(context: CliContext, report: ImportReport, from: string): Promise<void> {
-  const shown = context.globals.showSensitive
-    ? report
-    : { ...report, conflicts: report.conflicts.map((c) => ({ ...c, email: maskText(c.email) })) }
-  await writeItem(context, shown, describeReport(shown))
+/** @throws CliError `partial` when the import was interrupted or rows were not imported. */
+async function reportImport(context: CliContext, report: ImportReport, from: string): Promise<void> {
+  const mask = createMask(context)
+  const shown = {
+    ...report,
+    conflicts: report.conflicts.map((conflict) => ({ ...conflict, email: mask(conflict.email) })),
+  }
+  await writeItem(context, shown, describeImport(shown))
   if (!report.complete) {
     const again = `tidings users import-django ${/^postgres/.test(from) ? '<the same database>' : from}`
     throw new CliError(
       EXIT.partial,
       report.dry_run
-        ? `Interrupted. Nothing was changed; it looks at everything with: ${again} --dry-run`
-        : `Interrupted. What was imported stays; the rest follows with: ${again}`,
+        ? `Interrupted. Nothing was changed. Run it again with: ${again} --dry-run`
+        : `Interrupted. The imported rows stay. Import the rest with: ${again}`,
     )
   }
   const { users, preferences, notification_status_logs: logs } = report
@@ -125,41 +99,5 @@ async function finish(context: CliContext, report: ImportReport, from: string): 
     preferences.invalid +
     logs.invalid +
     logs.unknown_user
-  if (leftOut > 0) throw new CliError(EXIT.partial, `${leftOut} rows were left out; see the report.`)
-}
-
-function describeReport(report: ImportReport): string {
-  const { users, preferences, notification_status_logs: logs } = report
-  const done = report.dry_run ? 'would be imported' : 'imported'
-  const lines: [string, number, string?][] = [
-    ['users found', users.found],
-    [`  ${done}`, users.imported],
-    [
-      `  ${report.dry_run ? 'would be updated' : 'updated'}`,
-      users.updated,
-      'changed since they were imported',
-    ],
-    ['  already here', users.already_there],
-    ['  addresses that differ only by case', users.case_duplicates, 'none of these is imported'],
-    ['  erased here', users.erased, 'they do not come back'],
-    ['  address taken here by somebody else', users.email_taken],
-    ['  not valid', users.invalid],
-    ['  inactive', users.inactive, 'they cannot log in'],
-    ['  staff', users.staff, 'imported as ordinary users'],
-    ['  without a usable password', users.unusable_passwords, 'they cannot log in until one is set'],
-    ['preferences found', preferences.found],
-    ['  not valid', preferences.invalid],
-    ['status log found', logs.found],
-    [`  ${done}`, logs.imported],
-    ['  already here', logs.already_there],
-    ['  of users who are not here', logs.unknown_user],
-    ['  not valid', logs.invalid],
-    ['strongest hash, in iterations', users.max_iterations, 'PASSWORD_ITERATIONS should be no less'],
-  ]
-  const text = lines
-    .filter(([label, count]) => count > 0 || !label.startsWith('  '))
-    .map(([label, count, note]) => `${label}: ${count}${note && count > 0 ? ` (${note})` : ''}`)
-  const conflicts = report.conflicts.map((conflict) => `${conflict.kind}\t${conflict.id}\t${conflict.email}`)
-  const invalid = report.invalid.map(({ table, id, why }) => `invalid ${table}\t${id}\t${why}`)
-  return [...text, ...conflicts, ...invalid].join('\n')
+  if (leftOut > 0) throw new CliError(EXIT.partial, `${leftOut} rows were not imported; see the report.`)
 }

@@ -4,24 +4,24 @@ import { openRedis, queueBackendOf } from '@tidings/queue/backend'
 import type { DeadLetterStore } from '@tidings/queue/dead-letters/store'
 import { checkRedisDurability } from '@tidings/queue/durability'
 import { readEventBalance } from '@tidings/queue/event-balance'
-import type { CliContext } from '../context.ts'
-import { isUnreachable, storeError } from '../exit-codes.ts'
-import { formatAge, formatCount } from '../terminal/format.ts'
+import type { CliContext } from '../../context.ts'
+import { isUnreachable, storeError } from '../../exit-codes.ts'
+import { formatAge, formatCount } from '../../terminal/format.ts'
 import { type CheckResult, failure, ok, warning } from './check-result.ts'
 
-/** A waiting job older than this says that no worker takes jobs. In milliseconds. */
+/** A job that waits longer than this shows that no worker takes jobs, in milliseconds. */
 const OLD_JOB_MS = 60_000
 
 const SCHEMA = 'Schema'
 const EVENTS = 'Events'
 
 /**
- * Every check, also when an earlier one fails, as far as the tables it reads are there.
+ * Runs every check, also after one failed. The report of events needs both stores and an up-to-date schema.
  *
  * @throws ConfigError
  */
 export async function runChecks(context: CliContext): Promise<CheckResult[]> {
-  // Without one every check would fail for the same reason.
+  // Throws first: without an environment every check would fail for the same reason.
   context.env()
   const results: CheckResult[] = [
     ...(await attempt('PostgreSQL', () => checkPostgres(context))),
@@ -69,7 +69,7 @@ async function checkPostgres(context: CliContext): Promise<CheckResult[]> {
 
 function checkOutbox(waiting: number): CheckResult {
   if (waiting === 0) return ok('Outbox', '0')
-  const advice = 'The worker takes them when Redis is back: is it running?'
+  const advice = 'The worker publishes them when Redis is back. Is it running?'
   return warning('Outbox', formatCount(waiting), advice)
 }
 
@@ -115,7 +115,7 @@ async function checkDepth(store: DeadLetterStore): Promise<CheckResult[]> {
         )
       : ok('Main queue', found),
     failed > 0
-      ? warning('Failed jobs', formatCount(failed), 'The worker makes dead letters of them: is it running?')
+      ? warning('Failed jobs', formatCount(failed), 'The worker turns them into dead letters. Is it running?')
       : ok('Failed jobs', '0'),
     dead > 0
       ? warning('Dead letters', formatCount(dead), 'Look at them: tidings dlq groups')
@@ -123,7 +123,7 @@ async function checkDepth(store: DeadLetterStore): Promise<CheckResult[]> {
   ]
 }
 
-/** The report of all events. A difference is shown with what can explain it; it is no proof of a loss. */
+/** Reports where the events are. A difference comes with what can explain it. It proves no loss. */
 async function checkBalance(context: CliContext): Promise<CheckResult[]> {
   const { accepted, imported, stored, duplicate, dead, deleted, inFlight, difference } =
     await readEventBalance(await context.database(), await context.deadLetters())
@@ -134,17 +134,17 @@ async function checkBalance(context: CliContext): Promise<CheckResult[]> {
     `${inFlight === undefined ? 'many' : n(inFlight)} in flight`
   if (difference === 0) return [ok(EVENTS, found)]
   if (difference === undefined || (inFlight ?? 0) > 0)
-    return [warning(EVENTS, found, 'Events are on their way: look again when the queue is empty.')]
+    return [warning(EVENTS, found, 'Events are in flight: run doctor again when the queue is empty.')]
   return [
     warning(
       EVENTS,
       found,
       difference > 0
-        ? `${n(difference)} accepted more than found. Counters are written every second: a killed worker loses up to ` +
-            'a second of them. Events that were sent again while they were dead letters also count twice. ' +
-            'To see that events arrive: tidings doctor --probe'
-        : `${n(-difference)} found more than accepted: an API was killed before it wrote its counter, or a producer ` +
-            'writes to the queue itself.',
+        ? `${n(difference)} more accepted than found. A killed process or command loses its last counts, and an event ` +
+            'that was sent again while it was a dead letter counts twice. To see whether events arrive: ' +
+            'tidings doctor --probe'
+        : `${n(-difference)} more found than accepted: an API was killed before it wrote its counts, or a producer ` +
+            'writes to the queue directly.',
     ),
   ]
 }

@@ -1,11 +1,11 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import { type DeadLetterStats, readDeadLetterStats } from '@tidings/queue/dead-letters/stats'
 import { type Command, Option } from 'commander'
-import type { CliContext } from '../../context.ts'
-import { CliError, EXIT, usageError } from '../../exit-codes.ts'
-import { parseCount, parseDuration } from '../../input/parse-option.ts'
-import { formatDuration } from '../../terminal/format.ts'
-import { drawStats, toStatsLines } from './stats-view.ts'
+import type { CliContext } from '../../../context.ts'
+import { CliError, EXIT, usageError } from '../../../exit-codes.ts'
+import { parseCount, parseDuration } from '../../../input/parse-option.ts'
+import { formatDuration } from '../../../terminal/format.ts'
+import { drawStats, toStatsLines } from './draw-stats.ts'
 
 interface StatsOptions {
   watch?: true
@@ -17,15 +17,15 @@ interface StatsOptions {
 export function registerStats(dlq: Command, context: CliContext): void {
   dlq
     .command('stats')
-    .description('How many dead letters there are, why, how old, and how fast they come.')
-    .option('-w, --watch', 'keep showing it until Ctrl-C')
+    .description('Count dead letters by reason and type, with their age and inflow.')
+    .option('-w, --watch', 'refresh until Ctrl-C')
     .addOption(
-      new Option('--interval <duration>', 'how often --watch looks')
+      new Option('--interval <duration>', 'how often --watch refreshes')
         .argParser(parseDuration)
         .default(2_000, '2s'),
     )
     .option('--fail-if-depth <n>', 'exit with 7 when there are more than n', parseCount(0))
-    .option('--fail-if-older-than <duration>', 'exit with 7 when one has been dead longer', parseDuration)
+    .option('--fail-if-older-than <duration>', 'exit with 7 when the oldest is older', parseDuration)
     .action((options: StatsOptions) => runStats(context, options))
     .addHelpText(
       'after',
@@ -39,9 +39,9 @@ Examples:
 
 async function runStats(context: CliContext, options: StatsOptions): Promise<void> {
   if (options.watch) {
-    // A watch has no end at which it could fail; left unsaid, a script would wait for an alarm that never comes.
+    // A watch never ends by itself, so a script would wait in vain for exit code 7.
     if (options.failIfDepth !== undefined || options.failIfOlderThan !== undefined)
-      throw usageError('--watch goes on until Ctrl-C: use --fail-if-… without it, as often as you like.')
+      throw usageError('--watch runs until Ctrl-C: use --fail-if-… without it.')
     return watchStats(context, options)
   }
   const store = await context.deadLetters()
@@ -60,13 +60,13 @@ async function writeStats(context: CliContext, stats: DeadLetterStats): Promise<
   return terminal.write(`${drawStats(stats, { width: terminal.width, colors: terminal.colors.stdout })}\n`)
 }
 
-/** Reading a long queue takes a while: the pause is at least four times as long, to leave the store in peace. */
+/** A pause is at least this many times as long as the reading before it, so that a long queue does not load the store. */
 const REST_FACTOR = 4
 
-/** More than fit side by side on a terminal: so the picture knows when it leaves some out. */
+/** Depths kept in memory: more than fit on a terminal, so that the picture can say that it omits some. */
 const MAX_DEPTHS = 1_000
 
-/** On a terminal one picture that changes; in a pipe one record after the other. */
+/** Redraws one picture on a terminal. Writes one record after the other into a pipe. */
 async function watchStats(context: CliContext, options: StatsOptions): Promise<void> {
   const { terminal } = context
   const store = await context.deadLetters()
@@ -89,20 +89,18 @@ async function watchStats(context: CliContext, options: StatsOptions): Promise<v
       await sleep(pauseMs, undefined, { signal }).catch(() => undefined)
     }
   } finally {
-    // A store that goes away too: what is said next must not be drawn over.
+    // Also after a store failed: the error message must appear below the picture.
     if (isLive) screen.done()
   }
 }
 
-/** @throws CliError with exit code 7 when a limit is passed. */
+/** @throws CliError `threshold` when a limit is exceeded. */
 function failIfOver(stats: DeadLetterStats, { failIfDepth, failIfOlderThan }: StatsOptions): void {
   const problems: string[] = []
   if (failIfDepth !== undefined && stats.depth > failIfDepth)
     problems.push(`${stats.depth} dead letters are more than ${failIfDepth}`)
   const ageMs = stats.oldest === undefined ? 0 : Date.now() - Date.parse(stats.oldest)
   if (failIfOlderThan !== undefined && ageMs > failIfOlderThan)
-    problems.push(
-      `one has been dead for ${formatDuration(ageMs)}, longer than ${formatDuration(failIfOlderThan)}`,
-    )
+    problems.push(`the oldest is ${formatDuration(ageMs)} old, more than ${formatDuration(failIfOlderThan)}`)
   if (problems.length > 0) throw new CliError(EXIT.threshold, `Limit passed: ${problems.join('; ')}.`)
 }

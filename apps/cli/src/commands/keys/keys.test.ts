@@ -18,9 +18,9 @@ import { generateSigningKey, MAX_SIGNING_KEYS, parseSigningKeySet } from '@tidin
 import { COMPILE_CACHE } from '@tidings/stack/dev/compile-cache'
 import { createTestDatabase, type TestDatabase, useReleaser } from '@tidings/stack/testing/test-context'
 import { beforeAll, describe, expect, it } from 'vitest'
-import { createCli } from '../testing/cli-process.ts'
+import { createCli } from '../../testing/cli-process.ts'
 
-const MAIN = fileURLToPath(new URL('../main.ts', import.meta.url))
+const MAIN = fileURLToPath(new URL('../../main.ts', import.meta.url))
 
 interface Outcome {
   code: number | null
@@ -48,7 +48,7 @@ async function tidings(args: string[], variables: Record<string, string> = {}): 
   return { code: exitCode, ...said }
 }
 
-/** As a stranger would run it: that takes a process. */
+/** Runs the CLI in a process of another user. */
 function tidingsAsStranger(args: string[], variables: Record<string, string> = {}): Promise<Outcome> {
   const env = { ...COMPILE_CACHE, PATH: process.env.PATH, ...variablesFor(variables) }
   const who = { uid: STRANGER, gid: STRANGER }
@@ -60,20 +60,20 @@ function tidingsAsStranger(args: string[], variables: Record<string, string> = {
 }
 
 const isRoot = process.getuid?.() === 0
-/** Nobody of this machine. */
+/** A user id that this machine does not have. */
 const STRANGER = 54_321
 
 const kidsOf = (text: string) => parseSigningKeySet(text).keys.map((key) => key.kid)
 
 describe('tidings keys', () => {
-  it('generate prints one usable set on one line, another each time', async () => {
+  it('generate prints a new usable set on one line each time', async () => {
     const [one, two] = [await tidings(['keys', 'generate']), await tidings(['keys', 'generate'])]
     expect(one.stdout.trim().split('\n')).toHaveLength(1)
     expect(kidsOf(one.stdout)).toHaveLength(1)
     expect(kidsOf(one.stdout)).not.toEqual(kidsOf(two.stdout))
   })
 
-  it('rotate puts a new key first, keeps the older ones, and says so in the audit table', async () => {
+  it('rotate puts a new key first, keeps the older ones, and writes an audit row', async () => {
     const file = join(directory, 'rotated.json')
     await writeFile(file, (await tidings(['keys', 'generate'])).stdout)
     const history = [kidsOf(await readFile(file, 'utf8'))]
@@ -103,7 +103,7 @@ describe('tidings keys', () => {
     expect((await tidings(['keys', 'rotate', '--use', 'nobody'], { JWT_KEYS })).code).toBe(3)
   })
 
-  it('rotate works while the database is away, and says that it is not in the audit table', async () => {
+  it('rotate works without a database, and says that the audit row is missing', async () => {
     const { stdout: JWT_KEYS } = await tidings(['keys', 'generate'])
     const outcome = await tidings(['keys', 'rotate'], {
       JWT_KEYS,
@@ -114,7 +114,7 @@ describe('tidings keys', () => {
     expect(outcome.stderr).toContain('not in the audit table')
   })
 
-  it('rotate refuses what it cannot do, without quoting a key', async () => {
+  it('rotate refuses missing and broken sets, without printing a key', async () => {
     expect((await tidings(['keys', 'rotate'])).code).toBe(64)
     const file = join(directory, 'absent.json')
     const absent = await tidings(['keys', 'rotate', '--file', file])
@@ -128,6 +128,7 @@ describe('tidings keys', () => {
     const readOnly = await tidings(['--read-only', 'keys', 'rotate'], { JWT_KEYS: '{}' })
     expect(readOnly.code).toBe(2)
   })
+
   it('rotate never makes a set that is too large to be read', async () => {
     const JWT_KEYS = JSON.stringify({ keys: Array.from({ length: MAX_SIGNING_KEYS }, generateSigningKey) })
     const rotate = (...args: string[]) => tidings(['keys', 'rotate', ...args], { JWT_KEYS })
@@ -147,7 +148,7 @@ describe('tidings keys', () => {
     return { folder, file }
   }
 
-  it.each(['600', '640'])('rotate leaves a file of mode %s to who could read it', async (mode) => {
+  it.each(['600', '640'])('rotate keeps owner, group and mode %s of the file', async (mode) => {
     const { folder, file } = await makeKeyFile(Number.parseInt(mode, 8))
     if (isRoot) await chown(file, STRANGER, STRANGER)
     const before = await stat(file)
@@ -161,7 +162,7 @@ describe('tidings keys', () => {
   })
 
   it.skipIf(!isRoot)(
-    `rotate leaves a file alone that it cannot give back to its owner${isRoot ? '' : ': ONLY AS ROOT'}`,
+    `rotate does not change a file whose owner it cannot keep${isRoot ? '' : ': ONLY AS ROOT'}`,
     async () => {
       const { folder, file } = await makeKeyFile(0o644)
       await chmod(directory, 0o755)
@@ -169,14 +170,14 @@ describe('tidings keys', () => {
       const before = await readFile(file, 'utf8')
       const outcome = await tidingsAsStranger(['keys', 'rotate', '--file', file])
       expect(outcome).toMatchObject({ code: 1, stdout: '' })
-      expect(outcome.stderr).toContain(`${file} is as it was`)
+      expect(outcome.stderr).toContain(`${file} is unchanged`)
       expect(await readFile(file, 'utf8')).toBe(before)
       expect(await readdir(folder)).toEqual(['keys.json'])
     },
   )
 
   it.skipIf(!isRoot)(
-    `a user without a name is known to the audit table by number${isRoot ? '' : ': ONLY AS ROOT'}`,
+    `the audit table names a user without a name by number${isRoot ? '' : ': ONLY AS ROOT'}`,
     async () => {
       const { stdout: JWT_KEYS } = await tidings(['keys', 'generate'])
       const outcome = await tidingsAsStranger(['keys', 'rotate'], { JWT_KEYS })

@@ -1,11 +1,11 @@
 import { findObstacle } from '@tidings/queue/dead-letters/redrive'
 import { readSelection, type Selection } from '@tidings/queue/dead-letters/selection'
 import { STATUS_QUEUE } from '@tidings/queue/policy'
-import type { CliContext } from '../../context.ts'
-import { entries } from '../../terminal/format.ts'
-import { writeList } from '../../terminal/output.ts'
-import { entryView } from './list.ts'
-import { noneExists, previewSelection, type SelectionOptions, sayNoMatch, sayPreview } from './selection.ts'
+import type { CliContext } from '../../../context.ts'
+import { entries } from '../../../terminal/format.ts'
+import { writeList } from '../../../terminal/output.ts'
+import { entryView } from '../list.ts'
+import { noneExists, previewSelection, type SelectionOptions, sayNoMatch, sayPreview } from '../selection.ts'
 
 /** Lists what a redrive would send back, and changes nothing. */
 export async function runDryRun(
@@ -27,7 +27,7 @@ export async function runDryRun(
     found += batch.entries.length
     left -= ready.length
     shown += ready.length
-    // On a terminal the groups above say more than a thousand lines would.
+    // On a terminal the preview by group is enough: a thousand lines would hide it.
     const isForPeople = terminal.width !== undefined && globals.output === undefined
     if (!isForPeople && globals.output !== 'json') await writeList(context, ready, entryView(context))
     if (left === 0) break

@@ -1,23 +1,22 @@
-import { styleText } from 'node:util'
 import type { DeadLetterStats } from '@tidings/queue/dead-letters/stats'
 import sparkly from 'sparkly'
-import { formatAge, formatCount } from '../../terminal/format.ts'
+import { formatAge, formatCount } from '../../../terminal/format.ts'
+import { createPaint, type Paint } from '../../../terminal/table.ts'
 
 export interface DrawOptions {
   width: number
   colors: boolean
-  /** Depths seen while watching, oldest first. */
+  /** Depths of a watch so far, oldest first. */
   depths?: readonly number[]
 }
 
 const LABEL_COLUMNS = 14
 
-/** The picture for people. */
+/** Draws the statistics for a terminal. */
 export function drawStats(stats: DeadLetterStats, { width, colors, depths }: DrawOptions): string {
-  const paint = (style: Parameters<typeof styleText>[0], text: string) =>
-    colors ? styleText(style, text, { validateStream: false }) : text
+  const paint = createPaint(colors)
   const age = (iso: string | undefined) => (iso === undefined ? '-' : `${formatAge(iso)} ago`)
-  /** The latest values, as many as there is room for. */
+  /** A sparkline of the latest values that fit. */
   const spark = (values: readonly number[], unit: (shown: number) => string) => {
     const room = Math.max(1, width - LABEL_COLUMNS - ' since start'.length)
     const shown = values.slice(-room)
@@ -36,7 +35,7 @@ export function drawStats(stats: DeadLetterStats, { width, colors, depths }: Dra
     )
   if (stats.exhausted > 0)
     lines.push(
-      `${paint('bold', 'Exhausted')}     ${formatCount(stats.exhausted)} redriven so often that only --force takes them`,
+      `${paint('bold', 'Exhausted')}     ${formatCount(stats.exhausted)} redriven too often: only --force takes them`,
     )
   lines.push(
     '',
@@ -55,7 +54,7 @@ function drawBars(
   counts: Readonly<Record<string, number>>,
   total: number,
   width: number,
-  paint: (style: Parameters<typeof styleText>[0], text: string) => string,
+  paint: Paint,
 ): string[] {
   const rows = Object.entries(counts).sort(([, a], [, b]) => b - a)
   const room = Math.max(8, Math.min(30, width - 36))
@@ -68,7 +67,7 @@ function drawBars(
   ]
 }
 
-/** Name and value, tab-separated, for scripts. */
+/** Names and values, tab-separated, for scripts. */
 export function toStatsLines(stats: DeadLetterStats): string {
   const rows: [string, string | number][] = [
     ['depth', stats.depth],

@@ -1,6 +1,6 @@
 import type { DeadLetterStats } from '@tidings/queue/dead-letters/stats'
 import { expect, test } from 'vitest'
-import { drawStats } from './stats-view.ts'
+import { drawStats } from './draw-stats.ts'
 
 const now = new Date()
 const stats: DeadLetterStats = {
@@ -21,8 +21,18 @@ test.each([80, 81, 120])('no line of the statistics is wider than %d columns', (
     expect([line, line.length <= width]).toEqual([line, true])
 })
 
-test('what is left out of a narrow picture is the oldest, and it says how much it shows', () => {
+test('a narrow picture omits the oldest values and says how many it shows', () => {
   const minutes = (width: number) => /[▁-█]+ \d+ min/.exec(drawStats(stats, { width, colors: false }))?.[0]
   expect(minutes(120)).toMatch(/^▁.{59} 60 min$/)
   expect(minutes(70)).toMatch(/^.{43}█ 44 min$/)
+})
+
+test.each([
+  { depths: 40, label: 'since start' },
+  { depths: 1_000, label: 'until now' },
+])('says whether it draws all of $depths depths', ({ depths, label }) => {
+  const seen = Array.from({ length: depths }, (_, time) => time)
+  expect(drawStats(stats, { width: 90, colors: false, depths: seen })).toMatch(
+    new RegExp(`^Depth {9}[▁-█]+ ${label}$`, 'm'),
+  )
 })

@@ -1,0 +1,86 @@
+import { readFile } from 'node:fs/promises'
+import { errorMessage } from '@tidings/shared/errors'
+import {
+  generateSigningKey,
+  MAX_SIGNING_KEYS,
+  parseSigningKeySet,
+  type SigningKeySet,
+} from '@tidings/shared/signing-keys'
+import { recordAudit } from '../../audit.ts'
+import type { CliContext } from '../../context.ts'
+import { CliError, describeFailure, EXIT, usageError } from '../../exit-codes.ts'
+import { isMissing } from '../../input/file-errors.ts'
+import { replaceFile } from './replace-file.ts'
+
+/** Old keys that still verify after a rotation. An access token lives for 15 minutes at most. */
+export const DEFAULT_KEPT_KEYS = 2
+
+export interface RotateOptions {
+  file?: string
+  keep: number
+  standby?: true
+  use?: string
+}
+
+export async function rotateKeys(context: CliContext, options: RotateOptions): Promise<void> {
+  context.assertWritable()
+  if (options.standby && options.use !== undefined) throw usageError('Use --standby or --use, not both.')
+  const env = context.keyEnv()
+  const file = options.file === undefined ? env.JWT_KEYS_FILE : context.resolvePath(options.file)
+  if (file === undefined && env.JWT_KEYS === undefined) {
+    throw usageError('Name the key set with --file, JWT_KEYS_FILE or JWT_KEYS.')
+  }
+  const before = parseSet(file ?? 'JWT_KEYS', file === undefined ? env.JWT_KEYS : await readText(file))
+  const after = rotateSet(before, options)
+  const text = JSON.stringify(after)
+  if (file === undefined) await context.terminal.write(`${text}\n`)
+  else await replaceFile(file, `${text}\n`)
+
+  const [signer] = after.keys
+  const others = after.keys.slice(1).map((key) => key.kid)
+  context.terminal.say(`Signs: ${signer?.kid ?? ''}\nVerify as well: ${others.join(', ') || 'none'}`)
+  await recordAudit(context, {
+    action: 'keys.rotate',
+    selector: { ...options, ...(file !== undefined && { file }) },
+    matched: before.keys.length,
+    changed: 1,
+    result: `signs ${signer?.kid ?? ''}`,
+  }).catch((error: unknown) =>
+    context.terminal.say(
+      `The rotation is done, but not in the audit table: ${describeFailure(error).message}`,
+    ),
+  )
+}
+
+/** Makes the new set. Its first key signs, all verify. */
+function rotateSet({ keys }: SigningKeySet, { keep, standby, use }: RotateOptions): SigningKeySet {
+  if (standby) {
+    if (keys.length < MAX_SIGNING_KEYS) return { keys: [...keys, generateSigningKey()] }
+    const advice = `tidings keys rotate --use ${keys[0]?.kid ?? ''} --keep ${DEFAULT_KEPT_KEYS}`
+    throw new CliError(
+      EXIT.failure,
+      `The set is full with ${MAX_SIGNING_KEYS} keys. Remove old ones with: ${advice}`,
+    )
+  }
+  if (use === undefined) return { keys: [generateSigningKey(), ...keys.slice(0, keep)] }
+  const chosen = keys.find((key) => key.kid === use)
+  if (chosen === undefined) throw new CliError(EXIT.notFound, `The set has no key ${use}.`)
+  return { keys: [chosen, ...keys.filter((key) => key !== chosen).slice(0, keep)] }
+}
+
+async function readText(file: string): Promise<string> {
+  return readFile(file, 'utf8').catch((error: unknown) => {
+    const reason = isMissing(error)
+      ? `There is no file ${file}; make one: tidings keys generate > ${file}`
+      : `Cannot read ${file}: ${errorMessage(error)}`
+    throw new CliError(EXIT.notFound, reason)
+  })
+}
+
+function parseSet(name: string, text = ''): SigningKeySet {
+  try {
+    return parseSigningKeySet(text)
+  } catch (error) {
+    throw new CliError(EXIT.failure, `${name} ${errorMessage(error)}`)
+  }
+}

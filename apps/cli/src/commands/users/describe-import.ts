@@ -1,0 +1,38 @@
+import type { ImportReport } from '../../django/report.ts'
+
+/** The report as text: one line a count, then one a conflict and one an invalid row. */
+export function describeImport(report: ImportReport): string {
+  const { users, preferences, notification_status_logs: logs } = report
+  const done = report.dry_run ? 'would be imported' : 'imported'
+  const lines: [string, number, string?][] = [
+    ['users found', users.found],
+    [`  ${done}`, users.imported],
+    [
+      `  ${report.dry_run ? 'would be updated' : 'updated'}`,
+      users.updated,
+      'changed since they were imported',
+    ],
+    ['  already here', users.already_there],
+    ['  addresses that differ only by case', users.case_duplicates, 'none of these is imported'],
+    ['  erased here', users.erased, 'they are not imported again'],
+    ['  address belongs to another user here', users.email_taken],
+    ['  not valid', users.invalid],
+    ['  inactive', users.inactive, 'they cannot log in'],
+    ['  staff', users.staff, 'imported as ordinary users'],
+    ['  without a usable password', users.unusable_passwords, 'they cannot log in until one is set'],
+    ['preferences found', preferences.found],
+    ['  not valid', preferences.invalid],
+    ['status log found', logs.found],
+    [`  ${done}`, logs.imported],
+    ['  already here', logs.already_there],
+    ['  of users who do not exist here', logs.unknown_user],
+    ['  not valid', logs.invalid],
+    ['strongest hash, in iterations', users.max_iterations, 'set PASSWORD_ITERATIONS to at least this'],
+  ]
+  const text = lines
+    .filter(([label, count]) => count > 0 || !label.startsWith('  '))
+    .map(([label, count, note]) => `${label}: ${count}${note && count > 0 ? ` (${note})` : ''}`)
+  const conflicts = report.conflicts.map((conflict) => `${conflict.kind}\t${conflict.id}\t${conflict.email}`)
+  const invalid = report.invalid.map(({ table, id, why }) => `invalid ${table}\t${id}\t${why}`)
+  return [...text, ...conflicts, ...invalid].join('\n')
+}

@@ -1,0 +1,80 @@
+import type { ImportConflict } from '@tidings/db/django/import-users'
+import type { DjangoRecord, DjangoTable } from './records.ts'
+
+/** What an import found and did. In a dry run, `imported` and `updated` are what it would do. */
+export interface ImportReport {
+  dry_run: boolean
+  /** False after an interruption: running the import again does the rest. */
+  complete: boolean
+  users: {
+    found: number
+    imported: number
+    updated: number
+    already_there: number
+    case_duplicates: number
+    erased: number
+    email_taken: number
+    invalid: number
+    inactive: number
+    staff: number
+    unusable_passwords: number
+    max_iterations: number
+  }
+  preferences: { found: number; invalid: number }
+  notification_status_logs: {
+    found: number
+    imported: number
+    already_there: number
+    unknown_user: number
+    invalid: number
+  }
+  /** The first MAX_LISTED users that were not imported because of their address. */
+  conflicts: ImportConflict[]
+  /** The first MAX_LISTED invalid rows. */
+  invalid: { table: DjangoTable; id: string; why: string }[]
+}
+
+/** Rows that a report lists, of each kind. */
+export const MAX_LISTED = 1_000
+
+export function createReport(dryRun: boolean): ImportReport {
+  return {
+    dry_run: dryRun,
+    complete: false,
+    users: {
+      found: 0,
+      imported: 0,
+      updated: 0,
+      already_there: 0,
+      case_duplicates: 0,
+      erased: 0,
+      email_taken: 0,
+      invalid: 0,
+      inactive: 0,
+      staff: 0,
+      unusable_passwords: 0,
+      max_iterations: 0,
+    },
+    preferences: { found: 0, invalid: 0 },
+    notification_status_logs: { found: 0, imported: 0, already_there: 0, unknown_user: 0, invalid: 0 },
+    conflicts: [],
+    invalid: [],
+  }
+}
+
+const REPORT_KEYS = {
+  users: 'users',
+  user_preferences: 'preferences',
+  notification_status_logs: 'notification_status_logs',
+} as const satisfies Record<DjangoTable, keyof ImportReport>
+
+/** Counts and lists a row that cannot be imported. */
+export function addInvalid(
+  report: ImportReport,
+  { table, id, why }: Extract<DjangoRecord, { kind: 'invalid' }>,
+) {
+  const counts = report[REPORT_KEYS[table]]
+  counts.found++
+  counts.invalid++
+  if (report.invalid.length < MAX_LISTED) report.invalid.push({ table, id, why })
+}
