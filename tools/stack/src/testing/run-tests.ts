@@ -44,6 +44,8 @@ const say = (line: string) => void process.stderr.write(`${line}\n`)
 /** Waits until the process has ended. Returns its exit code. */
 async function waitForExit(child: ChildProcess): Promise<number> {
   running.add(child)
+  // The signal came before the process was known.
+  if (interruption) child.kill(interruption)
   const [code, signal] = await once(child, 'exit')
   running.delete(child)
   return code ?? 128 + constants.signals[signal as NodeJS.Signals]
