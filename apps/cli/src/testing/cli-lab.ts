@@ -15,10 +15,13 @@ import {
 } from '@tidings/stack/testing/test-context'
 import { type Cli, createCli } from './cli-process.ts'
 
-export interface QueuedEnvelope {
+interface QueuedEnvelope {
   v: number
   events: { id: string; redrives?: number }[]
 }
+
+/** Users last: events refer to them. */
+const EMPTIED_TABLES = ['operator_audit', 'notification_status', 'ingest_counters', 'event_outbox', 'users']
 
 /** A database and a queue for one test file, the CLI configured for them, and the queues to inspect. */
 export interface CliLab {
@@ -70,9 +73,8 @@ export async function createCliLab(kind: BackendKind, releaser: Releaser): Promi
     async empty() {
       await dead.obliterate({ force: true })
       await main.obliterate({ force: true })
-      await db.database.pool.query(
-        'TRUNCATE operator_audit, notification_status, ingest_counters, event_outbox, users CASCADE',
-      )
+      // With a few rows, DELETE takes a tenth of the time of TRUNCATE.
+      await db.database.pool.query(EMPTIED_TABLES.map((table) => `DELETE FROM ${table}`).join(';'))
     },
   }
 }

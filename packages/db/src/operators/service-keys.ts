@@ -7,7 +7,7 @@ import { serviceKeys } from '../schema/service-keys.ts'
 import { type AuditRecord, insertAudit } from './audit.ts'
 
 /** The old key and the new one of a rotation. */
-export const MAX_LIVE_KEYS_PER_NAME = 2
+const MAX_LIVE_KEYS_PER_NAME = 2
 
 export interface ServiceKey {
   id: string
@@ -19,7 +19,7 @@ export interface ServiceKey {
   revokedAt: Date | null
 }
 
-export type CreateServiceKeyResult =
+type CreateServiceKeyResult =
   | { outcome: 'created'; id: string; key: string }
   /** The name has MAX_LIVE_KEYS_PER_NAME live keys; revoke one first. */
   | { outcome: 'too_many_live_keys' }
