@@ -1,14 +1,17 @@
-import { defineConfig } from 'vitest/config'
+import { availableParallelism } from 'node:os'
+import { configDefaults, defineConfig } from 'vitest/config'
 
-/** Only what hangs runs into these: a busy machine must not fail a test that waits for processes. */
+/** Generous, so that a busy machine fails no test that waits for processes. Only a test that hangs reaches them. */
 const LIMITS = { testTimeout: 60_000, hookTimeout: 120_000, teardownTimeout: 30_000 }
-const testsOf = (rooms: string[]) => rooms.map((room) => `${room}/**/*.test.ts`)
+/** Test files mostly wait for processes, so twice as many as cores keep the cores busy. */
+const MAX_WORKERS = Math.min(2 * availableParallelism(), 8)
+const testsOf = (folders: string[]) => folders.map((folder) => `${folder}/**/*.test.ts`)
 
 export default defineConfig({
   test: {
     projects: [
       {
-        // By itself, before all others: its rows look at times, and at connections that end in the wrong moment.
+        // Runs alone, before the others: the fault matrix checks how fast the API answers during a fault.
         test: {
           ...LIMITS,
           name: 'chaos',
@@ -18,14 +21,15 @@ export default defineConfig({
         },
       },
       {
-        // Test files start processes of their own, and wait for them: one more than there are cores keeps these busy.
         test: {
           ...LIMITS,
           name: 'tests',
           include: testsOf(['apps', 'packages', 'tools', 'bench', 'test']),
+          // npm run bench:test runs these, because they need the packages that bench/ installs.
+          exclude: [...configDefaults.exclude, 'bench/src/testing/**'],
           globalSetup: ['tools/stack/src/testing/test-setup.ts'],
           sequence: { groupOrder: 1 },
-          maxWorkers: 3,
+          maxWorkers: MAX_WORKERS,
         },
       },
     ],

@@ -9,11 +9,11 @@ const text = await readFile(new URL('../.env.example', import.meta.url), 'utf8')
 const documented = new Map(
   [...text.matchAll(/^([A-Z][A-Z0-9_]*)=(.*)$/gm)].map(([, name, value]) => [name, value]),
 )
-/** Read by docker-compose.yml only. */
+/** Only docker-compose.yml reads these. */
 const COMPOSE_VARIABLES = ['POSTGRES_PASSWORD']
 
 describe('.env.example', () => {
-  test('documents every variable that is read, and no other', () => {
+  test('documents every variable that a program reads, and no other', () => {
     const read = [
       ...API_VARIABLES,
       ...WORKER_VARIABLES,
@@ -24,12 +24,12 @@ describe('.env.example', () => {
     expect([...documented.keys()].sort()).toEqual([...new Set(read)].sort())
   })
 
-  test('says something about each', () => {
+  test('has a comment for each variable', () => {
     const bare = [...text.matchAll(/(^.*\n)^([A-Z][A-Z0-9_]*)=/gm)].filter(([, before]) => before === '\n')
     expect(bare.map(([, , name]) => name)).toEqual([])
   })
 
-  test('gives the defaults of the API', () => {
+  test('shows the defaults of the API', () => {
     const defaults = Object.entries(readEnv({ DATABASE_URL: 'postgres://a:b@localhost/c' })).filter(
       ([name, value]) => name !== 'DATABASE_URL' && value !== undefined,
     )

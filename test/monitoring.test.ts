@@ -23,8 +23,8 @@ const rulesSchema = z.strictObject({
 const { groups } = rulesSchema.parse(parse(await read('deploy/alerts.yml')))
 const alerts = groups.flatMap((group) => group.rules)
 
-/** What Prometheus itself records of each scrape. */
-const OF_PROMETHEUS = ['up']
+/** Metrics that Prometheus itself records for each scrape. */
+const PROMETHEUS_METRICS = ['up']
 
 interface Found {
   errors: number
@@ -46,7 +46,7 @@ function readExpression(expression: string): Found {
 describe('monitoring', () => {
   const releaser = useReleaser()
   let api: TestApi
-  /** Names of metrics, and of the series of histograms, as a scrape of both apps has them. */
+  /** The names of metrics and of the series of histograms in a scrape of both apps. */
   let scraped: Set<string>
   let families: Set<string>
 
@@ -77,27 +77,27 @@ describe('monitoring', () => {
     scraped = new Set([...families, ...[...text.matchAll(/^(\w+)[{ ]/gm)].map(([, name = '']) => name)])
   })
 
-  it.for(alerts)('$alert is PromQL over metrics that the apps have', ({ expr }) => {
+  it.for(alerts)('$alert is PromQL on metrics that the apps export', ({ expr }) => {
     const { errors, metrics } = readExpression(expr)
     expect(errors).toBe(0)
     expect(metrics).not.toEqual([])
-    for (const metric of metrics) if (!OF_PROMETHEUS.includes(metric)) expect(scraped).toContain(metric)
+    for (const metric of metrics) if (!PROMETHEUS_METRICS.includes(metric)) expect(scraped).toContain(metric)
   })
 
-  it('tells an expression that is wrong from one that is right', () => {
+  it('notices an expression that does not parse', () => {
     expect(readExpression('sum(rate(a_total[5m])) > 0')).toEqual({ errors: 0, metrics: ['a_total'] })
     expect(readExpression('sum(rate(a_total[5m]) > 0').errors).toBeGreaterThan(0)
   })
 
-  it('is explained in docs/operations.md: every metric, and no other', async () => {
+  it('is documented in docs/operations.md: every metric, and no other', async () => {
     const page = await read('docs/operations.md')
-    const explained = new Set(page.match(/\btidings_\w+/g))
+    const documented = new Set(page.match(/\btidings_\w+/g))
     const ours = [...families].filter((name) => name.startsWith('tidings_'))
     expect(ours.length).toBeGreaterThan(8)
-    expect([...explained].sort()).toEqual(ours.sort())
+    expect([...documented].sort()).toEqual(ours.sort())
   })
 
-  it('scrapes where docker-compose.yml has the apps, and reads the alerts', async () => {
+  it('scrapes the apps of docker-compose.yml, and reads the alerts', async () => {
     const prometheus = z
       .object({
         rule_files: z.array(z.string()),

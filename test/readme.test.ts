@@ -1,6 +1,6 @@
 import { execFile, spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { readFile, stat } from 'node:fs/promises'
+import { readFile } from 'node:fs/promises'
 import { fileURLToPath } from 'node:url'
 import { findFreePort } from '@tidings/stack/servers/free-port'
 import { waitFor } from '@tidings/stack/servers/wait-for'
@@ -10,25 +10,25 @@ import { beforeAll, describe, expect, test } from 'vitest'
 
 const ROOT = fileURLToPath(new URL('..', import.meta.url))
 
-/** These start everything from nothing, which test:fresh and whoever reads this do. */
+/** npm run test:fresh and the run of this file cover these. */
 const RUN_ELSEWHERE = ['npm start', 'npm test']
-/** A part that runs until it is stopped, on a port of its own. */
-const STAYS = /PORT=(\d+) npm .* start\)$/
+/** A command that runs an app until it is stopped, on its own port. */
+const RUNS_APP = /PORT=(\d+) npm .* start\)$/
 
 async function readBlocks(page: string, language: 'sh' | 'json'): Promise<string[]> {
   const text = await readFile(`${ROOT}${page}`, 'utf8')
-  const blocks = text.matchAll(new RegExp(`^\`\`\`${language}\\n(.*?)^\`\`\`$`, 'gms'))
+  const blocks = text.matchAll(new RegExp(`^ *\`\`\`${language}\\n(.*?)^ *\`\`\`$`, 'gms'))
   return [...blocks].map((match) => match[1]?.trim() ?? '')
 }
 const blocks = (await readBlocks('README.md', 'sh')).filter((block) => !RUN_ELSEWHERE.includes(block))
-const staying = blocks.filter((block) => STAYS.test(block))
-const ending = blocks.filter((block) => !STAYS.test(block))
+const servers = blocks.filter((block) => RUNS_APP.test(block))
+const commands = blocks.filter((block) => !RUNS_APP.test(block))
 
 describe('the README', () => {
   const releaser = useReleaser()
   let stack: TestStack
   let env: NodeJS.ProcessEnv
-  /** As in a checkout where `npm start` has its data in .data. */
+  /** Makes a command read the data folder of this stack instead of .data. */
   const inDataDir = (script: string) => script.replaceAll('. .data/', `. ${stack.dataDir}/`)
 
   beforeAll(async () => {
@@ -36,49 +36,54 @@ describe('the README', () => {
     env = { ...process.env, DATA_DIR: stack.dataDir }
   })
 
-  test('has only commands that work, in their order', { timeout: 120_000 }, async () => {
-    expect(ending.length).toBeGreaterThan(5)
-    const script = ending.map((block) => `echo '### next block'\n${block}`).join('\n')
+  test('has only commands that work, one after the other', { timeout: 120_000 }, async () => {
+    expect(commands.length).toBeGreaterThan(5)
+    const script = commands.map((block) => `echo '### next block'\n${block}`).join('\n')
     const { code, output } = await runShell(inDataDir(script), env)
     expect(code, output).toBe(0)
-    // curl ends well whatever the answer is.
+    // curl exits with 0 whatever the answer is.
     expect(output).not.toMatch(/"success": ?false/)
     expect(output).toContain('"notification_id":"notif-123"')
     expect(output).toContain('unknown_user')
     for (const path of ['/docs', '/openapi.json'])
       expect((await fetch(stack.apiUrl + path)).status, path).toBe(200)
-    expect(output.split('### next block')).toHaveLength(ending.length + 1)
+    expect(output.split('### next block')).toHaveLength(commands.length + 1)
   })
 
-  test('runs an API and a worker beside npm start, as it says', async () => {
-    expect(staying).toHaveLength(2)
-    for (const block of staying) {
+  test('has commands that run an API and a worker beside npm start', async () => {
+    expect(servers).toHaveLength(2)
+    const checkServer = async (block: string) => {
       const port = await findFreePort()
-      const script = inDataDir(block).replace(STAYS, (text, named) => text.replace(named, String(port)))
-      const part = runInBackground(script, env)
-      releaser.onRelease(part.stop)
-      const isReady = async () => part.hasEnded() || (await fetch(`http://127.0.0.1:${port}/health/ready`)).ok
-      await waitFor(block, isReady, { timeoutMs: 30_000, explain: part.output })
-      expect(part.hasEnded(), part.output()).toBe(false)
+      const script = inDataDir(block).replace(RUNS_APP, (text, named) => text.replace(named, String(port)))
+      const app = runInBackground(script, env)
+      releaser.onRelease(app.stop)
+      const isReady = async () => app.hasEnded() || (await fetch(`http://127.0.0.1:${port}/health/ready`)).ok
+      await waitFor(block, isReady, { timeoutMs: 30_000, explain: app.output })
+      expect(app.hasEnded(), app.output()).toBe(false)
     }
+    await Promise.all(servers.map(checkServer))
   })
 
-  test('links to a page for producers whose example is answered as it says', async () => {
+  test('links to a page for producers whose example has the documented answer', async () => {
     const [example] = await readBlocks('docs/producers.md', 'sh')
     const [documented] = await readBlocks('docs/producers.md', 'json')
     const { output } = await runShell(inDataDir(`. .data/dev.env\n${example}`), env)
-    expect(withoutOccasion(output)).toEqual(withoutOccasion(documented ?? ''))
+    expect(withoutVaryingFields(output)).toEqual(withoutVaryingFields(documented ?? ''))
   })
 
-  test('links to files that are there', async () => {
-    const readme = await readFile(`${ROOT}README.md`, 'utf8')
-    const targets = [...readme.matchAll(/\]\(([^)#:]+)(?:#[^)]*)?\)/g)].map((match) => match[1])
-    for (const target of targets) await expect(stat(`${ROOT}${target}`), target).resolves.toBeTruthy()
-  })
+  test.for(['producer', 'front-end', 'operator'])(
+    'leads to docs/start/%s.md, whose commands work',
+    async (reader) => {
+      const script = (await readBlocks(`docs/start/${reader}.md`, 'sh')).join('\n')
+      const { code, output } = await runShell(inDataDir(script), env)
+      expect(code, output).toBe(0)
+      expect(output).not.toMatch(/"success": ?false/)
+    },
+  )
 })
 
-/** An answer without what is another at each request. */
-const withoutOccasion = (json: string): unknown =>
+/** Replaces the fields that differ in each answer by their types. */
+const withoutVaryingFields = (json: string): unknown =>
   JSON.parse(json, (name, value) => (['id', 'timestamp'].includes(name) ? typeof value : value))
 
 function runShell(script: string, env: NodeJS.ProcessEnv): Promise<{ code: number; output: string }> {
@@ -89,10 +94,10 @@ function runShell(script: string, env: NodeJS.ProcessEnv): Promise<{ code: numbe
   })
 }
 
-/** A command line in a process group of its own, so that all that it started can be stopped. */
+/** Runs a script in its own process group, so that everything it starts can be stopped. */
 function runInBackground(script: string, env: NodeJS.ProcessEnv) {
   const child = spawn('sh', ['-euc', script], { cwd: ROOT, env, detached: true })
-  // Not `exit`: the pipes close when the last process of the group is gone.
+  // `close`, not `exit`: the pipes close when the last process of the group has ended.
   const closed = once(child, 'close')
   let output = ''
   for (const stream of [child.stdout, child.stderr])

@@ -1,11 +1,11 @@
 import { Queue, Worker } from 'bullmq'
 import { Redis } from 'ioredis'
-import { env } from '../peers/contract/env.ts'
+import { readContenderEnv } from '../peers/contract/env.ts'
 import { report } from './report.ts'
 
-/** BullMQ alone: jobs that do nothing, all queued beforehand, one worker. */
+/** BullMQ alone: one worker runs empty jobs, all queued beforehand. */
 const jobs = Number(process.argv[2])
-const connection = new Redis(env.REDIS_URL, { maxRetriesPerRequest: null })
+const connection = new Redis(readContenderEnv().REDIS_URL, { maxRetriesPerRequest: null })
 const queue = new Queue('noop', { connection, defaultJobOptions: { removeOnComplete: true } })
 for (let added = 0; added < jobs; added += 1_000) {
   await queue.addBulk(Array.from({ length: 1_000 }, () => ({ name: 'noop', data: { id: added } })))

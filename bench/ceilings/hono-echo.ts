@@ -3,13 +3,13 @@ import { zValidator } from '@hono/zod-validator'
 import { LIMITS, statusReportSchema } from '@tidings/shared/status-event'
 import { Hono } from 'hono'
 import { z } from 'zod'
-import { env } from '../peers/contract/env.ts'
+import { readContenderEnv } from '../peers/contract/env.ts'
 import { answerBatch, answerEvent, receiveEvent } from '../peers/contract/event.ts'
 import { sayReady, stopOnSignal } from '../peers/contract/process.ts'
 
 /**
- * Hono that parses and validates the same body and answers the same, and does nothing else: no key, no log,
- * no queue. Its GET answers a user from memory.
+ * Hono parses and validates the same body and gives the same answer. It checks no key, writes no log and has no queue.
+ * Its GET answers with a user from memory.
  */
 const batchSchema = z.object({ events: z.array(statusReportSchema).min(1).max(LIMITS.envelopeEvents) })
 const created = new Date().toISOString()
@@ -37,7 +37,7 @@ const app = new Hono()
     }),
   )
 
-const server = serve({ fetch: app.fetch, port: env.PORT, hostname: '127.0.0.1' }, sayReady)
+const server = serve({ fetch: app.fetch, port: readContenderEnv().PORT, hostname: '127.0.0.1' }, sayReady)
 stopOnSignal(async () => {
   server.close()
 })

@@ -1,14 +1,14 @@
 import { createServer } from 'node:http'
-import { env } from '../peers/contract/env.ts'
+import { readContenderEnv } from '../peers/contract/env.ts'
 import { sayReady, stopOnSignal } from '../peers/contract/process.ts'
 
-/** What Node's HTTP server does with no work at all: not even the body is read. */
+/** Node's HTTP server without any work. It does not even read the body. */
 const body = JSON.stringify({ success: true })
 const server = createServer((_request, response) => {
   response.writeHead(202, { 'content-type': 'application/json', 'content-length': body.length })
   response.end(body)
 })
-server.listen(env.PORT, '127.0.0.1', sayReady)
+server.listen(readContenderEnv().PORT, '127.0.0.1', sayReady)
 stopOnSignal(async () => {
   server.closeAllConnections()
   server.close()

@@ -3,7 +3,7 @@ import { availableParallelism } from 'node:os'
 import { promisify } from 'node:util'
 import { report } from './report.ts'
 
-/** Hashes and nothing else, on all cores: 600,000 iterations, as Tidings does by default. */
+/** Password hashes on all cores, and nothing else. */
 const hash = promisify(pbkdf2)
 const [iterations, seconds] = process.argv.slice(2).map(Number)
 if (iterations === undefined || seconds === undefined) throw new Error('usage: pbkdf2.ts ITERATIONS SECONDS')

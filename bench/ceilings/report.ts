@@ -1,6 +1,6 @@
-/** What a ceiling that is not a server sends back over IPC. */
+/** The message that a ceiling without a server sends over IPC. */
 export interface CeilingReport {
-  /** Rows, jobs or hashes. */
+  /** Rows, jobs or hashes per second. */
   perSecond: number
 }
 

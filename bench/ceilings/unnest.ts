@@ -2,15 +2,15 @@ import { openDatabase } from '@tidings/db/database'
 import { storeStatusEvents } from '@tidings/db/events/status-events'
 import type { StatusEvent } from '@tidings/shared/status-event'
 import { v7 as uuidv7 } from 'uuid'
-import { env } from '../peers/contract/env.ts'
+import { readContenderEnv } from '../peers/contract/env.ts'
 import { receiveEvent } from '../peers/contract/event.ts'
 import { makeReport } from '../src/load/bodies.ts'
 import { report } from './report.ts'
 
-/** The same rows through the same multi-row INSERT, 500 at a time on two connections: no HTTP, no queue. */
+/** The worker's multi-row INSERT without HTTP or queue: 500 rows a statement, two connections. */
 const seconds = Number(process.argv[2])
 const db = openDatabase({
-  url: env.DATABASE_URL,
+  url: readContenderEnv().DATABASE_URL,
   applicationName: 'unnest',
   maxConnections: 2,
   onError: () => {},

@@ -3,12 +3,14 @@ import { join, resolve } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { findRedisServer, NO_REDIS_SERVER } from '@tidings/stack/servers/redis'
 import { Command, InvalidArgumentError, Option } from 'commander'
+import type { Contender } from './contenders/contender.ts'
+import { createTidingsAgainst } from './contenders/tidings.ts'
 import { writeResults } from './report/write-results.ts'
 import { SCENARIOS } from './scenarios/all.ts'
 import type { Effort, ScenarioResult } from './scenarios/scenario.ts'
 import { openSite } from './site.ts'
 
-/** Of wrong usage, as of the other programs. */
+/** EX_USAGE of sysexits.h, as the other programs use it. */
 const USAGE_EXIT_CODE = 64
 const RESULTS_DIR = fileURLToPath(new URL('../results', import.meta.url))
 
@@ -23,16 +25,16 @@ interface Options {
 }
 
 const command = new Command('bench')
-  .description('Measures Tidings beside what one would build instead, and beside what the machine allows.')
+  .description('Measures Tidings beside the usual alternatives and beside the limits of the machine.')
   .addOption(
-    new Option('--only <scenario...>', 'not all of them').choices(SCENARIOS.map((scenario) => scenario.name)),
+    new Option('--only <scenario...>', 'run only these').choices(SCENARIOS.map((scenario) => scenario.name)),
   )
   .option('--rounds <n>', 'interleaved rounds (default: 5)', parseCount)
   .option('--seconds <n>', 'length of each load (default: 5)', parseCount)
   .option('--connections <n>', 'of ingest-single (default: 128)', parseCount)
-  .option('--quick', 'a look of three to four minutes: one short round, little data')
-  .option('--against <checkout>', 'measure the ingest of another checkout of Tidings as well', parseCheckout)
-  .option('--output <name>', 'name of the files in bench/results', parseName, 'latest')
+  .option('--quick', 'one short round with little data; three to four minutes')
+  .option('--against <checkout>', 'also measure the ingest of another checkout of Tidings', parseCheckout)
+  .option('--output <name>', 'name of the result files in bench/results', parseName, 'latest')
   .addHelpText('after', '\nExamples:\n  npm run bench -- --quick\n  npm run bench -- --only ingest-single')
   .exitOverride(({ exitCode }) => process.exit(exitCode === 0 ? 0 : USAGE_EXIT_CODE))
   .action(run)
@@ -40,8 +42,8 @@ const command = new Command('bench')
 await command.parseAsync()
 
 async function run(options: Options): Promise<void> {
-  if (findRedisServer() === undefined) {
-    process.stderr.write(`${NO_REDIS_SERVER} Install one: the queue in Redis is what is measured.\n`)
+  if (findRedisServer(process.env.PATH) === undefined) {
+    process.stderr.write(`${NO_REDIS_SERVER} Install one: the benchmark measures the queue in Redis.\n`)
     process.exit(1)
   }
   const { only } = options
@@ -69,9 +71,11 @@ async function run(options: Options): Promise<void> {
   process.once('SIGTERM', stop)
   const results: ScenarioResult[] = []
   try {
-    for (const scenario of scenarios) {
-      results.push(await scenario.run({ site, effort, against: options.against, progress }))
-      // After each, so that an interrupted run leaves what it has.
+    const against: Contender[] =
+      options.against === undefined ? [] : [await createTidingsAgainst(site, options.against)]
+    for (const { name, title, run } of scenarios) {
+      results.push({ name, title, ...(await run({ site, effort, against, progress })) })
+      // After each scenario, so that an interrupted run keeps its results.
       await writeResults(RESULTS_DIR, options.output, results, effort)
     }
   } finally {
@@ -81,13 +85,13 @@ async function run(options: Options): Promise<void> {
   progress(`written to bench/results/${options.output}.{json,md,svg}`)
 }
 
-/** Known before an hour of measuring. A relative path begins at the project's root, where npm runs the script. */
+/** A relative path starts at the root of the repository, where npm runs the script. */
 function parseCheckout(text: string): string {
   const checkout = resolve(text)
   if (existsSync(join(checkout, 'apps/api/src/main.ts')) && existsSync(join(checkout, 'node_modules')))
     return checkout
   throw new InvalidArgumentError(
-    'Give the folder of a checkout of Tidings. Run `npm run bench -- --help` in it once: that installs it.',
+    'Give the folder of a checkout of Tidings. Run `npm run bench -- --help` in it once to install it.',
   )
 }
 
@@ -96,7 +100,7 @@ function parseCount(text: string): number {
   throw new InvalidArgumentError('Give a whole number above 0.')
 }
 
-/** What cannot be written is better known before the run than after it. */
+/** Checked before the run, because the results are written after it. */
 function parseName(text: string): string {
   if (/^\w[\w.-]*$/.test(text)) return text
   throw new InvalidArgumentError('Give a name, without a folder.')

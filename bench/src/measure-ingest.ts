@@ -7,7 +7,7 @@ import { percentile } from './statistics.ts'
 import { readTreeCpuMs, readUsage } from './usage.ts'
 
 const DRAIN_LIMIT_MS = 120_000
-/** Rows may come after the last counted answer: requests cut off at the end were accepted as well. */
+/** Rows still arrive after the last counted answer: the server may have accepted requests that were cut off. */
 const SETTLED_MS = 600
 
 export interface IngestPlan {
@@ -15,7 +15,7 @@ export interface IngestPlan {
   seconds: number
   /** Events per request. */
   batch: number
-  /** Paced instead of as fast as the answers come. */
+  /** A fixed rate, instead of as fast as the answers come. */
   perSecond?: number
   label: string
 }
@@ -28,19 +28,18 @@ export interface IngestResult {
   failed: number
   postP50Ms: number
   postP99Ms: number
-  /** From the server taking the request (`received_at`) to the commit of the row. */
+  /** From `received_at`, set when the server takes the request, to the commit of the row. */
   rowP50Ms: number
   rowP99Ms: number
-  /** CPU time per event, by process, in microseconds; only the generator's where there is no /proc. */
+  /** CPU time per event and process, in microseconds. Without /proc only the generator's. */
   cpuMicros: Record<string, number>
   rssBytes: Record<string, number>
 }
 
 /**
- * Loads a contender, waits until it has stored everything, and counts rows. Every acknowledged event must be
- * a row in the end.
+ * Loads a contender, waits until it has stored every acknowledged event, and counts the rows.
  *
- * @throws when acknowledged events are missing, or stored more than once.
+ * @throws when acknowledged events are missing, or are stored more than once.
  */
 export async function measureIngest(
   site: Site,
@@ -48,7 +47,7 @@ export async function measureIngest(
   plan: IngestPlan,
 ): Promise<IngestResult> {
   const before = await countRows(site)
-  const sinceCpu = await readCpu(site, contender)
+  const cpuBefore = await readCpuMs(site, contender)
   const reports = await Promise.all(
     contender.urls.map((url, index) =>
       runLoad({
@@ -69,7 +68,7 @@ export async function measureIngest(
   if (rows > accepted + report.failed * plan.batch + cutOff) {
     throw new Error(`${rows} rows of ${accepted} acknowledged events: some were stored more than once`)
   }
-  const cpu = { generator: report.cpuMs, ...(await readCpu(site, contender)) }
+  const cpu = { generator: report.cpuMs, ...(await readCpuMs(site, contender)) }
   const timing = await readTiming(site, new Date(report.startedAtMs))
   return {
     acceptedPerSecond: accepted / report.seconds,
@@ -79,13 +78,13 @@ export async function measureIngest(
     postP99Ms: report.p99Ms,
     rowP50Ms: timing.p50,
     rowP99Ms: timing.p99,
-    cpuMicros: microsPerEvent(cpu, sinceCpu, rows),
+    cpuMicros: microsPerEvent(cpu, cpuBefore, rows),
     rssBytes,
   }
 }
 
-/** Several load processes at once, as one. The slowest percentiles count. */
-export function mergeReports(reports: readonly LoadReport[]): LoadReport {
+/** Combines the reports of load processes that ran at the same time: the median of the p50, the highest p99. */
+function mergeReports(reports: readonly LoadReport[]): LoadReport {
   return {
     startedAtMs: Math.min(...reports.map((report) => report.startedAtMs)),
     seconds: Math.max(...reports.map((report) => report.seconds)),
@@ -105,7 +104,7 @@ async function countRows(site: Site): Promise<number> {
   return Number(counted.rows[0]?.rows)
 }
 
-/** Until all acknowledged rows are there and no more come. */
+/** Waits until all acknowledged rows exist and no more arrive. */
 async function waitForRows(site: Site, expected: number): Promise<number> {
   let last = -1
   let unchangedSinceMs = 0
@@ -119,7 +118,7 @@ async function waitForRows(site: Site, expected: number): Promise<number> {
       }
       return rows >= expected && performance.now() - unchangedSinceMs >= SETTLED_MS ? rows : undefined
     },
-    { timeoutMs: DRAIN_LIMIT_MS, intervalMs: 100, explain: () => `${last} rows are there` },
+    { timeoutMs: DRAIN_LIMIT_MS, intervalMs: 100, explain: () => `the table has ${last} rows` },
   )
 }
 
@@ -140,19 +139,19 @@ async function readTiming(site: Site, since: Date) {
   return { lastCommitMs: row.last_commit.getTime(), p50: row.p50, p99: row.p99 }
 }
 
-/** Microseconds per event of what was used, in milliseconds, between two readings. */
+/** Microseconds per event, from two readings in milliseconds. */
 export function microsPerEvent(
   cpu: Record<string, number>,
-  sinceCpu: Record<string, number>,
+  cpuBefore: Record<string, number>,
   events: number,
 ): Record<string, number> {
   return Object.fromEntries(
-    Object.entries(cpu).map(([role, ms]) => [role, ((ms - (sinceCpu[role] ?? 0)) * 1_000) / events]),
+    Object.entries(cpu).map(([role, ms]) => [role, ((ms - (cpuBefore[role] ?? 0)) * 1_000) / events]),
   )
 }
 
-/** Processor time of the contender's own processes so far, in milliseconds. */
-export async function readRoles(contender: RunningContender): Promise<Record<string, number>> {
+/** Processor time that the contender's processes have used so far, in milliseconds, by role. */
+export async function readProcessCpuMs(contender: RunningContender): Promise<Record<string, number>> {
   const cpu: Record<string, number> = {}
   for (const { role, pid } of contender.processes) {
     const usage = await readUsage(pid)
@@ -161,8 +160,9 @@ export async function readRoles(contender: RunningContender): Promise<Record<str
   return cpu
 }
 
-async function readCpu(site: Site, contender: RunningContender): Promise<Record<string, number>> {
-  const cpu = await readRoles(contender)
+/** The same, with that of Redis and PostgreSQL. */
+async function readCpuMs(site: Site, contender: RunningContender): Promise<Record<string, number>> {
+  const cpu = await readProcessCpuMs(contender)
   const redis = await readUsage(site.redis.pid)
   if (redis) cpu.redis = redis.cpuMs
   const postgres = await readTreeCpuMs(site.postgres.pid)

@@ -3,6 +3,7 @@ import { once } from 'node:events'
 import { APP_NODE_ARGS } from '@tidings/stack/dev/app-process'
 import { endProcess, isRunning, spawnGuarded } from '@tidings/stack/servers/guarded-process'
 import { withLogFile } from '@tidings/stack/servers/with-log-file'
+import { childEnv } from './env.ts'
 
 const START_LIMIT_MS = 30_000
 const STOP_LIMIT_MS = 12_000
@@ -16,8 +17,10 @@ export interface RunningProcess {
 }
 
 /**
- * Starts one of the benchmark's own servers and waits for its word that it takes work. Its output goes to a
- * file: writing its log is part of what is measured. It ends when this process does.
+ * Starts a peer or ceiling and waits for its ready message. Its output goes to a file: the cost of logging is part of
+ * the measurement. It ends when this process ends.
+ *
+ * @throws when it is not ready within 30 s.
  */
 export async function startServer(
   role: string,
@@ -32,10 +35,10 @@ export async function startServer(
     await endProcess(child, 'SIGKILL', STOP_LIMIT_MS)
     throw error
   }
-  return running(role, child)
+  return toRunning(role, child)
 }
 
-/** Starts an app that knows nothing of the benchmark; the caller waits until it is healthy. */
+/** Starts an app that sends no ready message. The caller waits until it is ready. */
 export async function startApp(
   role: string,
   script: string,
@@ -44,16 +47,16 @@ export async function startApp(
 ): Promise<RunningProcess> {
   const child = await withLogFile(logFile, (fd) =>
     spawnGuarded(process.execPath, [...APP_NODE_ARGS, script], {
-      env: { ...process.env, ...env },
+      env: childEnv(env),
       stdout: fd,
       stderr: fd,
       stopSignal: 'TERM',
     }),
   )
-  return running(role, child)
+  return toRunning(role, child)
 }
 
-/** Runs a script that sends one message and ends; gives the message. */
+/** Runs a script that sends one message and ends. Returns the message. */
 export async function forkForResult<Result>(
   script: string,
   args: readonly string[],
@@ -78,7 +81,7 @@ async function forkScript(
 ): Promise<ChildProcess> {
   const forkWith = async (output: number | 'inherit') => {
     const child = fork(script, [...args], {
-      env: { ...process.env, ...env },
+      env: childEnv(env),
       stdio: ['ignore', output, output, 'ipc'],
     })
     await once(child, 'spawn')
@@ -99,7 +102,7 @@ async function messageOf(child: ChildProcess, limitMs: number, what: string): Pr
   }
 }
 
-function running(role: string, child: ChildProcess): RunningProcess {
+function toRunning(role: string, child: ChildProcess): RunningProcess {
   if (child.pid === undefined) throw new Error(`${role} did not start`)
   return { role, pid: child.pid, stop: () => endProcess(child, 'SIGTERM', STOP_LIMIT_MS) }
 }

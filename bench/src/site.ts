@@ -1,51 +1,52 @@
-import { generateKeyPairSync } from 'node:crypto'
+import { execFile } from 'node:child_process'
 import { mkdir, mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { openDatabase } from '@tidings/db/database'
-import { migrateDatabase } from '@tidings/db/migrate'
-import { createServiceKey } from '@tidings/db/operators/service-keys'
+import { promisify } from 'node:util'
+import type { Database } from '@tidings/db/database'
+import { generateSigningKey } from '@tidings/shared/signing-keys'
+import { createReleaser } from '@tidings/stack/releaser'
 import type { PostgresServer } from '@tidings/stack/servers/postgres'
-import { createDatabase, startPostgres, withClient } from '@tidings/stack/servers/postgres'
+import { startPostgres } from '@tidings/stack/servers/postgres'
 import type { RedisServer } from '@tidings/stack/servers/redis'
-import { startRedis } from '@tidings/stack/servers/redis'
-import { createReleaser } from '@tidings/stack/testing/releaser'
+import { requireRedisServer, startRedis } from '@tidings/stack/servers/redis'
+import { addUsers, createSystemDatabase } from '@tidings/stack/testing/system-database'
 import { Redis } from 'ioredis'
-import pg from 'pg'
-import { USERS, userIdOf } from './load/bodies.ts'
+import { childEnv } from './env.ts'
+import { EVENT_SOURCE, USERS, userIdOf } from './load/bodies.ts'
 
-/** One PostgreSQL and one Redis, for every contender in turn. */
+/** One PostgreSQL, one Redis and a database; the contenders use them in turn. */
 export interface Site {
   postgres: PostgresServer
   redis: RedisServer
   /** Commands to that Redis. */
   redisClient: Redis
-  /** The database all contenders use: the product's own schema, with users. */
+  /** A database with the product's schema and the benchmark's users. */
   databaseUrl: string
-  pool: pg.Pool
-  /** A key that every contender lets in. */
+  pool: Database['pool']
+  /** Every contender accepts this bearer key. */
   apiKey: string
   logDir: string
-  /** Private signing keys for access tokens, as JWT_KEYS takes them. */
+  /** Private signing keys for access tokens, in the format of JWT_KEYS. */
   jwtKeys: string
-  /** Empties the event table, Redis and the peers' own tables, and writes out what PostgreSQL has pending. */
+  /** Empties the event table, Redis and the peers' own tables, then runs a checkpoint. */
   clear(): Promise<void>
-  /** The same site with another database, made by the product's migrations, with the same users and key. */
-  withDatabase(name: string): Promise<Site>
+  /** The same servers with another database. `checkout` names the checkout whose migrations create it; default: this one. */
+  withDatabase(name: string, checkout?: string): Promise<Site>
   stop(): Promise<void>
 }
 
-/** Durable on both sides, for every contender: nothing is acknowledged that a power cut takes back. */
+/** The same for every contender. Commits stay durable: fsync and synchronous_commit keep their defaults. */
 export const POSTGRES_SETTINGS = {
   shared_buffers: '1GB',
   max_wal_size: '4GB',
   maintenance_work_mem: '512MB',
-  // Lets a row tell when it was committed.
+  // measureIngest reads each row's commit time.
   track_commit_timestamp: 'on',
 }
 
-/** Every database is a copy of this one. */
-const TEMPLATE = 'bench_template'
+/** To fill a table with ten million rows takes minutes. */
+const STATEMENT_LIMIT_MS = 3_600_000
 
 export async function openSite(): Promise<Site> {
   const releaser = createReleaser()
@@ -58,42 +59,43 @@ export async function openSite(): Promise<Site> {
       await startPostgres({ dataDir: join(dir, 'postgres'), settings: POSTGRES_SETTINGS }),
       (server) => server.stop('fast'),
     )
-    const redis = releaser.add(await startRedis({ dataDir: join(dir, 'redis') }), (server) => server.stop())
+    const server = requireRedisServer(childEnv({}).PATH)
+    const redis = releaser.add(await startRedis({ dataDir: join(dir, 'redis'), server }), (it) => it.stop())
     const redisClient = releaser.add(new Redis(redis.url), (client) => client.disconnect())
+    const jwtKeys = JSON.stringify({ keys: [generateSigningKey()] })
 
-    const jwtKeys = makeJwtKeys()
-    await createDatabase(postgres.adminUrl, TEMPLATE)
-    await migrateDatabase(postgres.url(TEMPLATE))
-    await addUsers(postgres.url(TEMPLATE))
-    const apiKey = await addServiceKey(postgres.url(TEMPLATE))
-
-    async function withDatabase(name: string): Promise<Site> {
-      await createDatabase(postgres.adminUrl, name, TEMPLATE)
-      const databaseUrl = postgres.url(name)
-      const pool = releaser.add(new pg.Pool({ connectionString: databaseUrl, max: 2 }), (p) => p.end())
-      pool.on('error', () => {})
-      async function clear() {
-        await pool.query(
-          `TRUNCATE notification_status;
-           DROP SCHEMA IF EXISTS pgboss CASCADE;
-           DROP SCHEMA IF EXISTS graphile_worker CASCADE`,
-        )
-        await redisClient.flushall()
-        await pool.query('CHECKPOINT')
-      }
-      const stop = () => releaser.release()
+    async function withDatabase(name: string, checkout?: string): Promise<Site> {
+      const { url, db, serviceKey } = await createSystemDatabase(postgres, name, {
+        source: EVENT_SOURCE,
+        statementTimeoutMs: STATEMENT_LIMIT_MS,
+        ...(checkout !== undefined && { migrate: (databaseUrl) => migrateWith(checkout, databaseUrl) }),
+      })
+      const { pool } = releaser.add(db, (opened) => opened.close())
+      await addUsers(
+        db,
+        Array.from({ length: USERS }, (_, n) => userIdOf(n + 1)),
+      )
+      await pool.query('ANALYZE users')
       return {
         postgres,
         redis,
         redisClient,
-        databaseUrl,
+        databaseUrl: url,
         pool,
-        apiKey,
+        apiKey: serviceKey,
         jwtKeys,
         logDir,
-        clear,
+        async clear() {
+          await pool.query(
+            `TRUNCATE notification_status;
+             DROP SCHEMA IF EXISTS pgboss CASCADE;
+             DROP SCHEMA IF EXISTS graphile_worker CASCADE`,
+          )
+          await redisClient.flushall()
+          await pool.query('CHECKPOINT')
+        },
         withDatabase,
-        stop,
+        stop: () => releaser.release(),
       }
     }
     return await withDatabase('bench')
@@ -103,43 +105,8 @@ export async function openSite(): Promise<Site> {
   }
 }
 
-/** One Ed25519 key, as `tidings keys generate` makes it. */
-function makeJwtKeys(): string {
-  const { privateKey } = generateKeyPairSync('ed25519')
-  return JSON.stringify({
-    keys: [{ ...privateKey.export({ format: 'jwk' }), kid: 'bench', alg: 'EdDSA', use: 'sig' }],
-  })
-}
-
-async function addUsers(databaseUrl: string): Promise<void> {
-  const numbers = Array.from({ length: USERS }, (_, n) => n + 1)
-  await withClient(databaseUrl, async (client) => {
-    await client.query(
-      `INSERT INTO users (id, email, name, password)
-     SELECT id, 'bench-' || n || '@example.com', 'Bench User', '!' FROM unnest($1::uuid[], $2::int[]) AS u(id, n)`,
-      [numbers.map(userIdOf), numbers],
-    )
-    await client.query('ANALYZE users')
-  })
-}
-
-async function addServiceKey(databaseUrl: string): Promise<string> {
-  const db = openDatabase({
-    url: databaseUrl,
-    applicationName: 'tidings-bench',
-    maxConnections: 1,
-    onError: () => {},
-  })
-  try {
-    const created = await createServiceKey(db, 'bench', [
-      'status:write:email',
-      'status:write:push',
-      'status:read',
-      'users:read',
-    ])
-    if (created.outcome !== 'created') throw new Error(`No service key: ${created.outcome}`)
-    return created.key
-  } finally {
-    await db.close()
-  }
+/** Another checkout may have another schema: its own migrations create its database. */
+async function migrateWith(checkout: string, databaseUrl: string): Promise<void> {
+  const env = childEnv({ DATABASE_URL: databaseUrl })
+  await promisify(execFile)(process.execPath, ['packages/db/src/main.ts'], { cwd: checkout, env })
 }

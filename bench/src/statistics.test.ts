@@ -2,13 +2,13 @@ import fc from 'fast-check'
 import { expect, it } from 'vitest'
 import { percentile, summarize } from './statistics.ts'
 
-it('takes the middle value, or the middle of the two middle ones', () => {
+it('interpolates between the two nearest values', () => {
   expect(percentile([3, 1, 2], 0.5)).toBe(2)
   expect(percentile([4, 1, 3, 2], 0.5)).toBe(2.5)
   expect(percentile([], 0.5)).toBeNaN()
 })
 
-it('keeps any percentile between the smallest and the largest value, rising with the share', () => {
+it('keeps percentiles between the smallest and the largest value, on the right side of the median', () => {
   const values = fc.array(fc.double({ noNaN: true, min: -1e9, max: 1e9 }), { minLength: 1 })
   fc.assert(
     fc.property(values, fc.double({ min: 0, max: 1, noNaN: true }), (some, share) => {
@@ -21,6 +21,6 @@ it('keeps any percentile between the smallest and the largest value, rising with
   )
 })
 
-it('has nothing to say about no values', () => {
+it('refuses to summarize no values', () => {
   expect(() => summarize([])).toThrow('no values')
 })

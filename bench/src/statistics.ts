@@ -1,4 +1,4 @@
-/** What several rounds of one measurement say. */
+/** One metric over several rounds. */
 export interface Summary {
   median: number
   min: number
@@ -6,7 +6,7 @@ export interface Summary {
   values: number[]
 }
 
-/** @throws when there is nothing to summarize. */
+/** @throws when there are no values. */
 export function summarize(values: readonly number[]): Summary {
   if (values.length === 0) throw new Error('There are no values to summarize')
   return {
@@ -17,7 +17,7 @@ export function summarize(values: readonly number[]): Summary {
   }
 }
 
-/** The value below which `share` (0..1) of the values lie, between two of them if need be; NaN for none. */
+/** The value below which `share` (0..1) of the values lie, interpolated linearly. NaN for no values. */
 export function percentile(values: readonly number[], share: number): number {
   const sorted = values.toSorted((a, b) => a - b)
   const position = (sorted.length - 1) * share

@@ -1,22 +1,22 @@
 import { readdir, readFile } from 'node:fs/promises'
 
-/** What a process has used since its start. */
+/** Resources that a process has used since its start. */
 export interface Usage {
   cpuMs: number
   rssBytes: number
 }
 
-/** Linux counts in hundredths of a second, whatever the kernel's own clock. */
+/** /proc counts in hundredths of a second (USER_HZ), independent of the kernel's clock. */
 const MS_PER_TICK = 10
 const PAGE_BYTES = 4_096
 
-/** Of one process with all its threads; undefined where there is no /proc. */
+/** Usage of one process with all its threads. Undefined without /proc. */
 export async function readUsage(pid: number): Promise<Usage | undefined> {
   const fields = await readStat(pid)
   return fields && { cpuMs: fields.ownTicks * MS_PER_TICK, rssBytes: fields.rssPages * PAGE_BYTES }
 }
 
-/** Of a server that works in child processes, as PostgreSQL does; children that ended are in it. */
+/** Processor time of a process and its children, also of those that ended: PostgreSQL works in child processes. */
 export async function readTreeCpuMs(pid: number): Promise<number | undefined> {
   const parent = await readStat(pid)
   if (parent === undefined) return undefined
@@ -30,7 +30,7 @@ export async function readTreeCpuMs(pid: number): Promise<number | undefined> {
 async function readStat(pid: number) {
   const text = await readFile(`/proc/${pid}/stat`, 'utf8').catch(() => undefined)
   if (text === undefined) return undefined
-  // The second field is the name in parentheses and may hold anything; count from its end.
+  // The second field is the process name in parentheses. It may contain spaces, so count from its end.
   const fields = text.slice(text.lastIndexOf(')') + 2).split(' ')
   const number = (index: number) => Number(fields[index] ?? 0)
   return {

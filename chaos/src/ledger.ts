@@ -1,108 +1,108 @@
-/** What the client knows of one event it sent. */
+/** What the client knows about an event that it sent. */
 export type Knowledge =
-  /** Answered 2xx: it must be found. */
+  /** Answered with 2xx: a store must have it. */
   | 'acknowledged'
-  /** No answer, or one that leaves it open: it may be found, once. */
+  /** No final answer: a store may have it, once. */
   | 'in doubt'
-  /** Refused for good: it must not be found. */
+  /** Refused with 4xx: no store may have it. */
   | 'refused'
 
-/** Where the event should end. */
+/** The store in which the event should end. */
 export type ExpectedOutcome = 'row' | 'dead letter' | 'either'
 
 export interface LedgerEntry {
-  /** Unique for each event of a run; found again in the row or dead letter. */
+  /** Unique for each event of a run. The row or dead letter has it too. */
   notificationId: string
-  destiny: ExpectedOutcome
+  expected: ExpectedOutcome
   knowledge: Knowledge
-  sentAt: number
 }
 
-/** The client's own book of what it sent. It decides what was lost, not the system's counters. */
+/** The client's record of the events that it sent. It alone decides which events are lost. */
 export class Ledger {
   readonly entries = new Map<string, LedgerEntry>()
-  /** Answers by status code, `reset` and the like for none. */
-  readonly answers = new Map<string, number>()
-  /** Milliseconds each post took to be answered or given up. */
-  readonly latencies: number[] = []
+  readonly #answers = new Map<string, number>()
+  #posts = 0
+  #slowestMs = 0
 
-  send(notificationId: string, destiny: ExpectedOutcome = 'row'): void {
+  send(notificationId: string, expected: ExpectedOutcome = 'row'): void {
     if (this.entries.has(notificationId)) return
-    this.entries.set(notificationId, {
-      notificationId,
-      destiny,
-      knowledge: 'in doubt',
-      sentAt: performance.now(),
-    })
+    this.entries.set(notificationId, { notificationId, expected, knowledge: 'in doubt' })
   }
 
   learn(notificationId: string, knowledge: Knowledge): void {
     const entry = this.entries.get(notificationId)
-    // Once acknowledged, for ever: a later repeat may be refused.
+    // An acknowledgement is final, even if the API refuses a later repeat.
     if (entry && entry.knowledge !== 'acknowledged') entry.knowledge = knowledge
   }
 
-  noteAnswer(kind: string, latencyMs: number): void {
-    this.answers.set(kind, (this.answers.get(kind) ?? 0) + 1)
-    this.latencies.push(latencyMs)
+  /** @param kind the status code, or `reset`, `timeout` and the like. */
+  recordAnswer(kind: string, latencyMs: number): void {
+    this.#answers.set(kind, this.answered(kind) + 1)
+    this.#posts++
+    this.#slowestMs = Math.max(this.#slowestMs, latencyMs)
   }
 
-  count(knowledge: Knowledge): number {
-    return [...this.entries.values()].filter((entry) => entry.knowledge === knowledge).length
+  acknowledged(): string[] {
+    return [...this.entries.values()]
+      .filter((entry) => entry.knowledge === 'acknowledged')
+      .map((entry) => entry.notificationId)
   }
 
   answered(kind: string): number {
-    return this.answers.get(kind) ?? 0
+    return this.#answers.get(kind) ?? 0
   }
 
-  get posts(): number {
-    return this.latencies.length
+  /** Share of the posts that got a 202, between 0 and 1. */
+  get acceptedShare(): number {
+    return this.answered('202') / this.#posts
   }
 
   get slowestMs(): number {
-    return this.latencies.reduce((slowest, ms) => Math.max(slowest, ms), 0)
+    return this.#slowestMs
   }
 }
 
-/** What the stores hold, by notification id. */
-export interface Found {
+/** The contents of both stores, by notification id. */
+export interface StoreContents {
   rows: Map<string, number>
-  dead: Map<string, DeadEntry[]>
+  deadLetters: Map<string, DeadLetterEntry[]>
 }
 
-export interface DeadEntry {
+export interface DeadLetterEntry {
   reason: string
   attempts: number
 }
 
-export const listDead = ({ dead }: Pick<Found, 'dead'>): DeadEntry[] => [...dead.values()].flat()
+export const listDeadLetters = ({ deadLetters }: Pick<StoreContents, 'deadLetters'>): DeadLetterEntry[] =>
+  [...deadLetters.values()].flat()
 
 export interface Verdict {
   acknowledged: number
-  /** Acknowledged and in neither store. */
+  /** Acknowledged, and in neither store. */
   lost: string[]
-  /** More than one row, more than one dead letter, or one of each. */
+  /** Two rows, two dead letters, or one of each. */
   doubled: string[]
-  /** In a store though never sent, or refused. */
+  /** In a store, but refused or never sent. */
   unexplained: string[]
-  /** Acknowledged and found in the store where it does not belong. */
+  /** Acknowledged, but in the wrong store. */
   misplaced: string[]
 }
 
-/** Compares what the client knows with what the stores hold. */
-export function judge(ledger: Ledger, found: Found): Verdict {
+/** Compares what the client knows with the contents of the stores. */
+export function compareWithStores(ledger: Ledger, stores: StoreContents): Verdict {
   const verdict: Verdict = { acknowledged: 0, lost: [], doubled: [], unexplained: [], misplaced: [] }
-  for (const { notificationId, knowledge, destiny } of ledger.entries.values()) {
-    const rows = found.rows.get(notificationId) ?? 0
-    const places = rows + (found.dead.get(notificationId)?.length ?? 0)
-    if (places > 1) verdict.doubled.push(notificationId)
-    if (knowledge === 'refused' && places > 0) verdict.unexplained.push(notificationId)
+  for (const { notificationId, knowledge, expected } of ledger.entries.values()) {
+    const rows = stores.rows.get(notificationId) ?? 0
+    const copies = rows + (stores.deadLetters.get(notificationId)?.length ?? 0)
+    if (copies > 1) verdict.doubled.push(notificationId)
+    if (knowledge === 'refused' && copies > 0) verdict.unexplained.push(notificationId)
     if (knowledge !== 'acknowledged') continue
     verdict.acknowledged++
-    if (places === 0) verdict.lost.push(notificationId)
-    else if (destiny !== 'either' && (destiny === 'row') !== rows > 0) verdict.misplaced.push(notificationId)
+    if (copies === 0) verdict.lost.push(notificationId)
+    else if (expected !== 'either' && (expected === 'row') !== rows > 0)
+      verdict.misplaced.push(notificationId)
   }
-  for (const id of [...found.rows.keys(), ...found.dead.keys()]) {
+  for (const id of [...stores.rows.keys(), ...stores.deadLetters.keys()]) {
     if (!ledger.entries.has(id)) verdict.unexplained.push(id)
   }
   return verdict

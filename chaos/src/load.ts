@@ -4,43 +4,40 @@ import type { ExpectedOutcome, Ledger } from './ledger.ts'
 import type { Random } from './random.ts'
 
 export interface LoadOptions {
-  /** Base URLs; each post takes the next. Read anew for each post. */
+  /** Base URLs of the APIs. Posts take them in turn. */
   targets(): readonly string[]
   serviceKey: string
   ledger: Ledger
   random: Random
-  /** Unique in the whole run. */
+  /** Prefix of the notification ids; unique in the run. */
   label: string
   connections?: number
-  /** Posts a second over all connections; a batch is one post. */
+  /** Posts per second over all connections. A batch is one post. */
   rate?: number
-  /** A user for every third event, so that the foreign key is at work. */
+  /** Every third event has one of these users, so that the foreign key is checked. */
   userIds?: readonly string[]
-  /** Makes some events special. */
-  decorate?(
-    n: number,
-  ): { body?: Record<string, unknown>; destiny?: ExpectedOutcome; expectRefusal?: boolean } | undefined
+  /** Changes the body or the expected outcome of the nth post. */
+  decorate?(n: number): { body?: Record<string, unknown>; expected?: ExpectedOutcome } | undefined
 }
 
 export interface Load {
-  readonly sent: number
-  /** Ends when the posts under way are answered. */
+  /** Resolves when the posts in flight have their answers. Safe to call twice. */
   stop(): Promise<void>
 }
 
 const BATCH = 5
-/** A post that has no answer after this long is in doubt, in milliseconds. */
-const GIVE_UP_MS = 5_000
+/** A post without an answer after this time is in doubt. */
+const ANSWER_LIMIT_MS = 5_000
 const RETRIES = 4
 
 /**
- * Posts events until stopped: single ones with and without idempotency key or timestamp, and batches. What
- * has a key is sent again when the answer is missing, as a careful producer would.
+ * Posts events until stopped: single events with and without idempotency key or timestamp, and batches. Repeats a post
+ * without a final answer if its events have keys or timestamps, as a careful producer does.
  */
 export function startLoad(options: LoadOptions): Load {
   const { ledger, random, connections = 24, rate = 250 } = options
   const agent = new Agent({ keepAlive: true, maxSockets: connections })
-  const lane = async () => {
+  const runConnection = async () => {
     while (!stopped) {
       const startedAt = performance.now()
       await postNext()
@@ -82,7 +79,7 @@ export function startLoad(options: LoadOptions): Load {
       ...(userId !== undefined && { user_id: userId }),
       ...special?.body,
     }
-    ledger.send(notificationId, special?.destiny)
+    ledger.send(notificationId, special?.expected)
     return { notificationId, body }
   }
 
@@ -96,13 +93,13 @@ export function startLoad(options: LoadOptions): Load {
     for (let attempt = 0; ; attempt++) {
       const startedAt = performance.now()
       const answer = await post(path, text)
-      ledger.noteAnswer(answer, performance.now() - startedAt)
+      ledger.recordAnswer(answer, performance.now() - startedAt)
       const knowledge = answer === '202' ? 'acknowledged' : /^4\d\d$/.test(answer) ? 'refused' : undefined
       if (knowledge) {
         for (const event of events) ledger.learn(event.notificationId, knowledge)
         return
       }
-      // Anything else leaves it open. Without a key a repeat would be another event.
+      // Any other answer leaves the event in doubt. Without a key, a repeat would be another event.
       if (!repeatable || attempt >= RETRIES || stopped) return
       await sleep(100 + 200 * random())
     }
@@ -123,7 +120,7 @@ export function startLoad(options: LoadOptions): Load {
             'content-type': 'application/json',
             'content-length': Buffer.byteLength(text),
           },
-          timeout: GIVE_UP_MS,
+          timeout: ANSWER_LIMIT_MS,
         },
         (response) => {
           response.resume()
@@ -132,25 +129,22 @@ export function startLoad(options: LoadOptions): Load {
         },
       )
       call.on('timeout', () => call.destroy(new Error('timeout')))
-      call.on('error', (error: NodeJS.ErrnoException) => resolve(nameOf(error)))
+      call.on('error', (error: NodeJS.ErrnoException) => resolve(describeError(error)))
       call.end(text)
     })
   }
 
-  const writers = Array.from({ length: connections }, lane)
+  const running = Array.from({ length: connections }, runConnection)
   return {
-    get sent() {
-      return n
-    },
     async stop() {
       stopped = true
-      await Promise.all(writers)
+      await Promise.all(running)
       agent.destroy()
     },
   }
 }
 
-function nameOf(error: NodeJS.ErrnoException): string {
+function describeError(error: NodeJS.ErrnoException): string {
   if (error.message === 'timeout') return 'timeout'
   if (error.code === 'ECONNREFUSED') return 'refused connection'
   return 'reset'

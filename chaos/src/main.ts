@@ -2,24 +2,24 @@ import { mkdtemp } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { parseArgs } from 'node:util'
-import { findRedisServer } from '@tidings/stack/servers/redis'
+import { findRedisServer, NO_REDIS_SERVER } from '@tidings/stack/servers/redis'
 import { ROWS } from './rows/all.ts'
 import { type RowOutcome, runMatrix } from './run-matrix.ts'
 
-/** In lines that fit any terminal. */
+/** Wrapped at 78 columns. */
 const ROW_NAMES = `Rows: ${ROWS.map((row) => row.name).join(', ')}`.replace(/(.{1,78})(?: |$)/g, '$1\n')
 
 const HELP = `Runs the fault matrix against real processes: it starts its own PostgreSQL and
-Redis, and kills, freezes and fills them under load. A ledger on the client's
-side decides what was lost or doubled.
+Redis, and kills, freezes and fills them under load. The client's ledger of
+acknowledged events shows which are lost or doubled.
 
   npm run chaos                              every row, then 10 minutes of nemesis
-  npm run chaos -- --short                   the short form that npm test runs
+  npm run chaos -- --short                   the short form, which npm test runs
   npm run chaos -- --only redis-down,poison  some rows
   npm run chaos -- --only nemesis --minutes 2
-  npm run chaos -- --seed 42                 repeat a run
+  npm run chaos -- --seed 42                 the same random choices again
 
-${ROW_NAMES}Exit code: 0 when every row passes, 1 when one misses, 64 for a usage error.
+${ROW_NAMES}Exit code: 0 when every row passes, 1 when one fails, 64 for a usage error.
 `
 
 const USAGE_ERROR = 64
@@ -42,8 +42,8 @@ function readOptions() {
     : ROWS.filter((row) => !values.short || row.short)
   const seed = values.seed === undefined ? Math.floor(Math.random() * 2 ** 31) : Number(values.seed)
   const minutes = Number(values.minutes)
-  if (!Number.isInteger(seed)) throw new Error('--seed wants a whole number.')
-  if (!(minutes > 0 && minutes <= 120)) throw new Error('--minutes wants a number up to 120.')
+  if (!Number.isInteger(seed)) throw new Error('Give --seed a whole number.')
+  if (!(minutes > 0 && minutes <= 120)) throw new Error('Give --minutes a number above 0, up to 120.')
   return { rows, seed, minutes, short: values.short, help: values.help }
 }
 
@@ -67,13 +67,11 @@ if (options.help) {
   process.stdout.write(HELP)
   process.exit(0)
 }
-const hasRedis = findRedisServer() !== undefined
+const hasRedis = findRedisServer(process.env.PATH) !== undefined
 const rows = options.rows.filter((row) => hasRedis || row.queue === 'postgres')
-const left = options.rows.length - rows.length
-if (left > 0) {
-  process.stderr.write(
-    `No redis-server or valkey-server on the PATH: ${left} rows that need one are left out.\n`,
-  )
+const skipped = options.rows.length - rows.length
+if (skipped > 0) {
+  process.stderr.write(`${NO_REDIS_SERVER} ${skipped} rows that need one are skipped.\n`)
 }
 if (rows.length === 0) process.exit(1)
 

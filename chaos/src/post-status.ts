@@ -1,6 +1,6 @@
-import type { System } from './world.ts'
+import type { System } from './system.ts'
 
-/** Posts one event to an API of the world, beside the load and once: whoever asks looks at the answer. */
+/** Posts one event to an API once, apart from the load. The caller checks the answer. */
 export function postStatus(
   { serviceKey }: Pick<System, 'serviceKey'>,
   url: string | undefined,

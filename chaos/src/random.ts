@@ -1,7 +1,7 @@
-/** 0 ≤ n < 1. */
+/** Returns a number n, 0 ≤ n < 1. */
 export type Random = () => number
 
-/** Mulberry32: the same seed gives the same run. */
+/** Mulberry32. The same seed gives the same sequence. */
 export function createRandom(seed: number): Random {
   let state = seed >>> 0
   return () => {
@@ -13,9 +13,9 @@ export function createRandom(seed: number): Random {
   }
 }
 
-/** One of these. */
+/** @throws RangeError when there are no choices. */
 export function pick<T>(random: Random, choices: readonly T[]): T {
   const choice = choices[Math.floor(random() * choices.length)]
-  if (choice === undefined) throw new RangeError('Nothing to choose from')
+  if (choice === undefined) throw new RangeError('There are no choices')
   return choice
 }

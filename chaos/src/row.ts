@@ -1,21 +1,23 @@
-import { judge, Ledger } from './ledger.ts'
+import { compareWithStores, Ledger } from './ledger.ts'
 import { type Load, type LoadOptions, startLoad } from './load.ts'
 import type { Random } from './random.ts'
-import { readStores, untilRest } from './settle.ts'
-import { createWorld, type Servers, type System, type WorldOptions } from './world.ts'
+import { readStores, waitForRest } from './settle.ts'
+import { createSystem, type Servers, type System, type SystemOptions } from './system.ts'
 
 /** One line of the fault matrix. */
 export interface Row {
   name: string
   fault: string
-  /** In the short form that npm test runs. */
+  /** The short form, which npm test runs, has this row. */
   short: boolean
-  /** Which queue it is about; Redis unless said otherwise. */
+  /** The row leaves the servers and the clock alone, so the short form runs it beside others. */
+  concurrent?: boolean
+  /** The queue under test. Default: redis. */
   queue?: 'redis' | 'postgres'
   run(stage: Stage): Promise<Check[]>
 }
 
-/** Something that must hold, and what was seen. */
+/** A condition that must hold, and the value that was seen. */
 export interface Check {
   must: string
   ok: boolean
@@ -26,74 +28,96 @@ export interface Check {
 export interface Stage {
   servers: Servers
   random: Random
-  /** Short rows use fewer repetitions and shorter outages. */
+  /** Fewer repetitions and shorter outages. */
   short: boolean
-  /** How long the nemesis goes on. */
+  /** Duration of the nemesis row. */
   minutes: number
   progress(text: string): void
-  createWorld(options?: Omit<WorldOptions, 'name'>): Promise<System>
+  createSystem(options?: Omit<SystemOptions, 'name'>): Promise<System>
 }
 
+/** A system under load. */
 export interface Run {
-  world: System
+  system: System
   ledger: Ledger
   load: Load
 }
 
 /**
- * Starts a world under load, lets `fault` do its worst, then stops the load, waits for rest and holds the
- * client's ledger against both stores.
+ * Starts a system under load and injects a fault. Then stops the load, waits for rest, and compares the client's ledger
+ * with both stores.
+ *
+ * @param inject injects the fault and returns more checks. It may stop the load earlier.
  */
-export async function playUnderLoad(
+export async function runUnderLoad(
   stage: Stage,
-  options: Omit<WorldOptions, 'name'> & {
+  options: Omit<SystemOptions, 'name'> & {
     load?: Partial<LoadOptions>
     restWithinMs?: number
-    before?(world: System): Promise<void>
+    before?(system: System): Promise<void>
   },
-  fault: (play: Run) => Promise<Check[] | undefined>,
+  inject: (run: Run) => Promise<Check[] | undefined>,
 ): Promise<Check[]> {
-  const world = await stage.createWorld(options)
+  const system = await stage.createSystem(options)
   try {
-    await options.before?.(world)
-    await world.startAll()
+    await options.before?.(system)
+    await system.startAll()
     const ledger = new Ledger()
-    const load = startLoad({
-      targets: () => world.apis.map((api) => api.url),
-      serviceKey: world.serviceKey,
-      userIds: world.userIds,
-      ledger,
-      random: stage.random,
-      label: world.databaseName,
-      // The short form shares its machine with other tests, and starts many processes.
-      ...(stage.short && { rate: 120 }),
+    const load = startSystemLoad(stage, system, ledger, {
+      // Rows of the short form share the cores with each other.
+      ...(stage.short && { rate: 50 }),
       ...options.load,
     })
-    const checks = (await fault({ world, ledger, load })) ?? []
+    const checks = (await inject({ system, ledger, load })) ?? []
     stage.progress('settling')
     await load.stop()
-    return [...(await settleAndJudge(world, ledger, options.restWithinMs)), ...checks]
+    return [...(await settleAndCompare(system, ledger, options.restWithinMs)), ...checks]
   } finally {
-    await world.stop()
+    await system.stop()
   }
 }
 
-/** The checks that every row shares: nothing lost, nothing doubled, nothing that nobody sent. */
-export async function settleAndJudge(world: System, ledger: Ledger, restWithinMs = 60_000): Promise<Check[]> {
-  const restMs = await untilRest(world, restWithinMs)
-  const verdict = judge(ledger, await readStores(world))
-  const list = (ids: string[]) => (ids.length === 0 ? '0' : `${ids.length}, such as ${ids[0]}`)
+/** Starts a load on all APIs of a system. */
+export function startSystemLoad(
+  { random }: Pick<Stage, 'random'>,
+  system: System,
+  ledger: Ledger,
+  options: Partial<LoadOptions> = {},
+): Load {
+  return startLoad({
+    targets: () => system.apis.map((api) => api.url),
+    serviceKey: system.serviceKey,
+    userIds: system.userIds,
+    ledger,
+    random,
+    label: system.databaseName,
+    ...options,
+  })
+}
+
+/** The checks that all rows share: no event is lost, doubled, unexplained or misplaced. */
+export async function settleAndCompare(
+  system: System,
+  ledger: Ledger,
+  restWithinMs = 60_000,
+): Promise<Check[]> {
+  const restMs = await waitForRest(system, restWithinMs)
+  const verdict = compareWithStores(ledger, await readStores(system))
+  const none = (kind: 'lost' | 'doubled' | 'unexplained' | 'misplaced') => {
+    const ids = verdict[kind]
+    return check(`${kind} 0`, ids.length === 0, ids.length === 0 ? 0 : `${ids.length}, such as ${ids[0]}`)
+  }
   return [
-    { must: 'acknowledged > 0', ok: verdict.acknowledged > 0, seen: String(verdict.acknowledged) },
-    { must: 'lost 0', ok: verdict.lost.length === 0, seen: list(verdict.lost) },
-    { must: 'doubled 0', ok: verdict.doubled.length === 0, seen: list(verdict.doubled) },
-    { must: 'unexplained 0', ok: verdict.unexplained.length === 0, seen: list(verdict.unexplained) },
-    { must: 'misplaced 0', ok: verdict.misplaced.length === 0, seen: list(verdict.misplaced) },
-    {
-      must: `at rest within ${restWithinMs / 1000} s`,
-      ok: restMs !== undefined,
-      seen: restMs === undefined ? 'not' : `${(restMs / 1000).toFixed(1)} s`,
-    },
+    check('acknowledged > 0', verdict.acknowledged > 0, verdict.acknowledged),
+    none('lost'),
+    none('doubled'),
+    none('unexplained'),
+    none('misplaced'),
+    check(
+      `at rest within ${restWithinMs / 1000} s`,
+      restMs !== undefined,
+      restMs === undefined ? 'not' : `${(restMs / 1000).toFixed(1)} s`,
+    ),
   ]
 }
 
@@ -109,7 +133,7 @@ export function createStage(
   return {
     ...options,
     servers,
-    createWorld: (world = {}) =>
-      createWorld(servers, { name: row.name, queue: row.queue ?? 'redis', ...world }),
+    createSystem: (system = {}) =>
+      createSystem(servers, { name: row.name, queue: row.queue ?? 'redis', ...system }),
   }
 }

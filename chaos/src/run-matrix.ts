@@ -2,14 +2,14 @@ import { rm } from 'node:fs/promises'
 import { errorMessage } from '@tidings/shared/errors'
 import { createRandom } from './random.ts'
 import { type Check, createStage, type Row } from './row.ts'
-import { type Servers, startServers } from './world.ts'
+import { type Servers, startServers } from './system.ts'
 
 export interface MatrixOptions {
   rows: readonly Row[]
   seed: number
   short: boolean
   minutes: number
-  /** Logs and data of the run; removed when every row passes. */
+  /** Logs and data of the run. Removed when every row passes. */
   dir: string
   report: MatrixReport
 }
@@ -27,22 +27,42 @@ export interface RowOutcome {
   seconds: number
 }
 
-/** Runs rows one after the other on servers of its own, each row from the same seed. */
+/** At most this many rows at once in the short form. Most of a row's time is a wait for BullMQ's lock to expire. */
+const CONCURRENT_ROWS = 5
+
+/**
+ * Runs rows, each from the same seed, on servers that all of them share. The full matrix runs one row at a time; the
+ * short form runs those at once that leave the servers alone.
+ */
 export async function runMatrix(options: MatrixOptions): Promise<RowOutcome[]> {
   const servers = await startServers(options.dir)
-  const outcomes: RowOutcome[] = []
-  try {
-    for (const [index, row] of options.rows.entries()) {
-      options.report.rowStarts(row, index)
-      const outcome = await runRow(row, servers, options)
-      outcomes.push(outcome)
-      options.report.rowEnds(outcome)
+  const outcomes = new Map<Row, RowOutcome>()
+  const runAll = async (rows: Row[], atOnce: number) => {
+    const waiting = [...rows]
+    const runNext = async () => {
+      for (let row = waiting.shift(); row; row = waiting.shift()) {
+        options.report.rowStarts(row, options.rows.indexOf(row))
+        const outcome = await runRow(row, servers, options)
+        outcomes.set(row, outcome)
+        options.report.rowEnds(outcome)
+      }
     }
+    await Promise.all(Array.from({ length: atOnce }, runNext))
+  }
+  const isConcurrent = (row: Row) => options.short && row.concurrent === true
+  try {
+    // The last rows wait longest, so they start first.
+    await runAll(options.rows.filter(isConcurrent).toReversed(), CONCURRENT_ROWS)
+    await runAll(
+      options.rows.filter((row) => !isConcurrent(row)),
+      1,
+    )
   } finally {
     await servers.stop()
   }
-  if (outcomes.every((outcome) => outcome.passed)) await rm(options.dir, { recursive: true, force: true })
-  return outcomes
+  const inOrder = options.rows.flatMap((row) => outcomes.get(row) ?? [])
+  if (inOrder.every((outcome) => outcome.passed)) await rm(options.dir, { recursive: true, force: true })
+  return inOrder
 }
 
 async function runRow(row: Row, servers: Servers, options: MatrixOptions): Promise<RowOutcome> {
@@ -58,7 +78,7 @@ async function runRow(row: Row, servers: Servers, options: MatrixOptions): Promi
     checks = await row.run(stage)
   } catch (error) {
     checks = [{ must: 'run to its end', ok: false, seen: errorMessage(error) }]
-    // The next row finds the servers as they should be.
+    // The row may have left a server frozen or stopped.
     servers.redis?.thaw()
     await Promise.allSettled([servers.redis?.start(), servers.postgres.start()])
   }

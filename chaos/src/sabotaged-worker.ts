@@ -7,20 +7,25 @@ import { runWorker } from '@tidings/worker/run-worker'
 import { z } from 'zod'
 
 /*
- * The real worker with one thing broken, chosen by SABOTAGE. It shows that the harness sees what it is there
- * to see.
+ * The real worker with one defect, which SABOTAGE selects. It proves that the harness detects such a defect.
  */
 
+/** Longer than any test, which kills the worker meanwhile. */
+const LATE_MS = 120_000
+
 const SABOTAGES: Record<string, (store: Store) => Store> = {
-  /** An event takes the process down with it. */
+  /** An event of this provider kills the process. */
   'exit-on-killer': (store) => async (events) => {
     if (events.some((event) => event.provider === 'killer')) process.kill(process.pid, 'SIGKILL')
     return store(events)
   },
-  /** Says "stored" first and stores later: what a worker does that completes before the commit. */
+  /** Reports events of one provider as stored before the commit, so that the worker completes their jobs too early. */
   'complete-before-commit': (store) => async (events) => {
-    void sleep(400).then(() => store(events))
-    return events.map(() => 'stored' as const)
+    const late = events.filter((event) => event.provider === 'late')
+    if (late.length > 0) void sleep(LATE_MS).then(() => store(late))
+    const others = events.filter((event) => event.provider !== 'late')
+    const outcomes = others.length > 0 ? await store(others) : []
+    return events.map((event) => (event.provider === 'late' ? 'stored' : (outcomes.shift() ?? 'stored')))
   },
 }
 

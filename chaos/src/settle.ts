@@ -1,22 +1,30 @@
 import { WaitTimeoutError, waitFor } from '@tidings/stack/servers/wait-for'
 import { Redis } from 'ioredis'
 import { z } from 'zod'
-import type { Found } from './ledger.ts'
-import { requireRedis, type System } from './world.ts'
+import type { StoreContents } from './ledger.ts'
+import { requireRedis, type System } from './system.ts'
 
-/** True when nothing is under way: no job in any state but dead letters, nothing parked. */
-export async function isAtRest(world: System): Promise<boolean> {
-  const counts = await world.queue.getJobCounts('waiting', 'active', 'delayed', 'failed', 'prioritized')
-  if (Object.values(counts).some((jobs) => jobs > 0)) return false
-  const { rows } = await world.db.pool.query<{ count: string }>('SELECT count(*) FROM event_outbox')
-  return rows[0]?.count === '0'
+/** Jobs that are queued, in work or delayed. Failed jobs do not count. */
+export async function countUnfinished({ queue }: Pick<System, 'queue'>): Promise<number> {
+  const counts = await queue.getJobCounts('waiting', 'active', 'delayed', 'prioritized')
+  return Object.values(counts).reduce((sum, jobs) => sum + jobs, 0)
 }
 
-/** Waits for rest. @returns milliseconds it took, or undefined when it did not come. */
-export async function untilRest(world: System, timeoutMs: number): Promise<number | undefined> {
+async function isAtRest(system: System): Promise<boolean> {
+  if ((await countUnfinished(system)) > 0 || (await system.queue.getFailedCount()) > 0) return false
+  const { rows } = await system.db.pool.query('SELECT 1 FROM event_outbox LIMIT 1')
+  return rows.length === 0
+}
+
+/**
+ * Waits until no job and no outbox event is left. Stop the load before: a queue under load is empty by chance only.
+ *
+ * @returns milliseconds that it took, or undefined after `timeoutMs`.
+ */
+export async function waitForRest(system: System, timeoutMs: number): Promise<number | undefined> {
   const startedAt = performance.now()
   try {
-    await waitFor('the pipeline to come to rest', () => isAtRest(world), { timeoutMs, intervalMs: 100 })
+    await waitFor('the pipeline to come to rest', () => isAtRest(system), { timeoutMs, intervalMs: 100 })
     return performance.now() - startedAt
   } catch (error) {
     if (error instanceof WaitTimeoutError) return undefined
@@ -27,32 +35,32 @@ export async function untilRest(world: System, timeoutMs: number): Promise<numbe
 const deadEventSchema = z.object({ notification_id: z.string() })
 const PAGE = 1_000
 
-/** Reads both stores whole. */
-export async function readStores(world: System): Promise<Found> {
-  const { rows } = await world.db.pool.query<{ notification_id: string; count: string }>(
+/** Reads all rows and all dead letters. */
+export async function readStores(system: System): Promise<StoreContents> {
+  const { rows } = await system.db.pool.query<{ notification_id: string; count: string }>(
     'SELECT notification_id, count(*) FROM notification_status GROUP BY notification_id',
   )
-  const found: Found = {
+  const stores: StoreContents = {
     rows: new Map(rows.map((row) => [row.notification_id, Number(row.count)])),
-    dead: new Map(),
+    deadLetters: new Map(),
   }
   for (let start = 0; ; start += PAGE) {
-    const jobs = await world.deadLetters.getJobs(['prioritized', 'waiting'], start, start + PAGE - 1, true)
+    const jobs = await system.deadLetters.getJobs(['prioritized', 'waiting'], start, start + PAGE - 1, true)
     for (const job of jobs) {
       const event = deadEventSchema.safeParse(job.data.event)
       const id = event.success ? event.data.notification_id : (job.id ?? 'unreadable')
       const entry = { reason: job.data.reason, attempts: job.data.attempts }
-      found.dead.set(id, [...(found.dead.get(id) ?? []), entry])
+      stores.deadLetters.set(id, [...(stores.deadLetters.get(id) ?? []), entry])
     }
-    if (jobs.length < PAGE) return found
+    if (jobs.length < PAGE) return stores
   }
 }
 
-/** Times that a job was taken over from a dead worker, from BullMQ's own event stream. */
-export async function countStalled(world: System): Promise<number> {
-  const redis = new Redis(requireRedis(world.servers).url)
+/** Counts the jobs that BullMQ took from a dead worker, from its event stream. */
+export async function countStalled(system: System): Promise<number> {
+  const redis = new Redis(requireRedis(system.servers).url)
   try {
-    const entries = await redis.xrange(world.queue.toKey('events'), '-', '+')
+    const entries = await redis.xrange(system.queue.toKey('events'), '-', '+')
     return entries.filter(([, fields]) => fields.includes('stalled')).length
   } finally {
     redis.disconnect()

@@ -1,6 +1,6 @@
 import { once } from 'node:events'
 import { createServer, type IncomingMessage } from 'node:http'
-import type { Releaser } from '@tidings/stack/testing/releaser'
+import type { Releaser } from '@tidings/stack/releaser'
 import { z } from 'zod'
 
 const attributeSchema = z.object({
@@ -35,14 +35,14 @@ export interface CollectedSpan extends Omit<z.infer<typeof spanSchema>, 'attribu
 }
 
 export interface Collector {
-  /** Base URL, as OTEL_EXPORTER_OTLP_ENDPOINT wants it. */
+  /** Base URL, for OTEL_EXPORTER_OTLP_ENDPOINT. */
   url: string
   spans: CollectedSpan[]
-  /** Everything that was received, as it was sent. */
+  /** The text of every request. */
   received(): string
 }
 
-/** A small OTLP/HTTP collector that takes JSON and keeps it. */
+/** Starts a small OTLP/HTTP collector that accepts JSON and keeps the spans. */
 export async function startCollector(releaser: Releaser): Promise<Collector> {
   const spans: CollectedSpan[] = []
   let received = ''

@@ -2,8 +2,8 @@ import { appendFileSync } from 'node:fs'
 import { registerHooks } from 'node:module'
 
 /*
- * node --import=file:///…/record-modules.ts?into=<file>: writes the URL of each module that is loaded, whether
- * imported or required, into the file.
+ * node --import=file:///…/record-modules.ts?into=<file>: appends the URL of each module that is imported or required to
+ * the file.
  */
 const into = new URL(import.meta.url).searchParams.get('into')
 if (into === null) throw new Error('record-modules needs ?into=<file>')

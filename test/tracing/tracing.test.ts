@@ -1,21 +1,21 @@
 import { randomBytes, randomUUID } from 'node:crypto'
-import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
-import { tmpdir } from 'node:os'
+import { readFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
-import { readEnvFile } from '@tidings/stack/dev/env-file'
+import { readEnvFile } from '@tidings/runtime/env-file'
 import { findFreePort } from '@tidings/stack/servers/free-port'
 import { withClient } from '@tidings/stack/servers/postgres'
 import { waitFor } from '@tidings/stack/servers/wait-for'
-import { describeBackends, useReleaser } from '@tidings/stack/testing/test-context'
+import { describeBackends, makeTestFolder, useReleaser } from '@tidings/stack/testing/test-context'
 import { startTestStack, type TestStack } from '@tidings/stack/testing/test-stack'
 import { beforeAll, describe, expect, it } from 'vitest'
 import { type CollectedSpan, type Collector, startCollector } from './collector.ts'
 
+/** Kinds of spans, as OTLP numbers them. */
 const SERVER = 2
 const PRODUCER = 4
 const CONSUMER = 5
 
-/** A caller that has a trace already, and keeps it. */
+/** Returns the context of a caller that records its own trace. */
 function makeCaller() {
   const traceId = randomBytes(16).toString('hex')
   const spanId = randomBytes(8).toString('hex')
@@ -27,10 +27,16 @@ async function postStatus(
   event: Record<string, unknown>,
   headers: Record<string, string> = {},
 ): Promise<Response> {
-  const { SERVICE_KEY } = await readEnvFile(stack.devEnvFile)
+  const { SERVICE_KEY } = readEnvFile(stack.devEnvFile)
   return fetch(`${stack.apiUrl}/api/v1/email/status/`, {
     method: 'POST',
-    headers: { authorization: `Bearer ${SERVICE_KEY}`, 'content-type': 'application/json', ...headers },
+    headers: {
+      authorization: `Bearer ${SERVICE_KEY}`,
+      'content-type': 'application/json',
+      // A stopping API waits up to 3 s for the connections that its clients keep open.
+      connection: 'close',
+      ...headers,
+    },
     body: JSON.stringify({ status: 'delivered', ...event }),
   })
 }
@@ -86,15 +92,15 @@ describeBackends('tracing', (kind) => {
     const insert = await inTrace(/^INSERT notification_status$/)
     expect(insert).toMatchObject({
       parentSpanId: work.spanId,
-      attributes: { 'db.operation.batch.size': 1, 'tidings.lane': expect.any(Number) },
+      attributes: { 'db.operation.batch.size': 1 },
     })
 
-    const { SERVICE_KEY = '' } = await readEnvFile(stack.devEnvFile)
+    const { SERVICE_KEY = '' } = readEnvFile(stack.devEnvFile)
     expect(SERVICE_KEY).not.toBe('')
     for (const secret of [notificationId, SERVICE_KEY]) expect(collector.received()).not.toContain(secret)
   })
 
-  it('writes the id of the trace into the log line of the request', async () => {
+  it('writes the trace id into the log line of the request', async () => {
     const caller = makeCaller()
     await postStatus(stack, { notification_id: 'logged' }, { traceparent: caller.traceparent })
     const line = await waitFor('the log line', async () =>
@@ -110,25 +116,24 @@ describeBackends('tracing', (kind) => {
     })
   })
 
-  it('links an envelope of many requests with each of them, both ways', async () => {
+  it('links an envelope of many requests with each request, in both directions', async () => {
     const callers = Array.from({ length: 60 }, makeCaller)
     await Promise.all(
       callers.map(({ traceparent }) => postStatus(stack, { notification_id: 'gathered' }, { traceparent })),
     )
-    const ours = new Set(callers.map(({ traceId }) => traceId))
-    const isOurs = (span: CollectedSpan) => ours.has(span.traceId)
+    const traceIds = new Set(callers.map(({ traceId }) => traceId))
     const publishes = await waitFor('every request to be in some envelope', () => {
       const found = collector.spans.filter(
         (span) =>
           span.name === 'publish envelope' &&
-          (isOurs(span) || span.links.some(({ traceId }) => ours.has(traceId))),
+          [span, ...span.links].some(({ traceId }) => traceIds.has(traceId)),
       )
       const covered = found.flatMap((span) => [span.traceId, ...span.links.map(({ traceId }) => traceId)])
       return callers.every(({ traceId }) => covered.includes(traceId)) && found
     })
-    const gathered = publishes.filter((span) => span.links.length > 1)
-    expect(gathered).not.toEqual([])
-    for (const span of gathered) {
+    const ofSeveral = publishes.filter((span) => span.links.length > 1)
+    expect(ofSeveral).not.toEqual([])
+    for (const span of ofSeveral) {
       expect(span.parentSpanId ?? '').toBe('')
       for (const { spanId } of span.links) {
         const request = collector.spans.find((candidate) => candidate.spanId === spanId)
@@ -143,7 +148,9 @@ describeBackends('tracing', (kind) => {
     }
   })
 
-  it('shows a sweep that buried something, and no text of an error', { timeout: 40_000 }, async () => {
+  it('shows a sweep that made a dead letter, without the text of the error', {
+    timeout: 40_000,
+  }, async () => {
     await withClient(stack.databaseUrl, (client) =>
       client.query(`
         CREATE FUNCTION refuse_unlucky() RETURNS trigger LANGUAGE plpgsql AS $$
@@ -167,11 +174,11 @@ describeBackends('tracing', (kind) => {
     expect(collector.received()).not.toContain('canary-error-text')
   })
 
-  it('is not filled by what a worker does without work', () => {
+  it('has no spans of an idle worker', () => {
     expect(collector.spans.filter(({ name }) => /^(getNextJob|moveStalled)/.test(name))).toEqual([])
   })
 
-  it('delivers what is left when the apps stop', async () => {
+  it('delivers the last spans when the apps stop', async () => {
     const caller = makeCaller()
     await postStatus(stack, { notification_id: 'last' }, { traceparent: caller.traceparent })
     await stack.stop()
@@ -180,18 +187,15 @@ describeBackends('tracing', (kind) => {
   })
 })
 
-describe('without a collector', () => {
+describe.concurrent('without a collector', () => {
   const releaser = useReleaser()
 
-  /** Starts both apps, posts a status, stops them; resolves to the modules that they loaded. */
+  /** Starts both apps, posts a status and stops them. Returns the URLs of the modules that they loaded. */
   async function listLoadedModules(
     variables: Record<string, string>,
     whileRunning: (stack: TestStack) => Promise<void> = async () => {},
   ): Promise<string[]> {
-    const directory = releaser.add(await mkdtemp(join(tmpdir(), 'tidings-modules-')), (path) =>
-      rm(path, { recursive: true, force: true }),
-    )
-    const into = join(directory, 'modules')
+    const into = join(await makeTestFolder(releaser), 'modules')
     await writeFile(into, '')
     const recorder = new URL('record-modules.ts', import.meta.url)
     recorder.searchParams.set('into', into)
@@ -205,20 +209,20 @@ describe('without a collector', () => {
     return (await readFile(into, 'utf8')).split('\n')
   }
 
-  // The metrics library brings the bare API of OpenTelemetry, which does nothing by itself.
-  const ofTracing = (modules: string[]) =>
+  // The metrics library loads the bare API of OpenTelemetry, which does nothing by itself.
+  const onlyTracing = (modules: string[]) =>
     modules.filter((url) => /node_modules\/(@opentelemetry\/(?!api\/)|bullmq-otel\/)|start-tracing/.test(url))
 
-  it('loads no tracer, no exporter and none of our tracing, in neither app', {
+  it('loads no tracer, no exporter and no tracing module of ours in either app', {
     timeout: 60_000,
   }, async () => {
     const modules = await listLoadedModules({})
     const root = new URL('../../', import.meta.url).href
     for (const app of ['api', 'worker']) expect(modules).toContain(`${root}apps/${app}/src/main.ts`)
-    expect(ofTracing(modules)).toEqual([])
+    expect(onlyTracing(modules)).toEqual([])
   })
 
-  it('works on when the collector is away, says so in the log, and stops in time', {
+  it('goes on when the collector is away, logs a warning, and stops in time', {
     timeout: 60_000,
   }, async () => {
     const endpoint = `http://127.0.0.1:${await findFreePort()}`
@@ -236,7 +240,7 @@ describe('without a collector', () => {
     })
     expect(performance.now() - stopsAtMs).toBeLessThan(15_000)
     expect(await readFile(logFile, 'utf8')).toContain('"msg":"stopped"')
-    // The counterpart of the test above: here the same way of looking must find them.
-    expect(ofTracing(modules)).not.toEqual([])
+    // Proves that the test above would notice them.
+    expect(onlyTracing(modules)).not.toEqual([])
   })
 })

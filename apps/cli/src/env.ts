@@ -1,7 +1,7 @@
-import { existsSync, readFileSync } from 'node:fs'
+import { existsSync } from 'node:fs'
 import { join, resolve } from 'node:path'
-import { parseEnv as parseEnvFile } from 'node:util'
 import { ConfigError, envFields, parseEnv } from '@tidings/runtime/env'
+import { readEnvFile } from '@tidings/runtime/env-file'
 import { z } from 'zod'
 
 const schema = z.object({
@@ -54,7 +54,7 @@ const DEV_ENV_VARIABLES = [
 export function readCliEnv(source: NodeJS.ProcessEnv): CliEnv {
   if (source.DATABASE_URL) return parseEnv(schema, source)
   const path = resolve(source.DATA_DIR || '.data', 'dev.env')
-  const file = existsSync(path) ? parseEnvFile(readFileSync(path, 'utf8')) : {}
+  const file = readEnvFile(path)
   const stores = Object.fromEntries(DEV_ENV_VARIABLES.map((name) => [name, source[name] || file[name]]))
   try {
     return parseEnv(schema, { ...source, ...stores })

@@ -15,5 +15,5 @@ export function readWorkerEnv(): WorkerEnv {
   return parseEnv(workerEnvSchema, process.env)
 }
 
-/** Every variable that is read; .env.example documents each. */
+/** All variables that the worker reads. Tests check that .env.example and the deployment files name each of them. */
 export const WORKER_VARIABLES: readonly string[] = Object.keys(workerEnvSchema.shape)

@@ -7,11 +7,15 @@ export interface WorkerHttpOptions {
   port: number
   host: string
   registry: Registry
-  /** True while jobs are taken. */
+  /** True while the worker takes jobs. */
   isReady(): boolean
 }
 
-/** The worker's own /health and /metrics: for probes and scrapers, not for the public. */
+/**
+ * Serves the worker's /health and /metrics, for probes and scrapers. They are not for the public.
+ *
+ * @throws StartupError when the port or the host cannot be used.
+ */
 export function serveWorkerHttp({ port, host, registry, isReady }: WorkerHttpOptions): Promise<ServerType> {
   const app = new Hono({ strict: false })
   app.get('/health/live', (c) => c.json({ status: 'alive' }))

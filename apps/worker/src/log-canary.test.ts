@@ -2,7 +2,8 @@ import { randomBytes, randomUUID } from 'node:crypto'
 import { openQueue, openRedis } from '@tidings/queue/backend'
 import { DEAD_LETTER_QUEUE, ENVELOPE_JOB, ENVELOPE_JOB_OPTIONS, STATUS_QUEUE } from '@tidings/queue/policy'
 import type { DeadLetter } from '@tidings/shared/dead-letter'
-import { identifyEvent } from '@tidings/shared/event-identity'
+import type { StatusReport } from '@tidings/shared/status-event'
+import { makeEvent } from '@tidings/shared/testing/make-event'
 import { spawnApp } from '@tidings/stack/dev/app-process'
 import { findFreePort } from '@tidings/stack/servers/free-port'
 import { waitFor } from '@tidings/stack/servers/wait-for'
@@ -12,75 +13,75 @@ import {
   describeBackends,
   useReleaser,
 } from '@tidings/stack/testing/test-context'
-import { expect, it } from 'vitest'
+import { describe, expect, it } from 'vitest'
 
-describeBackends('the log of the worker', (kind) => {
-  const releaser = useReleaser()
+// The workers wait for retries and sweeps. Both backends do so at the same time.
+describe.concurrent('the log of the worker', () => {
+  describeBackends('with jobs of all kinds', (kind) => {
+    const releaser = useReleaser()
 
-  it('holds nothing of events or people, whatever goes wrong with them', async () => {
-    const database = await createTestDatabase(releaser)
-    const backend = await createTestBackend(kind, releaser, database)
-    const { pool } = database.database
-    // PostgreSQL's own errors quote what they are about.
-    await pool.query(`
+    it('names no event content and no person, whatever goes wrong with an event', async () => {
+      const database = await createTestDatabase(releaser)
+      const backend = await createTestBackend(kind, releaser, database)
+      const { pool } = database.database
+      // Errors of PostgreSQL quote the values that they are about.
+      await pool.query(`
       CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
         RAISE EXCEPTION 'cannot lock the row of %', NEW.error USING ERRCODE = NEW.provider, DETAIL = NEW.metadata::text;
       END $$;
       CREATE TRIGGER refuse BEFORE INSERT ON notification_status FOR EACH ROW
         WHEN (NEW.provider ~ '^[0-9A-Z]{5}$') EXECUTE FUNCTION refuse()`)
-    const port = await findFreePort()
-    const worker = await spawnApp({
-      name: 'worker',
-      main: 'apps/worker/src/main.ts',
-      baseEnv: { PATH: process.env.PATH },
-      env: {
-        DATABASE_URL: database.url,
-        WORKER_PORT: String(port),
-        LOG_LEVEL: 'trace',
-        ...(backend.kind === 'redis'
-          ? { QUEUE_BACKEND: 'redis', REDIS_URL: backend.url, QUEUE_PREFIX: backend.prefix }
-          : { QUEUE_BACKEND: 'postgres' }),
-      },
-      readyUrl: `http://127.0.0.1:${port}/health/ready`,
-    })
-    releaser.add(worker, () => worker.stop())
-    await worker.waitUntilReady()
+      const port = await findFreePort()
+      const worker = await spawnApp({
+        name: 'worker',
+        main: 'apps/worker/src/main.ts',
+        baseEnv: { PATH: process.env.PATH },
+        env: {
+          DATABASE_URL: database.url,
+          WORKER_PORT: String(port),
+          LOG_LEVEL: 'trace',
+          ...(backend.kind === 'redis'
+            ? { QUEUE_BACKEND: 'redis', REDIS_URL: backend.url, QUEUE_PREFIX: backend.prefix }
+            : { QUEUE_BACKEND: 'postgres' }),
+        },
+        readyUrl: `http://127.0.0.1:${port}/health/ready`,
+      })
+      releaser.add(worker, () => worker.stop())
+      await worker.waitUntilReady()
 
-    const canary = randomBytes(9).toString('hex')
-    const texts = { error: `no box ${canary}@example.com`, metadata: { to: `${canary}@example.com` } }
-    const makeEvent = (more: object) =>
-      identifyEvent(
-        { notification_id: `n-${canary}-${randomUUID()}`, status: 'failed', ...texts, ...more },
-        { type: 'email', source: 'test', receivedAt: new Date() },
+      const canary = randomBytes(9).toString('hex')
+      const texts = { error: `no box ${canary}@example.com`, metadata: { to: `${canary}@example.com` } }
+      const makeSecret = (fields: Partial<StatusReport> = {}) =>
+        makeEvent({ notification_id: `n-${canary}-${randomUUID()}`, status: 'failed', ...texts, ...fields })
+      const events: unknown[] = [
+        makeSecret({ user_id: randomUUID() }),
+        makeSecret({ provider: '55P03' }),
+        makeSecret({ provider: '23514' }),
+        { ...makeSecret(), status: `no-status-${canary}` },
+        { ...makeSecret(), [`field-${canary}`]: 1 },
+        `${canary}@example.com`,
+      ]
+      const redis =
+        backend.kind === 'redis'
+          ? releaser.add(
+              openRedis(backend.url, 'patient', () => {}),
+              (connection) => connection.disconnect(),
+            )
+          : undefined
+      const queue = openQueue(STATUS_QUEUE, backend, redis, { onError: () => {} })
+      const dead = openQueue<DeadLetter>(DEAD_LETTER_QUEUE, backend, redis, { onError: () => {} })
+      releaser.onRelease(async () => void (await Promise.all([queue.close(), dead.close()])))
+      await queue.add(ENVELOPE_JOB, { v: 1, events }, ENVELOPE_JOB_OPTIONS)
+      await queue.add(`job-${canary}`, { anything: canary }, { attempts: 1 })
+      await waitFor(
+        'a dead letter for each event',
+        async () => (await dead.getJobCountByTypes('prioritized', 'waiting')) >= events.length,
+        { timeoutMs: 30_000 },
       )
-    const events: unknown[] = [
-      makeEvent({ user_id: randomUUID() }),
-      makeEvent({ provider: '55P03' }),
-      makeEvent({ provider: '23514' }),
-      { ...makeEvent({}), status: `no-status-${canary}` },
-      { ...makeEvent({}), [`field-${canary}`]: 1 },
-      `${canary}@example.com`,
-    ]
-    const redis =
-      backend.kind === 'redis'
-        ? releaser.add(
-            openRedis(backend.url, 'patient', () => {}),
-            (connection) => connection.disconnect(),
-          )
-        : undefined
-    const queue = openQueue(STATUS_QUEUE, backend, redis, { onError: () => {} })
-    const dead = openQueue<DeadLetter>(DEAD_LETTER_QUEUE, backend, redis, { onError: () => {} })
-    releaser.onRelease(async () => void (await Promise.all([queue.close(), dead.close()])))
-    await queue.add(ENVELOPE_JOB, { v: 1, events }, ENVELOPE_JOB_OPTIONS)
-    await queue.add(`job-${canary}`, { anything: canary }, { attempts: 1 })
-    await waitFor(
-      'all of them to be dead',
-      async () => (await dead.getJobCountByTypes('prioritized', 'waiting')) >= events.length,
-      { timeoutMs: 30_000 },
-    )
-    await worker.stop()
+      await worker.stop()
 
-    expect(worker.output()).toContain('failed job buried')
-    expect(worker.output()).not.toContain(canary)
+      expect(worker.output()).toContain('failed job buried')
+      expect(worker.output()).not.toContain(canary)
+    })
   })
 })

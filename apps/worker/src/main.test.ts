@@ -1,14 +1,11 @@
-import { mkdtemp, rm } from 'node:fs/promises'
-import { tmpdir } from 'node:os'
-import { join } from 'node:path'
 import { prepareQueueBackend } from '@tidings/queue/backend'
 import { spawnApp } from '@tidings/stack/dev/app-process'
 import { findFreePort } from '@tidings/stack/servers/free-port'
-import { startRedis } from '@tidings/stack/servers/redis'
 import {
   createTestBackend,
   createTestDatabase,
   describeRedis,
+  startTestRedis,
   useReleaser,
 } from '@tidings/stack/testing/test-context'
 import { describe, expect, it } from 'vitest'
@@ -19,23 +16,7 @@ const baseEnv = { PATH: process.env.PATH }
 describe('the worker process', () => {
   const releaser = useReleaser()
 
-  async function start() {
-    const database = await createTestDatabase(releaser)
-    await prepareQueueBackend(await createTestBackend('postgres', releaser, database))
-    const port = await findFreePort()
-    const worker = await spawnApp({
-      name: 'worker',
-      main: MAIN,
-      baseEnv,
-      env: { DATABASE_URL: database.url, WORKER_PORT: String(port) },
-      readyUrl: `http://127.0.0.1:${port}/health/ready`,
-    })
-    releaser.add(worker, () => worker.stop())
-    await worker.waitUntilReady()
-    return { worker, port }
-  }
-
-  it('lists every problem of its configuration at once, without values, and exits with 1', async () => {
+  it('lists every problem of its configuration, without values, and exits with 1', async () => {
     const worker = await spawnApp({
       name: 'worker',
       main: MAIN,
@@ -49,8 +30,19 @@ describe('the worker process', () => {
     expect(worker.output()).not.toContain('secret-nonsense')
   })
 
-  it('serves health and metrics, and says in one line that its port is taken', async () => {
-    const { port } = await start()
+  it('serves health and metrics until SIGTERM, then exits with 0; a second process reports the port in use', async () => {
+    const database = await createTestDatabase(releaser)
+    await prepareQueueBackend(await createTestBackend('postgres', releaser, database))
+    const port = await findFreePort()
+    const worker = await spawnApp({
+      name: 'worker',
+      main: MAIN,
+      baseEnv,
+      env: { DATABASE_URL: database.url, WORKER_PORT: String(port) },
+      readyUrl: `http://127.0.0.1:${port}/health/ready`,
+    })
+    releaser.add(worker, () => worker.stop())
+    await worker.waitUntilReady()
     const metrics = await (await fetch(`http://127.0.0.1:${port}/metrics`)).text()
     expect(metrics).toMatch(/^tidings_worker_taking_jobs 1$/m)
     expect(metrics).toMatch(/^tidings_dead_letters 0$/m)
@@ -64,23 +56,16 @@ describe('the worker process', () => {
     expect(second.output().trim().split('\n')).toEqual([
       expect.stringContaining(`Port ${port} on 127.0.0.1 is already in use`),
     ])
-  })
-
-  it('stops on SIGTERM with exit code 0', async () => {
-    const { worker } = await start()
     expect(await worker.stop()).toEqual({ code: 0, signal: null })
   })
 })
 
-describeRedis('the worker process while Redis is away', () => {
+describeRedis('the worker process while Redis does not answer', () => {
   const releaser = useReleaser()
 
-  it('still shows its metrics', async () => {
+  it('still serves its metrics', async () => {
     const { url } = await createTestDatabase(releaser)
-    const dataDir = releaser.add(await mkdtemp(join(tmpdir(), 'tidings-worker-')), (path) =>
-      rm(path, { recursive: true, force: true }),
-    )
-    const redis = releaser.add(await startRedis({ dataDir }), (server) => server.stop())
+    const redis = await startTestRedis(releaser)
     const port = await findFreePort()
     const worker = await spawnApp({
       name: 'worker',

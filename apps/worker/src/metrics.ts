@@ -3,7 +3,7 @@ import { Counter, collectDefaultMetrics, Gauge, Registry } from 'prom-client'
 import type { EventCounters } from './jobs/process-envelope.ts'
 import type { StatusWorker } from './status-worker.ts'
 
-/** Metrics of the events that this process handled since it started. */
+/** Creates the metrics of the events that this process has handled since it started. */
 export function createWorkerMetrics(): { registry: Registry; count: EventCounters } {
   const registry = new Registry()
   collectDefaultMetrics({ register: registry })
@@ -48,7 +48,7 @@ export function watchStatusWorker(registry: Registry, worker: StatusWorker): voi
     help: 'Dead letters that wait for an operator.',
     registers: [registry],
     async collect() {
-      // While Redis is unreachable this command waits for it. The scrape then keeps the last value and goes on.
+      // While Redis is unreachable, this command waits for it. The scrape then reports the last value.
       const counting = worker.deadLetters.getJobCounts('prioritized', 'waiting').catch(() => undefined)
       const limit = new AbortController()
       const late = sleep(COUNT_LIMIT_MS, undefined, { signal: limit.signal }).catch(() => undefined)

@@ -1,28 +1,29 @@
 import type { Logger } from '@tidings/runtime/log'
 import { errorMessage } from '@tidings/shared/errors'
 
-/** Stops the worker from taking jobs during an outage of PostgreSQL, and resumes when PostgreSQL takes writes again. */
+/** Pauses the worker during an outage of PostgreSQL, and resumes it when PostgreSQL takes writes again. */
 export interface PostgresOutage {
-  /** Reports that a write met the outage. The first report pauses the worker. */
+  /** Reports a write that failed because of an outage. The first report pauses the worker. */
   report(error: { code: string; message: string }): void
   readonly isPaused: boolean
   close(): void
 }
 
 export interface PostgresOutageOptions {
-  /** Resolves when PostgreSQL takes a write, otherwise rejects. */
+  /** Resolves if PostgreSQL takes a write, otherwise rejects. */
   probe(): Promise<void>
   pause(): Promise<void>
   resume(): Promise<void>
   log: Logger
   /** Time between two probes, in milliseconds. It doubles at each relapse. */
-  probeIntervalMs?: number
+  probeIntervalMs?: number | undefined
 }
 
-/** An outage that soon after the last one is a relapse: on a full disk, the probe finds room where a batch does not. */
+/** An outage so soon after the last one is a relapse. On a full disk, for example, a probe may fit where a batch does not. */
 const RELAPSE_WITHIN_MS = 5_000
 const MAX_PROBE_INTERVAL_MS = 10_000
 
+/** Probes PostgreSQL from the first report of an outage until a probe succeeds. */
 export function createPostgresOutage(options: PostgresOutageOptions): PostgresOutage {
   const { probe, pause, resume, log, probeIntervalMs = 500 } = options
   let intervalMs = probeIntervalMs
@@ -43,7 +44,7 @@ export function createPostgresOutage(options: PostgresOutageOptions): PostgresOu
     }
     isPaused = false
     resumedAt = performance.now()
-    log.info('PostgreSQL is back: taking jobs again')
+    log.info('PostgreSQL takes writes again: taking jobs')
     await resume()
   }
 
@@ -53,8 +54,10 @@ export function createPostgresOutage(options: PostgresOutageOptions): PostgresOu
       isPaused = true
       const isRelapse = performance.now() - resumedAt < RELAPSE_WITHIN_MS
       intervalMs = isRelapse ? Math.min(intervalMs * 2, MAX_PROBE_INTERVAL_MS) : probeIntervalMs
-      log.warn({ error }, 'PostgreSQL is away: taking no jobs until it is back; no attempt is counted')
-      pause().catch((failure: unknown) => log.warn({ error: errorMessage(failure) }, 'pausing failed'))
+      log.warn({ error }, 'PostgreSQL takes no writes: taking no jobs until it does; no attempt is counted')
+      pause().catch((failure: unknown) =>
+        log.warn({ error: errorMessage(failure) }, 'the worker could not be paused'),
+      )
       probeLater()
     },
     get isPaused() {

@@ -24,7 +24,7 @@ export interface StatusWorkerOptions {
   shards: number
   /** Most jobs at once. They are divided among the shards and rounded up: each shard runs at least one. */
   concurrency: number
-  /** Writes a batch. Fault tests pass one that fails. */
+  /** Writes a batch to PostgreSQL. Fault tests pass one that fails. */
   store: Store
   /** Batches written at once. */
   writers: number
@@ -32,8 +32,20 @@ export interface StatusWorkerOptions {
   lifecycle: Lifecycle
   log: Logger
   tracing?: Tracing | undefined
-  /** Called when the queue has work and this worker takes none: only a new process helps. */
+  /** Called when jobs are waiting and this worker takes none. Only a new process helps. */
   onWedged(): void
+  /** Shorter pauses, for tests. */
+  timing?: StatusWorkerTiming
+}
+
+/** How long the worker pauses, in milliseconds. */
+export interface StatusWorkerTiming {
+  /** Time between two sweeps over failed jobs and the outbox. */
+  sweepIntervalMs?: number
+  /** Time between two probes of an unreachable PostgreSQL. */
+  probeIntervalMs?: number
+  /** How long a job waits after it met an outage. */
+  outageDelayMs?: number
 }
 
 export interface StatusWorker {
@@ -43,9 +55,12 @@ export interface StatusWorker {
   readonly isTakingJobs: boolean
 }
 
-/** Takes jobs once the queue's store is reachable. Registers the release of everything that it opens. */
+/**
+ * Starts to take jobs, as soon as the queue's store is reachable. Registers with the lifecycle the release of
+ * everything that it opens.
+ */
 export async function startStatusWorker(options: StatusWorkerOptions): Promise<StatusWorker> {
-  const { db, backend, shards, count, lifecycle, log, tracing } = options
+  const { db, backend, shards, count, lifecycle, log, tracing, timing } = options
   const onError = throttledWarning(log, 'queue')
   const { queues, deadLetters } = await openQueues({ backend, shards, lifecycle, log, tracing, onError })
   const workers: JobWorker<unknown>[] = []
@@ -60,11 +75,12 @@ export async function startStatusWorker(options: StatusWorkerOptions): Promise<S
   const jobsPerQueue = () => Math.ceil(concurrency.jobs / queues.length)
   const outage = createPostgresOutage({
     log,
-    // A write: a standby, a read-only server and a full disk answer SELECT 1 as well. A pooled connection keeps the
-    // read-only default that it was opened with, but the pool drops a connection whose query failed.
+    // It must be a write: a standby, a read-only server and a server with a full disk all answer a SELECT. A connection
+    // keeps the read-only default from when it was opened, but the pool drops a connection whose query failed.
     probe: () => addIngestCounts(db, { stored: 0 }),
     pause: async () => void (await Promise.all(workers.map((worker) => worker.pause(true)))),
     resume: async () => void (await Promise.all(workers.map((worker) => worker.resume()))),
+    probeIntervalMs: timing?.probeIntervalMs,
   })
   const bury = (failedEvents: readonly FailedEvent[]) =>
     buryEvents(deadLetters, failedEvents, (userIds) => findErasedUsers(db, userIds))
@@ -76,6 +92,7 @@ export async function startStatusWorker(options: StatusWorkerOptions): Promise<S
     onSettleError: throttledWarning(log, 'recording outcomes'),
     count,
     suspectLock: { isHeld: false },
+    outageDelayMs: timing?.outageDelayMs,
   }
   const sweeper = startSweeping({
     db,
@@ -88,6 +105,7 @@ export async function startStatusWorker(options: StatusWorkerOptions): Promise<S
     log,
     tracing,
     onError,
+    sweepIntervalMs: timing?.sweepIntervalMs,
   })
 
   for (const queue of queues) {
@@ -100,7 +118,7 @@ export async function startStatusWorker(options: StatusWorkerOptions): Promise<S
         lockDuration: LOCK_DURATION_MS,
         stalledInterval: STALLED_INTERVAL_MS,
         maxStalledCount: MAX_STALLED_COUNT,
-        // By default BullMQ waits 15 s after a connection error before it looks again.
+        // After a connection error. BullMQ's default is 15 s.
         runRetryDelay: 1_000,
         ...(tracing && { telemetry: tracing.queueTelemetry }),
       },
@@ -112,7 +130,7 @@ export async function startStatusWorker(options: StatusWorkerOptions): Promise<S
     worker.on('stalled', (jobId) => log.warn({ jobId }, 'job taken over from a worker that exited'))
     workers.push(worker)
   }
-  // Registered last, released first: the worker takes no new jobs and finishes those in flight.
+  // Registered after the writer and the queues, so released before them: jobs in flight still need both.
   lifecycle.onRelease('workers', async () => {
     outage.close()
     await Promise.all(workers.map((worker) => worker.close()))

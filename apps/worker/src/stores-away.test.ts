@@ -5,8 +5,8 @@ import { prepareQueueBackend, type QueueBackend } from '@tidings/queue/backend'
 import { ENVELOPE_JOB, ENVELOPE_JOB_OPTIONS } from '@tidings/queue/policy'
 import { createLifecycle, type Lifecycle } from '@tidings/runtime/lifecycle'
 import { createLogger } from '@tidings/runtime/log'
-import { identifyEvent } from '@tidings/shared/event-identity'
-import { type StatusEvent, statusReportSchema } from '@tidings/shared/status-event'
+import type { StatusEvent } from '@tidings/shared/status-event'
+import { makeEvent } from '@tidings/shared/testing/make-event'
 import { withClient } from '@tidings/stack/servers/postgres'
 import { waitFor } from '@tidings/stack/servers/wait-for'
 import {
@@ -17,14 +17,10 @@ import {
 } from '@tidings/stack/testing/test-context'
 import { afterEach, beforeAll, beforeEach, describe, expect, inject, it } from 'vitest'
 import type { StatusWorker } from './status-worker.ts'
-import { startTestWorker } from './testing/start-test-worker.ts'
+import { startTestWorker } from './testing/test-worker.ts'
 
 const log = createLogger('test', 'silent')
-
-function makeEvent() {
-  const report = statusReportSchema.parse({ notification_id: `n-${randomUUID()}`, status: 'delivered' })
-  return identifyEvent(report, { type: 'email', source: 'test', receivedAt: new Date() })
-}
+const POLL = { intervalMs: 10, timeoutMs: 30_000 }
 
 const query = <Row>(url: string, sql: string) =>
   withClient(url, async (client) => (await client.query(sql)).rows as Row[])
@@ -34,13 +30,13 @@ describe('a worker whose PostgreSQL', () => {
   const role = `worker_${randomUUID().replaceAll('-', '')}`
   let name: string
   let ownerUrl: string
-  /** The worker's own way in, as a role of its own. */
+  /** The worker's connections. They use a separate role. */
   let db: Database
   let backend: QueueBackend
   let lifecycle: Lifecycle
   let worker: StatusWorker
   let statements = 0
-  /** In another database. */
+  /** Runs SQL in another database, as the superuser. */
   const admin = (sql: string) => query(inject('servers').postgresAdminUrl, sql)
   const asOwner = <Row>(sql: string) => query<Row>(ownerUrl, sql)
 
@@ -57,12 +53,12 @@ describe('a worker whose PostgreSQL', () => {
       openDatabase({ url: url.href, applicationName: 'worker', maxConnections: 6, onError: () => {} }),
       (it) => it.close(),
     )
-    // The queue stays: it is another server's, or at least another database's.
+    // The queue stays reachable: it is on another server, or at least in another database.
     backend = await createTestBackend(availableBackends()[0] ?? 'postgres', releaser)
     await prepareQueueBackend(backend)
   })
 
-  // A new one each time: one that has just seen an outage looks less often after the next.
+  // A new worker for each test: after an outage, a worker probes less often.
   beforeEach(async () => {
     lifecycle = createLifecycle(log)
     worker = await startTestWorker({
@@ -88,29 +84,33 @@ describe('a worker whose PostgreSQL', () => {
         ])
         return found.rows.length === events.length
       },
-      { timeoutMs: 30_000 },
+      POLL,
     )
   const countDead = () => worker.deadLetters.getJobCountByTypes('waiting', 'prioritized', 'delayed')
   const disconnectAll = () =>
     admin(`SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = '${name}'`)
 
-  it('has no room on its disk for a while: nothing is tried again until there is some', async () => {
-    // A sequence counts what is rolled back too: here each try to write on an account.
+  it('has a full disk for a while: the worker writes nothing again until there is room', async () => {
+    // A sequence also counts attempts that are rolled back: here each probe's write to the counters.
     await asOwner(`CREATE SEQUENCE probes;
       CREATE FUNCTION disk_full() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER AS $$
       BEGIN
-        IF TG_TABLE_NAME = 'ingest_accounts' THEN PERFORM nextval('public.probes'); END IF;
+        IF TG_TABLE_NAME = 'ingest_counters' THEN PERFORM nextval('public.probes'); END IF;
         RAISE 'could not extend file: No space left on device' USING ERRCODE = '53100';
       END $$;
       CREATE TRIGGER full_events BEFORE INSERT ON notification_status FOR EACH ROW EXECUTE FUNCTION disk_full();
-      CREATE TRIGGER full_accounts BEFORE INSERT ON ingest_accounts FOR EACH ROW EXECUTE FUNCTION disk_full()`)
+      CREATE TRIGGER full_counters BEFORE INSERT ON ingest_counters FOR EACH ROW EXECUTE FUNCTION disk_full()`)
     statements = 0
     const event = makeEvent()
     await enqueue(event)
-    await waitFor('several probes', async () => {
-      const [row] = await asOwner<{ last_value: string }>('SELECT last_value FROM probes')
-      return Number(row?.last_value) >= 3
-    })
+    await waitFor(
+      'several probes',
+      async () => {
+        const [row] = await asOwner<{ last_value: string }>('SELECT last_value FROM probes')
+        return Number(row?.last_value) >= 3
+      },
+      POLL,
+    )
     expect(worker.isTakingJobs).toBe(false)
     expect(statements).toBe(1)
     await asOwner('DROP FUNCTION disk_full CASCADE')
@@ -120,7 +120,7 @@ describe('a worker whose PostgreSQL', () => {
 
   it.each([
     {
-      what: 'has another password for a while',
+      what: 'has another password',
       take: async () => {
         await admin(`ALTER ROLE ${role} PASSWORD 'new'`)
         await disconnectAll()
@@ -128,7 +128,7 @@ describe('a worker whose PostgreSQL', () => {
       giveBack: () => admin(`ALTER ROLE ${role} PASSWORD 'old'`),
     },
     {
-      what: 'is read-only for a while',
+      what: 'is read-only',
       take: async () => {
         await admin(`ALTER DATABASE ${name} SET default_transaction_read_only = on`)
         await disconnectAll()
@@ -136,17 +136,17 @@ describe('a worker whose PostgreSQL', () => {
       giveBack: () => admin(`ALTER DATABASE ${name} RESET default_transaction_read_only`),
     },
     {
-      what: 'does not let it write events for a while',
+      what: 'denies it the right to write events',
       take: () => asOwner(`REVOKE INSERT ON notification_status FROM ${role}`),
       giveBack: () => asOwner(`GRANT INSERT ON notification_status TO ${role}`),
     },
     {
-      what: 'lacks a column for a while, as before a migration',
-      take: () => asOwner('ALTER TABLE notification_status RENAME COLUMN provider TO former_provider'),
-      giveBack: () => asOwner('ALTER TABLE notification_status RENAME COLUMN former_provider TO provider'),
+      what: 'lacks a column',
+      take: () => asOwner('ALTER TABLE notification_status RENAME COLUMN provider TO renamed_provider'),
+      giveBack: () => asOwner('ALTER TABLE notification_status RENAME COLUMN renamed_provider TO provider'),
     },
     {
-      what: 'does not let it into the database for a while',
+      what: 'denies it the right to connect',
       take: async () => {
         await admin(`REVOKE CONNECT ON DATABASE ${name} FROM PUBLIC`)
         await disconnectAll()
@@ -154,7 +154,7 @@ describe('a worker whose PostgreSQL', () => {
       giveBack: () => admin(`GRANT CONNECT ON DATABASE ${name} TO PUBLIC`),
     },
     {
-      what: 'has the database under another name for a while',
+      what: 'has the database under another name',
       take: () =>
         waitFor('the database to be free', async () => {
           await disconnectAll()
@@ -163,12 +163,12 @@ describe('a worker whose PostgreSQL', () => {
         }),
       giveBack: () => admin(`ALTER DATABASE ${name}_old RENAME TO ${name}`),
     },
-  ])('$what: everything waits, nothing dies', async ({ take, giveBack }) => {
+  ])('$what for a while: the events wait, and none becomes a dead letter', async ({ take, giveBack }) => {
     await take()
-    const events = Array.from({ length: 20 }, makeEvent)
+    const events = Array.from({ length: 20 }, () => makeEvent())
     for (const event of events) await enqueue(event)
     try {
-      await waitFor('the worker to take no more jobs', () => !worker.isTakingJobs)
+      await waitFor('the worker to take no more jobs', () => !worker.isTakingJobs, POLL)
     } finally {
       await giveBack()
     }

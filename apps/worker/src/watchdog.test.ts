@@ -8,101 +8,102 @@ import {
   describeBackends,
   useReleaser,
 } from '@tidings/stack/testing/test-context'
-import { expect, it } from 'vitest'
+import { beforeAll, describe, expect, it } from 'vitest'
 import { startWatchdog } from './watchdog.ts'
 
 const log = createLogger('test', 'silent')
+const POLL = { intervalMs: 10 }
+const ignore = () => {}
 const releaser = useReleaser()
 
-async function openTestQueue(kind: BackendKind = 'postgres') {
+/** A database or Redis prefix, with a function that opens a new queue in it. */
+async function openBackend(kind: BackendKind) {
   const database = await createTestDatabase(releaser)
   const backend = await createTestBackend(kind, releaser, database)
   await prepareQueueBackend(backend)
-  const onError = () => {}
-  const redis = backend.kind === 'redis' ? openRedis(backend.url, 'patient', onError) : undefined
+  const redis = backend.kind === 'redis' ? openRedis(backend.url, 'patient', ignore) : undefined
   releaser.onRelease(() => redis?.disconnect())
-  const queue = openQueue<unknown>('watched', backend, redis, { onError })
-  releaser.add(queue, () => queue.close())
-  return { backend, queue, pool: database.database.pool }
+  let queues = 0
+  const openTestQueue = () =>
+    releaser.add(openQueue<unknown>(`watched-${queues++}`, backend, redis, { onError: ignore }), (queue) =>
+      queue.close(),
+    )
+  return { backend, openTestQueue, pool: database.database.pool }
 }
 
-function watch(queue: JobQueue<unknown>, isPaused: () => boolean, limitMs = 100) {
+/** Watches a queue. `wedged` counts the calls of onWedged. */
+function watch(queue: JobQueue<unknown>, { isPaused = (): boolean => false, limitMs = 100 } = {}) {
   const seen = { wedged: 0, firstAt: Number.POSITIVE_INFINITY }
-  const stop = startWatchdog({
-    queues: [queue],
-    isPaused,
-    onWedged: () => {
-      seen.wedged++
-      seen.firstAt = Math.min(seen.firstAt, Date.now())
-    },
-    log,
-    limitMs,
-    intervalMs: 20,
-  })
-  releaser.onRelease(stop)
+  const onWedged = () => {
+    seen.wedged++
+    seen.firstAt = Math.min(seen.firstAt, Date.now())
+  }
+  releaser.onRelease(startWatchdog({ queues: [queue], isPaused, onWedged, log, limitMs, intervalMs: 50 }))
   return seen
 }
 
-it('calls a worker wedged when jobs wait and none is taken', async () => {
-  const { queue } = await openTestQueue()
-  const seen = watch(queue, () => false)
-  await queue.add('job', {})
-  await waitFor('the watchdog', () => seen.wedged > 0)
-})
+describeBackends('the watchdog', (kind) => {
+  let opened: Awaited<ReturnType<typeof openBackend>>
+  beforeAll(async () => {
+    opened = await openBackend(kind)
+  })
 
-it('says nothing while jobs are not taken on purpose, or while they are taken', async () => {
-  const { queue, backend } = await openTestQueue()
-  let paused = true
-  const seen = watch(queue, () => paused)
-  await queue.add('job', {})
-  const control = watch(queue, () => false)
-  await waitFor('a watchdog that does not know of the pause', () => control.wedged > 0)
-  expect(seen.wedged).toBe(0)
-  const hold = Promise.withResolvers<void>()
-  const worker = openWorker<unknown>('watched', backend, () => hold.promise, {})
-  releaser.add(worker, () => worker.close())
-  await waitFor('the job to be taken', async () => (await queue.getActiveCount()) === 1)
-  paused = false
-  await queue.add('job', {})
-  await queue.add('job', {})
-  await waitFor('several looks', async () => (await queue.getWaitingCount()) === 2)
-  expect(seen.wedged).toBe(0)
-  hold.resolve()
-})
-
-describeBackends('a queue that an operator has paused', (kind) => {
-  it('is no sign of a wedged worker', async () => {
-    const { queue } = await openTestQueue(kind)
-    await queue.pause()
-    const seen = watch(queue, () => false)
+  it('reports a worker when jobs wait and none is taken, but not one that pauses', async () => {
+    const queue = opened.openTestQueue()
     await queue.add('job', {})
-    const other = await openTestQueue(kind)
-    await other.queue.add('job', {})
-    const control = watch(other.queue, () => false)
-    await waitFor('the watchdog of another queue', () => control.wedged > 1)
+    const pausing = watch(queue, { isPaused: () => true })
+    const wedged = watch(queue)
+    await waitFor('the watchdog', () => wedged.wedged > 1, POLL)
+    expect(pausing.wedged).toBe(0)
+  })
+
+  it('reports no worker that runs a job while others wait', async () => {
+    const [queue, wedged] = [opened.openTestQueue(), opened.openTestQueue()]
+    await queue.add('job', {})
+    const end = Promise.withResolvers<void>()
+    const worker = openWorker<unknown>(queue.name, opened.backend, () => end.promise, {})
+    releaser.add(worker, () => worker.close())
+    await waitFor('the job to be taken', async () => (await queue.getActiveCount()) === 1, POLL)
+    for (const each of [queue, queue, wedged]) await each.add('job', {})
+    const seen = watch(queue)
+    const control = watch(wedged)
+    await waitFor('the watchdog of the other queue', () => control.wedged > 1, POLL)
+    expect(await queue.getWaitingCount()).toBe(2)
+    expect(seen.wedged).toBe(0)
+    end.resolve()
+  })
+
+  it('reports no worker while an operator has paused the queue', async () => {
+    const [queue, wedged] = [opened.openTestQueue(), opened.openTestQueue()]
+    await queue.pause()
+    for (const each of [queue, wedged]) await each.add('job', {})
+    const seen = watch(queue)
+    const control = watch(wedged)
+    await waitFor('the watchdog of the other queue', () => control.wedged > 1, POLL)
     expect(seen.wedged).toBe(0)
     await queue.resume()
-    await waitFor('the watchdog', () => seen.wedged > 0)
+    await waitFor('the watchdog', () => seen.wedged > 0, POLL)
   })
 })
 
-it('does not count the time in which the store was silent', async () => {
-  const limitMs = 1_500
-  const { queue, pool } = await openTestQueue()
-  await queue.add('job', {})
-  let looks = 0
-  const seen = watch(queue, () => looks++ < 0, limitMs)
-  const client = await pool.connect()
-  await client.query('BEGIN')
-  await waitFor('a look that finds the job waiting', () => looks > 0)
-  await client.query('LOCK TABLE bullmq.job')
-  const other = await openTestQueue()
-  await other.queue.add('job', {})
-  const control = watch(other.queue, () => false, limitMs)
-  await waitFor('the watchdog of a store that answers', () => control.wedged > 0)
-  const answersAgainAt = Date.now()
-  await client.query('COMMIT')
-  client.release()
-  await waitFor('the watchdog', () => seen.wedged > 0)
-  expect(seen.firstAt - answersAgainAt).toBeGreaterThanOrEqual(limitMs)
+describe('the watchdog of a store that does not answer', () => {
+  it('does not count the time of the silence', async () => {
+    const limitMs = 300
+    const [silent, answering] = await Promise.all([openBackend('postgres'), openBackend('postgres')])
+    const [queue, other] = [silent.openTestQueue(), answering.openTestQueue()]
+    for (const each of [queue, other]) await each.add('job', {})
+    let looks = 0
+    const seen = watch(queue, { isPaused: () => looks++ < 0, limitMs })
+    const client = await silent.pool.connect()
+    await client.query('BEGIN')
+    await waitFor('a look that finds the job waiting', () => looks > 0, { intervalMs: 1 })
+    await client.query('LOCK TABLE bullmq.job')
+    const control = watch(other, { limitMs })
+    await waitFor('the watchdog of the store that answers', () => control.wedged > 0, POLL)
+    const answersAgainAt = Date.now()
+    await client.query('COMMIT')
+    client.release()
+    await waitFor('the watchdog', () => seen.wedged > 0, POLL)
+    expect(seen.firstAt - answersAgainAt).toBeGreaterThanOrEqual(limitMs)
+  })
 })

@@ -3,16 +3,18 @@ import type { Logger } from '@tidings/runtime/log'
 
 export interface WatchdogOptions {
   queues: readonly JobQueue<unknown>[]
-  /** Not taking jobs on purpose. */
+  /** True while the worker takes no jobs on purpose. */
   isPaused(): boolean
+  /** Called at each look after the limit. Only a restart helps then. */
   onWedged(): void
   log: Logger
-  /** Jobs wait and none runs for this long: something is stuck that only a restart frees. */
+  /** How long jobs may wait while none runs, in milliseconds. */
   limitMs?: number
+  /** Time between two looks at the queues, in milliseconds. */
   intervalMs?: number
 }
 
-/** Watches for a worker that is alive and does nothing. @returns how to stop watching. */
+/** Detects a worker that is alive but takes no jobs. @returns a function that stops the watchdog. */
 export function startWatchdog(options: WatchdogOptions): () => void {
   const { queues, log, limitMs = 60_000, intervalMs = 5_000 } = options
   let stuckSince: number | undefined
@@ -26,12 +28,12 @@ export function startWatchdog(options: WatchdogOptions): () => void {
     }
     stuckSince ??= Date.now()
     if (Date.now() - stuckSince < limitMs) return
-    log.fatal({ waiting, limitMs }, 'jobs wait and none is taken')
+    log.fatal({ waiting, limitMs }, 'jobs are waiting and the worker takes none')
     options.onWedged()
   }
 
   const timer = setInterval(() => {
-    // The store is away, or still silent since the last look: that is no wedged worker.
+    // The queue's store has not answered since the last look. An outage of the store is no fault of the worker.
     if (isLooking) {
       stuckSince = undefined
       return
@@ -39,6 +41,7 @@ export function startWatchdog(options: WatchdogOptions): () => void {
     isLooking = true
     look()
       .catch(() => {
+        // The store is unreachable: no fault of the worker either.
         stuckSince = undefined
       })
       .finally(() => {
@@ -49,7 +52,7 @@ export function startWatchdog(options: WatchdogOptions): () => void {
   return () => clearInterval(timer)
 }
 
-/** Jobs that wait in a queue from which none is taken and some should be: an operator may have paused it. */
+/** The number of waiting jobs; 0 while one is running, or while an operator has paused the queue. */
 async function countIfStuck(queue: JobQueue<unknown>): Promise<number> {
   const { waiting = 0, active = 0 } = await queue.getJobCounts('waiting', 'active')
   if (waiting === 0 || active > 0 || (await queue.isPaused())) return 0

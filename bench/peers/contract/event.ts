@@ -1,8 +1,9 @@
 import type { StatusReport } from '@tidings/shared/status-event'
 import { LIMITS, STATUSES, STATUSES_WITH_ERROR } from '@tidings/shared/status-event'
 import { v7 as uuidv7 } from 'uuid'
+import { EVENT_SOURCE } from '../../src/load/bodies.ts'
 
-/** What a peer puts on its queue: the body and what the server adds, as Tidings does. */
+/** A peer's job: the body and the fields that the server adds, as Tidings does. */
 export interface QueuedEvent extends StatusReport {
   id: string
   notification_type: 'email'
@@ -17,13 +18,13 @@ export function receiveEvent(report: StatusReport): QueuedEvent {
     ...report,
     id: uuidv7(),
     notification_type: 'email',
-    source: 'bench',
+    source: EVENT_SOURCE,
     received_at,
     timestamp: report.timestamp ?? received_at,
   }
 }
 
-/** What the caller is told, in the shape Tidings answers. */
+/** The answer to the caller, in the shape of Tidings' answer. */
 export function answerEvent(event: QueuedEvent) {
   const { id, notification_id, notification_type, status, timestamp, error } = event
   return {
@@ -43,7 +44,7 @@ export function answerBatch(events: readonly QueuedEvent[]) {
 
 const text = (maxLength: number) => ({ type: 'string', minLength: 1, maxLength })
 
-/** The rules of `statusReportSchema` as JSON Schema, which is what Fastify's documentation validates with. */
+/** `statusReportSchema` as JSON Schema: Fastify's documentation validates with JSON Schema. */
 export const reportJsonSchema = {
   type: 'object',
   required: ['notification_id', 'status'],
@@ -74,7 +75,7 @@ export const reportJsonSchema = {
     metadata: { type: 'object' },
   },
   if: { properties: { status: { enum: [...STATUSES_WITH_ERROR] } } },
-  // biome-ignore lint/suspicious/noThenProperty: JSON Schema's own keyword.
+  // biome-ignore lint/suspicious/noThenProperty: a keyword of JSON Schema.
   then: { required: ['error'] },
 } as const
 
@@ -88,7 +89,7 @@ export const batchJsonSchema = {
 
 const answerProperties = { success: { type: 'boolean' }, message: { type: 'string' } }
 
-/** Lets Fastify serialize with a compiled function, as it recommends. */
+/** Fastify recommends a response schema: it serializes with a compiled function then. */
 export const reportAnswerJsonSchema = {
   202: {
     type: 'object',

@@ -1,7 +1,6 @@
 import bearerAuth from '@fastify/bearer-auth'
 import type { StatusReport } from '@tidings/shared/status-event'
 import fastify from 'fastify'
-import { env } from './env.ts'
 import type { QueuedEvent } from './event.ts'
 import {
   answerBatch,
@@ -19,12 +18,12 @@ export interface Intake {
 }
 
 /**
- * Fastify as its documentation writes it: its logger, JSON Schema for validation and for the answer, its own
- * bearer plugin. Only what happens to an accepted event differs between the peers.
+ * Fastify as its documentation recommends: its logger, JSON Schema for validation and for the answer, its bearer
+ * plugin. The peers differ only in the intake of accepted events.
  */
-export async function createFastifyApp(intake: Intake) {
+export async function createFastifyApp(apiKey: string, intake: Intake) {
   const app = fastify({ logger: true })
-  await app.register(bearerAuth, { keys: new Set([env.API_KEY]) })
+  await app.register(bearerAuth, { keys: new Set([apiKey]) })
 
   app.post<{ Body: StatusReport }>(
     '/api/v1/email/status/',

@@ -1,14 +1,13 @@
 import pg from 'pg'
-import { env } from './env.ts'
 import type { QueuedEvent } from './event.ts'
 
-/** A pool as node-postgres documents it; the size is the same for every peer. */
-export const openPool = () => new pg.Pool({ connectionString: env.DATABASE_URL, max: 20 })
+/** Every peer has a pool of the same size. */
+export const openPool = (databaseUrl: string) => new pg.Pool({ connectionString: databaseUrl, max: 20 })
 
 const COLUMNS = `id, user_id, "timestamp", received_at, notification_type, status, attempt, notification_id,
   source, error, event_id, provider, provider_message_id, metadata`
 
-/** One event, one prepared INSERT. Delivering it again changes nothing. */
+/** One prepared INSERT per event. A redelivery changes nothing. */
 const INSERT_ONE = {
   name: 'insert-event',
   text: `INSERT INTO notification_status (${COLUMNS})
@@ -16,12 +15,12 @@ const INSERT_ONE = {
 }
 
 export async function insertEvent(pool: pg.Pool, event: QueuedEvent): Promise<void> {
-  await pool.query({ ...INSERT_ONE, values: rowOf(event) })
+  await pool.query({ ...INSERT_ONE, values: toRow(event) })
 }
 
-/** Many events in one INSERT with a list of VALUES. */
+/** Inserts many events in one statement. */
 export async function insertEvents(pool: pg.Pool, events: readonly QueuedEvent[]): Promise<void> {
-  const rows = events.map(rowOf)
+  const rows = events.map(toRow)
   const values = rows.map(
     (row, line) => `(${row.map((_, column) => `$${line * row.length + column + 1}`).join(', ')})`,
   )
@@ -33,7 +32,7 @@ export async function insertEvents(pool: pg.Pool, events: readonly QueuedEvent[]
   })
 }
 
-function rowOf(event: QueuedEvent): unknown[] {
+function toRow(event: QueuedEvent): unknown[] {
   return [
     event.id,
     event.user_id ?? null,

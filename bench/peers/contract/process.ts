@@ -1,15 +1,15 @@
-/** Tells the benchmark that this process takes work; it was started with an IPC channel. */
+/** Tells the benchmark over IPC that this process takes work. */
 export function sayReady(): void {
   process.send?.('ready')
 }
 
-/** Ends the process on SIGTERM, and when the benchmark that started it is gone. */
+/** Ends the process on SIGTERM, and when the benchmark ends. */
 export function stopOnSignal(close: () => Promise<void>): void {
   let stopping = false
   const stop = () => {
     if (stopping) return
     stopping = true
-    // A peer's own shutdown may wait for idle timeouts; nothing is in flight when the benchmark stops it.
+    // A peer's shutdown may wait for idle timeouts. The benchmark stops it when nothing is in flight, so cut that short.
     setTimeout(() => process.exit(0), 2_000).unref()
     close().then(
       () => process.exit(0),

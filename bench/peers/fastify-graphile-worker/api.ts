@@ -1,13 +1,14 @@
 import { makeWorkerUtils } from 'graphile-worker'
-import { env } from '../contract/env.ts'
+import { readContenderEnv } from '../contract/env.ts'
 import { createFastifyApp } from '../contract/fastify-app.ts'
 import { openPool } from '../contract/insert.ts'
 import { sayReady, stopOnSignal } from '../contract/process.ts'
 
-const pool = openPool()
+const env = readContenderEnv()
+const pool = openPool(env.DATABASE_URL)
 const utils = await makeWorkerUtils({ pgPool: pool })
 await utils.migrate()
-const app = await createFastifyApp({
+const app = await createFastifyApp(env.API_KEY, {
   async takeOne(event) {
     await utils.addJob('store', event, { maxAttempts: 4 })
   },

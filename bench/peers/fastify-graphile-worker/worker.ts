@@ -1,11 +1,12 @@
 import { run } from 'graphile-worker'
-import { env } from '../contract/env.ts'
+import { readContenderEnv } from '../contract/env.ts'
 import type { QueuedEvent } from '../contract/event.ts'
 import { insertEvent, openPool } from '../contract/insert.ts'
 import { sayReady, stopOnSignal } from '../contract/process.ts'
 
-const pool = openPool()
-// The settings of graphile-worker's own performance page.
+const env = readContenderEnv()
+const pool = openPool(env.DATABASE_URL)
+// Settings of graphile-worker's performance page: https://worker.graphile.org/docs/performance
 const runner = await run({
   preset: {
     worker: {

@@ -1,11 +1,12 @@
-import { env } from '../contract/env.ts'
+import { readContenderEnv } from '../contract/env.ts'
 import { createFastifyApp } from '../contract/fastify-app.ts'
 import { insertEvent, insertEvents, openPool } from '../contract/insert.ts'
 import { sayReady, stopOnSignal } from '../contract/process.ts'
 
-/** No queue at all: the caller waits for the row. */
-const pool = openPool()
-const app = await createFastifyApp({
+/** Without a queue: the caller waits for the row. */
+const env = readContenderEnv()
+const pool = openPool(env.DATABASE_URL)
+const app = await createFastifyApp(env.API_KEY, {
   takeOne: (event) => insertEvent(pool, event),
   takeMany: (events) => insertEvents(pool, events),
 })

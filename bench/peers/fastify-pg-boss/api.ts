@@ -1,10 +1,11 @@
-import { env } from '../contract/env.ts'
+import { readContenderEnv } from '../contract/env.ts'
 import { createFastifyApp } from '../contract/fastify-app.ts'
 import { sayReady, stopOnSignal } from '../contract/process.ts'
 import { openBoss, QUEUE } from './queue.ts'
 
-const boss = await openBoss()
-const app = await createFastifyApp({
+const env = readContenderEnv()
+const boss = await openBoss(env.DATABASE_URL)
+const app = await createFastifyApp(env.API_KEY, {
   async takeOne(event) {
     await boss.send(QUEUE, event)
   },

@@ -1,12 +1,13 @@
+import { readContenderEnv } from '../contract/env.ts'
 import type { QueuedEvent } from '../contract/event.ts'
 import { insertEvent, openPool } from '../contract/insert.ts'
 import { sayReady, stopOnSignal } from '../contract/process.ts'
 import { openBoss, QUEUE } from './queue.ts'
 
-const pool = openPool()
-const boss = await openBoss()
-// Fetching many at once, by several pollers that go on while batches come back full, is what pg-boss offers
-// for throughput.
+const env = readContenderEnv()
+const pool = openPool(env.DATABASE_URL)
+const boss = await openBoss(env.DATABASE_URL)
+// pg-boss's options for throughput: large batches, several pollers, no pause while batches come back full.
 await boss.work<QueuedEvent>(
   QUEUE,
   { batchSize: 100, localConcurrency: 4, pollingIntervalSeconds: 0.5, burstWhenBatchFull: true },

@@ -7,14 +7,18 @@ import { bearerAuth } from 'hono/bearer-auth'
 import { logger } from 'hono/logger'
 import { pino } from 'pino'
 import { z } from 'zod'
-import { env } from '../contract/env.ts'
+import { readContenderEnv } from '../contract/env.ts'
 import type { QueuedEvent } from '../contract/event.ts'
 import { answerBatch, answerEvent, receiveEvent } from '../contract/event.ts'
 import { sayReady, stopOnSignal } from '../contract/process.ts'
 import { JOB_OPTIONS, openRedis, QUEUE } from './queue.ts'
 
-/** The common way: Hono's own middleware, one BullMQ job for each event. */
-const queue = new Queue<QueuedEvent>(QUEUE, { connection: openRedis(), defaultJobOptions: JOB_OPTIONS })
+/** The common design: Hono's middleware, one BullMQ job per event. */
+const env = readContenderEnv()
+const queue = new Queue<QueuedEvent>(QUEUE, {
+  connection: openRedis(env.REDIS_URL),
+  defaultJobOptions: JOB_OPTIONS,
+})
 const log = pino()
 const batchSchema = z.object({ events: z.array(statusReportSchema).min(1).max(LIMITS.envelopeEvents) })
 

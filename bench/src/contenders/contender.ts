@@ -1,15 +1,18 @@
+import { createReleaser } from '@tidings/stack/releaser'
 import type { RunningProcess } from '../processes.ts'
 import type { Site } from '../site.ts'
 
-/** Something that takes status events over HTTP. */
+/** A server that takes status events over HTTP. */
 export interface Contender {
-  /** Short name, for `--only` and the results. */
+  /** Short name, for the results. */
   name: string
   /** For tables and charts. */
   label: string
   kind: 'tidings' | 'peer' | 'ceiling'
   /** False for a server that only answers. */
   stores: boolean
+  /** Replaces the benchmark's site, for a contender whose database has another schema. */
+  site?: Site
   start(site: Site): Promise<RunningContender>
 }
 
@@ -19,4 +22,26 @@ export interface RunningContender {
   bearer: string
   processes: RunningProcess[]
   stop(): Promise<void>
+}
+
+/**
+ * Starts the processes of a contender; stops them again if one does not start.
+ *
+ * @param start hands each process to `add` and returns the URLs of the APIs.
+ */
+export async function startProcesses(
+  bearer: string,
+  start: (add: (process: RunningProcess) => void) => Promise<string[]>,
+): Promise<RunningContender> {
+  const releaser = createReleaser()
+  const processes: RunningProcess[] = []
+  try {
+    const urls = await start((started) => {
+      processes.push(releaser.add(started, (it) => it.stop()))
+    })
+    return { urls, bearer, processes, stop: () => releaser.release() }
+  } catch (error) {
+    await releaser.release()
+    throw error
+  }
 }

@@ -1,15 +1,13 @@
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { findFreePort } from '@tidings/stack/servers/free-port'
-import { createReleaser } from '@tidings/stack/testing/releaser'
-import type { RunningProcess } from '../processes.ts'
 import { startServer } from '../processes.ts'
 import type { Site } from '../site.ts'
-import type { Contender, RunningContender } from './contender.ts'
+import { type Contender, type RunningContender, startProcesses } from './contender.ts'
 
 const BENCH_DIR = fileURLToPath(new URL('../..', import.meta.url))
 
-/** What somebody would build instead, each as its documentation recommends. */
+/** The usual alternatives, each set up as its documentation recommends. */
 export const PEERS: readonly Contender[] = [
   peer('hono-bullmq', 'Hono + BullMQ, a job and an INSERT each', true),
   peer('fastify-pg-boss', 'Fastify + pg-boss', true),
@@ -17,7 +15,7 @@ export const PEERS: readonly Contender[] = [
   peer('fastify-insert', 'Fastify + INSERT in the request', false),
 ]
 
-/** Servers that store nothing: what HTTP alone allows. */
+/** Servers that store nothing: the upper bound that HTTP sets. */
 export const HTTP_CEILINGS: readonly Contender[] = [
   ceiling('node-http', 'node:http, nothing else'),
   ceiling('hono-echo', 'Hono, parse and validate only'),
@@ -54,7 +52,6 @@ async function startServers(
   name: string,
   servers: readonly { role: string; script: string }[],
 ): Promise<RunningContender> {
-  const releaser = createReleaser()
   const port = await findFreePort()
   const env = {
     DATABASE_URL: site.databaseUrl,
@@ -63,21 +60,11 @@ async function startServers(
     API_KEY: site.apiKey,
     NODE_ENV: 'production',
   }
-  const processes: RunningProcess[] = []
-  try {
+  return startProcesses(site.apiKey, async (add) => {
     for (const { role, script } of servers) {
       const log = join(site.logDir, `${name}-${role}.log`)
-      const started = await startServer(role, join(BENCH_DIR, script), env, log)
-      processes.push(releaser.add(started, (it) => it.stop()))
+      add(await startServer(role, join(BENCH_DIR, script), env, log))
     }
-  } catch (error) {
-    await releaser.release()
-    throw error
-  }
-  return {
-    urls: [`http://127.0.0.1:${port}`],
-    bearer: site.apiKey,
-    processes,
-    stop: () => releaser.release(),
-  }
+    return [`http://127.0.0.1:${port}`]
+  })
 }

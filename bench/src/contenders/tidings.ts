@@ -2,11 +2,9 @@ import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { findFreePort } from '@tidings/stack/servers/free-port'
 import { waitFor } from '@tidings/stack/servers/wait-for'
-import { createReleaser } from '@tidings/stack/testing/releaser'
-import type { RunningProcess } from '../processes.ts'
 import { startApp } from '../processes.ts'
 import type { Site } from '../site.ts'
-import type { Contender, RunningContender } from './contender.ts'
+import { type Contender, type RunningContender, startProcesses } from './contender.ts'
 
 const CHECKOUT = fileURLToPath(new URL('../../..', import.meta.url))
 const READY_LIMIT_MS = 30_000
@@ -15,33 +13,35 @@ export interface TidingsSize {
   apis: number
   workers: number
   shards: number
-  /** More of the environment, as documented in .env.example. */
+  /** More environment variables; .env.example documents them. */
   env?: NodeJS.ProcessEnv
-  /** Another checkout, to compare with; this one when absent. */
+  /** Folder of another checkout, to compare with this one. */
   checkout?: string
 }
+
+const ONE_OF_EACH: TidingsSize = { apis: 1, workers: 1, shards: 1 }
 
 export const TIDINGS: Contender = {
   name: 'tidings',
   label: 'Tidings',
   kind: 'tidings',
   stores: true,
-  start: (site) => startTidings(site, { apis: 1, workers: 1, shards: 1 }),
+  start: (site) => startTidings(site, ONE_OF_EACH),
 }
 
-/** Tidings as another checkout has it, if one was named: what did a change do? */
-export function tidingsAgainst({ against }: { against?: string | undefined }): Contender[] {
-  if (against === undefined) return []
-  const size = { apis: 1, workers: 1, shards: 1, checkout: against }
-  const label = `Tidings of ${against}`
-  return [{ ...TIDINGS, name: 'tidings-against', label, start: (site) => startTidings(site, size) }]
+/** Tidings from another checkout, on a database of that checkout's schema. Shows what a change does to the speed. */
+export async function createTidingsAgainst(site: Site, checkout: string): Promise<Contender> {
+  return {
+    ...TIDINGS,
+    name: 'tidings-against',
+    label: `Tidings of ${checkout}`,
+    site: await site.withDatabase('bench_against', checkout),
+    start: (own) => startTidings(own, { ...ONE_OF_EACH, checkout }),
+  }
 }
 
-/** The real processes with their production settings; only rate limits on logins are off. */
+/** Starts API and worker processes with their production settings; only the rate limits are off. */
 export async function startTidings(site: Site, size: TidingsSize): Promise<RunningContender> {
-  const releaser = createReleaser()
-  const processes: RunningProcess[] = []
-  const urls: string[] = []
   const env = {
     DATABASE_URL: site.databaseUrl,
     REDIS_URL: site.redis.url,
@@ -51,31 +51,24 @@ export async function startTidings(site: Site, size: TidingsSize): Promise<Runni
     NODE_ENV: 'production',
     ...size.env,
   }
-  async function start(role: 'api' | 'worker', index: number) {
-    const port = await findFreePort()
-    const log = join(site.logDir, `tidings-${role}-${index}.log`)
-    const url = `http://127.0.0.1:${port}`
-    const portName = role === 'api' ? 'PORT' : 'WORKER_PORT'
-    const app = await startApp(
-      role,
-      join(size.checkout ?? CHECKOUT, 'apps', role, 'src/main.ts'),
-      { ...env, [portName]: String(port) },
-      log,
-    )
-    processes.push(releaser.add(app, (it) => it.stop()))
-    await waitFor(
-      `the ${role} to be ready; see ${log}`,
-      async () => (await fetch(`${url}/health/ready`, { signal: AbortSignal.timeout(1_000) })).ok,
-      { timeoutMs: READY_LIMIT_MS },
-    )
-    if (role === 'api') urls.push(url)
-  }
-  try {
-    for (let n = 0; n < size.apis; n++) await start('api', n)
+  return startProcesses(site.apiKey, async (add) => {
+    async function start(role: 'api' | 'worker', index: number) {
+      const port = await findFreePort()
+      const log = join(site.logDir, `tidings-${role}-${index}.log`)
+      const url = `http://127.0.0.1:${port}`
+      const portName = role === 'api' ? 'PORT' : 'WORKER_PORT'
+      const main = join(size.checkout ?? CHECKOUT, 'apps', role, 'src/main.ts')
+      add(await startApp(role, main, { ...env, [portName]: String(port) }, log))
+      await waitFor(
+        `the ${role} to be ready; see ${log}`,
+        async () => (await fetch(`${url}/health/ready`, { signal: AbortSignal.timeout(1_000) })).ok,
+        { timeoutMs: READY_LIMIT_MS },
+      )
+      return url
+    }
+    const urls: string[] = []
+    for (let n = 0; n < size.apis; n++) urls.push(await start('api', n))
     for (let n = 0; n < size.workers; n++) await start('worker', n)
-  } catch (error) {
-    await releaser.release()
-    throw error
-  }
-  return { urls, bearer: site.apiKey, processes, stop: () => releaser.release() }
+    return urls
+  })
 }

@@ -3,31 +3,31 @@ import { Client, type Dispatcher } from 'undici'
 import { percentile } from '../statistics.ts'
 import { startCpuClock } from './cpu-clock.ts'
 import type { LoadPlan, LoadReport } from './protocol.ts'
-import { headersOf, requestsOf } from './requests.ts'
+import { buildHeaders, buildRequests } from './requests.ts'
 
-/** Requests built for each connection before the start: enough that notifications seldom repeat. */
+/** Requests built for each connection before the start; enough that few notification ids repeat. */
 const SINGLE_REQUESTS = 1_000
 const BATCH_REQUESTS = 20
 const ANSWER_LIMIT_MS = 10_000
-/** After a connection error, so that a server that is gone is not asked in a tight loop. */
+/** Pause after a connection error, to avoid a tight loop while the server is down. */
 const ERROR_PAUSE_MS = 50
 
 /**
- * Each connection sends its next request when it has the answer to the last one: finds the most there is. On
- * undici's dispatcher, below its promises and streams: what the generator takes of the cores is missing to the
- * server.
+ * Each connection sends its next request as soon as it has the answer to the last one. This finds the highest rate.
+ * It uses undici's dispatcher, below its promises and streams, because the generator takes its processor time from the
+ * cores that the server uses.
  */
 export async function runClosedLoop(plan: LoadPlan): Promise<LoadReport> {
   const { traffic, connections } = plan
   const count = traffic.kind === 'events' && traffic.batch > 1 ? BATCH_REQUESTS : SINGLE_REQUESTS
-  const headers = headersOf(plan)
+  const headers = buildHeaders(plan)
   const writers = Array.from({ length: connections }, (_, connection) => ({
     client: new Client(plan.url, {
       pipelining: 1,
       headersTimeout: ANSWER_LIMIT_MS,
       bodyTimeout: ANSWER_LIMIT_MS,
     }),
-    requests: requestsOf(plan, connection, connections, count).map(
+    requests: buildRequests(plan, connection, connections, count).map(
       ({ path, method, body = null }): Dispatcher.DispatchOptions => ({ path, method, headers, body }),
     ),
   }))
@@ -68,7 +68,7 @@ export async function runClosedLoop(plan: LoadPlan): Promise<LoadReport> {
 
 interface Answer {
   ok: boolean
-  /** There was no answer. */
+  /** The connection broke or the answer was too late. */
   broken: boolean
   ms: number
 }

@@ -1,4 +1,4 @@
-/** Gives the processor time that this process has used since, in milliseconds, with all its threads. */
+/** Returns a function that tells the processor time, in milliseconds, that all threads of this process used since. */
 export function startCpuClock(): () => number {
   const start = process.cpuUsage()
   return () => {

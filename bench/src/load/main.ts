@@ -3,8 +3,7 @@ import { runPaced } from './paced.ts'
 import type { LoadPlan } from './protocol.ts'
 import { warmUp } from './warm-up.ts'
 
-// A process of its own, so that making the load never waits for the benchmark's own work. It gets its plan
-// over IPC, answers with a report, and ends with the channel.
+// Runs one load: receives a LoadPlan over IPC, answers with a LoadReport, and ends when the channel closes.
 process.once('message', async (message) => {
   const plan = message as LoadPlan
   await warmUp(plan)

@@ -3,23 +3,23 @@ import { Pool } from 'undici'
 import { percentile } from '../statistics.ts'
 import { startCpuClock } from './cpu-clock.ts'
 import type { LoadPlan, LoadReport } from './protocol.ts'
-import { headersOf, requestsOf } from './requests.ts'
+import { buildHeaders, buildRequests } from './requests.ts'
 
-/** More than this without an answer and the server has fallen behind: what is due then counts as failed. */
+/** With more unanswered requests than this the server has fallen behind: further requests count as failed. */
 const MAX_IN_FLIGHT = 2_000
-/** The generator's own code is still being compiled: what it sees then says little about the server. */
+/** V8 still compiles the generator's code in this time, which adds to the latencies. */
 const UNCOUNTED_MS = 1_000
-/** Built before the start. */
+/** Bodies built before the start; they repeat after that. */
 const PACED_REQUESTS = 50_000
 
 /**
- * Sends at a fixed rate whatever the answers do. Latency counts from the moment a request was due, so a
- * server that stalls cannot hide it by slowing the load down. The first second's latencies are left out.
+ * Sends at a fixed rate, however fast the answers come. Latency starts at the moment a request was due, so a stalled
+ * server cannot hide its stall by slowing the load (coordinated omission). Latencies of the first second do not count.
  */
 export async function runPaced(plan: LoadPlan, perSecond: number): Promise<LoadReport> {
   const pool = new Pool(plan.url, { connections: plan.connections, pipelining: 1 })
-  const requests = requestsOf(plan, 0, 1, PACED_REQUESTS)
-  const headers = headersOf(plan)
+  const requests = buildRequests(plan, 0, 1, PACED_REQUESTS)
+  const headers = buildHeaders(plan)
   const latencies: number[] = []
   const running = new Set<Promise<void>>()
   let ok = 0

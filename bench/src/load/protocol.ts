@@ -5,29 +5,23 @@ export interface LoadRequest {
   body?: string
 }
 
-/** What is asked of a load process. */
+/** The message to a load process. */
 export interface LoadPlan {
   url: string
   bearer: string | undefined
   connections: number
   seconds: number
-  traffic:
-    | {
-        kind: 'events' /** Events per request. */
-        batch: number /** Starts each notification's id. */
-        label: string
-      }
-    | {
-        kind: 'requests' /** Shared out to the connections, then again from the first. */
-        requests: LoadRequest[]
-      }
-  /** Requests per second, evenly spaced; without it each connection sends as soon as it has its answer. */
+  traffic: /** New events, `batch` in each request. `label` is the prefix of each notification id. */
+    | { kind: 'events'; batch: number; label: string }
+    /** These requests, divided among the connections. Each connection repeats its own. */
+    | { kind: 'requests'; requests: LoadRequest[] }
+  /** Requests per second, evenly spaced. Without it, each connection sends as soon as it has its last answer. */
   perSecond?: number
-  /** Ends after this many requests instead of by time; only without `perSecond`. */
+  /** Ends after this number of requests instead of by time. Only without `perSecond`. */
   amount?: number
 }
 
-/** What a load process saw. Latencies in milliseconds. */
+/** The answer of a load process. */
 export interface LoadReport {
   startedAtMs: number
   seconds: number
@@ -37,6 +31,6 @@ export interface LoadReport {
   failed: number
   p50Ms: number
   p99Ms: number
-  /** Processor time that making the load took. */
+  /** Processor time that the generator used. */
   cpuMs: number
 }

@@ -1,8 +1,8 @@
 import { makeBody } from './bodies.ts'
 import type { LoadPlan, LoadRequest } from './protocol.ts'
 
-/** The requests of one of `connections` connections; sent in turn, then again from the first. */
-export function requestsOf(
+/** The requests of one connection. It sends them in turn, then starts again. */
+export function buildRequests(
   { traffic }: LoadPlan,
   connection: number,
   connections: number,
@@ -20,7 +20,7 @@ export function requestsOf(
   }))
 }
 
-export function headersOf(plan: LoadPlan): Record<string, string> {
+export function buildHeaders(plan: LoadPlan): Record<string, string> {
   return {
     'content-type': 'application/json',
     ...(plan.bearer === undefined ? {} : { authorization: `Bearer ${plan.bearer}` }),

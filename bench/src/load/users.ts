@@ -3,23 +3,27 @@ import type { LoadRequest } from './protocol.ts'
 
 const PASSWORD = 'correct horse battery staple'
 
-/** An account of the benchmark that can log in. */
-export interface Account {
+/** A user of the benchmark who can log in. */
+export interface RegisteredUser {
   id: string
   email: string
   accessToken: string
 }
 
-/** Registers an account over HTTP, as a person would. */
-export async function registerAccount(apiUrl: string, email: string): Promise<Account> {
+/**
+ * Registers a user over HTTP.
+ *
+ * @throws when the API refuses it.
+ */
+export async function registerUser(apiUrl: string, email: string): Promise<RegisteredUser> {
   const response = await fetch(`${apiUrl}/api/v1/users/`, {
     method: 'POST',
     headers: { 'content-type': 'application/json' },
     body: registerRequest(email).body ?? '',
     signal: AbortSignal.timeout(30_000),
   })
-  const answer = (await response.json()) as { data: { user: { id: string }; token: string } }
   if (!response.ok) throw new Error(`Registering ${email} answered ${response.status}`)
+  const answer = (await response.json()) as { data: { user: { id: string }; token: string } }
   return { id: answer.data.user.id, email, accessToken: answer.data.token }
 }
 
@@ -38,8 +42,8 @@ export const loginRequest = (email: string): LoadRequest => ({
 export const readUserRequest = (id: string): LoadRequest => ({ method: 'GET', path: `/api/v1/users/${id}/` })
 
 /**
- * Reads of `users` users, the nth as often as 1/n says (Zipf's law), in random order: a few are read all the
- * time, most now and then.
+ * Random reads of `users` users. The nth user is read in proportion to 1/n (Zipf's law): few users get most of the
+ * reads.
  */
 export function zipfReads(users: number, requests: number): LoadRequest[] {
   const cumulative: number[] = []
@@ -54,13 +58,13 @@ export function zipfReads(users: number, requests: number): LoadRequest[] {
   })
 }
 
-/** Index of the first value above `limit` in a rising list. */
-function findFirstAbove(rising: readonly number[], limit: number): number {
+/** Index of the first value above `limit` in an ascending list. */
+function findFirstAbove(ascending: readonly number[], limit: number): number {
   let low = 0
-  let high = rising.length - 1
+  let high = ascending.length - 1
   while (low < high) {
     const middle = (low + high) >> 1
-    if ((rising[middle] ?? 0) > limit) high = middle
+    if ((ascending[middle] ?? 0) > limit) high = middle
     else low = middle + 1
   }
   return low

@@ -8,8 +8,8 @@ const WARM_UP_SECONDS = 1
 const CONNECTIONS = 8
 
 /**
- * Sends the plan's requests to a server of its own first, which answers them with nothing: a generator whose own
- * code is still being compiled holds up the fast servers more than the slow ones.
+ * Sends the plan's requests to an empty local server first, so that V8 compiles the generator's code before the
+ * measurement. A cold generator would slow down fast servers more than slow ones.
  */
 export async function warmUp(plan: LoadPlan): Promise<void> {
   const server = createServer((request, response) => {

@@ -9,7 +9,7 @@ const ROW_HEIGHT = 28
 const TITLE_HEIGHT = 44
 const COLORS = { tidings: '#0969da', peer: '#8c959f', ceiling: '#d0d7de' } as const
 
-/** Bars of each scenario's first column: the median, with a line from the slowest to the fastest round. */
+/** SVG bars of each scenario's first column: the median, and a line from the slowest to the fastest round. */
 export function renderChart(results: readonly ScenarioResult[], caption: string): string {
   let y = 16
   const parts: string[] = []

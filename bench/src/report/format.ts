@@ -1,6 +1,6 @@
 import type { Unit } from '../scenarios/scenario.ts'
 
-/** A figure as a person reads it. */
+/** Formats a value with its unit. */
 export function formatValue(value: number, unit: Unit): string {
   if (!Number.isFinite(value)) return '–'
   switch (unit) {

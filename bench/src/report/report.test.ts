@@ -9,7 +9,7 @@ const result: ScenarioResult = {
   title: 'Ingest',
   columns: [
     { metric: 'storedPerSecond', title: 'stored', unit: 'perSecond' },
-    { metric: 'nobodyHasThis', title: 'unused', unit: 'ms' },
+    { metric: 'absent', title: 'unused', unit: 'ms' },
   ],
   rows: [
     {
@@ -24,7 +24,7 @@ const result: ScenarioResult = {
   notes: ['Read with care.'],
 }
 
-it('shows medians, spread, goals and notes, and leaves out a column that nobody has', () => {
+it('shows medians, spread, goals and notes, and leaves out a column without values', () => {
   const markdown = renderTables([result])
   expect(markdown).toContain('| Tidings & <co> | 1,000/s | 900/s … 1,200/s |')
   expect(markdown).toContain('- MISSED: at least 2 times Other: 1.5 times')
@@ -32,7 +32,7 @@ it('shows medians, spread, goals and notes, and leaves out a column that nobody 
   expect(markdown).not.toContain('unused')
 })
 
-it('draws a bar of the median for everyone who was measured, with text that is safe in XML', () => {
+it('draws a bar for each measured median and escapes text for XML', () => {
   const svg = renderChart([result], 'caption')
   expect(svg).toContain('Tidings &amp; &lt;co&gt;')
   expect(svg.match(/<rect [^>]*rx="2"/g)).toHaveLength(1)

@@ -1,13 +1,13 @@
 import type { ScenarioResult } from '../scenarios/scenario.ts'
 import { formatValue } from './format.ts'
 
-/** The results as Markdown: medians, and the spread of the first column. */
+/** Renders the results as Markdown: medians, and the spread of the first column. */
 export function renderTables(results: readonly ScenarioResult[]): string {
   return results.map(renderScenario).join('\n')
 }
 
 function renderScenario(result: ScenarioResult): string {
-  // A column that nobody has is noise.
+  // Leave out columns without any value.
   const columns = result.columns.filter(({ metric }) =>
     result.rows.some((row) => Number.isFinite(row.metrics[metric]?.median)),
   )

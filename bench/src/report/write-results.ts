@@ -6,7 +6,7 @@ import { POSTGRES_SETTINGS } from '../site.ts'
 import { renderChart } from './chart.ts'
 import { renderTables } from './table.ts'
 
-export interface Machine {
+interface Machine {
   cpu: string
   cores: number
   memoryGb: number
@@ -14,7 +14,7 @@ export interface Machine {
   node: string
 }
 
-export function describeMachine(): Machine {
+function describeMachine(): Machine {
   return {
     cpu: cpus()[0]?.model ?? 'unknown',
     cores: cpus().length,
@@ -24,7 +24,7 @@ export function describeMachine(): Machine {
   }
 }
 
-/** Writes `<name>.json`, `<name>.md` and `<name>.svg`; gives the Markdown. */
+/** Writes `<name>.json`, `<name>.md` and `<name>.svg`. Returns the Markdown. */
 export async function writeResults(
   dir: string,
   name: string,

@@ -9,10 +9,10 @@ import type { Scenario, ScenarioContext } from './scenario.ts'
 
 const MEGABYTE = 1_048_576
 const DRAIN_LIMIT_MS = 600_000
-/** Rounds of a million events would take long, and memory does not vary. */
+/** A round has a million events; memory per event hardly varies between rounds. */
 const MAX_ROUNDS = 3
 
-/** What a long stop of the workers costs: memory in Redis, and the time to catch up. */
+/** The cost of a long stop of the workers: memory in Redis, and the time to catch up. */
 export const BACKLOG: Scenario = {
   name: 'backlog',
   title: 'Backlog',
@@ -35,8 +35,6 @@ export const BACKLOG: Scenario = {
       medianOf(rows, 'batches', 'bytesPerEvent'),
     )
     return {
-      name: 'backlog',
-      title: 'Backlog',
       columns: [
         { metric: 'bytesPerEvent', title: 'Redis per event', unit: 'bytes' },
         { metric: 'drainSeconds', title: 'time to drain', unit: 'seconds' },

@@ -1,20 +1,20 @@
 import { startTidings } from '../contenders/tidings.ts'
-import { USERS, userIdOf } from '../load/bodies.ts'
+import { EVENT_SOURCE, USERS, userIdOf } from '../load/bodies.ts'
 import type { LoadRequest } from '../load/protocol.ts'
 import { runLoad } from '../load/run-load.ts'
-import type { Account } from '../load/users.ts'
-import { registerAccount } from '../load/users.ts'
+import type { RegisteredUser } from '../load/users.ts'
+import { registerUser } from '../load/users.ts'
 import { measureIngest } from '../measure-ingest.ts'
 import type { Site } from '../site.ts'
 import { ratioOf, runRounds } from './rounds.ts'
 import type { Scenario, ScenarioContext } from './scenario.ts'
 
 const CONNECTIONS = 128
-/** Queries per second while their latency is measured: well below what the API can do. */
+/** Queries per second while their latency is measured: well below the API's capacity. */
 const QUERY_RATE = 100
 const SAMPLED_NOTIFICATIONS = 5_000
 
-interface Stage {
+interface TableSize {
   name: string
   rows: number
   site: Site
@@ -26,30 +26,28 @@ export const GROWTH: Scenario = {
   title: 'Growth of the table',
   async run(context) {
     const sizes = context.effort.quick ? [10_000, 100_000] : [10_000, 100_000, 1_000_000, 10_000_000]
-    const stages: Stage[] = []
+    const tables: TableSize[] = []
     for (const rows of sizes) {
-      context.progress(`growth: making a table of ${rows.toLocaleString('en-US')} rows`)
+      context.progress(`growth: filling a table with ${rows.toLocaleString('en-US')} rows`)
       const name = `growth_${rows}`
       const site = await context.site.withDatabase(name)
       await fillTable(site, rows)
-      stages.push({ name, rows, site })
+      tables.push({ name, rows, site })
     }
     const rows = await runRounds(
       context,
       'growth',
-      stages.map((stage) => ({
-        name: stage.name,
-        label: `Tidings, ${stage.rows.toLocaleString('en-US')} rows before`,
+      tables.map((table) => ({
+        name: table.name,
+        label: `Tidings, ${table.rows.toLocaleString('en-US')} rows before`,
         kind: 'tidings',
-        measure: (round) => measureStage(context, stage, round),
+        measure: (round) => measureSize(context, table, round),
       })),
     )
-    const [smallest] = stages
-    const largest = stages.at(-1)
+    const [smallest] = tables
+    const largest = tables.at(-1)
     const share = ratioOf(rows, largest?.name ?? '', 'storedPerSecond', smallest?.name ?? '')
     return {
-      name: 'growth',
-      title: 'Growth of the table',
       columns: [
         { metric: 'storedPerSecond', title: 'stored', unit: 'perSecond' },
         { metric: 'notificationP50Ms', title: 'notification p50', unit: 'ms' },
@@ -66,13 +64,13 @@ export const GROWTH: Scenario = {
         },
       ],
       notes: [
-        `Each size is a database of its own; what a round adds is taken out again. Queries over HTTP at ${QUERY_RATE}/s: GET /notifications/{id}/ of ${SAMPLED_NOTIFICATIONS} notifications all over the table, GET /status/history/ of one user.`,
+        `Each size has its own database; each round removes the rows that it added. Queries over HTTP at ${QUERY_RATE}/s: GET /notifications/{id}/ of ${SAMPLED_NOTIFICATIONS} notifications from the whole table, GET /status/history/ of one user.`,
       ],
     }
   },
 }
 
-/** Three events a notification, spread over users and a year; indexes built afterwards, which is quicker. */
+/** Inserts three events per notification, spread over the users and a year. Builds the indexes afterwards: that is faster. */
 async function fillTable({ pool }: Site, rows: number): Promise<void> {
   const indexes = await pool.query<{ name: string; definition: string }>(
     `SELECT indexname AS name, indexdef AS definition FROM pg_indexes
@@ -85,7 +83,7 @@ async function fillTable({ pool }: Site, rows: number): Promise<void> {
      SELECT uuidv7(age), ('00000000-0000-4000-8000-' || lpad((1 + n * 7919 % ${USERS})::text, 12, '0'))::uuid,
        now() + age, now() + age, 'email',
        (ARRAY['pending', 'sent', 'delivered'])[1 + n % 3]::notification_status_name,
-       'old-' || md5((n / 3)::text), 'bench', 'sendgrid'
+       'old-' || md5((n / 3)::text), '${EVENT_SOURCE}', 'sendgrid'
      FROM (
        SELECT n, interval '-365 days' * (n::float8 / ${rows}) AS age FROM generate_series(1::bigint, ${rows}) AS n
      ) AS events ORDER BY n DESC`,
@@ -94,15 +92,19 @@ async function fillTable({ pool }: Site, rows: number): Promise<void> {
   await pool.query('VACUUM ANALYZE notification_status')
 }
 
-async function measureStage({ site: whole, effort }: ScenarioContext, { site, rows }: Stage, round: number) {
-  await whole.redisClient.flushall()
+async function measureSize(
+  { site: { redisClient }, effort }: ScenarioContext,
+  { site, rows }: TableSize,
+  round: number,
+) {
+  await redisClient.flushall()
   const sample = await sampleNotifications(site, rows)
   await site.pool.query('CHECKPOINT')
   const tidings = await startTidings(site, { apis: 1, workers: 1, shards: 1 })
   try {
     const [api = ''] = tidings.urls
-    const account = await registerAccount(api, `growth-${Date.now()}@example.com`)
-    await giveHistory(site, userIdOf(round + 1), account)
+    const user = await registerUser(api, `growth-${Date.now()}@example.com`)
+    await giveHistory(site, userIdOf(round + 1), user)
     const plan = { connections: CONNECTIONS, batch: 1 }
     await measureIngest(site, tidings, { ...plan, seconds: effort.warmUpSeconds, label: `warm-${round}` })
     const ingest = await measureIngest(site, tidings, {
@@ -111,7 +113,7 @@ async function measureStage({ site: whole, effort }: ScenarioContext, { site, ro
       label: `grow-${round}`,
     })
     const notifications = await measureQueries(effort.seconds, api, site.apiKey, sample)
-    const history = await measureQueries(effort.seconds, api, account.accessToken, [
+    const history = await measureQueries(effort.seconds, api, user.accessToken, [
       { method: 'GET', path: '/api/v1/status/history/?limit=50' },
     ])
     return {
@@ -128,9 +130,9 @@ async function measureStage({ site: whole, effort }: ScenarioContext, { site, ro
   }
 }
 
-/** The newcomer takes over the history of one of the table's users. */
-async function giveHistory(site: Site, from: string, account: Account): Promise<void> {
-  await site.pool.query('UPDATE notification_status SET user_id = $1 WHERE user_id = $2', [account.id, from])
+/** Assigns the events of one of the table's users to a user who can log in. */
+async function giveHistory(site: Site, from: string, user: RegisteredUser): Promise<void> {
+  await site.pool.query('UPDATE notification_status SET user_id = $1 WHERE user_id = $2', [user.id, from])
 }
 
 async function sampleNotifications(site: Site, rows: number): Promise<LoadRequest[]> {

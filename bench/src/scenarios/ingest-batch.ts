@@ -1,10 +1,9 @@
 import { fileURLToPath } from 'node:url'
 import type { CeilingReport } from '../../ceilings/report.ts'
 import { PEERS } from '../contenders/peers.ts'
-import { TIDINGS, tidingsAgainst } from '../contenders/tidings.ts'
-import { measureIngest } from '../measure-ingest.ts'
+import { TIDINGS } from '../contenders/tidings.ts'
 import { forkForResult } from '../processes.ts'
-import { usageMetricsOf } from './ingest-single.ts'
+import { measureFullLoad, RATE_COLUMNS, toIngestMetrics, USAGE_COLUMNS } from './full-load.ts'
 import { ratioOf, runRounds } from './rounds.ts'
 import type { Scenario, ScenarioContext } from './scenario.ts'
 
@@ -14,43 +13,27 @@ const UNNEST = fileURLToPath(new URL('../../ceilings/unnest.ts', import.meta.url
 const BULLMQ_NOOP = fileURLToPath(new URL('../../ceilings/bullmq-noop.ts', import.meta.url))
 const CEILING_LIMIT_MS = 120_000
 
-/** Batches of 100 events, against what the INSERT alone can do. */
+/** Batches of 100 events, beside the INSERT alone and the queue alone. */
 export const INGEST_BATCH: Scenario = {
   name: 'ingest-batch',
   title: 'Ingest, batches of 100',
   async run(context) {
     const rows = await runRounds(context, 'ingest-batch', [
-      ...[TIDINGS, ...tidingsAgainst(context), ...PEERS].map((contender) => ({
+      ...[TIDINGS, ...context.against, ...PEERS].map((contender) => ({
         ...contender,
-        async measure(round: number) {
-          const { site, effort } = context
-          await site.clear()
-          const running = await contender.start(site)
-          try {
-            const plan = { connections: CONNECTIONS, batch: BATCH }
-            await measureIngest(site, running, {
-              ...plan,
-              seconds: effort.warmUpSeconds / 2,
-              label: `warm-${round}`,
-            })
-            await site.pool.query('TRUNCATE notification_status')
-            const full = await measureIngest(site, running, {
-              ...plan,
-              seconds: effort.seconds / 2,
-              label: `full-${round}`,
-            })
-            return {
-              storedPerSecond: full.storedPerSecond,
-              acceptedPerSecond: full.acceptedPerSecond,
-              postP50Ms: full.postP50Ms,
-              postP99Ms: full.postP99Ms,
-              failed: full.failed,
-              ...usageMetricsOf(full),
-            }
-          } finally {
-            await running.stop()
-          }
-        },
+        measure: (round: number) =>
+          measureFullLoad(
+            context,
+            contender,
+            {
+              connections: CONNECTIONS,
+              batch: BATCH,
+              seconds: context.effort.seconds / 2,
+              warmUpSeconds: context.effort.warmUpSeconds / 2,
+              round,
+            },
+            ({ full }) => toIngestMetrics(full),
+          ),
       })),
       {
         name: 'unnest',
@@ -67,21 +50,7 @@ export const INGEST_BATCH: Scenario = {
     ])
     const share = ratioOf(rows, 'tidings', 'storedPerSecond', 'unnest')
     return {
-      name: 'ingest-batch',
-      title: 'Ingest, batches of 100',
-      columns: [
-        { metric: 'storedPerSecond', title: 'stored', unit: 'perSecond' },
-        { metric: 'acceptedPerSecond', title: 'accepted', unit: 'perSecond' },
-        { metric: 'postP50Ms', title: 'POST p50', unit: 'ms' },
-        { metric: 'postP99Ms', title: 'POST p99', unit: 'ms' },
-        { metric: 'cpuApiMicros', title: 'CPU api', unit: 'micros' },
-        { metric: 'cpuWorkerMicros', title: 'CPU worker', unit: 'micros' },
-        { metric: 'cpuRedisMicros', title: 'CPU redis', unit: 'micros' },
-        { metric: 'cpuPostgresMicros', title: 'CPU postgres', unit: 'micros' },
-        { metric: 'cpuGeneratorMicros', title: 'CPU generator', unit: 'micros' },
-        { metric: 'rssApiMb', title: 'RSS api', unit: 'megabytes' },
-        { metric: 'rssWorkerMb', title: 'RSS worker', unit: 'megabytes' },
-      ],
+      columns: [...RATE_COLUMNS, ...USAGE_COLUMNS],
       rows,
       goals: [
         {

@@ -4,23 +4,23 @@ import type { CeilingReport } from '../../ceilings/report.ts'
 import { startTidings } from '../contenders/tidings.ts'
 import type { LoadRequest } from '../load/protocol.ts'
 import { runLoad } from '../load/run-load.ts'
-import { loginRequest, registerAccount, registerRequest } from '../load/users.ts'
+import { loginRequest, registerRequest, registerUser } from '../load/users.ts'
 import { forkForResult } from '../processes.ts'
 import { medianOf, ratioOf, runRounds } from './rounds.ts'
 import type { Scenario, ScenarioContext } from './scenario.ts'
 
 const PBKDF2 = fileURLToPath(new URL('../../ceilings/pbkdf2.ts', import.meta.url))
-/** Tidings' default. */
+/** Default of PASSWORD_ITERATIONS. */
 const ITERATIONS = 600_000
-const ACCOUNTS = 8
-/** Enough that a hash is always waiting, few enough that none waits too long. */
+const USERS = 8
+/** Two per core: a hash always waits, and none waits long. */
 const CONNECTIONS = availableParallelism() * 2
-/** Status posts beside the flood of logins, in requests per second. */
+/** Status posts during the flood of logins, in requests per second. */
 const STATUS_RATE = 50
-/** A hash takes a good part of a second: fewer would measure the rounding. */
+/** A hash takes a large part of a second: a shorter load completes too few for a rate. */
 const LEAST_SECONDS = 6
 
-/** Logins and registrations beside hashing alone, and what they do to status posts. */
+/** Logins and registrations beside hashing alone, and their effect on status posts. */
 export const LOGIN: Scenario = {
   name: 'login',
   title: 'Login and register',
@@ -32,8 +32,8 @@ export const LOGIN: Scenario = {
     try {
       const [api = ''] = tidings.urls
       const run = Date.now()
-      const emails = Array.from({ length: ACCOUNTS }, (_, n) => `login-${run}-${n}@example.com`)
-      for (const email of emails) await registerAccount(api, email)
+      const emails = Array.from({ length: USERS }, (_, n) => `login-${run}-${n}@example.com`)
+      for (const email of emails) await registerUser(api, email)
       const logins = emails.map(loginRequest)
       const rows = await runRounds(context, 'login', [
         {
@@ -57,7 +57,7 @@ export const LOGIN: Scenario = {
         },
         {
           name: 'login-with-status',
-          label: 'Tidings, login, with status posts beside it',
+          label: 'Tidings, login, during status posts',
           kind: 'tidings',
           measure: () => measureBoth(context, api, logins, seconds),
         },
@@ -81,8 +81,6 @@ export const LOGIN: Scenario = {
       const register = ratioOf(rows, 'register', 'hashesPerSecond', 'pbkdf2')
       const statusP99 = medianOf(rows, 'login-with-status', 'statusP99Ms')
       return {
-        name: 'login',
-        title: 'Login and register',
         columns: [
           { metric: 'hashesPerSecond', title: 'requests or hashes', unit: 'perSecond' },
           { metric: 'p50Ms', title: 'p50', unit: 'ms' },
@@ -133,7 +131,7 @@ async function measureBoth({ site }: ScenarioContext, url: string, logins: LoadR
       connections: 8,
       seconds,
       perSecond: STATUS_RATE,
-      traffic: { kind: 'events', batch: 1, label: 'beside' },
+      traffic: { kind: 'events', batch: 1, label: 'during-logins' },
     }),
   ])
   return { ...flood, statusP50Ms: status.p50Ms, statusP99Ms: status.p99Ms }

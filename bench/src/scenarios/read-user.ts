@@ -3,14 +3,14 @@ import { startTidings } from '../contenders/tidings.ts'
 import { USERS, userIdOf } from '../load/bodies.ts'
 import type { LoadRequest } from '../load/protocol.ts'
 import { runLoad } from '../load/run-load.ts'
-import { readUserRequest, registerAccount, zipfReads } from '../load/users.ts'
+import { readUserRequest, registerUser, zipfReads } from '../load/users.ts'
 import { ratioOf, runRounds } from './rounds.ts'
 import type { Scenario, ScenarioContext } from './scenario.ts'
 
 const CONNECTIONS = 64
 const ZIPF_REQUESTS = 64_000
 
-/** GET /api/v1/users/{id}/: one user with their own token, and many users by a service. */
+/** GET /api/v1/users/{id}/: a user reads their own record, and a service reads those of many users. */
 export const READ_USER: Scenario = {
   name: 'read-user',
   title: 'Read user',
@@ -23,14 +23,14 @@ export const READ_USER: Scenario = {
     try {
       const [api = ''] = tidings.urls
       const [echoUrl = ''] = echo.urls
-      const account = await registerAccount(api, `reader-${Date.now()}@example.com`)
-      const own = [readUserRequest(account.id)]
+      const user = await registerUser(api, `reader-${Date.now()}@example.com`)
+      const own = [readUserRequest(user.id)]
       const rows = await runRounds(context, 'read-user', [
         {
           name: 'tidings-own',
           label: 'Tidings, own user, access token',
           kind: 'tidings',
-          measure: () => measureReads(context, api, account.accessToken, own),
+          measure: () => measureReads(context, api, user.accessToken, own),
         },
         {
           name: 'tidings-zipf',
@@ -47,8 +47,6 @@ export const READ_USER: Scenario = {
       ])
       const share = ratioOf(rows, 'tidings-own', 'readsPerSecond', 'hono-get')
       return {
-        name: 'read-user',
-        title: 'Read user',
         columns: [
           { metric: 'readsPerSecond', title: 'reads', unit: 'perSecond' },
           { metric: 'p50Ms', title: 'p50', unit: 'ms' },
@@ -63,7 +61,7 @@ export const READ_USER: Scenario = {
           },
         ],
         notes: [
-          `${CONNECTIONS} connections. The token is verified, the session and the user come from the cache.`,
+          `${CONNECTIONS} connections. The API verifies the token; the session and the user come from its cache.`,
         ],
       }
     } finally {

@@ -6,13 +6,13 @@ export interface Subject {
   name: string
   label: string
   kind: ResultRow['kind']
-  /** One round; gives each metric's value. */
+  /** Measures one round. Returns the value of each metric. */
   measure(round: number): Promise<Record<string, number>>
 }
 
 /**
- * Measures every subject once per round, each round beginning with another one: what else the machine does
- * in the meantime hits all of them alike.
+ * Measures every subject once per round. Each round starts with another subject, so that other work on the machine
+ * disturbs all of them alike.
  */
 export async function runRounds(
   { effort, progress }: ScenarioContext,
@@ -46,8 +46,8 @@ function summarizeMetrics(rounds: readonly Record<string, number>[]): Record<str
 }
 
 /**
- * The median of what one subject did for each of another, round by round: what disturbed a round disturbed
- * both. NaN when either was not measured.
+ * Divides the metric of one subject by that of another in each round, and returns the median. A disturbance of a round
+ * affects both. NaN when either was not measured.
  */
 export function ratioOf(
   rows: readonly ResultRow[],

@@ -1,24 +1,25 @@
+import type { Contender } from '../contenders/contender.ts'
 import type { Site } from '../site.ts'
 import type { Summary } from '../statistics.ts'
 
-/** How long and how often things are measured. */
+/** The length and the number of measurements. */
 export interface Effort {
   rounds: number
   /** Of each load, in seconds. */
   seconds: number
   warmUpSeconds: number
-  /** Clients at once that send single events. */
+  /** Concurrent connections of ingest-single. */
   connections: number
-  /** Smaller amounts of data, for a short look. */
+  /** Fewer sizes and less data. */
   quick: boolean
 }
 
 export interface ScenarioContext {
   site: Site
   effort: Effort
-  /** Another checkout of Tidings, to measure beside this one. */
-  against?: string | undefined
-  /** Says what is going on, on stderr. */
+  /** Tidings of the checkout that --against names; empty without it. */
+  against: readonly Contender[]
+  /** Writes a progress line to stderr. */
   progress(text: string): void
 }
 
@@ -39,24 +40,24 @@ export interface ResultRow {
 
 export interface Goal {
   text: string
-  /** What was measured, in words. */
+  /** The measured value, with its unit. */
   figure: string
   met: boolean
 }
 
-export interface ScenarioResult {
-  name: string
-  title: string
-  /** The first column is the one that the chart shows. */
-  columns: Column[]
+export interface Measurement {
+  /** The chart shows the first one. */
+  columns: readonly Column[]
   rows: ResultRow[]
   goals: Goal[]
-  /** What a reader must know to read the table. */
+  /** Conditions that a reader of the table must know. */
   notes: string[]
 }
 
 export interface Scenario {
   name: string
   title: string
-  run(context: ScenarioContext): Promise<ScenarioResult>
+  run(context: ScenarioContext): Promise<Measurement>
 }
+
+export type ScenarioResult = Measurement & Pick<Scenario, 'name' | 'title'>

@@ -1,22 +1,22 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import { waitFor } from '@tidings/stack/servers/wait-for'
 import { Ledger } from '../ledger.ts'
-import { startLoad } from '../load.ts'
-import { check, playUnderLoad, type Row, settleAndJudge } from '../row.ts'
+import { check, type Row, runUnderLoad, settleAndCompare, startSystemLoad } from '../row.ts'
 import { countStalled } from '../settle.ts'
-import { requireRedis } from '../world.ts'
+import { requireRedis } from '../system.ts'
 
 export const apiRows: Row[] = [
   {
     name: 'api-kill',
     fault: 'API kill -9 ×20',
     short: true,
+    concurrent: true,
     run: (stage) =>
-      playUnderLoad(stage, { apis: 2 }, async ({ world }) => {
-        const kills = stage.short ? 3 : 20
+      runUnderLoad(stage, { apis: 2 }, async ({ system }) => {
+        const kills = stage.short ? 2 : 20
         for (let i = 0; i < kills; i++) {
           await sleep(300 + 500 * stage.random())
-          const api = world.apis[i % world.apis.length]
+          const api = system.apis[i % system.apis.length]
           await api?.kill9()
           await api?.start()
           await api?.untilReady()
@@ -30,13 +30,13 @@ export const apiRows: Row[] = [
     fault: 'API started before Redis',
     short: false,
     async run(stage) {
-      const world = await stage.createWorld()
+      const system = await stage.createSystem()
       const redis = requireRedis(stage.servers)
       try {
         await redis.stop()
-        const [api] = world.apis
-        const [worker] = world.workers
-        if (!api || !worker) throw new Error('A world has an API and a worker')
+        const [api] = system.apis
+        const [worker] = system.workers
+        if (!api || !worker) throw new Error('The system has no API or no worker')
         await api.start()
         await worker.start()
         const readyBefore = await waitFor('the API to listen', async () => {
@@ -44,13 +44,7 @@ export const apiRows: Row[] = [
           return { status: answer.status }
         })
         const ledger = new Ledger()
-        const load = startLoad({
-          targets: () => [api.url],
-          serviceKey: world.serviceKey,
-          ledger,
-          random: stage.random,
-          label: world.databaseName,
-        })
+        const load = startSystemLoad(stage, system, ledger)
         await sleep(2_000)
         await redis.start()
         const redisAt = performance.now()
@@ -65,11 +59,11 @@ export const apiRows: Row[] = [
             readyMs <= 5_000 && api.isRunning,
             `${Math.round(readyMs)} ms`,
           ),
-          ...(await settleAndJudge(world, ledger)),
+          ...(await settleAndCompare(system, ledger)),
         ]
       } finally {
         await redis.start()
-        await world.stop()
+        await system.stop()
       }
     },
   },
@@ -78,12 +72,12 @@ export const apiRows: Row[] = [
     fault: 'SIGTERM ×10',
     short: true,
     run: (stage) =>
-      playUnderLoad(stage, { apis: 2, workers: 2 }, async ({ world, ledger }) => {
-        const rounds = stage.short ? 2 : 10
+      runUnderLoad(stage, { apis: 2, workers: 2 }, async ({ system, ledger }) => {
+        const rounds = stage.short ? 1 : 10
         let slowestMs = 0
         const badExits: string[] = []
         for (let i = 0; i < rounds; i++) {
-          for (const app of [world.apis[i % 2], world.workers[i % 2]]) {
+          for (const app of [system.apis[i % 2], system.workers[i % 2]]) {
             if (!app) continue
             await sleep(300 * stage.random())
             slowestMs = Math.max(slowestMs, await app.terminate())
@@ -93,7 +87,7 @@ export const apiRows: Row[] = [
           }
           stage.progress(`round ${i + 1}/${rounds}`)
         }
-        const stalled = await countStalled(world)
+        const stalled = await countStalled(system)
         return [
           check('no reset connection', ledger.answered('reset') === 0, ledger.answered('reset')),
           check('no stalled job', stalled === 0, stalled),

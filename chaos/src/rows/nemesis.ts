@@ -1,58 +1,56 @@
 import { setTimeout as sleep } from 'node:timers/promises'
+import type { ManagedProcess } from '../managed-process.ts'
 import { pick } from '../random.ts'
-import { check, playUnderLoad, type Row, type Run, type Stage } from '../row.ts'
-import { requireRedis } from '../world.ts'
+import { check, type Row, type Run, runUnderLoad, type Stage } from '../row.ts'
+import { requireRedis } from '../system.ts'
 
-/** One blow; resolves when what it broke is mended. */
-type Blow = (play: Run, stage: Stage) => Promise<void>
+/** Injects one fault. Resolves when the system may recover from it. */
+type Fault = (run: Run, stage: Stage) => Promise<void>
 
-const BLOWS: Record<string, Blow> = {
-  'API kill -9': async ({ world }, { random }) => {
-    const api = pick(random, world.apis)
-    await api.kill9()
-    await api.start()
+const LONGEST_OUTAGE_MS = 8_000
+
+async function restart(app: ManagedProcess, end: 'kill9' | 'terminate') {
+  await app[end]()
+  await app.start()
+}
+
+const FAULTS: Record<string, Fault> = {
+  'API kill -9': async ({ system }, { random }) => {
+    const api = pick(random, system.apis)
+    await restart(api, 'kill9')
     await api.untilReady(60_000)
   },
-  'worker kill -9': async ({ world }, { random }) => {
-    const worker = pick(random, world.workers)
-    await worker.kill9()
-    await worker.start()
-  },
-  'worker SIGTERM': async ({ world }, { random }) => {
-    const worker = pick(random, world.workers)
-    await worker.terminate()
-    await worker.start()
-  },
-  'API SIGTERM': async ({ world }, { random }) => {
-    const api = pick(random, world.apis)
-    await api.terminate()
-    await api.start()
+  'worker kill -9': ({ system }, { random }) => restart(pick(random, system.workers), 'kill9'),
+  'worker SIGTERM': ({ system }, { random }) => restart(pick(random, system.workers), 'terminate'),
+  'API SIGTERM': async ({ system }, { random }) => {
+    const api = pick(random, system.apis)
+    await restart(api, 'terminate')
     await api.untilReady(60_000)
   },
-  'Redis kill -9': async (_play, { servers }) => {
+  'Redis kill -9': async (_run, { servers }) => {
     await requireRedis(servers).kill9()
     await requireRedis(servers).start()
   },
-  'Redis down': async (_play, { servers, random }) => {
+  'Redis down': async (_run, { servers, random }) => {
     await requireRedis(servers).stop()
-    await sleep(8_000 * random())
+    await sleep(LONGEST_OUTAGE_MS * random())
     await requireRedis(servers).start()
   },
-  'Redis frozen': async (_play, { servers, random }) => {
+  'Redis frozen': async (_run, { servers, random }) => {
     requireRedis(servers).freeze()
-    await sleep(8_000 * random())
+    await sleep(LONGEST_OUTAGE_MS * random())
     requireRedis(servers).thaw()
   },
-  'PostgreSQL kill -9': async (_play, { servers }) => {
+  'PostgreSQL kill -9': async (_run, { servers }) => {
     await servers.postgres.kill9()
     await servers.postgres.start()
   },
-  'PostgreSQL down': async (_play, { servers, random }) => {
+  'PostgreSQL down': async (_run, { servers, random }) => {
     await servers.postgres.stop('immediate')
-    await sleep(8_000 * random())
+    await sleep(LONGEST_OUTAGE_MS * random())
     await servers.postgres.start()
   },
-  'both down': async (_play, { servers, random }) => {
+  'both down': async (_run, { servers, random }) => {
     await Promise.all([requireRedis(servers).kill9(), servers.postgres.kill9()])
     await sleep(3_000 * random())
     await Promise.all([requireRedis(servers).start(), servers.postgres.start()])
@@ -64,18 +62,18 @@ export const nemesisRow: Row = {
   fault: 'all of these at random',
   short: false,
   run: (stage) =>
-    playUnderLoad(stage, { apis: 2, workers: 2, restWithinMs: 180_000 }, async (play) => {
+    runUnderLoad(stage, { apis: 2, workers: 2, restWithinMs: 180_000 }, async (run) => {
       const until = performance.now() + stage.minutes * 60_000
-      const struck = new Map<string, number>()
+      const injected: string[] = []
       while (performance.now() < until) {
-        const name = pick(stage.random, Object.keys(BLOWS))
+        const name = pick(stage.random, Object.keys(FAULTS))
         const leftSeconds = Math.max(0, Math.round((until - performance.now()) / 1000))
-        stage.progress(`${name}; ${leftSeconds} s left, ${play.ledger.count('acknowledged')} acknowledged`)
-        await BLOWS[name]?.(play, stage)
-        struck.set(name, (struck.get(name) ?? 0) + 1)
+        stage.progress(`${name}; ${leftSeconds} s left, ${run.ledger.acknowledged().length} acknowledged`)
+        await FAULTS[name]?.(run, stage)
+        injected.push(name)
         await sleep(500 + 2_500 * stage.random())
       }
-      const blows = [...struck.values()].reduce((sum, n) => sum + n, 0)
-      return [check(`went on for ${stage.minutes} min`, true, `${blows} blows of ${struck.size} kinds`)]
+      const seen = `${injected.length} faults of ${new Set(injected).size} kinds`
+      return [check(`went on for ${stage.minutes} min`, true, seen)]
     }),
 }

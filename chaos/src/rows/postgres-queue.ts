@@ -1,24 +1,25 @@
 import { setTimeout as sleep } from 'node:timers/promises'
-import { playUnderLoad, type Row } from '../row.ts'
+import { type Row, runUnderLoad } from '../row.ts'
 
-/** The same promise where there is no Redis: BullMQ's jobs are in PostgreSQL. */
+/** The same promise without Redis: BullMQ keeps its jobs in PostgreSQL. */
 export const postgresQueueRows: Row[] = [
   {
     name: 'pg-queue-kill',
     fault: 'PostgreSQL queue: API and worker kill -9',
     short: true,
+    concurrent: true,
     queue: 'postgres',
     run: (stage) =>
-      playUnderLoad(stage, { apis: 2, workers: 2 }, async ({ world }) => {
-        const kills = stage.short ? 2 : 10
-        for (let i = 0; i < kills; i++) {
-          for (const app of [world.workers[i % 2], world.apis[i % 2]]) {
+      runUnderLoad(stage, { apis: 2, workers: 2 }, async ({ system }) => {
+        const rounds = stage.short ? 1 : 10
+        for (let i = 0; i < rounds; i++) {
+          for (const app of [system.workers[i % 2], system.apis[i % 2]]) {
             await sleep(200 + 400 * stage.random())
             await app?.kill9()
             await app?.start()
             await app?.untilReady()
           }
-          stage.progress(`round ${i + 1}/${kills}`)
+          stage.progress(`round ${i + 1}/${rounds}`)
         }
         return undefined
       }),
@@ -29,7 +30,7 @@ export const postgresQueueRows: Row[] = [
     short: false,
     queue: 'postgres',
     run: (stage) =>
-      playUnderLoad(stage, {}, async () => {
+      runUnderLoad(stage, {}, async () => {
         for (let i = 0; i < 3; i++) {
           await sleep(1_500 + 1_000 * stage.random())
           await stage.servers.postgres.kill9()

@@ -1,9 +1,5 @@
 import { randomUUID } from 'node:crypto'
 import { once } from 'node:events'
-import { mkdtemp, rm } from 'node:fs/promises'
-import { tmpdir } from 'node:os'
-import { join } from 'node:path'
-import { startRedis } from '@tidings/stack/servers/redis'
 import { waitFor } from '@tidings/stack/servers/wait-for'
 import { startTcpProxy } from '@tidings/stack/testing/tcp-proxy'
 import {
@@ -11,6 +7,7 @@ import {
   createTestDatabase,
   describeBackends,
   describeRedis,
+  startTestRedis,
   useReleaser,
 } from '@tidings/stack/testing/test-context'
 import { expect, it } from 'vitest'
@@ -42,10 +39,7 @@ describeRedis('a command whose connection is lost', () => {
   })
 
   it('is not sent again on a fail-fast connection after its timeout', async () => {
-    const dataDir = await mkdtemp(join(tmpdir(), 'tidings-backend-'))
-    releaser.onRelease(() => rm(dataDir, { recursive: true }))
-    const server = await startRedis({ dataDir })
-    releaser.onRelease(() => server.stop())
+    const server = await startTestRedis(releaser)
     const redis = openRedis(server.url, 'fail-fast', onError)
     releaser.onRelease(() => redis.disconnect())
     await once(redis, 'ready')

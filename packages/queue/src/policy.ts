@@ -16,7 +16,7 @@ export const shardNames = (shards: number): string[] =>
 export const MAX_JOB_LENGTH = 16 * 1024 * 1024
 
 /** The first run and three retries. */
-export const ATTEMPTS = 4
+const ATTEMPTS = 4
 
 /** The options of every envelope, whoever enqueues it. */
 export const ENVELOPE_JOB_OPTIONS = {

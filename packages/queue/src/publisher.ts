@@ -33,7 +33,7 @@ export interface PublisherOptions {
 }
 
 /** The queue's store is unreachable. */
-export class QueueUnavailableError extends Error {
+class QueueUnavailableError extends Error {
   constructor() {
     super('The queue is unreachable')
     this.name = 'QueueUnavailableError'

@@ -1,8 +1,13 @@
-import { createTestBackend, createTestDatabase, useReleaser } from '@tidings/stack/testing/test-context'
+import {
+  createTestBackend,
+  createTestDatabase,
+  describeRedis,
+  useReleaser,
+} from '@tidings/stack/testing/test-context'
 import { expect, it } from 'vitest'
-import { openQueue, prepareQueueBackend } from './backend.ts'
+import { openQueue, openRedis, prepareQueueBackend } from './backend.ts'
 import { parseEnvelope } from './envelope.ts'
-import { countQueuedEvents } from './queue-depth.ts'
+import { countQueuedEvents, readDepth } from './queue-depth.ts'
 
 const releaser = useReleaser()
 
@@ -23,4 +28,17 @@ it('counts the items of a job as the worker parses them', async () => {
   const found = jobs.map((data) => parseEnvelope({ id: '1', data, timestamp: 0, queueName: 'counted' }))
   const events = found.reduce((sum, { events, invalid }) => sum + events.length + invalid.length, 0)
   expect(await countQueuedEvents([queue])).toBe(events)
+})
+
+describeRedis('a job whose options are not JSON', () => {
+  it('is counted as a job, and its events as unknown', async () => {
+    const backend = await createTestBackend('redis', releaser)
+    const onError = () => {}
+    const redis = releaser.add(openRedis(backend.url, 'patient', onError), (it) => it.disconnect())
+    const queue = releaser.add(openQueue<object>('foreign', backend, redis, { onError }), (it) => it.close())
+    const job = await queue.add('any', { v: 1, events: [{}] })
+    await redis.hset(queue.toKey(job.id ?? ''), 'opts', 'no json')
+    expect(await readDepth([queue])).toMatchObject({ waiting: 1, oldestWaitingAt: undefined })
+    expect(await countQueuedEvents([queue])).toBeUndefined()
+  })
 })

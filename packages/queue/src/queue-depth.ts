@@ -16,7 +16,7 @@ export async function readDepth(queues: readonly JobQueue<object>[]): Promise<Qu
   const depths = await Promise.all(
     queues.map(async (queue) => {
       const counts = await queue.getJobCounts('waiting', 'prioritized', 'active', 'delayed', 'failed')
-      const [oldest] = await queue.getWaiting(0, 0)
+      const [oldest] = (await unlessUnreadable(queue.getWaiting(0, 0))) ?? []
       return { counts, oldestWaitingMs: oldest?.timestamp }
     }),
   )
@@ -34,7 +34,7 @@ export async function readDepth(queues: readonly JobQueue<object>[]): Promise<Qu
 /** Above this number of jobs, their events are not counted. */
 const MAX_COUNTED_JOBS = 5_000
 
-/** Events inside the jobs of the main queue; undefined when there are too many to read. */
+/** Events inside the jobs of the main queue; undefined when there are too many jobs, or BullMQ cannot read one. */
 export async function countQueuedEvents(queues: readonly JobQueue<object>[]): Promise<number | undefined> {
   let events = 0
   for (const queue of queues) {
@@ -43,13 +43,24 @@ export async function countQueuedEvents(queues: readonly JobQueue<object>[]): Pr
     if (jobs > MAX_COUNTED_JOBS) return undefined
     for (const state of states) {
       for (let start = 0; start < MAX_COUNTED_JOBS; start += PAGE) {
-        const page = await queue.getJobs([state], start, start + PAGE - 1)
+        const page = await unlessUnreadable(queue.getJobs([state], start, start + PAGE - 1))
+        if (page === undefined) return undefined
         for (const job of page) events += itemsOf(job.data).length
         if (page.length < PAGE) break
       }
     }
   }
   return events
+}
+
+/** Undefined when a foreign program wrote a job whose options are not JSON: BullMQ throws when it reads the job. */
+async function unlessUnreadable<Result>(read: Promise<Result>): Promise<Result | undefined> {
+  try {
+    return await read
+  } catch (error) {
+    if (error instanceof SyntaxError) return undefined
+    throw error
+  }
 }
 
 /** Jobs in memory at once. Each may be as long as MAX_JOB_LENGTH. */

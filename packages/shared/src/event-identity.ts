@@ -46,15 +46,6 @@ export function identifyEvent(report: StatusReport, reception: Reception): Statu
   return { ...event, id: newEventId() }
 }
 
-/**
- * Whether two events with this id must have the same content. False for an id that a producer chose itself without
- * giving an idempotency key.
- */
-export const isContentAddressed = (id: string, contentHash: string | undefined): boolean =>
-  contentHash !== undefined || id.charAt(VERSION_DIGIT) === '8'
-
-/** Position of the version digit in a UUID's text. Ids derived from content have version 8. */
-const VERSION_DIGIT = 14
 const UUID_BYTES = 16
 const pool = new Uint8Array(256 * UUID_BYTES)
 let drawn = pool.length

@@ -48,20 +48,8 @@ const KINDS = { client: SpanKind.CLIENT, internal: SpanKind.INTERNAL } as const
  * Starts tracing for the whole process. Call it once, and import this module only when a collector is configured: it
  * loads the SDK.
  */
-export function startTracing({ service, endpoint, sampledShare }: StartTracingOptions): Tracing {
-  const provider = new TracerProvider({
-    resource: defaultResource().merge(
-      resourceFromAttributes({ [ATTR_SERVICE_NAME]: service, [ATTR_SERVICE_INSTANCE_ID]: randomUUID() }),
-    ),
-    sampler: new BatchSampler(sampledShare),
-    spanLimits: { linkCountLimit: MAX_LINKS },
-    spanProcessors: [
-      new BatchSpanProcessor({
-        exporter: new OTLPTraceExporter({ url: tracesUrl(endpoint) }),
-        scheduledDelayMillis: EXPORT_INTERVAL_MS,
-      }),
-    ],
-  })
+export function startTracing(options: StartTracingOptions): Tracing {
+  const provider = createProvider(options)
   trace.setGlobalTracerProvider(provider)
   context.setGlobalContextManager(new AsyncLocalStorageContextManager().enable())
   // No baggage propagator: it would carry data from callers into the queue.
@@ -134,6 +122,22 @@ export function startTracing({ service, endpoint, sampledShare }: StartTracingOp
       await Promise.race([provider.shutdown(), late]).finally(() => limit.abort())
     },
   }
+}
+
+function createProvider({ service, endpoint, sampledShare }: StartTracingOptions): TracerProvider {
+  return new TracerProvider({
+    resource: defaultResource().merge(
+      resourceFromAttributes({ [ATTR_SERVICE_NAME]: service, [ATTR_SERVICE_INSTANCE_ID]: randomUUID() }),
+    ),
+    sampler: new BatchSampler(sampledShare),
+    spanLimits: { linkCountLimit: MAX_LINKS },
+    spanProcessors: [
+      new BatchSpanProcessor({
+        exporter: new OTLPTraceExporter({ url: tracesUrl(endpoint) }),
+        scheduledDelayMillis: EXPORT_INTERVAL_MS,
+      }),
+    ],
+  })
 }
 
 /** Runs the work and ends its span. On failure the span gets the type of the error. */

@@ -12,12 +12,12 @@ import {
   createTestDatabase,
   describeBackends,
   describeRedis,
+  startTestRedis,
   testRedisUrl,
   useReleaser,
 } from '@tidings/stack/testing/test-context'
 import { Redis } from 'ioredis'
 import { beforeAll, expect, it } from 'vitest'
-import { startPrivateRedis } from '../testing/test-redis.ts'
 import { createDeadLetterEraser, type DeadLetterEraser } from './erase-dead-letters.ts'
 
 const USERS = 15
@@ -28,7 +28,7 @@ describeRedis('erasing many users from the dead letters at once', () => {
 
   it('redacts each of them, and reads the dead letters at most twice', async () => {
     // Private, because the test counts the server's commands.
-    const { url } = await startPrivateRedis(releaser)
+    const { url } = await startTestRedis(releaser)
     const redis = releaser.add(new Redis(url), (it) => it.disconnect())
     const backend: QueueBackend = { kind: 'redis', url, prefix: 'erasing' }
     const onError = (error: Error) => {

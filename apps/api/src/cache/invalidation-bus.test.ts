@@ -1,8 +1,13 @@
 import { createLogger } from '@tidings/runtime/log'
 import { waitFor } from '@tidings/stack/servers/wait-for'
-import { createTestDatabase, describeRedis, useReleaser } from '@tidings/stack/testing/test-context'
+import {
+  createTestDatabase,
+  describeRedis,
+  startTestRedis,
+  useReleaser,
+} from '@tidings/stack/testing/test-context'
 import { describe, expect, it } from 'vitest'
-import { connectRedis, openTestRedis, startPrivateRedis } from '../testing/test-redis.ts'
+import { connectRedis, openTestRedis } from '../testing/test-redis.ts'
 import type { InvalidationBus } from './invalidation-bus.ts'
 import { PostgresBus } from './postgres-bus.ts'
 import { createRedisBus } from './redis-bus.ts'
@@ -51,7 +56,7 @@ describeRedis('the bus over Redis', () => {
 
   it('reports a gap after a reconnect only once it listens again', async () => {
     // Private, because the test disconnects every listener.
-    const { url } = await startPrivateRedis(releaser)
+    const { url } = await startTestRedis(releaser)
     const connection = await connectRedis(url, releaser)
     const bus = releaser.add(createRedisBus(connection, { url, prefix: 'bus', log }), (opened) =>
       opened.close(),

@@ -1,17 +1,16 @@
 import type { RedisServer } from '@tidings/stack/servers/redis'
 import { waitFor } from '@tidings/stack/servers/wait-for'
-import { describeRedis, useReleaser } from '@tidings/stack/testing/test-context'
+import { describeRedis, startTestRedis, useReleaser } from '@tidings/stack/testing/test-context'
 import { beforeAll, expect, it } from 'vitest'
 import { attemptLogin, call, logIn, readMe, register } from '../testing/http.ts'
 import { startTestApi, type TestApi } from '../testing/test-api.ts'
-import { startPrivateRedis } from '../testing/test-redis.ts'
 
 describeRedis('while Redis is unreachable', () => {
   const releaser = useReleaser()
   let redis: RedisServer
   let api: TestApi
   beforeAll(async () => {
-    redis = await startPrivateRedis(releaser)
+    redis = await startTestRedis(releaser)
     api = await startTestApi(
       releaser,
       { RATE_LIMIT_ENABLED: 'true', RATE_LIMIT_LOGIN_PER_ACCOUNT_IP: '5' },

@@ -2,11 +2,15 @@ import { ConfigError } from '@tidings/runtime/env'
 import { createLifecycle } from '@tidings/runtime/lifecycle'
 import { createLogger } from '@tidings/runtime/log'
 import { waitFor } from '@tidings/stack/servers/wait-for'
-import { createTestDatabase, describeRedis, useReleaser } from '@tidings/stack/testing/test-context'
+import {
+  createTestDatabase,
+  describeRedis,
+  startTestRedis,
+  useReleaser,
+} from '@tidings/stack/testing/test-context'
 import { Registry } from 'prom-client'
 import { expect, it, vi } from 'vitest'
 import { z } from 'zod'
-import { startPrivateRedis } from '../testing/test-redis.ts'
 import { openIngest } from './open-ingest.ts'
 
 const settingSchema = z.object({ setting: z.string(), found: z.string() })
@@ -16,7 +20,7 @@ describeRedis('opening ingest', () => {
 
   it('waits for the settings of a slow Redis, warns of them, and reports them as unsafe when strict', async () => {
     const { url } = await createTestDatabase(releaser)
-    const redis = await startPrivateRedis(releaser, { appendfsync: 'everysec' })
+    const redis = await startTestRedis(releaser, { appendfsync: 'everysec' })
     const log = createLogger('test', 'silent')
     const warn = vi.spyOn(log, 'warn')
     const onUnsafe = vi.fn()

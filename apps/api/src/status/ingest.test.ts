@@ -1,7 +1,4 @@
 import { randomUUID } from 'node:crypto'
-import { mkdtemp, rm } from 'node:fs/promises'
-import { tmpdir } from 'node:os'
-import { join } from 'node:path'
 import { type Database, openDatabase } from '@tidings/db/database'
 import { IngestCounters, readIngestCounts } from '@tidings/db/events/ingest-counters'
 import { type Pressure, watchBackpressure } from '@tidings/queue/backpressure'
@@ -9,10 +6,15 @@ import { createPublisher, type StatusPublisher } from '@tidings/queue/publisher'
 import { createLogger } from '@tidings/runtime/log'
 import type { StatusEvent } from '@tidings/shared/status-event'
 import { makeEvent } from '@tidings/shared/testing/make-event'
-import { type RedisServer, startRedis } from '@tidings/stack/servers/redis'
+import type { RedisServer } from '@tidings/stack/servers/redis'
 import { waitFor } from '@tidings/stack/servers/wait-for'
 import { startTcpProxy } from '@tidings/stack/testing/tcp-proxy'
-import { createTestDatabase, describeRedis, useReleaser } from '@tidings/stack/testing/test-context'
+import {
+  createTestDatabase,
+  describeRedis,
+  startTestRedis,
+  useReleaser,
+} from '@tidings/stack/testing/test-context'
 import { afterEach, beforeAll, expect, it } from 'vitest'
 import { type Ingest, QueueIngest } from './ingest.ts'
 
@@ -32,10 +34,7 @@ describeRedis('accepting events', () => {
     const database = await createTestDatabase(releaser)
     db = database.database
     // A private Redis, because these tests stop and freeze it.
-    const dir = await mkdtemp(join(tmpdir(), 'tidings-ingest-'))
-    releaser.onRelease(() => rm(dir, { recursive: true, force: true }))
-    redis = await startRedis({ dataDir: dir })
-    releaser.add(redis, () => redis.stop())
+    redis = await startTestRedis(releaser)
     direct = openDatabase({
       url: database.url,
       applicationName: 'direct',
@@ -160,7 +159,7 @@ describeRedis('accepting events', () => {
     await ingest.accept(makeEvent(orphan))
     await ingest.accept(makeEvent(orphan))
     const { id } = makeEvent(orphan)
-    expect((await outboxIds()).filter((parked) => parked === id)).toHaveLength(2)
+    expect((await outboxIds()).filter((outboxId) => outboxId === id)).toHaveLength(2)
   })
 
   /** An ingest whose queue takes events and never confirms. */

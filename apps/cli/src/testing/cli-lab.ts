@@ -6,7 +6,7 @@ import type { DeadLetterStore } from '@tidings/queue/dead-letters/store'
 import { DEAD_LETTER_QUEUE, STATUS_QUEUE } from '@tidings/queue/policy'
 import { bury, makeFailedEvent } from '@tidings/queue/testing/dead-letter-fixtures'
 import type { DeadLetter } from '@tidings/shared/dead-letter'
-import type { Releaser } from '@tidings/stack/testing/releaser'
+import type { Releaser } from '@tidings/stack/releaser'
 import {
   type BackendKind,
   createTestBackend,

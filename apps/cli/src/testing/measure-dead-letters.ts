@@ -7,7 +7,7 @@ import { DEAD_LETTER_QUEUE } from '@tidings/queue/policy'
 import { bury, makeFailedEvent } from '@tidings/queue/testing/dead-letter-fixtures'
 import type { DeadLetter } from '@tidings/shared/dead-letter'
 import { createDatabase, startPostgres } from '@tidings/stack/servers/postgres'
-import { startRedis } from '@tidings/stack/servers/redis'
+import { requireRedisServer, startRedis } from '@tidings/stack/servers/redis'
 import { createCli, linesOf } from './cli-process.ts'
 
 /*
@@ -30,6 +30,7 @@ await createDatabase(postgres.adminUrl, 'measure')
 await migrateDatabase(postgres.url('measure'))
 const server = await startRedis({
   dataDir: join(dataDir, 'redis'),
+  server: requireRedisServer(process.env.PATH),
   settings: { 'slowlog-log-slower-than': SLOW_CALL_MS * 1_000, 'slowlog-max-len': 1_000 },
 })
 const redis = openRedis(server.url, 'patient', (error) => process.stderr.write(`${error.message}\n`))

@@ -9,7 +9,7 @@ import type { Job } from 'bullmq'
 type Failure = Pick<FailedEvent, 'reason' | 'error'>
 type Identified = Pick<FailedEvent, 'eventId' | 'event' | 'contentHash' | 'redrives'>
 
-/** An event that a running job can never store. `earlier` are its failed attempts before this one, oldest first. */
+/** An event of a running job that can never be stored. @param earlier its earlier failed attempts, oldest first */
 export function failedInJob(
   job: Job,
   event: StatusEvent,
@@ -29,7 +29,7 @@ export function toFailedEvents(job: Job): FailedEvent[] {
   const { events, invalid, failures } = parseEnvelope(job)
   const stalled = job.stalledCounter > MAX_STALLED_COUNT
   const common = {
-    // Each start of a stalled job ended in the death of a worker. The start that reached the limit ran nothing.
+    // Each stall is one run during which a worker exited. After the last one, BullMQ fails the job without a run.
     attempts: stalled ? job.stalledCounter : job.attemptsMade,
     sourceJobId: sourceJobIdOf(job),
   }

@@ -15,7 +15,7 @@ export interface ReconcilerOptions {
   findStored(eventIds: readonly string[]): Promise<StoredContent>
   /** Events stored so far by all processes. While it does not change, no walk is needed. */
   countStored(): Promise<number>
-  /** Called with the number of dead letters removed. */
+  /** Called after each batch, with the number of dead letters removed. */
   onRemoved(deadLetters: number): void
   log: Logger
   /** Time between two walks, in milliseconds. */
@@ -94,6 +94,7 @@ export class Reconciler {
     const removable = entries.filter((entry) => isStored(entry, rows))
     for (let from = 0; from < removable.length; from += MAX_BATCH) {
       const removed = await store.discard(removable.slice(from, from + MAX_BATCH))
+      if (removed.length === 0) continue
       onRemoved(removed.length)
       log.info({ deadLetters: removed.length }, 'dead letters removed: their events are stored')
     }

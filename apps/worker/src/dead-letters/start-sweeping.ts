@@ -26,11 +26,13 @@ export interface SweepingOptions {
   log: Logger
   tracing: Tracing | undefined
   onError(error: Error): void
+  /** Time between two sweeps, in milliseconds. */
+  sweepIntervalMs?: number | undefined
 }
 
 /**
- * Starts what a worker does every few seconds: it buries failed jobs, relays the outbox, and walks through the dead
- * letters when that is due.
+ * Starts the work that a worker repeats every few seconds: it buries failed jobs, relays the outbox, and walks through
+ * the dead letters when a walk is due.
  */
 export function startSweeping(options: SweepingOptions): Sweeper {
   const { db, backend, shards, queues, bury, count, lifecycle, log, tracing, onError } = options
@@ -39,7 +41,7 @@ export function startSweeping(options: SweepingOptions): Sweeper {
     openStore: () => openDeadLetters({ backend, shards, onError }),
     findStored,
     countStored: async () => (await readIngestCounts(db)).stored,
-    // Each was accepted twice: once before it was dead-lettered, and once when it was stored.
+    // Each of these events was accepted at least twice, and is one row.
     onRemoved: (deadLetters) => count.duplicate(deadLetters),
     log,
   })
@@ -61,6 +63,7 @@ export function startSweeping(options: SweepingOptions): Sweeper {
     onSwept: (buried, startedAt) =>
       tracing?.recordSpan('sweep failed jobs', startedAt, { 'tidings.buried': buried }),
     log,
+    intervalMs: options.sweepIntervalMs,
   })
   lifecycle.onRelease('sweeper', () => sweeper.close())
   return sweeper

@@ -1,13 +1,13 @@
 import type pg from 'pg'
 
-/** Any fixed number. */
+/** Key of the advisory lock: an arbitrary number that nothing else in this database uses. */
 const SWEEP_LOCK = 7_261_002
 
 /**
- * Runs the work while holding a lock that only one process has. The lock ends with its connection, so a
- * killed process does not keep it.
+ * Runs the work while it holds a lock that one process at a time can hold. PostgreSQL releases the lock when its
+ * connection ends, so a killed process does not keep it.
  *
- * @returns false when another process has it; the work was not run.
+ * @returns false when another process holds the lock: the work was not run.
  */
 export async function withSweepLock(pool: pg.Pool, work: () => Promise<void>): Promise<boolean> {
   const client = await pool.connect()

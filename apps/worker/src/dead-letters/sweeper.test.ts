@@ -1,106 +1,128 @@
-import { randomUUID } from 'node:crypto'
 import { type JobQueue, openQueue, openRedis, openWorker, type QueueBackend } from '@tidings/queue/backend'
 import type { FailedEvent } from '@tidings/queue/dead-letters/bury'
 import { STATUS_QUEUE } from '@tidings/queue/policy'
 import { createLogger } from '@tidings/runtime/log'
-import { identifyEvent } from '@tidings/shared/event-identity'
+import { makeEvent } from '@tidings/shared/testing/make-event'
 import { waitFor } from '@tidings/stack/servers/wait-for'
 import { createTestBackend, describeRedis, useReleaser } from '@tidings/stack/testing/test-context'
 import { FlowProducer, UnrecoverableError } from 'bullmq'
 import type { Redis } from 'ioredis'
-import { beforeAll, expect, it } from 'vitest'
-import { createSweeper, type SweeperOptions } from './sweeper.ts'
+import { afterEach, beforeAll, expect, it } from 'vitest'
+import { Sweeper, type SweeperOptions } from './sweeper.ts'
 
-const makeEvent = () =>
-  identifyEvent(
-    { notification_id: `n-${randomUUID()}`, status: 'sent' },
-    { type: 'email', source: 'test', receivedAt: new Date() },
-  )
+const ignore = () => {}
 
 describeRedis('the sweeper', () => {
   const releaser = useReleaser()
-  let backend: QueueBackend
+  let backend: QueueBackend & { kind: 'redis' }
   let redis: Redis
   let queue: JobQueue<unknown>
 
   beforeAll(async () => {
-    backend = await createTestBackend('redis', releaser)
-    redis = releaser.add(
-      openRedis(backend.url, 'patient', () => {}),
-      (it) => it.disconnect(),
-    )
-    queue = releaser.add(openQueue<unknown>(STATUS_QUEUE, backend, redis, { onError: () => {} }), (it) =>
+    backend = (await createTestBackend('redis', releaser)) as typeof backend
+    redis = releaser.add(openRedis(backend.url, 'patient', ignore), (it) => it.disconnect())
+    queue = releaser.add(openQueue<unknown>(STATUS_QUEUE, backend, redis, { onError: ignore }), (it) =>
       it.close(),
     )
-    // Fails whatever it gets, at once.
+    // Fails every job at once.
     const failing = openWorker<unknown>(
       STATUS_QUEUE,
       backend,
       () => Promise.reject(new UnrecoverableError('as the test says')),
-      { removeOnComplete: { count: 0 } },
+      { concurrency: 20 },
     )
-    failing.on('error', () => {})
+    failing.on('error', ignore)
     releaser.onRelease(() => failing.close())
   })
+  afterEach(() => queue.clean(0, 0, 'failed'))
 
   const untilFailed = (jobs: number) =>
-    waitFor(`${jobs} failed jobs`, async () => (await queue.getFailedCount()) === jobs)
+    waitFor(`${jobs} failed jobs`, async () => (await queue.getFailedCount()) === jobs, { intervalMs: 10 })
 
-  function sweeperWith(more: Partial<SweeperOptions>) {
-    const sweeper = createSweeper({
+  /** Adds jobs that hold one event each. Returns the events after all jobs failed. */
+  async function addFailedJobs(jobs: number) {
+    const events = Array.from({ length: jobs }, () => makeEvent())
+    await queue.addBulk(events.map((event) => ({ name: 'job', data: { v: 1, events: [event] } })))
+    await untilFailed(jobs)
+    return events
+  }
+
+  function createSweeper(more: Partial<SweeperOptions> = {}) {
+    const sweeper = new Sweeper({
       queues: [queue],
-      bury: async () => 0,
-      reconciler: { check: async () => {}, walkIfDue: () => {} },
+      bury: async () => {},
       findStored: async () => new Map(),
-      bookRepeats: async () => {},
       exclusively: async (work) => {
         await work()
         return true
       },
-      unpark: async () => 0,
-      onBuried: () => {},
+      onBuried: ignore,
       log: createLogger('test', 'silent'),
       intervalMs: 3_600_000,
       ...more,
     })
-    releaser.onRelease(() => sweeper.close())
-    return sweeper
+    return releaser.add(sweeper, (it) => it.close())
   }
 
-  it('buries every job but the one that cannot be, and goes on to the parked events', async () => {
-    const events = Array.from({ length: 120 }, makeEvent)
-    for (const event of events) await queue.add('job', { v: 1, events: [event] })
-    await untilFailed(events.length)
+  /** A bury function that remembers the ids of the events. */
+  function createBury() {
+    const buried: string[] = []
+    const bury = async (failedEvents: readonly FailedEvent[]) =>
+      void buried.push(...failedEvents.map(({ eventId }) => eventId))
+    return { buried, bury }
+  }
+
+  function createWarningLog() {
+    const warnings: string[] = []
+    const log = createLogger('test', 'silent')
+    Object.assign(log, { warn: (...line: unknown[]) => void warnings.push(JSON.stringify(line)) })
+    return { warnings, log }
+  }
+
+  it('buries every job but the one that cannot be buried, and runs the other work after it', async () => {
+    const events = await addFailedJobs(120)
     const unlucky = events[60]?.id
-    const buried = new Set<string>()
-    let unparked = 0
-    const sweeper = sweeperWith({
-      async bury(failedEvents: readonly FailedEvent[]) {
-        if (failedEvents.some((failedEvent) => failedEvent.eventId === unlucky))
-          throw new RangeError('as the test says')
-        for (const failedEvent of failedEvents) buried.add(failedEvent.eventId)
-        return 0
+    const { buried, bury } = createBury()
+    let sweeps = 0
+    const sweeper = createSweeper({
+      async bury(failedEvents) {
+        if (failedEvents.some(({ eventId }) => eventId === unlucky)) throw new RangeError('as the test says')
+        await bury(failedEvents)
       },
-      unpark: async () => (unparked++ === 0 ? 1 : 0),
+      async afterSweep() {
+        sweeps++
+      },
     })
     expect(await sweeper.sweep()).toBe(events.length - 1)
-    expect(buried).toEqual(new Set(events.map(({ id }) => id).filter((id) => id !== unlucky)))
-    expect(unparked).toBe(2)
-    const left = await queue.getFailed()
-    expect(left).toHaveLength(1)
-    await left[0]?.remove()
+    expect(new Set(buried)).toEqual(new Set(events.map(({ id }) => id).filter((id) => id !== unlucky)))
+    expect(sweeps).toBe(1)
+    expect(await queue.getFailedCount()).toBe(1)
   })
 
-  it('leaves the rest to the next one when it is closed', async () => {
-    for (let n = 0; n < 3; n++) await queue.add('job', { v: 1, events: [makeEvent()] })
-    await untilFailed(3)
+  it.each(['opts', 'progress', 'parent'])(
+    'buries every job but the one whose %s field is not JSON, and names that one in a warning',
+    async (field) => {
+      const events = await addFailedJobs(3)
+      const [, broken] = await queue.getRanges(['failed'], 0, -1)
+      await redis.hset(queue.toKey(broken ?? ''), field, 'no json')
+      const { buried, bury } = createBury()
+      const { warnings, log } = createWarningLog()
+      expect(await createSweeper({ bury, log }).sweep()).toBe(2)
+      expect(new Set(buried).size).toBe(2)
+      expect(events.map(({ id }) => id)).toEqual(expect.arrayContaining(buried))
+      expect(await queue.getRanges(['failed'], 0, -1)).toEqual([broken])
+      expect(warnings).toContainEqual(expect.stringContaining(`job ${broken} not buried, stays failed`))
+    },
+  )
+
+  it('leaves the other jobs to the next sweeper when it is closed', async () => {
+    await addFailedJobs(3)
     const begun = Promise.withResolvers<void>()
     const closing = Promise.withResolvers<void>()
-    const sweeper = sweeperWith({
+    const sweeper = createSweeper({
       async bury() {
         begun.resolve()
         await closing.promise
-        return 0
       },
     })
     const swept = sweeper.sweep()
@@ -110,65 +132,45 @@ describeRedis('the sweeper', () => {
     await closed
     expect(await swept).toBe(1)
     expect(await queue.getFailedCount()).toBe(2)
-    await sweeperWith({}).sweep()
   })
 
-  it('takes back the dead letter of an event that is a row, whatever its job failed for', async () => {
-    const event = makeEvent()
-    await queue.add('job', { v: 1, events: [event] })
-    await untilFailed(1)
-    const recalled: string[] = []
-    const buried: FailedEvent[] = []
-    const sweeper = sweeperWith({
-      findStored: async () => new Map([[event.id, event.content_hash]]),
-      reconciler: {
-        check: async (failedEvents) => void recalled.push(...failedEvents.map(({ eventId }) => eventId)),
-        walkIfDue: () => {},
-      },
-      async bury(failedEvents) {
-        buried.push(...failedEvents)
-        return 0
-      },
-    })
-    await sweeper.sweep()
-    expect(recalled).toEqual([event.id])
+  it('removes a failed job whose event is stored, and buries nothing', async () => {
+    const [event] = await addFailedJobs(1)
+    const { buried, bury } = createBury()
+    const findStored = async () => new Map([[event?.id ?? '', event?.content_hash]])
+    expect(await createSweeper({ bury, findStored }).sweep()).toBe(0)
     expect(buried).toEqual([])
+    expect(await queue.getFailedCount()).toBe(0)
   })
 
-  it('says once a second at most that jobs cannot be buried, however many and however often it looks', async () => {
-    for (let n = 0; n < 20; n++) await queue.add('job', { v: 1, events: [makeEvent()] })
-    await untilFailed(20)
-    const log = createLogger('test', 'silent')
-    const lines: unknown[] = []
-    const write = (...line: unknown[]) => void lines.push(line)
-    Object.assign(log, { warn: write, error: write })
-    const full = new Error('OOM command not allowed')
-    const sweeper = sweeperWith({ log, bury: () => Promise.reject(full), unpark: () => Promise.reject(full) })
+  it('warns at most once a second that jobs cannot be buried, however many jobs and sweeps there are', async () => {
+    await addFailedJobs(20)
+    const { warnings, log } = createWarningLog()
+    const sweeper = createSweeper({ log, bury: () => Promise.reject(new Error('OOM command not allowed')) })
     const startedAt = performance.now()
-    for (let n = 0; n < 5; n++) await expect(sweeper.sweep()).rejects.toBe(full)
+    for (let n = 0; n < 5; n++) await sweeper.sweep()
     const seconds = (performance.now() - startedAt) / 1_000
-    expect(lines.length).toBeGreaterThan(0)
-    expect(lines.length).toBeLessThanOrEqual(1 + seconds)
-    expect(JSON.stringify(lines[0])).toContain('OOM')
-    await sweeperWith({}).sweep()
+    expect(warnings.length).toBeLessThanOrEqual(1 + seconds)
+    expect(warnings[0]).toContain('OOM')
+    expect(await queue.getFailedCount()).toBe(20)
   })
 
-  it('stops when PostgreSQL is away: none could be buried', async () => {
-    await queue.add('job', { v: 1, events: [makeEvent()] })
-    await untilFailed(1)
+  it('stops when PostgreSQL is unreachable: no job could be buried', async () => {
+    await addFailedJobs(3)
+    let attempts = 0
     const away = Object.assign(new Error('no connection'), { code: 'ECONNREFUSED' })
-    await expect(sweeperWith({ bury: () => Promise.reject(away) }).sweep()).rejects.toBe(away)
-    expect(await queue.getFailedCount()).toBe(1)
-    await sweeperWith({}).sweep()
+    const bury = () => {
+      attempts++
+      return Promise.reject(away)
+    }
+    await expect(createSweeper({ bury }).sweep()).rejects.toBe(away)
+    expect(attempts).toBe(1)
+    expect(await queue.getFailedCount()).toBe(3)
   })
 
-  it('leaves the children of a failed job, which are jobs of their own', async () => {
-    const flow = releaser.add(
-      new FlowProducer({
-        connection: redis,
-        prefix: backend.kind === 'redis' ? backend.prefix : '',
-      }),
-      (it) => it.close(),
+  it('leaves the children of a failed job: each is a separate job', async () => {
+    const flow = releaser.add(new FlowProducer({ connection: redis, prefix: backend.prefix }), (it) =>
+      it.close(),
     )
     const data = () => ({ v: 1, events: [makeEvent()] })
     await flow.add({
@@ -181,7 +183,7 @@ describeRedis('the sweeper', () => {
       ],
     })
     await untilFailed(2)
-    expect(await sweeperWith({}).sweep()).toBe(2)
+    expect(await createSweeper().sweep()).toBe(2)
     expect((await queue.getDelayed()).map((job) => job.name)).toEqual(['waits'])
   })
 })

@@ -13,15 +13,16 @@ export interface SweeperOptions {
   queues: readonly JobQueue<unknown>[]
   bury(failedEvents: readonly FailedEvent[]): Promise<void>
   findStored(eventIds: readonly string[]): Promise<StoredContent>
-  /** Runs the work in one process at a time. Resolves to false when another process is at it. */
+  /** Runs the work in one process at a time. Resolves to false, without a run, while another process is sweeping. */
   exclusively(work: () => Promise<void>): Promise<boolean>
-  /** Called at the end of each sweep, for other work that is due every few seconds. */
+  /** Called after each sweep, for other work that is due every few seconds. */
   afterSweep?(): Promise<void>
   onBuried(reason: string): void
   /** Called after a sweep that buried events, with their number. */
   onSwept?(buried: number, startedAt: Date): void
   log: Logger
-  intervalMs?: number
+  /** Time between two sweeps, in milliseconds. */
+  intervalMs?: number | undefined
 }
 
 /** Failed jobs listed at once. */
@@ -29,9 +30,8 @@ const PAGE = 50
 const SWEEP_INTERVAL_MS = 3_000
 
 /**
- * Turns failed jobs into dead letters: when BullMQ reports a failed job, at the start, and every few seconds. The
- * failed set is the durable record: when a worker exits between a job's failure and its burial, the next sweep
- * finds the job still there.
+ * Turns the events of failed jobs into dead letters: every few seconds, and soon after each request. The failed set is
+ * the durable record. If a worker exits between a job's failure and its burial, the next sweep finds the job there.
  */
 export class Sweeper {
   readonly #options: SweeperOptions
@@ -43,7 +43,7 @@ export class Sweeper {
 
   constructor(options: SweeperOptions) {
     this.#options = options
-    // With a full Redis every burial fails, at every sweep.
+    // While Redis is full, every burial fails at every sweep.
     this.#warn = throttledWarning(options.log, 'sweep')
     this.#timer = setInterval(() => this.request(), options.intervalMs ?? SWEEP_INTERVAL_MS)
   }
@@ -63,7 +63,7 @@ export class Sweeper {
     return this.#running
   }
 
-  /** Waits for the job in hand only. The next sweeper finds the others. */
+  /** Ends a running sweep after the job in hand. The next sweep, of any process, finds the others. */
   async close(): Promise<void> {
     this.#closed = true
     clearInterval(this.#timer)
@@ -111,8 +111,9 @@ export class Sweeper {
   }
 
   /**
-   * Buries a job. A job that cannot be read or buried stays where it is, and does not keep others from being buried.
+   * Buries a job. A job that cannot be read or buried stays failed, and the sweep goes on.
    *
+   * @returns the number of events buried, or `left` when the job stays.
    * @throws when PostgreSQL is unreachable: then no job can be buried.
    */
   async #buryOrLeave(queue: JobQueue<unknown>, id: string): Promise<number | 'left'> {
@@ -133,7 +134,7 @@ export class Sweeper {
     const rows = await findStored(failedEvents.map(({ eventId }) => eventId))
     const unstored = failedEvents.filter((failed) => !isStored(failed, rows))
     await bury(unstored)
-    // Only the job itself: its children, which a foreign producer may have added, are jobs of their own.
+    // Not its children, which a foreign producer may have added: each of them is a separate job.
     await job.remove({ removeChildren: false })
     for (const { reason } of unstored) onBuried(reason)
     const alreadyStored = failedEvents.length - unstored.length

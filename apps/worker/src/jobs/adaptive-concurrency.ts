@@ -24,9 +24,9 @@ const MIN_JOBS_PER_WRITER = 2
 const WEIGHT = 0.02
 
 /**
- * Runs as few jobs at once as fill the batches: few full jobs, or many that hold one event each. More would only cost
- * memory. A full worker also gets its next job in the same answer that finishes the last one; a worker with free
- * slots asks for each job separately.
+ * Runs just enough jobs at once to fill the batches: a few full jobs, or many jobs of one event each. More jobs would
+ * only cost memory, and more requests: a worker without a free slot gets its next job in the answer that finishes the
+ * last one, but a worker with free slots requests each job separately.
  */
 export function createAdaptiveConcurrency({
   writers,

@@ -1,42 +1,44 @@
-import { identifyEvent } from '@tidings/shared/event-identity'
-import { type StatusEvent, statusReportSchema } from '@tidings/shared/status-event'
+import type { StatusEvent } from '@tidings/shared/status-event'
+import { makeEvent } from '@tidings/shared/testing/make-event'
 import fc from 'fast-check'
-import pg from 'pg'
 import { describe, expect, it } from 'vitest'
+import { databaseError } from '../testing/faulty-store.ts'
 import { type BatchWriter, createBatchWriter, type Store } from './batch-writer.ts'
 
-/** What PostgreSQL does to an event in this test; the event carries it as its provider. */
-const FATES = ['fine', '22001', '23503', '55P03', 'XX000'] as const
+/** How PostgreSQL receives an event in this test: it stores it, or raises this SQLSTATE. The event's provider says which. */
+const FATES = ['stored', '22001', '23503', '55P03', 'XX000'] as const
 
-function makeEvent(fate: string): StatusEvent {
-  const report = statusReportSchema.parse({ notification_id: 'n', status: 'sent', provider: fate })
-  return identifyEvent(report, { type: 'email', source: 'test', receivedAt: new Date() })
-}
+const makeEventFor = (fate: string): StatusEvent => makeEvent({ provider: fate })
+const makeJob = (events: number): StatusEvent[] =>
+  Array.from({ length: events }, () => makeEventFor('stored'))
 
-function fail(code: string): Promise<never> {
-  const error = new pg.DatabaseError('as the test says', 0, 'error')
-  error.code = code
-  return Promise.reject(error)
-}
+const storeAll: Store = (events) => Promise.resolve(events.map(() => 'stored'))
 
-/** A statement is whole or not at all: any bad event fails it. */
-function createStore() {
+/** A statement stores all of its events or none: any bad event makes it fail. */
+function createFakeStore() {
   const stored = new Set<string>()
   const store: Store = (events) => {
-    const bad = events.find((event) => event.provider !== 'fine')
-    if (bad) return fail(bad.provider ?? '')
-    return Promise.resolve(
-      events.map(({ id }) => {
-        if (stored.has(id)) return 'duplicate'
-        stored.add(id)
-        return 'stored'
-      }),
-    )
+    const bad = events.find((event) => event.provider !== 'stored')
+    if (bad) return Promise.reject(databaseError(bad.provider ?? ''))
+    for (const { id } of events) stored.add(id)
+    return storeAll(events)
   }
   return { store, stored }
 }
 
-/** Writes the events as jobs of that many each, all at once; the results in the order of the events. */
+/** Counts the statements that a store runs. */
+function countStatements(store: Store) {
+  const counted = {
+    statements: 0,
+    store(events: readonly StatusEvent[]) {
+      counted.statements++
+      return store(events)
+    },
+  }
+  return counted
+}
+
+/** Writes the events at once, in jobs of `jobSize`. Returns the results in the order of the events. */
 async function writeAsJobs(writer: BatchWriter, events: readonly StatusEvent[], jobSize: number) {
   const jobs: StatusEvent[][] = []
   for (let from = 0; from < events.length; from += jobSize) jobs.push(events.slice(from, from + jobSize))
@@ -44,111 +46,91 @@ async function writeAsJobs(writer: BatchWriter, events: readonly StatusEvent[], 
 }
 
 describe('the batch writer', () => {
-  it('lets no event fail its neighbours, whatever stands where in a batch', async () => {
+  it('gives each event its own result, wherever bad events stand in a batch', async () => {
     await fc.assert(
       fc.asyncProperty(
         fc.array(fc.constantFrom(...FATES), { minLength: 1, maxLength: 64 }),
         fc.integer({ min: 1, max: 20 }),
         async (fates, jobSize) => {
-          const { store, stored } = createStore()
+          const { store, stored } = createFakeStore()
           const writer = createBatchWriter({ store, writers: 2, maxRows: 16 })
-          const events = fates.map(makeEvent)
-          const results = await writeAsJobs(writer, events, jobSize)
+          const results = await writeAsJobs(writer, fates.map(makeEventFor), jobSize)
           const expected = fates.map((fate) => {
-            if (fate === 'fine') return { outcome: 'stored' }
+            if (fate === 'stored') return { outcome: 'stored' }
             if (fate === '22001') return { outcome: 'dead', reason: 'invalid_event', error: { code: fate } }
             if (fate === '23503') return { outcome: 'dead', reason: 'unknown_user', error: { code: fate } }
             return { outcome: 'retry', error: { code: fate } }
           })
           expect(results).toMatchObject(expected)
-          expect(stored.size).toBe(fates.filter((fate) => fate === 'fine').length)
+          expect(stored.size).toBe(fates.filter((fate) => fate === 'stored').length)
         },
       ),
-      { numRuns: 200 },
+      { numRuns: 100 },
     )
   })
 
-  it('asks about as often as halving needs, not once per event', async () => {
-    let statements = 0
-    const { store } = createStore()
-    const writer = createBatchWriter({
-      store: (events, lane) => {
-        statements++
-        return store(events, lane)
-      },
-      writers: 1,
-    })
-    const events = Array.from({ length: 512 }, (_, i) => makeEvent(i === 300 ? '22001' : 'fine'))
-    await writeAsJobs(writer, events, 8)
-    // The whole, then two halves at each of nine levels.
-    expect(statements).toBe(1 + 2 * 9)
+  it('finds one bad event among 512 by halving, not by writing each event alone', async () => {
+    const counted = countStatements(createFakeStore().store)
+    const writer = createBatchWriter({ store: counted.store, writers: 1 })
+    await writeAsJobs(writer, [...makeJob(300), makeEventFor('22001'), ...makeJob(211)], 8)
+    // The whole batch, then two halves at each of nine levels.
+    expect(counted.statements).toBe(1 + 2 * 9)
   })
 
-  it.each(['57014', '40001', '40P01'])('does not halve for %s: that is no row’s fault', async (code) => {
-    let statements = 0
-    const writer = createBatchWriter({
-      store: () => {
-        statements++
-        return fail(code)
-      },
-      writers: 1,
-    })
-    const results = await writeAsJobs(writer, [makeEvent('fine'), makeEvent('fine')], 1)
+  it.each(['57014', '40001', '40P01'])('does not halve after %s: no row is to blame', async (code) => {
+    const counted = countStatements(() => Promise.reject(databaseError(code)))
+    const writer = createBatchWriter({ store: counted.store, writers: 1 })
+    const results = await writeAsJobs(writer, makeJob(2), 1)
     expect(results).toMatchObject([{ outcome: 'retry' }, { outcome: 'retry' }])
-    expect(statements).toBe(1)
+    expect(counted.statements).toBe(1)
   })
 
-  it('calls every event of a batch an outage when the store is away, also in the middle of halving', async () => {
-    let calls = 0
-    const writer = createBatchWriter({ store: () => fail(calls++ === 0 ? '55P03' : '57P01'), writers: 1 })
-    const events = Array.from({ length: 8 }, () => makeEvent('fine'))
-    const results = await writeAsJobs(writer, events, 3)
+  it('reports an outage for every event of a batch, also when it begins while halving', async () => {
+    const codes = ['55P03', '57P01']
+    const counted = countStatements(() =>
+      Promise.reject(databaseError(codes.shift() ?? 'no third statement')),
+    )
+    const writer = createBatchWriter({ store: counted.store, writers: 1 })
+    const results = await writeAsJobs(writer, makeJob(8), 3)
     expect(new Set(results.map((result) => result.outcome))).toEqual(new Set(['outage']))
-    expect(calls).toBe(2)
+    expect(counted.statements).toBe(2)
   })
 
-  it('never writes more batches at once than it has lanes, each with its own lane', async () => {
-    const busy = new Set<number>()
-    // What is thrown in the store is a failure of the statement: it is noted here, and looked at after.
-    const shared: number[] = []
+  it('writes as many batches at once as it has writers, and one more for an event alone', async () => {
+    let running = 0
     let most = 0
     const writer = createBatchWriter({
       maxRows: 4,
       writers: 3,
-      store: async (events, lane) => {
-        if (busy.has(lane)) shared.push(lane)
-        busy.add(lane)
-        most = Math.max(most, busy.size)
+      store: async (events) => {
+        most = Math.max(most, ++running)
         await new Promise((resolve) => setImmediate(resolve))
-        busy.delete(lane)
-        return events.map(() => 'stored' as const)
+        running--
+        return storeAll(events)
       },
     })
     await Promise.all([
-      ...Array.from({ length: 100 }, () => writer.write([makeEvent('fine')])),
-      writer.writeAlone(makeEvent('fine')),
+      ...Array.from({ length: 100 }, () => writer.write(makeJob(1))),
+      writer.writeAlone(makeEventFor('stored')),
     ])
-    expect(shared).toEqual([])
-    // One more for the event that is written alone.
     expect(most).toBe(3 + 1)
   })
 
-  it('writes at once what is enough, and nothing for a job without events', async () => {
-    const statements: number[] = []
+  it('writes at once when enough jobs are waiting, and runs no statement for a job without events', async () => {
+    const batches: number[] = []
     const writer = createBatchWriter({
       writers: 1,
       flushEarly: (jobs) => jobs >= 3,
       store: (events) => {
-        statements.push(events.length)
-        return Promise.resolve(events.map(() => 'stored' as const))
+        batches.push(events.length)
+        return storeAll(events)
       },
     })
-    const job = [makeEvent('fine'), makeEvent('fine')]
-    const three = Promise.all([writer.write(job), writer.write(job), writer.write(job)])
-    // Before any timer: a job that is alone would wait for company.
-    expect(statements).toEqual([6])
-    await three
+    const writes = [writer.write(makeJob(2)), writer.write(makeJob(2)), writer.write(makeJob(2))]
+    // In this very turn: with fewer jobs a timer would have to run first.
+    expect(batches).toEqual([6])
+    await Promise.all(writes)
     expect(await writer.write([])).toEqual([])
-    expect(statements).toEqual([6])
+    expect(batches).toEqual([6])
   })
 })

@@ -35,14 +35,14 @@ export interface BatchWriterOptions {
 export interface BatchWriter {
   /** Writes a job's events together with other waiting events. Returns a result for each. Never rejects. */
   write(events: readonly StatusEvent[]): Promise<WriteResult[]>
-  /** Writes one event in its own statement: one that may make the process exit. Never rejects. */
+  /** Writes one event in its own statement, for an event that may make the process exit. Never rejects. */
   writeAlone(event: StatusEvent): Promise<WriteResult>
   drain(): Promise<void>
 }
 
 /**
  * How long the first event of a batch waits for others, in milliseconds. A statement costs as much as about ten rows,
- * and nobody waits for a row that soon.
+ * and no reader expects a row this soon.
  */
 const GATHER_WINDOW_MS = 5
 

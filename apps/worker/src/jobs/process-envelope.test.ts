@@ -1,365 +1,174 @@
-import { randomUUID } from 'node:crypto'
-import { mkdtemp, rm } from 'node:fs/promises'
-import { tmpdir } from 'node:os'
-import { join } from 'node:path'
-import {
-  type JobQueue,
-  openQueue,
-  openRedis,
-  openWorker,
-  prepareQueueBackend,
-  type QueueBackend,
-} from '@tidings/queue/backend'
-import type { DeadLetterQueue, findBuried } from '@tidings/queue/dead-letters/bury'
-import {
-  DEAD_LETTER_QUEUE,
-  ENVELOPE_JOB,
-  ENVELOPE_JOB_OPTIONS,
-  STATUS_QUEUE,
-  shardNames,
-} from '@tidings/queue/policy'
+import { prepareQueueBackend } from '@tidings/queue/backend'
 import { bury } from '@tidings/queue/testing/dead-letter-fixtures'
-import type { DeadLetter } from '@tidings/shared/dead-letter'
-import { identifyEvent } from '@tidings/shared/event-identity'
-import type { StatusEvent } from '@tidings/shared/status-event'
-import { startRedis } from '@tidings/stack/servers/redis'
-import { waitFor } from '@tidings/stack/servers/wait-for'
-import {
-  createTestBackend,
-  describeBackends,
-  describeRedis,
-  useReleaser,
-} from '@tidings/stack/testing/test-context'
+import { makeEvent } from '@tidings/shared/testing/make-event'
+import { createTestBackend, describeBackends, useReleaser } from '@tidings/stack/testing/test-context'
 import { DelayedError, type Job } from 'bullmq'
-import pg from 'pg'
-import { beforeAll, beforeEach, describe, expect, it } from 'vitest'
-import type { BatchWriter, WriteResult } from './batch-writer.ts'
-import { type EnvelopeContext, JobLockLostError, processEnvelope } from './process-envelope.ts'
+import { beforeAll, beforeEach, expect, it } from 'vitest'
+import { databaseError } from '../testing/faulty-store.ts'
+import {
+  createContext,
+  OUTAGE,
+  openJobByJob,
+  RETRY,
+  TOKEN,
+  UNKNOWN_USER,
+  WRITE_ERROR,
+  writerOf,
+} from '../testing/job-by-job.ts'
+import type { BatchWriter } from './batch-writer.ts'
+import { type EnvelopeContext, processEnvelope, RetryEventsError } from './process-envelope.ts'
+import { JobLockLostError } from './return-job.ts'
 
-const TOKEN = 'token'
-const ignore = () => {}
-
-const makeEvent = (more: { event_id?: string } = {}): StatusEvent =>
-  identifyEvent(
-    { notification_id: `n-${randomUUID()}`, status: 'sent', ...more },
-    { type: 'email', source: 'test', receivedAt: new Date() },
-  )
-
-// Job by job, by hand: what happens between two steps of one.
 describeBackends('processing one job', (kind) => {
   const releaser = useReleaser()
-  let queue: JobQueue<unknown>
-  let dead: DeadLetterQueue
-  let takeJob: () => Promise<Job>
+  let jobs: ReturnType<typeof openJobByJob>
 
   beforeAll(async () => {
-    const backend: QueueBackend = await createTestBackend(kind, releaser)
+    const backend = await createTestBackend(kind, releaser)
     await prepareQueueBackend(backend)
-    const onError = ignore
-    const redis = backend.kind === 'redis' ? openRedis(backend.url, 'patient', onError) : undefined
-    releaser.onRelease(() => redis?.disconnect())
-    queue = openQueue<unknown>(STATUS_QUEUE, backend, redis, { onError })
-    dead = openQueue<DeadLetter>(DEAD_LETTER_QUEUE, backend, redis, { onError })
-    const worker = openWorker<unknown>(STATUS_QUEUE, backend, async () => {}, { autorun: false })
-    worker.on('error', onError)
-    for (const part of [queue, dead, worker]) releaser.onRelease(() => part.close())
-    takeJob = async () => {
-      const job = await worker.getNextJob(TOKEN)
-      if (job === undefined) throw new Error('There is a job')
-      return job as Job
-    }
+    jobs = openJobByJob(backend, releaser)
   })
-  beforeEach(async () => {
-    await queue.obliterate({ force: true })
-    await dead.obliterate({ force: true })
-  })
+  beforeEach(() => jobs.clear())
 
-  function contextWith(more: Partial<EnvelopeContext> = {}): EnvelopeContext {
-    const result = (outcome: 'stored'): WriteResult => ({ outcome })
-    const writer: BatchWriter = {
-      write: async (events) => events.map(() => result('stored')),
-      writeAlone: async () => result('stored'),
-      drain: async () => {},
-    }
-    return {
-      writer,
-      onOpened: ignore,
-      bury: (failedEvents) => bury(dead, failedEvents),
-      findBuried: (events, sourceJobId) => findBuried(dead, events, sourceJobId),
-      onRows: ignore,
-      onSettleError: ignore,
-      bookRepeats: async () => {},
-      onOutage: ignore,
-      count: { stored: ignore, duplicate: ignore, dead: ignore, retried: ignore },
-      quarantine: { occupied: false },
-      ...more,
-    }
+  const contextWith = (more: Partial<EnvelopeContext> = {}) =>
+    createContext({ bury: (failedEvents) => bury(jobs.deadLetters, failedEvents), ...more })
+  const takeJobWith = async (events: unknown[]) => {
+    await jobs.enqueue(events)
+    return jobs.takeJob()
   }
-  const enqueue = (events: unknown[]) => queue.add(ENVELOPE_JOB, { v: 1, events }, ENVELOPE_JOB_OPTIONS)
-  const databaseError = (code: string) =>
-    Object.assign(new pg.DatabaseError('as the test says', 0, 'error'), { code })
-
-  it.each(['bury', 'bookRepeats'] as const)(
-    'goes back without losing an attempt when PostgreSQL goes away after the rows (%s)',
-    async (step) => {
-      await enqueue([makeEvent(), 'no event', 'no event'])
-      const outages: string[] = []
-      const away = () => Promise.reject(databaseError('57P01'))
-      const more: Partial<EnvelopeContext> = step === 'bury' ? { bury: away } : { bookRepeats: away }
-      const duplicate: WriteResult = { outcome: 'duplicate' }
-      const context = contextWith({
-        writer: { ...contextWith().writer, write: async (events) => events.map(() => duplicate) },
-        onOutage: ({ code }) => outages.push(code),
-        ...more,
-      })
-      await expect(processEnvelope(await takeJob(), TOKEN, context)).rejects.toBeInstanceOf(DelayedError)
-      expect(outages).toEqual(['57P01'])
-      expect((await queue.getDelayed()).map((job) => job.attemptsMade)).toEqual([0])
-    },
-  )
-
-  it.each(['bury', 'bookRepeats', 'findBuried'] as const)(
-    'goes back without losing an attempt when the dead letters cannot be written or read (%s), and says so',
-    async (step) => {
-      const full = new Error('OOM command not allowed')
-      const refuse = () => Promise.reject(full)
-      const troubles: unknown[] = []
-      const duplicate: WriteResult = { outcome: 'duplicate' }
-      const context = contextWith({
-        writer: { ...contextWith().writer, write: async (events) => events.map(() => duplicate) },
-        onSettleError: (error) => void troubles.push(error),
-        [step]: refuse,
-      })
-      await enqueue([makeEvent(), 'no event', 'no event'])
-      const job = await takeJob()
-      job.attemptsStarted = 2
-      await expect(processEnvelope(job, TOKEN, context)).rejects.toBeInstanceOf(DelayedError)
-      expect(troubles).toEqual([
-        new Error(`job ${job.id} is not settled, comes again: OOM command not allowed`, { cause: full }),
-      ])
-      const [delayed] = await queue.getDelayed()
-      expect(delayed).toMatchObject({ id: job.id, attemptsMade: 0 })
-      // It was stuck before: the second time it waits for twice as long.
-      expect(delayed?.delay).toBeGreaterThan(1_500)
-    },
-  )
-
-  it('buries nothing of a job that another worker has by now', async () => {
-    const added: number[] = []
-    const context = contextWith({
-      async bury(failedEvents, beforeAdding) {
-        await beforeAdding?.()
-        added.push(failedEvents.length)
-        return 0
-      },
-    })
-    await enqueue(['no event'])
-    const job = await takeJob()
-    // As it is for a worker that was frozen: the lock is held with another token.
-    await expect(processEnvelope(job, 'former-token', context)).rejects.toBeInstanceOf(JobLockLostError)
-    expect(added).toEqual([])
-    await processEnvelope(job, TOKEN, context)
-    expect(added).toEqual([1])
-  })
-
-  it('goes back without losing an attempt when what is left cannot be noted in the job', async () => {
-    const event = makeEvent()
-    await enqueue([event])
-    const job = await takeJob()
-    job.updateData = () => Promise.reject(new Error('OOM command not allowed'))
-    const retry: WriteResult = { outcome: 'retry', error: { code: '55P03', message: 'locked' } }
-    const context = contextWith({ writer: { ...contextWith().writer, write: async () => [retry] } })
+  /** Runs the job, which must be delayed without a counted attempt. Returns the delayed job. */
+  async function expectDelayed(job: Job, context: EnvelopeContext): Promise<Job> {
     await expect(processEnvelope(job, TOKEN, context)).rejects.toBeInstanceOf(DelayedError)
-    expect((await queue.getDelayed()).map((delayed) => delayed.attemptsMade)).toEqual([0])
+    const [delayed, ...others] = await jobs.queue.getDelayed()
+    expect(delayed).toMatchObject({ id: job.id, attemptsMade: 0 })
+    expect(others).toEqual([])
+    return delayed as Job
+  }
+  const countDeadLetters = () => jobs.deadLetters.getJobCountByTypes('prioritized', 'waiting')
+
+  it('delays the job without counting an attempt when PostgreSQL is unreachable while it buries', async () => {
+    const outages: string[] = []
+    const context = contextWith({
+      bury: () => Promise.reject(databaseError('57P01')),
+      onOutage: ({ code }) => outages.push(code),
+    })
+    await expectDelayed(await takeJobWith([makeEvent(), 'no event']), context)
+    expect(outages).toEqual(['57P01'])
   })
 
-  it('goes back when the queue is where the rows are, and so is away too', async () => {
-    await enqueue([makeEvent()])
-    const job = await takeJob()
+  it('delays the job without counting an attempt, longer each time, when dead letters cannot be written', async () => {
+    const full = new Error('OOM command not allowed')
+    const errors: unknown[] = []
+    const context = contextWith({
+      bury: () => Promise.reject(full),
+      onSettleError: (settleError) => void errors.push(settleError),
+      outageDelayMs: 10_000,
+    })
+    const job = await takeJobWith([makeEvent(), 'no event'])
+    job.attemptsStarted = 2
+    const delayed = await expectDelayed(job, context)
+    expect(delayed.delay).toBeGreaterThan(15_000)
+    const message = `outcome of job ${job.id} not recorded, will be tried again: OOM command not allowed`
+    expect(errors).toEqual([new Error(message, { cause: full })])
+  })
+
+  it('delays the job without counting an attempt when the events to be tried again cannot be written', async () => {
+    const job = await takeJobWith([makeEvent()])
+    job.updateData = () => Promise.reject(new Error('OOM command not allowed'))
+    await expectDelayed(job, contextWith({ writer: writerOf(RETRY) }))
+  })
+
+  it('delays the job even when the queue is in the same unreachable PostgreSQL', async () => {
+    const job = await takeJobWith([makeEvent()])
     const moveToDelayed = job.moveToDelayed.bind(job)
-    const answers = ['ECONNREFUSED', '57P03'].map((code) =>
-      code === '57P03' ? databaseError(code) : Object.assign(new Error('away'), { code }),
-    )
+    const errors = [Object.assign(new Error('away'), { code: 'ECONNREFUSED' }), databaseError('57P03')]
     job.moveToDelayed = async (...args) => {
-      const error = answers.shift()
-      if (error) throw error
+      const next = errors.shift()
+      if (next) throw next
       await moveToDelayed(...args)
     }
-    const away: WriteResult = { outcome: 'outage', error: { code: '57P01', message: 'away' } }
-    const context = contextWith({ writer: { ...contextWith().writer, write: async () => [away] } })
-    await expect(processEnvelope(job, TOKEN, context)).rejects.toBeInstanceOf(DelayedError)
-    expect(answers).toEqual([])
-    expect((await queue.getDelayed()).map((delayed) => delayed.attemptsMade)).toEqual([0])
+    await expectDelayed(job, contextWith({ writer: writerOf(OUTAGE), outageDelayMs: 10 }))
+    expect(errors).toEqual([])
   })
 
-  describe('an event that a former run of its job buried', () => {
-    const unknownUser: WriteResult = {
-      outcome: 'dead',
-      reason: 'unknown_user',
-      error: { code: 'unknown_user', message: 'There is no such user' },
-    }
-    const writerOf = (write: BatchWriter['write']) => ({ ...contextWith().writer, write })
-    /** Gives each event the same outcome, and notes which were written. */
-    const writerNoting = (written: StatusEvent[], outcome: 'stored' | 'duplicate') =>
-      writerOf(async (events) => {
-        written.push(...events)
-        return events.map(() => ({ outcome }))
-      })
-
-    it.each(['with', 'without'])('stays dead, %s a key, though it could be stored by now', async (key) => {
-      const more = key === 'with' ? { event_id: randomUUID() } : {}
-      const [orphan, neighbour] = [makeEvent(more), makeEvent()]
-      await enqueue([orphan, neighbour])
-      const job = await takeJob()
-      const first = contextWith({
-        writer: writerOf(async (events) =>
-          events.map((event) => (event.id === orphan.id ? unknownUser : { outcome: 'stored' as const })),
-        ),
-      })
-      await processEnvelope(job, TOKEN, first)
-      // The worker was killed here, before the job was completed, and the user was registered meanwhile.
-      job.attemptsStarted = 2
-      const written: StatusEvent[] = []
-      const booked: unknown[] = []
-      const second = contextWith({
-        writer: writerNoting(written, 'duplicate'),
-        bookRepeats: async (repeats) => void booked.push(repeats),
-      })
-      await processEnvelope(job, TOKEN, second)
-      expect(written.map(({ id }) => id)).toEqual([neighbour.id])
-      expect(booked).toEqual([{ duplicate: 0, redelivered: 2 }])
-      expect(await dead.getJobCountByTypes('prioritized', 'waiting')).toBe(1)
-    })
-
-    it('is stored when an operator sent it back', async () => {
-      const orphan = makeEvent()
-      await enqueue([orphan])
-      const job = await takeJob()
-      await processEnvelope(job, TOKEN, contextWith({ writer: writerOf(async () => [unknownUser]) }))
-      await (await dead.getJob(`dead-${orphan.id}`))?.remove()
-      job.attemptsStarted = 2
-      const written: StatusEvent[] = []
-      const context = contextWith({
-        writer: writerNoting(written, 'stored'),
-      })
-      await processEnvelope(job, TOKEN, context)
-      expect(written.map(({ id }) => id)).toEqual([orphan.id])
-    })
-
-    it.each(['of another number', 'of the same number in another shard'])(
-      'is tried again when it was another job that buried it, %s: it was sent again',
-      async (which) => {
-        const orphan = makeEvent({ event_id: randomUUID() })
-        await enqueue([orphan])
-        const first = await takeJob()
-        await processEnvelope(first, TOKEN, contextWith({ writer: writerOf(async () => [unknownUser]) }))
-        await enqueue([orphan])
-        const again = which === 'of another number' ? await takeJob() : first
-        if (again === first) Object.defineProperty(again, 'queueName', { value: shardNames(2)[1] })
-        again.attemptsStarted = 2
-        const written: StatusEvent[] = []
-        const rows: StatusEvent[] = []
-        const context = contextWith({
-          writer: writerNoting(written, 'stored'),
-          onRows: (events) => void rows.push(...events),
-        })
-        await processEnvelope(again, TOKEN, context)
-        expect([written, rows].map((events) => events.map(({ id }) => id))).toEqual([
-          [orphan.id],
-          [orphan.id],
-        ])
-      },
+  it('buries nothing when another worker has taken the job over', async () => {
+    const job = await takeJobWith(['no event'])
+    // A worker that was frozen for longer than its lock lasts holds a token that is no longer valid.
+    await expect(processEnvelope(job, 'expired-token', contextWith())).rejects.toBeInstanceOf(
+      JobLockLostError,
     )
-
-    it('is not looked for the first time', async () => {
-      await enqueue([makeEvent()])
-      let asked = 0
-      const context = contextWith({
-        async findBuried() {
-          asked++
-          return new Set()
-        },
-      })
-      await processEnvelope(await takeJob(), TOKEN, context)
-      expect(asked).toBe(0)
-    })
+    expect(await countDeadLetters()).toBe(0)
+    await processEnvelope(job, TOKEN, contextWith())
+    expect(await countDeadLetters()).toBe(1)
   })
 
-  it('asks a store that is away once for a suspect, not for each of its events', async () => {
-    await enqueue(Array.from({ length: 50 }, () => makeEvent()))
-    const job = await takeJob()
-    job.stalledCounter = 2
-    let asked = 0
-    const context = contextWith({
-      writer: {
-        ...contextWith().writer,
-        async writeAlone() {
-          asked++
-          return { outcome: 'outage', error: { code: '57P01', message: 'away' } }
-        },
-      },
-    })
-    await expect(processEnvelope(job, TOKEN, context)).rejects.toBeInstanceOf(DelayedError)
-    expect(asked).toBe(1)
-    expect(context.quarantine.occupied).toBe(false)
+  it('buries an event once when its job runs again after a crash', async () => {
+    const job = await takeJobWith([makeEvent(), 'no event'])
+    const context = contextWith({ writer: writerOf(UNKNOWN_USER) })
+    await processEnvelope(job, TOKEN, context)
+    await processEnvelope(job, TOKEN, context)
+    expect(await countDeadLetters()).toBe(2)
   })
-})
 
-describeRedis('a full Redis', () => {
-  const releaser = useReleaser()
+  it('leaves only the events to be tried again in the job, with their errors', async () => {
+    const [stored, failing] = [makeEvent(), makeEvent()]
+    const job = await takeJobWith([stored, 'no event', failing])
+    const writer = { ...writerOf(RETRY), write: async () => [{ outcome: 'stored' as const }, RETRY] }
+    await expect(processEnvelope(job, TOKEN, contextWith({ writer }))).rejects.toBeInstanceOf(
+      RetryEventsError,
+    )
+    const left = await jobs.queue.getJob(job.id ?? '')
+    expect(left?.data).toMatchObject({
+      events: [{ id: failing.id }],
+      failures: { [failing.id]: [WRITE_ERROR] },
+    })
+    expect(await countDeadLetters()).toBe(1)
+  })
 
-  it('costs no event an attempt or its reason', async () => {
-    // A server of its own: the others of this run must not find memory full.
-    const dataDir = await mkdtemp(join(tmpdir(), 'tidings-full-redis-'))
-    releaser.onRelease(() => rm(dataDir, { recursive: true }))
-    const server = await startRedis({ dataDir })
-    releaser.onRelease(() => server.stop())
-    const backend = { kind: 'redis', url: server.url, prefix: 'full' } as const
-    const redis = releaser.add(openRedis(backend.url, 'patient', ignore), (it) => it.disconnect())
-    const options = { onError: ignore }
-    const queue = openQueue<unknown>(STATUS_QUEUE, backend, redis, options)
-    const dead: DeadLetterQueue = openQueue<DeadLetter>(DEAD_LETTER_QUEUE, backend, redis, options)
-    const worker = openWorker<unknown>(STATUS_QUEUE, backend, async () => {}, { autorun: false })
-    worker.on('error', ignore)
-    for (const part of [queue, dead, worker]) releaser.onRelease(() => part.close())
-    const unknownUser = { code: 'unknown_user', message: 'There is no such user' }
-    const context: EnvelopeContext = {
-      writer: {
-        write: async (events) =>
-          events.map(() => ({ outcome: 'dead', reason: 'unknown_user', error: unknownUser })),
-        writeAlone: () => Promise.reject(new Error('There is no suspect')),
-        drain: async () => {},
-      },
-      onOpened: ignore,
-      bury: (failedEvents) => bury(dead, failedEvents),
-      findBuried: (events, sourceJobId) => findBuried(dead, events, sourceJobId),
-      onRows: ignore,
-      bookRepeats: async () => {},
-      onOutage: ignore,
-      onSettleError: ignore,
-      count: { stored: ignore, duplicate: ignore, dead: ignore, retried: ignore },
-      quarantine: { occupied: false },
+  it('writes the events of a suspect one by one, alternately from the front and from the back', async () => {
+    const events = [makeEvent(), makeEvent(), makeEvent()]
+    const job = await takeJobWith(events)
+    const ids = events.map(({ id }) => id)
+    for (const [stalls, expected] of [
+      [2, ids],
+      [3, ids.toReversed()],
+    ] as const) {
+      job.stalledCounter = stalls
+      const written: string[] = []
+      const writer: BatchWriter = {
+        ...writerOf(OUTAGE),
+        async writeAlone({ id }) {
+          written.push(id)
+          return { outcome: 'stored' }
+        },
+      }
+      await processEnvelope(job, TOKEN, contextWith({ writer }))
+      expect(written).toEqual(expected)
     }
+  })
 
-    const event = makeEvent()
-    await queue.add(ENVELOPE_JOB, { v: 1, events: [event] }, ENVELOPE_JOB_OPTIONS)
-    const job = (await worker.getNextJob(TOKEN)) as Job
-    await redis.config('SET', 'maxmemory', '1mb')
-    await expect(processEnvelope(job, TOKEN, context)).rejects.toBeInstanceOf(DelayedError)
-    await redis.config('SET', 'maxmemory', '0')
-    await (await queue.getJob(job.id ?? ''))?.promote()
-    await processEnvelope((await worker.getNextJob(TOKEN)) as Job, TOKEN, context)
-    const letter = await dead.getJob(`dead-${event.id}`)
-    expect(letter?.data).toMatchObject({ reason: 'unknown_user', attempts: 1 })
+  it('delays a suspect while another one is running', async () => {
+    const job = await takeJobWith([makeEvent()])
+    job.stalledCounter = 2
+    const suspectLock = { isHeld: true }
+    await expectDelayed(job, contextWith({ suspectLock }))
+    expect(suspectLock.isHeld).toBe(true)
+  })
 
-    // Nor is it asked for jobs all the time: it has enough to do.
-    await redis.config('SET', 'maxmemory', '1mb')
-    let refused = 0
-    worker.on('error', () => refused++)
-    const startedAt = performance.now()
-    void worker.run()
-    await waitFor('several refusals', () => refused >= 3)
-    expect(performance.now() - startedAt).toBeGreaterThan(1_000)
-    await redis.config('SET', 'maxmemory', '0')
+  it('writes one event of a suspect during an outage, not each of them', async () => {
+    const job = await takeJobWith(Array.from({ length: 50 }, () => makeEvent()))
+    job.stalledCounter = 2
+    let statements = 0
+    const writer: BatchWriter = {
+      ...writerOf(OUTAGE),
+      async writeAlone() {
+        statements++
+        return OUTAGE
+      },
+    }
+    const context = contextWith({ writer })
+    await expectDelayed(job, context)
+    expect(statements).toBe(1)
+    expect(context.suspectLock.isHeld).toBe(false)
   })
 })

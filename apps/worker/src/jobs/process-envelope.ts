@@ -1,3 +1,4 @@
+import { randomInt } from 'node:crypto'
 import type { FailedEvent } from '@tidings/queue/dead-letters/bury'
 import { parseEnvelope } from '@tidings/queue/envelope'
 import type { FailedAttempt } from '@tidings/shared/dead-letter'
@@ -11,10 +12,10 @@ import {
   delayOnFailure,
   delayWithoutAttempt,
   type LockedJob,
-  type ReturnHandlers,
+  type ReturnOptions,
 } from './return-job.ts'
 
-export interface EnvelopeContext extends ReturnHandlers {
+export interface EnvelopeContext extends ReturnOptions {
   writer: BatchWriter
   /** Called with the number of events in each job. */
   onParsed(events: number): void
@@ -39,7 +40,7 @@ export interface EventCounters {
 
 /** A job that was running when this many workers exited is a suspect. A single exit may be chance. */
 const SUSPECT_AFTER_STALLS = 2
-/** The longest that a suspect waits before it asks for the suspect lock again, in milliseconds. */
+/** The longest time before a suspect tries to get the suspect lock again, in milliseconds. */
 const SUSPECT_DELAY_MS = 1_000
 
 /** Some events of a job are to be tried again. The message is for people; the job's data holds the events. */
@@ -66,8 +67,8 @@ export async function processEnvelope(
   if (job.stalledCounter < SUSPECT_AFTER_STALLS)
     return settleEnvelope(locked, context, (events) => context.writer.write(events))
   // Several workers exited while this job ran: it may hold an event that makes them exit. Suspects run one at a time,
-  // so that an exit counts against the culprit alone. Other suspects wait in the queue, where nothing counts.
-  if (context.suspectLock.isHeld) return delayWithoutAttempt(locked, SUSPECT_DELAY_MS * Math.random())
+  // so that an exit counts against the culprit alone. Other suspects wait in the queue, where no stall is counted.
+  if (context.suspectLock.isHeld) return delayWithoutAttempt(locked, randomInt(SUSPECT_DELAY_MS))
   context.suspectLock.isHeld = true
   try {
     await settleEnvelope(locked, context, (events) => writeOneByOne(events, job, context.writer))
@@ -89,7 +90,7 @@ async function settleEnvelope(
   const outage = results.find((result) => result.outcome === 'outage')
   if (outage?.outcome === 'outage') {
     context.onOutage(outage.error)
-    return delayForOutage(locked)
+    return delayForOutage(locked, context)
   }
   countRows(results, context.count)
 
@@ -138,8 +139,8 @@ function countRows(results: readonly WriteResult[], count: EventCounters): void 
 }
 
 /**
- * Writes each event in its own statement, alternately from the front and from the back. Events before the culprit
- * become rows in one run, and events after it in the next.
+ * Writes each event in its own statement: from the front in one run of the job, from the back in the next. So one run
+ * stores the events before the culprit, and the next run stores those after it.
  */
 async function writeOneByOne(events: StatusEvent[], job: Job, writer: BatchWriter): Promise<WriteResult[]> {
   const backwards = job.stalledCounter % 2 === 1

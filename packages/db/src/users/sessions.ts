@@ -25,7 +25,7 @@ export interface Session {
 }
 
 /** A refresh that is repeated within this time gets the same answer: the client may have lost the first one. */
-export const REFRESH_GRACE_MS = 10_000
+const REFRESH_GRACE_MS = 10_000
 
 /** 256 random bits. */
 export function generateRefreshToken(): string {

@@ -107,7 +107,7 @@ export function findObstacle(
 }
 
 /** The event to enqueue. It carries its number of redrives, which a later dead letter shows. */
-export function toRedrivenEvent(entry: DeadLetterEntry): unknown {
+function toRedrivenEvent(entry: DeadLetterEntry): unknown {
   return isEventObject(entry.event) ? { ...entry.event, redrives: entry.redrives + 1 } : (entry.event ?? null)
 }
 

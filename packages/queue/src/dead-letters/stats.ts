@@ -20,7 +20,7 @@ export interface DeadLetterStats {
   queue: QueueDepth
 }
 
-export const INFLOW_MINUTES = 60
+const INFLOW_MINUTES = 60
 const MINUTE_MS = 60_000
 
 /** Adds up all dead letters. Reads every entry once. */

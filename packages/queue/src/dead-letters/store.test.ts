@@ -1,14 +1,11 @@
 import { execFile } from 'node:child_process'
-import { mkdtemp, rm } from 'node:fs/promises'
-import { tmpdir } from 'node:os'
-import { join } from 'node:path'
 import { promisify } from 'node:util'
 import type { DeadLetter } from '@tidings/shared/dead-letter'
-import { startRedis } from '@tidings/stack/servers/redis'
 import {
   createTestBackend,
   describeBackends,
   describeRedis,
+  startTestRedis,
   testRedisUrl,
   useReleaser,
 } from '@tidings/stack/testing/test-context'
@@ -286,10 +283,7 @@ describeRedis('a full Redis', () => {
 
   test('moves no entry rather than half of them', async () => {
     // Its own server: other tests must not find the memory full.
-    const dataDir = await mkdtemp(join(tmpdir(), 'tidings-full-redis-'))
-    releaser.onRelease(() => rm(dataDir, { recursive: true }))
-    const server = await startRedis({ dataDir })
-    releaser.onRelease(() => server.stop())
+    const server = await startTestRedis(releaser)
     const backend = { kind: 'redis', url: server.url, prefix: 'full' } as const
     const redis = new Redis(backend.url)
     releaser.onRelease(() => redis.disconnect())

@@ -1,22 +1,35 @@
 import { existsSync } from 'node:fs'
 import { expect, test } from 'vitest'
 import { waitFor } from '../servers/wait-for.ts'
-import { openAppLog } from './app-log.ts'
+import { openAppLog, toSentence } from './app-log.ts'
 
 const FULL = '/dev/full'
 const hasFull = existsSync(FULL)
 
 test.skipIf(!hasFull)(
-  `a log for which the disk has no room is missed once, and nothing ends${hasFull ? '' : ': NO /dev/full HERE'}`,
+  `reports a full disk once and goes on showing errors${hasFull ? '' : ': NO /dev/full HERE'}`,
   async () => {
-    const said: string[] = []
-    const log = openAppLog('api', FULL, (text) => void said.push(text))
+    const shown: string[] = []
+    const log = openAppLog('api', FULL, (text) => void shown.push(text))
     log.write('{"level":30,"msg":"one"}')
-    await waitFor('the failure to be said', () => said.length === 1)
-    expect(said[0]).toMatch(/^api: its log \/dev\/full is not written any more \(ENOSPC/)
+    await waitFor('the failure to be reported', () => shown.length === 1)
+    expect(shown[0]).toMatch(/^api: \/dev\/full is no longer written \(ENOSPC/)
     log.write('{"level":30,"msg":"two"}')
     log.write('{"level":50,"msg":"three"}')
     await log.close()
-    expect(said.slice(1)).toEqual(['api: error: three'])
+    expect(shown.slice(1)).toEqual(['api: error: three'])
   },
 )
+
+test.for([
+  ['{"level":30,"time":"t","service":"api","msg":"listening"}', undefined],
+  [
+    '{"level":40,"time":"t","service":"api","msg":"queue is away","waitMs":50}',
+    'warning: queue is away waitMs=50',
+  ],
+  ['{"level":50,"msg":"failed","error":"no"}', 'error: failed error=no'],
+  ['Error: a crash', 'Error: a crash'],
+  ['', undefined],
+] as const)('the terminal shows the log line %s as %s', ([line, shown]) => {
+  expect(toSentence(line)).toBe(shown)
+})

@@ -1,4 +1,4 @@
-import { createWriteStream, type WriteStream } from 'node:fs'
+import { createWriteStream } from 'node:fs'
 import { errorMessage } from '@tidings/shared/errors'
 import { z } from 'zod'
 
@@ -6,21 +6,20 @@ const WARN_LEVEL = 40
 const ERROR_LEVEL = 50
 
 const logLineSchema = z.looseObject({ level: z.number(), msg: z.string().optional() })
-/** Said already, or of no use on a terminal. */
+/** The sentence says these already, or a person at a terminal has no use for them. */
 const HIDDEN_FIELDS = new Set(['level', 'time', 'service', 'msg', 'pid', 'hostname'])
 
-/** All of an app's log goes to a file; what needs a person's attention also to the terminal, as a sentence. */
+/** Writes an app's whole log to a file, and shows warnings and errors on the terminal as sentences. */
 export interface AppLog {
   write(line: string): void
   close(): Promise<void>
 }
 
+/** Opens the log for appending, readable only by its owner. A full disk is reported once and ends nothing. */
 export function openAppLog(name: string, file: string, show: (text: string) => void): AppLog {
-  const stream: WriteStream = createWriteStream(file, { flags: 'a', mode: 0o600 })
-  // A full disk is no reason to end: after this error the stream takes no more, and is silent about it.
-  stream.on('error', (error) =>
-    show(`${name}: its log ${file} is not written any more (${errorMessage(error)})`),
-  )
+  const stream = createWriteStream(file, { flags: 'a', mode: 0o600 })
+  // After an error the stream ignores every write.
+  stream.on('error', (error) => show(`${name}: ${file} is no longer written (${errorMessage(error)})`))
   const closed = new Promise<void>((resolve) => stream.once('close', resolve))
   return {
     write(line) {
@@ -35,7 +34,10 @@ export function openAppLog(name: string, file: string, show: (text: string) => v
   }
 }
 
-/** A readable form of a warning, an error, or a line that is no log line; undefined for the rest. */
+/**
+ * Turns a warning or an error into a sentence. Returns lines that are no log lines unchanged, and undefined for
+ * everything a terminal need not show.
+ */
 export function toSentence(line: string): string | undefined {
   const entry = parseLogLine(line)
   if (entry === undefined) return line.trim() === '' ? undefined : line

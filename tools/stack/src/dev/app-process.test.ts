@@ -6,10 +6,10 @@ import { spawnApp } from './app-process.ts'
 
 const releaser = useReleaser()
 
-test('an app is not ready because somebody else answers on its port', { timeout: 60_000 }, async () => {
-  let asked = 0
+test('an app is not ready because another server answers on its port', { timeout: 60_000 }, async () => {
+  let requests = 0
   const other = createServer((_, response) => {
-    asked++
+    requests++
     response.end()
   }).listen(0, '127.0.0.1')
   await once(other, 'listening')
@@ -23,24 +23,18 @@ test('an app is not ready because somebody else answers on its port', { timeout:
       name: 'worker',
       main: 'apps/worker/src/main.ts',
       env: { DATABASE_URL: url, HOST: '127.0.0.1', WORKER_PORT: String(port) },
-      baseEnv: { PATH: process.env.PATH },
       readyUrl: `http://127.0.0.1:${port}/health/ready`,
     }),
     (app) => app.stop(),
   )
-  const ready = worker.waitUntilReady()
-  await expect(ready).rejects.toThrow(/worker ended while starting; .*already in use/s)
-  expect(asked).toBe(0)
+  await expect(worker.waitUntilReady()).rejects.toThrow(/worker ended while starting; .*already in use/s)
+  expect(requests).toBe(0)
 })
 
-test('an app that is never configured does nothing, and stops when told to', {
+test('an app that is never configured does nothing, and stops on SIGTERM', {
   timeout: 60_000,
 }, async () => {
-  const api = await spawnApp({
-    name: 'api',
-    main: 'apps/api/src/main.ts',
-    baseEnv: { PATH: process.env.PATH },
-  })
+  const api = await spawnApp({ name: 'api', main: 'apps/api/src/main.ts' })
   expect(api.isRunning).toBe(true)
   expect(await api.stop()).toEqual({ code: null, signal: 'SIGTERM' })
   expect(api.output()).toBe('')

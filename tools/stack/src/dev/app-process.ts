@@ -1,6 +1,7 @@
-import type { ChildProcess } from 'node:child_process'
 import { once } from 'node:events'
 import { join } from 'node:path'
+import { createInterface } from 'node:readline'
+import type { Readable } from 'node:stream'
 import { fileURLToPath } from 'node:url'
 import { endProcess, isRunning, spawnGuarded } from '../servers/guarded-process.ts'
 import { waitFor } from '../servers/wait-for.ts'
@@ -8,29 +9,31 @@ import { COMPILE_CACHE } from './compile-cache.ts'
 
 const ROOT = fileURLToPath(new URL('../../../..', import.meta.url))
 const RUNNER = fileURLToPath(new URL('./run-app.ts', import.meta.url))
-/** An app ends within 10 s of SIGTERM; one that does not is killed. */
+/** An app ends within 10 s of SIGTERM; after this it is killed. */
 const STOP_LIMIT_MS = 12_000
 const MAX_OUTPUT_CHARS = 1_000_000
+/** How much of its output a failed start shows. */
+const SHOWN_LINES = 8
 /**
- * As the Dockerfile and the packages' start scripts have it: on a machine with much memory V8 lets garbage
- * pile up over more than 100 MB before it looks, which buys nothing here.
+ * The same as in the Dockerfile and in the packages' start scripts. On a machine with much memory V8 otherwise lets
+ * more than 100 MB of garbage pile up, which makes nothing faster.
  */
 export const APP_NODE_ARGS: readonly string[] = ['--max-semi-space-size=8', '--max-old-space-size=1024']
 
 export interface AppOptions {
-  /** For messages. */
+  /** Names the app in messages. */
   name: string
-  /** Path of its main file from the root of the repository, e.g. apps/api/src/main.ts. */
+  /** Path of the app's main file from the root of the repository, such as apps/api/src/main.ts. */
   main: string
-  /** Path of a module of its to load before it is configured. Loading that must do nothing else. */
+  /** Path of a module of the app to load before the app is configured. Importing it must do nothing. */
   ahead?: string
-  /** Its whole configuration; without it the app waits for `configure`. */
+  /** The app's whole configuration; without it the app waits for `configure`. */
   env?: Record<string, string | undefined>
-  /** What the app inherits: PATH and the like. Default: this process's environment. */
+  /** What the app's process inherits, such as PATH. Default: nothing, which is all that an app needs. */
   baseEnv?: NodeJS.ProcessEnv
-  /** Where it says 200 once it can work. */
+  /** Answers 200 when the app is ready. */
   readyUrl?: string
-  /** Gets each line of stdout and stderr. */
+  /** Receives each line of stdout and stderr. */
   onLine?(line: string): void
 }
 
@@ -40,39 +43,41 @@ export interface AppExit {
   signal: NodeJS.Signals | null
 }
 
-/** A running app in a process of its own. */
+/** An app that runs in its own process. */
 export interface AppProcess {
   readonly name: string
   readonly pid: number
-  /** Resolves when the process has ended, however it did. */
+  /** Resolves when the process has ended, for whatever reason. */
   readonly exited: Promise<AppExit>
   readonly isRunning: boolean
   /** The last megabyte of stdout and stderr. */
   output(): string
-  /** Lets an app start that was spawned without `env`. Once. */
+  /** Starts an app that was spawned without `env`. Call it once. */
   configure(env: Record<string, string | undefined>, readyUrl: string): void
   /**
-   * Waits until this very process has said that it started, and then until its readyUrl says 200: before
-   * that, somebody else could be answering there.
+   * Waits until the process has reported that it started, and then until its readyUrl answers 200. Before the report
+   * another process could be answering there.
    *
-   * @throws when it ends instead, or is not ready in time; the message has the end of its output.
+   * @throws when the process ends or time runs out; the message quotes the end of its output.
    */
   waitUntilReady(options?: { timeoutMs?: number; signal?: AbortSignal }): Promise<void>
-  /** SIGTERM, and SIGKILL when it does not end in time. */
+  /** Sends SIGTERM, and SIGKILL when the process does not end in time. */
   stop(): Promise<AppExit>
   kill9(): Promise<AppExit>
   signal(signal: NodeJS.Signals): void
 }
 
 /**
- * Starts one of our apps, api or worker, with the Node that runs this process. It does not outlive us.
+ * Spawns one of our apps with the Node that runs this process. The app ends when this process ends.
+ *
+ * @throws when the process cannot be spawned.
  */
 export async function spawnApp(options: AppOptions): Promise<AppProcess> {
   const modules = [options.main, options.ahead].filter((path) => path !== undefined)
   const args = [...APP_NODE_ARGS, RUNNER, ...modules.map((path) => join(ROOT, path))]
   const child = await spawnGuarded(process.execPath, args, {
     cwd: ROOT,
-    env: { ...COMPILE_CACHE, ...(options.baseEnv ?? process.env) },
+    env: { ...COMPILE_CACHE, ...options.baseEnv },
     stdout: 'pipe',
     stderr: 'pipe',
     stopSignal: 'TERM',
@@ -84,16 +89,18 @@ export async function spawnApp(options: AppOptions): Promise<AppProcess> {
   })
   const exited: Promise<AppExit> = once(child, 'exit').then(([code, signal]) => ({ code, signal }))
   let output = ''
-  for (const stream of [child.stdout, child.stderr])
-    forEachLine(stream, (line) => {
-      output = `${output}${line}\n`.slice(-MAX_OUTPUT_CHARS)
-      options.onLine?.(line)
-    })
+  const takeLine = (line: string) => {
+    output = `${output}${line}\n`.slice(-MAX_OUTPUT_CHARS)
+    options.onLine?.(line)
+  }
+  forEachLine(child.stdout, takeLine)
+  forEachLine(child.stderr, takeLine)
+
   let { readyUrl } = options
   const configure = (env: Record<string, string | undefined>) => {
-    const given = Object.entries(env).filter(([, value]) => value !== undefined)
-    // It may have ended already; waiting for it tells.
-    child.send(Object.fromEntries(given), () => {})
+    const set = Object.entries(env).filter(([, value]) => value !== undefined)
+    // An error here means that the process has ended, which waitUntilReady reports.
+    child.send(Object.fromEntries(set), () => {})
   }
   if (options.env !== undefined) configure(options.env)
   const end = async (signal: NodeJS.Signals) => {
@@ -116,12 +123,15 @@ export async function spawnApp(options: AppOptions): Promise<AppProcess> {
     async waitUntilReady({ timeoutMs = 30_000, signal } = {}) {
       const url = readyUrl
       if (url === undefined) throw new Error(`${options.name} has no readyUrl`)
-      const explain = () => `the end of its output:\n${output.trimEnd().split('\n').slice(-8).join('\n')}`
-      // A connection kept open would make it wait for us when it stops.
-      const answers = async () => (await fetch(url, { headers: { connection: 'close' } })).ok
-      const isReady = async () => !isRunning(child) || (hasStarted && (await answers()))
-      const how = { timeoutMs, intervalMs: 20, explain, ...(signal && { signal }) }
-      await waitFor(`${options.name} to be ready`, isReady, how)
+      const explain = () =>
+        `the end of its output:\n${output.trimEnd().split('\n').slice(-SHOWN_LINES).join('\n')}`
+      // A stopping app waits for the connections that its clients keep open.
+      const isReady = async () => (await fetch(url, { headers: { connection: 'close' } })).ok
+      await waitFor(
+        `${options.name} to be ready`,
+        async () => !isRunning(child) || (hasStarted && (await isReady())),
+        { timeoutMs, intervalMs: 20, explain, ...(signal && { signal }) },
+      )
       if (!isRunning(child)) throw new Error(`${options.name} ended while starting; ${explain()}`)
     },
     stop: () => end('SIGTERM'),
@@ -130,15 +140,6 @@ export async function spawnApp(options: AppOptions): Promise<AppProcess> {
   }
 }
 
-function forEachLine(stream: ChildProcess['stdout'], onLine: (line: string) => void): void {
-  let rest = ''
-  stream?.setEncoding('utf8')
-  stream?.on('data', (chunk: string) => {
-    const lines = (rest + chunk).split('\n')
-    rest = lines.pop() ?? ''
-    for (const line of lines) onLine(line)
-  })
-  stream?.on('end', () => {
-    if (rest !== '') onLine(rest)
-  })
+function forEachLine(stream: Readable | null, onLine: (line: string) => void): void {
+  if (stream !== null) createInterface({ input: stream }).on('line', onLine)
 }

@@ -1,48 +1,39 @@
-import { describe, expect, test } from 'vitest'
+import { expect, test } from 'vitest'
 import type { QueueChoice } from './choose-queue.ts'
 import { describeStack } from './describe-stack.ts'
-import type { DatabaseBefore } from './previous-database.ts'
+import type { DatabasePlace } from './stack.ts'
 
-const describeWith = (queue: QueueChoice, dataDir = '/data', databaseLeftBehind?: DatabaseBefore) =>
+const describeWith = (queue: QueueChoice, database: DatabasePlace = 'embedded', dataDir = '/data') =>
   describeStack({
     apiUrl: 'http://localhost:8001',
     workerUrl: 'http://127.0.0.1:8002',
     dataDir,
     devEnvFile: `${dataDir}/dev.env`,
     logDir: `${dataDir}/logs`,
-    database: 'embedded',
-    databaseLeftBehind,
+    database,
     queue,
   })
+const lineOf = (name: string, text: string) => new RegExp(`^  ${name} +(.*)$`, 'm').exec(text)?.[1]
 
-describe('what npm start says of its queue', () => {
-  test('why it is in PostgreSQL', () => {
-    const reasons = (['asked', 'found'] as const).map(
-      (because) => /Queue +(.*)/.exec(describeWith({ place: 'postgres', because }))?.[1],
-    )
-    expect(reasons).toEqual([
-      'PostgreSQL (as QUEUE_BACKEND says)',
-      'PostgreSQL (there is no Redis; install redis-server for more speed)',
-    ])
-  })
-
-  test('a warning when what is in another one stays there', () => {
-    const postgres = { place: 'postgres', because: 'asked' } as const
-    expect(describeWith(postgres)).not.toContain('Warning')
-    expect(describeWith({ ...postgres, abandoned: 'redis-private' })).toContain(
-      'Warning: until now the queue was in a private Redis.\n  Its events and dead letters stay there, where dlq list does not show them and\n  doctor calls their events lost. Back to them:\n  QUEUE_BACKEND=redis with a redis-server installed\n',
-    )
-  })
+test.for([
+  [{ place: 'postgres', reason: 'configured' }, 'PostgreSQL (as QUEUE_BACKEND says)'],
+  [
+    { place: 'postgres', reason: 'detected' },
+    'PostgreSQL (there is no Redis; install redis-server for more speed)',
+  ],
+  [{ place: 'redis-private', reason: 'detected' }, 'Redis, a private one that writes every job to disk'],
+  [{ place: 'redis-external', reason: 'configured' }, 'Redis, the one of REDIS_URL'],
+] as const)('the banner of npm start names the queue %o', ([queue, line]) => {
+  expect(lineOf('Queue', describeWith(queue))).toBe(line)
 })
 
-test('a warning when the database is another one than before', () => {
-  const queue = { place: 'postgres', because: 'asked' } as const
-  expect(describeWith(queue, '/data', 'other')).toContain(
-    'Warning: until now the database was the one of another DATABASE_URL.\n  What is in it stays there: users, events, keys. Back to it:\n  that DATABASE_URL again\n',
-  )
+test('the banner names the database', () => {
+  const queue = { place: 'postgres', reason: 'detected' } as const
+  expect(lineOf('Database', describeWith(queue, 'embedded'))).toBe('PostgreSQL 18, embedded')
+  expect(lineOf('Database', describeWith(queue, 'external'))).toBe('PostgreSQL, the one of DATABASE_URL')
 })
 
-test('what it asks to type can be typed, whatever the folder is called', () => {
-  const text = describeWith({ place: 'postgres', because: 'found' }, '/my data')
+test('the banner quotes a data folder whose name has spaces', () => {
+  const text = describeWith({ place: 'postgres', reason: 'detected' }, 'embedded', '/my data')
   expect(text).toContain("\n  . '/my data/dev.env'\n")
 })

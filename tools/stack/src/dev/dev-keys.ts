@@ -5,12 +5,13 @@ import {
   listServiceKeys,
   revokeServiceKey,
 } from '@tidings/db/operators/service-keys'
+import type { EnvFileVariables } from '@tidings/runtime/env-file'
+import { readFileIfExists } from '@tidings/runtime/read-file-if-exists'
+import { writeSecretFile } from '@tidings/runtime/secret-file'
 import { hashSecret, SCOPES, type Scope } from '@tidings/shared/service-key'
 import { generateSigningKey } from '@tidings/shared/signing-keys'
-import { readFileIfExists } from '../servers/read-file-if-exists.ts'
-import { writeSecretFile } from './env-file.ts'
 
-/** What an e-mail or push service and an API gateway may do. */
+/** What an e-mail or push service and an API gateway need. */
 const SERVICE_SCOPES: readonly Scope[] = [
   'status:write:email',
   'status:write:push',
@@ -18,9 +19,13 @@ const SERVICE_SCOPES: readonly Scope[] = [
   'users:read',
 ]
 
-/** Makes the file with a JWK set of one new Ed25519 key, unless it is there. */
+/**
+ * Writes a JWK set of one new Ed25519 key, unless the file exists.
+ *
+ * @throws when the file exists and cannot be read: a new set would invalidate every token.
+ */
 export async function ensureJwtKeys(file: string): Promise<void> {
-  if ((await readFileIfExists(file)) !== undefined) return
+  if (readFileIfExists(file) !== undefined) return
   await writeSecretFile(file, `${JSON.stringify({ keys: [generateSigningKey()] })}\n`)
 }
 
@@ -29,14 +34,11 @@ export interface DevKeys {
   OPERATOR_KEY: string
 }
 
-/** The keys of an earlier start, as far as the database still knows them; new ones otherwise. */
-export async function ensureServiceKeys(
-  db: Database,
-  earlier: Record<string, string | undefined>,
-): Promise<DevKeys> {
+/** Returns the keys of the previous start where the database still accepts them, and new ones otherwise. */
+export async function ensureServiceKeys(db: Database, previous: EnvFileVariables): Promise<DevKeys> {
   return {
-    SERVICE_KEY: await ensureKey(db, 'dev-service', SERVICE_SCOPES, earlier.SERVICE_KEY),
-    OPERATOR_KEY: await ensureKey(db, 'dev-operator', SCOPES, earlier.OPERATOR_KEY),
+    SERVICE_KEY: await ensureKey(db, 'dev-service', SERVICE_SCOPES, previous.SERVICE_KEY),
+    OPERATOR_KEY: await ensureKey(db, 'dev-operator', SCOPES, previous.OPERATOR_KEY),
   }
 }
 
@@ -44,12 +46,12 @@ async function ensureKey(
   db: Database,
   name: string,
   scopes: readonly Scope[],
-  earlier: string | undefined,
+  previous: string | undefined,
 ): Promise<string> {
-  if (earlier && (await findServiceKey(db, hashSecret(earlier)))) return earlier
+  if (previous && (await findServiceKey(db, hashSecret(previous)))) return previous
   const created = await createServiceKey(db, name, scopes)
   if (created.outcome === 'created') return created.key
-  // Nobody has the text of the older ones any more.
+  // The name has as many live keys as it may. Their texts are lost, so nobody can be using them.
   for (const key of await listServiceKeys(db))
     if (key.name === name && key.revokedAt === null) await revokeServiceKey(db, key.id)
   return ensureKey(db, name, scopes, undefined)

@@ -3,7 +3,7 @@ import { z } from 'zod'
 
 const startEnvSchema = z.object({
   PORT: wholeNumber(1, 65_535).default(8001),
-  /** Only this machine, unless said otherwise. */
+  /** The default lets in this machine only. */
   HOST: z.string().default('127.0.0.1'),
   WORKER_PORT: wholeNumber(1, 65_535).optional(),
   DATA_DIR: z.string().default('.data'),
@@ -23,5 +23,5 @@ export function readStartEnv(source: NodeJS.ProcessEnv): StartEnv {
   return parseEnv(startEnvSchema, source)
 }
 
-/** Every variable that is read; .env.example documents each. */
+/** Every variable that npm start reads; .env.example documents each. */
 export const START_VARIABLES: readonly string[] = Object.keys(startEnvSchema.shape)

@@ -2,10 +2,10 @@ import { StartupError } from '@tidings/runtime/env'
 import pg from 'pg'
 import { pingRedis } from '../servers/redis.ts'
 
-/** A store on another machine answers within this, each time that it is spoken to. In milliseconds. */
+/** How long a store on another machine may take for one answer. */
 const ANSWER_LIMIT_MS = 2_000
 
-/** @throws StartupError in one line when the database does not let us in. */
+/** @throws StartupError of one line when the database refuses the connection. */
 export function assertDatabaseAnswers(url: string): Promise<void> {
   return assertAnswers('The PostgreSQL of DATABASE_URL', url, async () => {
     const client = new pg.Client({ connectionString: url, connectionTimeoutMillis: ANSWER_LIMIT_MS })
@@ -18,34 +18,25 @@ export function assertDatabaseAnswers(url: string): Promise<void> {
   })
 }
 
-/** @throws StartupError in one line when Redis does not let us in. */
+/** @throws StartupError of one line when Redis refuses the connection. */
 export function assertRedisAnswers(url: string): Promise<void> {
   return assertAnswers('The Redis of REDIS_URL', url, () => pingRedis(url, ANSWER_LIMIT_MS))
 }
 
-/** Whether two URLs lead to one store, whoever asks there. */
-export const isSameStore = (one: string, other: string): boolean => storeOf(one) === storeOf(other)
-
-function storeOf(url: string): string {
-  if (!URL.canParse(url)) return url
-  const { host, pathname } = new URL(url)
-  return host + pathname
-}
-
-/** The apps wait for a store that is away, for ever; a person at a terminal would rather know. */
-async function assertAnswers(what: string, url: string, ping: () => Promise<void>): Promise<void> {
+/** The apps wait for an absent store forever. A person at a terminal wants to hear of it instead. */
+async function assertAnswers(store: string, url: string, ping: () => Promise<void>): Promise<void> {
   try {
     await ping()
   } catch (error) {
     const { host } = new URL(url)
     throw new StartupError(
-      `${what}${host && ` at ${host}`} cannot be used (${reasonOf(error)}). Start it, or set the variable to another, or to none.`,
+      `${store}${host && ` at ${host}`} cannot be used (${describeError(error)}). Start it, set the variable to another URL, or unset it.`,
     )
   }
 }
 
-/** A host with several addresses gives an error for each, in one without a message. */
-function reasonOf(error: unknown): string {
+/** A host with several addresses gives one error without a message, which wraps one error for each address. */
+function describeError(error: unknown): string {
   if (!(error instanceof Error)) return String(error)
   return error.message || ('code' in error ? String(error.code) : error.name)
 }

@@ -1,9 +1,10 @@
 import { execFileSync } from 'node:child_process'
 import { link, rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
-import { isCode, readFileIfExists } from '../servers/read-file-if-exists.ts'
+import { hasErrorCode, readFileIfExists } from '@tidings/runtime/read-file-if-exists'
+import { isAlive } from '../servers/is-alive.ts'
 
-/** Somebody else runs on this data directory. */
+/** Another npm start uses the data folder. */
 export class AlreadyRunningError extends Error {
   constructor(dataDir: string, pid: number, file: string) {
     super(
@@ -14,10 +15,10 @@ export class AlreadyRunningError extends Error {
 }
 
 /**
- * Makes sure that only one stack uses a data directory, among processes that see each other's numbers. A lock
- * whose process is gone is taken over.
+ * Locks a data folder for one npm start, among processes that see each other's ids. Takes over the lock of a process
+ * that has ended.
  *
- * @returns the release.
+ * @returns a function that releases the lock.
  * @throws AlreadyRunningError
  */
 export function lockDataDir(dataDir: string): Promise<() => Promise<void>> {
@@ -26,12 +27,12 @@ export function lockDataDir(dataDir: string): Promise<() => Promise<void>> {
 
 async function acquire(dataDir: string, file: string): Promise<() => Promise<void>> {
   while (!(await create(file))) {
-    if (await isStale(dataDir, file)) await removeStale(dataDir, file)
+    if (isStale(dataDir, file)) await removeStale(dataDir, file)
   }
   return () => rm(file, { force: true })
 }
 
-/** Makes a lock of ours, with its number in it from the beginning. False when there is one. */
+/** Creates the lock file with our process id in it, in one step. Returns false when the file exists. */
 async function create(file: string): Promise<boolean> {
   const unfinished = `${file}.${process.pid}`
   await writeFile(unfinished, String(process.pid))
@@ -39,37 +40,43 @@ async function create(file: string): Promise<boolean> {
     await link(unfinished, file)
     return true
   } catch (error) {
-    if (isCode(error, 'EEXIST')) return false
+    if (hasErrorCode(error, 'EEXIST')) return false
     throw error
   } finally {
     await rm(unfinished, { force: true })
   }
 }
 
-/** One at a time: of two that find the same lock stale, the second would remove the first one's new lock. */
+/**
+ * Removes a stale lock while holding a second lock. Without it, of two processes that find the lock stale, the slower
+ * would remove the new lock of the faster.
+ */
 async function removeStale(dataDir: string, file: string): Promise<void> {
   const release = await acquire(dataDir, `${file}.takeover`)
   try {
-    if (await isStale(dataDir, file)) await rm(file, { force: true })
+    if (isStale(dataDir, file)) await rm(file, { force: true })
   } finally {
     await release()
   }
 }
 
-/** @throws AlreadyRunningError when its process is a running stack. */
-async function isStale(dataDir: string, file: string): Promise<boolean> {
-  const text = await readFileIfExists(file)
+/** @throws AlreadyRunningError when the lock's process is a running npm start. */
+function isStale(dataDir: string, file: string): boolean {
+  const text = readFileIfExists(file)
   if (text === undefined) return false
   const pid = Number(text)
-  if (pid > 0 && isStack(pid)) throw new AlreadyRunningError(dataDir, pid, file)
+  if (pid > 0 && isNpmStart(pid)) throw new AlreadyRunningError(dataDir, pid, file)
   return true
 }
 
-/** The program of npm start, which alone takes this lock for long. */
+/** The program of npm start. No other program holds the lock for long. */
 const START_SCRIPT = /\bstart\.ts\b/
 
-/** The number may have gone to another program since, in a container to this very one. When in doubt it is a stack. */
-function isStack(pid: number): boolean {
+/**
+ * Tells whether a process is an npm start. Its id may belong to another program by now; in a container even to this
+ * process. Returns true when in doubt.
+ */
+function isNpmStart(pid: number): boolean {
   if (pid === process.pid || !isAlive(pid)) return false
   try {
     const command = execFileSync('ps', ['-ww', '-o', 'args=', '-p', String(pid)], {
@@ -79,15 +86,5 @@ function isStack(pid: number): boolean {
     return START_SCRIPT.test(command)
   } catch {
     return true
-  }
-}
-
-function isAlive(pid: number): boolean {
-  try {
-    process.kill(pid, 0)
-    return true
-  } catch (error) {
-    // Another user's process may not be signalled.
-    return !isCode(error, 'ESRCH')
   }
 }

@@ -1,12 +1,13 @@
 import { mkdir } from 'node:fs/promises'
 import { dirname } from 'node:path'
 import { StartupError } from '@tidings/runtime/env'
+import { hasErrorCode } from '@tidings/runtime/read-file-if-exists'
 import { errorMessage } from '@tidings/shared/errors'
 
 /**
- * Makes a folder in the data directory, and what is above it, unless they are there.
+ * Creates a folder of the data directory and its parents, unless they exist.
  *
- * @throws StartupError when that cannot be.
+ * @throws StartupError when that is impossible.
  */
 export async function makeDataFolder(path: string, dataDir: string): Promise<void> {
   try {
@@ -18,23 +19,22 @@ export async function makeDataFolder(path: string, dataDir: string): Promise<voi
   }
 }
 
-/** Node's own `recursive` tries for ever where a folder that is there says ENOENT, as /proc does. */
+/** Node's own `recursive` option loops forever where an existing parent reports ENOENT, as /proc does. */
 async function makeWithParents(path: string): Promise<void> {
-  if (await isMade(path)) return
+  if (await makeFolder(path)) return
   await makeWithParents(dirname(path))
-  // Nothing is missing above any more: whatever it says now is the reason.
-  if (!(await isMade(path))) await mkdir(path)
+  // Every parent exists now, so an ENOENT from here on is the reason for the failure.
+  if (!(await makeFolder(path))) await mkdir(path)
 }
 
-/** False when the folder above is missing. */
-async function isMade(path: string): Promise<boolean> {
+/** Returns true when the folder exists afterwards, false when its parent is missing. */
+async function makeFolder(path: string): Promise<boolean> {
   try {
     await mkdir(path)
     return true
   } catch (error) {
-    const code = error instanceof Error && 'code' in error ? error.code : undefined
-    if (code === 'EEXIST') return true
-    if (code === 'ENOENT' && dirname(path) !== path) return false
+    if (hasErrorCode(error, 'EEXIST')) return true
+    if (hasErrorCode(error, 'ENOENT') && dirname(path) !== path) return false
     throw error
   }
 }

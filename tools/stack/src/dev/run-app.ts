@@ -3,13 +3,13 @@ import { flushCompileCache } from 'node:module'
 import { pathToFileURL } from 'node:url'
 
 /*
- * Runs an app once the parent sends its configuration. Its stores may still be starting until then: meanwhile
- * its code is loaded, which takes the longest and does nothing by itself.
+ * Runs an app once the parent process sends its environment. The app's stores may still be starting until then.
+ * Meanwhile this process loads the app's code, which takes most of a start and has no effect by itself.
  *
  *   node run-app.ts <main module> [<module to load ahead>]
  */
 const [main, ahead] = process.argv.slice(2).map((path) => pathToFileURL(path).href)
-if (main === undefined || process.send === undefined) throw new Error('This is started by spawnApp only')
+if (main === undefined || process.send === undefined) throw new Error('Only spawnApp may start this')
 
 const configured = once(process, 'message')
 const giveUp = () => process.exit(1)
@@ -19,5 +19,5 @@ const [env] = await configured
 process.off('disconnect', giveUp)
 Object.assign(process.env, env)
 await import(main)
-// Where compiled code is kept, it is written now and not at the end, which should be quick.
+// Write the compiled code now: Node would write it at the end, and stopping must be quick.
 flushCompileCache()

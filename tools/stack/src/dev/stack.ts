@@ -1,34 +1,34 @@
 import type { QueueChoice } from './choose-queue.ts'
 import type { StartEnv } from './env.ts'
-import type { DatabaseBefore, DatabasePlace } from './previous-database.ts'
 
 export interface StackOptions {
   env: StartEnv
-  /** Passed on to the apps. */
+  /** The environment that apps and servers inherit: PATH, HOME and the like. */
   baseEnv: NodeJS.ProcessEnv
   /** Ends the start early. */
   signal: AbortSignal
-  /** A step begins. */
+  /** A step of the start begins. */
   onStep(text: string): void
-  /** Something a person should know happened while it runs. */
+  /** A running part needs a person's attention: a warning, an error or a restart. */
   onNotice(text: string): void
-  /** A part is down for good. */
+  /** A part stays down. */
   onGiveUp(part: string): void
 }
 
 export interface Stack {
   apiUrl: string
-  /** Where the worker has its health and metrics. */
+  /** Serves the worker's health and metrics. */
   workerUrl: string
   dataDir: string
   devEnvFile: string
   logDir: string
   database: DatabasePlace
-  /** Where the database was at the start before, when it was another one: what is in it stays there. */
-  databaseLeftBehind: DatabaseBefore | undefined
   queue: QueueChoice
-  /** The process that runs this app now. */
+  /** The id of the app's current process. It changes when the app is restarted. */
   pid(app: 'api' | 'worker'): number
-  /** API, worker, Redis, PostgreSQL: in this order. */
+  /** Stops the API, the worker, Redis and PostgreSQL, in this order. */
   stop(): Promise<void>
 }
+
+/** `external` is the PostgreSQL of DATABASE_URL; `embedded` runs on the data folder. */
+export type DatabasePlace = 'external' | 'embedded'

@@ -1,39 +1,37 @@
+import { isIPv6 } from 'node:net'
 import { join, resolve } from 'node:path'
+import { readEnvFile, writeEnvFile } from '@tidings/runtime/env-file'
 import { explainListenError } from '@tidings/runtime/listen-error'
-import { reachableHost } from '../reachable-host.ts'
-import { findListenProblem, findPortAsBefore } from '../servers/free-port.ts'
-import { createReleaser, type Releaser } from '../testing/releaser.ts'
-import { type AppLog, openAppLog } from './app-log.ts'
+import { createReleaser, type Releaser } from '../releaser.ts'
+import { findListenProblem, findSamePort } from '../servers/free-port.ts'
+import { openAppLog } from './app-log.ts'
 import { type AppProcess, spawnApp } from './app-process.ts'
 import type { StartEnv } from './env.ts'
-import { readEnvFile, writeEnvFile } from './env-file.ts'
 import { lockDataDir } from './instance-lock.ts'
 import { makeDataFolder } from './make-data-folder.ts'
 import type { Stack, StackOptions } from './stack.ts'
 import { supervise } from './supervisor.ts'
 
-/** Each app, and the module that imports nearly all of it. */
+/** Each app, and the module that imports nearly all of its code. */
 const APPS = { api: 'start-api.ts', worker: 'run-worker.ts' } as const
-type AppName = keyof typeof APPS
 
 /**
- * Brings up everything that Tidings needs, and Tidings. When it fails half-way, what was started is stopped
- * again.
+ * Starts the stores, the API and the worker. When a part fails, stops the parts that were started.
  *
- * @throws AlreadyRunningError, a StartupError whose message is enough, or what a part says.
+ * @throws AlreadyRunningError, a StartupError whose message is complete, or the error of a part.
  */
 export async function startStack(options: StackOptions): Promise<Stack> {
   const releaser = createReleaser()
   try {
-    return await bringUp(options, releaser)
+    return await startParts(options, releaser)
   } catch (error) {
     await releaser.release()
     throw error
   }
 }
 
-async function bringUp(options: StackOptions, releaser: Releaser): Promise<Stack> {
-  const { env, signal, onStep } = options
+async function startParts(options: StackOptions, releaser: Releaser): Promise<Stack> {
+  const { env, signal } = options
   const dataDir = resolve(env.DATA_DIR)
   const logDir = join(dataDir, 'logs')
   const devEnvFile = join(dataDir, 'dev.env')
@@ -42,18 +40,19 @@ async function bringUp(options: StackOptions, releaser: Releaser): Promise<Stack
   await assertCanListen(env)
   const step = (text: string) => {
     signal.throwIfAborted()
-    onStep(text)
+    options.onStep(text)
   }
 
-  // Loading code is most of a start: all of it is loaded while the servers come up.
+  // Loading code is most of a start, so the apps load theirs while the servers start.
   const worker = await prepareApp('worker', logDir, options, releaser)
   const api = await prepareApp('api', logDir, options, releaser)
-  const { bringUpStores } = await import('./start-stores.ts')
-  const earlier = await readEnvFile(devEnvFile)
-  const stores = await bringUpStores({ ...options, dataDir, earlier, step }, releaser)
+  const { startStores } = await import('./start-stores.ts')
+  const previous = readEnvFile(devEnvFile)
+  const stores = await startStores({ ...options, dataDir, previous, step }, releaser)
+
   const apiUrl = `http://${reachableHost(env.HOST, 'localhost')}:${env.PORT}`
   const probedApiUrl = `http://${reachableHost(env.HOST, '127.0.0.1')}:${env.PORT}`
-  const workerPort = env.WORKER_PORT ?? (await findPortAsBefore(earlier.WORKER_URL))
+  const workerPort = env.WORKER_PORT ?? (await findSamePort(previous.WORKER_URL))
   const workerUrl = `http://127.0.0.1:${workerPort}`
   const shared = {
     DATABASE_URL: stores.databaseUrl,
@@ -62,7 +61,7 @@ async function bringUp(options: StackOptions, releaser: Releaser): Promise<Stack
     QUEUE_PREFIX: env.QUEUE_PREFIX,
     QUEUE_SHARDS: String(env.QUEUE_SHARDS),
   }
-  await writeEnvFile(devEnvFile, 'Written by npm start. Secrets: keep it to yourself.', {
+  await writeEnvFile(devEnvFile, 'Written by npm start. It holds secrets: do not share it.', {
     API_URL: apiUrl,
     WORKER_URL: workerUrl,
     ...shared,
@@ -79,38 +78,56 @@ async function bringUp(options: StackOptions, releaser: Releaser): Promise<Stack
       probedApiUrl,
     ),
   ])
-  // Registered in this order, so that the API, which takes events in, stops first.
+  // The order of registration: the API accepts events, so it must stop first.
   for (const app of [startedWorker, startedApi])
     if (app.status === 'fulfilled') releaser.onRelease(app.value.stop)
   if (startedWorker.status === 'rejected') throw startedWorker.reason
   if (startedApi.status === 'rejected') throw startedApi.reason
   signal.throwIfAborted()
   const running = { api: startedApi.value, worker: startedWorker.value }
+  const { database, queue } = stores
   return {
     apiUrl,
     workerUrl,
     dataDir,
     devEnvFile,
     logDir,
-    database: stores.database,
-    databaseLeftBehind: stores.databaseLeftBehind,
-    queue: stores.queue,
+    database,
+    queue,
     pid: (app) => running[app].pid,
     stop: releaser.release,
   }
 }
 
-/** @throws StartupError in one line where the configuration is to blame. */
+/** @throws StartupError of one line when PORT or HOST cannot be used. */
 async function assertCanListen({ PORT, HOST }: StartEnv): Promise<void> {
   const problem = await findListenProblem(PORT, HOST)
   if (problem !== undefined)
     throw explainListenError(problem, { port: PORT, host: HOST, portVariable: 'PORT' })
 }
 
-/** An app whose code is being loaded; `start` configures it and waits until it works. */
-async function prepareApp(name: AppName, logDir: string, options: StackOptions, releaser: Releaser) {
-  const { baseEnv, onNotice, onGiveUp, signal } = options
-  const log: AppLog = openAppLog(name, join(logDir, `${name}.log`), onNotice)
+/** Servers that listen on these are reached at any address of this machine. */
+const EVERY_ADDRESS = ['0.0.0.0', '::']
+
+/**
+ * Returns the host of a URL at which this machine reaches a server.
+ *
+ * @param host the address that the server listens on.
+ * @param loopback the name to use for a server on 127.0.0.1 or on every address.
+ */
+export function reachableHost(host: string, loopback: '127.0.0.1' | 'localhost'): string {
+  if (host === '127.0.0.1' || EVERY_ADDRESS.includes(host)) return loopback
+  return isIPv6(host) ? `[${host}]` : host
+}
+
+/** Spawns an app that loads its code. `start` configures it and waits until it is ready. */
+async function prepareApp(
+  name: keyof typeof APPS,
+  logDir: string,
+  { baseEnv, onNotice, onGiveUp, signal }: StackOptions,
+  releaser: Releaser,
+) {
+  const log = openAppLog(name, join(logDir, `${name}.log`), onNotice)
   releaser.onRelease(log.close)
   const folder = `apps/${name}/src`
   const spawn = () =>
@@ -133,7 +150,7 @@ async function prepareApp(name: AppName, logDir: string, options: StackOptions, 
             app.configure(appEnv, `${url}/health/ready`)
             return app
           },
-          say: onNotice,
+          onNotice,
           onGiveUp,
         },
         signal,

@@ -1,70 +1,61 @@
 import { join, resolve } from 'node:path'
 import { type Database, openDatabase } from '@tidings/db/database'
 import { migrateDatabase } from '@tidings/db/migrate'
+import type { EnvFileVariables } from '@tidings/runtime/env-file'
+import type { Releaser } from '../releaser.ts'
 import { createDatabase, startPostgres } from '../servers/postgres.ts'
 import { findRedisServer, startRedis } from '../servers/redis.ts'
-import type { Releaser } from '../testing/releaser.ts'
-import { chooseQueue, findQueueBefore, type QueueChoice } from './choose-queue.ts'
+import { chooseQueue, type QueueChoice } from './choose-queue.ts'
 import { type DevKeys, ensureJwtKeys, ensureServiceKeys } from './dev-keys.ts'
 import { assertDatabaseAnswers, assertRedisAnswers } from './external-stores.ts'
-import { type DatabaseBefore, type DatabasePlace, findPreviousDatabase } from './previous-database.ts'
-import type { StackOptions } from './stack.ts'
+import type { DatabasePlace, StackOptions } from './stack.ts'
 
-export interface BringUpStoresOptions extends StackOptions {
+export interface StartStoresOptions extends StackOptions {
   dataDir: string
-  /** What dev.env said after the start before. */
-  earlier: Record<string, string | undefined>
-  /** @throws when the start is to end early. */
+  /** The contents of dev.env after the previous start. */
+  previous: EnvFileVariables
+  /** Reports a step. @throws when the start must end early. */
   step(text: string): void
 }
 
-/** Everything that the apps stand on, ready for them. */
+/** What the apps need: migrated stores and keys. */
 export interface Stores {
   databaseUrl: string
   database: DatabasePlace
-  /** Where the database was at the start before, when it was another one. */
-  databaseLeftBehind: DatabaseBefore | undefined
   /** Undefined when the queue is in PostgreSQL. */
   redisUrl: string | undefined
   queue: QueueChoice
   keys: DevKeys
-  /** Whole, since each app may be started in another folder. Undefined when JWT_KEYS itself is given. */
+  /** An absolute path, because each app may run in another folder. Undefined when JWT_KEYS holds the keys. */
   jwtKeysFile: string | undefined
 }
 
 const DATABASE = 'tidings'
 
 /**
- * Starts PostgreSQL and Redis side by side, migrates, and makes the keys that are missing.
+ * Starts PostgreSQL and Redis at the same time, migrates the database, and makes the missing keys.
  *
- * @throws StartupError when a store that is asked for cannot be had.
+ * @throws StartupError when a store that the environment asks for cannot be used.
  */
-export async function bringUpStores(options: BringUpStoresOptions, releaser: Releaser): Promise<Stores> {
-  const { env, dataDir, earlier, signal, step, onNotice, onGiveUp } = options
+export async function startStores(options: StartStoresOptions, releaser: Releaser): Promise<Stores> {
+  const { env, dataDir, step } = options
   const redisServer = findRedisServer(options.baseEnv.PATH)
-  const before = await findQueueBefore(dataDir, earlier, env.REDIS_URL)
-  const queue = chooseQueue({
-    env,
-    hasRedisServer: redisServer !== undefined,
-    before,
-    prefixBefore: earlier.QUEUE_PREFIX,
-  })
-  const databaseBefore = await findPreviousDatabase(dataDir, earlier, env.DATABASE_URL)
-  const database = env.DATABASE_URL === undefined ? 'embedded' : 'given'
-  const databaseLeftBehind = databaseBefore === database ? undefined : databaseBefore
+  const queue = chooseQueue(env, redisServer !== undefined)
   if (env.DATABASE_URL !== undefined) await assertDatabaseAnswers(env.DATABASE_URL)
-  if (queue.place === 'redis-given' && env.REDIS_URL !== undefined) await assertRedisAnswers(env.REDIS_URL)
-  const [postgres, redis] = await Promise.allSettled([bringUpPostgres(), bringUpRedis()])
-  // Both have ended by now: what one of them started is released although the other failed.
+  if (queue.place === 'redis-external' && env.REDIS_URL !== undefined) await assertRedisAnswers(env.REDIS_URL)
+  // Both settle before a failure is thrown, so that the releaser knows the server that did start.
+  const [postgres, redis] = await Promise.allSettled([
+    preparePostgres(options, releaser),
+    prepareRedis(options, queue, redisServer, releaser),
+  ])
   if (postgres.status === 'rejected') throw postgres.reason
   if (redis.status === 'rejected') throw redis.reason
   const databaseUrl = postgres.value
-  const redisUrl = redis.value
 
   step('bringing the database to the newest schema')
   await migrateDatabase(databaseUrl)
-  if (redisUrl === undefined) {
-    // BullMQ is large, and only this case needs it here.
+  if (queue.place === 'postgres') {
+    // Imported only here: loading BullMQ takes long, and a queue in Redis does not need it.
     const { prepareQueueBackend, queueBackendOf } = await import('@tidings/queue/backend')
     const settings = { QUEUE_PREFIX: env.QUEUE_PREFIX, QUEUE_BACKEND: 'postgres' } as const
     await prepareQueueBackend(queueBackendOf({ ...settings, DATABASE_URL: databaseUrl }))
@@ -72,45 +63,60 @@ export async function bringUpStores(options: BringUpStoresOptions, releaser: Rel
   const jwtKeysFile =
     env.JWT_KEYS === undefined ? resolve(env.JWT_KEYS_FILE ?? join(dataDir, 'jwt-keys.json')) : undefined
   if (jwtKeysFile !== undefined && env.JWT_KEYS_FILE === undefined) await ensureJwtKeys(jwtKeysFile)
-  const keys = await withDatabase(databaseUrl, (db) => ensureServiceKeys(db, earlier))
-  return { databaseUrl, database, databaseLeftBehind, redisUrl, queue, keys, jwtKeysFile }
-
-  async function bringUpPostgres(): Promise<string> {
-    if (env.DATABASE_URL !== undefined) return env.DATABASE_URL
-    step('starting PostgreSQL')
-    const postgres = await startPostgres({
-      dataDir: join(dataDir, 'postgres'),
-      // Not the port of one that was given: that is not ours to take.
-      urlBefore: databaseBefore === 'embedded' ? earlier.DATABASE_URL : undefined,
-    })
-    releaser.onRelease(() => postgres.stop())
-    bringBack('PostgreSQL', postgres)
-    await createDatabase(postgres.adminUrl, DATABASE)
-    return postgres.url(DATABASE)
+  return {
+    databaseUrl,
+    database: env.DATABASE_URL === undefined ? 'embedded' : 'external',
+    redisUrl: redis.value,
+    queue,
+    keys: await withDatabase(databaseUrl, (db) => ensureServiceKeys(db, options.previous)),
+    jwtKeysFile,
   }
+}
 
-  async function bringUpRedis(): Promise<string | undefined> {
-    if (queue.place === 'postgres') return undefined
-    if (queue.place === 'redis-given') return env.REDIS_URL
-    step('starting Redis')
-    // The port of a Redis that was given is not ours to take.
-    const urlBefore = before === 'redis-private' ? earlier.REDIS_URL : undefined
-    const redis = await startRedis({ dataDir: join(dataDir, 'redis'), server: redisServer, urlBefore })
-    releaser.onRelease(redis.stop)
-    bringBack('Redis', redis)
-    return redis.url
-  }
+/** Returns the URL of the database that the apps use. */
+async function preparePostgres(options: StartStoresOptions, releaser: Releaser): Promise<string> {
+  const { env, baseEnv, dataDir, step } = options
+  if (env.DATABASE_URL !== undefined) return env.DATABASE_URL
+  step('starting PostgreSQL')
+  const postgres = await startPostgres({ dataDir: join(dataDir, 'postgres'), env: baseEnv })
+  releaser.onRelease(() => postgres.stop())
+  restartOnExit('PostgreSQL', postgres, options)
+  await createDatabase(postgres.adminUrl, DATABASE)
+  return postgres.url(DATABASE)
+}
 
-  function bringBack(
-    name: string,
-    server: { start(): Promise<void>; onUnexpectedExit(l: () => void): void },
-  ): void {
-    server.onUnexpectedExit(() => {
-      if (signal.aborted) return
-      onNotice(`${name} ended unexpectedly; starting it again`)
-      server.start().catch(() => onGiveUp(name))
-    })
-  }
+/** Returns the URL of the Redis that the apps use, if any. */
+async function prepareRedis(
+  options: StartStoresOptions,
+  queue: QueueChoice,
+  server: string | undefined,
+  releaser: Releaser,
+): Promise<string | undefined> {
+  const { env, dataDir, step } = options
+  if (queue.place === 'redis-external') return env.REDIS_URL
+  if (queue.place !== 'redis-private' || server === undefined) return undefined
+  step('starting Redis')
+  const redis = await startRedis({ dataDir: join(dataDir, 'redis'), server })
+  releaser.onRelease(redis.stop)
+  restartOnExit('Redis', redis, options)
+  return redis.url
+}
+
+interface RestartableServer {
+  start(): Promise<void>
+  onUnexpectedExit(listener: () => void): void
+}
+
+function restartOnExit(
+  name: string,
+  server: RestartableServer,
+  { signal, onNotice, onGiveUp }: StackOptions,
+): void {
+  server.onUnexpectedExit(() => {
+    if (signal.aborted) return
+    onNotice(`${name} ended unexpectedly; restarting it`)
+    server.start().catch(() => onGiveUp(name))
+  })
 }
 
 async function withDatabase<T>(url: string, use: (db: Database) => Promise<T>): Promise<T> {

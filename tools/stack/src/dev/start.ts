@@ -8,17 +8,18 @@ import { startStack } from './start-stack.ts'
 
 const say = (text: string) => void process.stderr.write(`${text}\n`)
 
-/** Errors whose message says all there is to know. */
+/** The message of these errors is complete: it needs no introduction. */
 const isExpected = (error: unknown) => error instanceof StartupError || error instanceof AlreadyRunningError
 
+/** Runs npm start until a signal ends it. Returns the exit code. */
 async function main(): Promise<number> {
   const stopping = new AbortController()
   let exitCode = 0
   const requestStop = () => stopping.abort()
   for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.on(signal, requestStop)
-  // The launcher holds the other end: when even SIGKILL ends it, we stop too.
+  // The launcher holds the other end of the channel: this stops us even when the launcher is killed.
   process.on('disconnect', requestStop)
-  // A closed terminal is no reason to leave processes behind.
+  // A closed terminal must not keep us from stopping the processes.
   for (const stream of [process.stdout, process.stderr]) stream.on('error', () => {})
 
   let stack: Stack

@@ -2,43 +2,47 @@ import { setTimeout as delay } from 'node:timers/promises'
 import { errorMessage } from '@tidings/shared/errors'
 import type { AppProcess } from './app-process.ts'
 
-/** More sudden deaths than this within the window, and starting again is pointless. */
+/** After more restarts than this within the window, another restart is pointless. */
 const MAX_RESTARTS = 5
 const WINDOW_MS = 60_000
 const RESTART_DELAY_MS = 500
 
 export interface Supervised {
-  /** Of the process that runs now; another one after a restart. */
+  /** The id of the current process. It changes with each restart. */
   readonly pid: number
-  /** Stops the process, and the restarting of it. */
+  /** Stops the process and its supervision. */
   stop(): Promise<void>
 }
 
 export interface SuperviseOptions {
   spawn(): Promise<AppProcess>
-  /** Tells a person what happened. */
-  say(text: string): void
-  /** The process keeps dying, or cannot be started again; it stays down. */
+  /** Reports a restart or a failed restart. */
+  onNotice(text: string): void
+  /** The process ends too often or cannot be spawned again. It stays down. */
   onGiveUp(name: string): void
 }
 
-/** Starts a process and waits until it is ready; starts it again when it dies without being told to. */
+/**
+ * Starts a process and waits until it is ready. Restarts it when it ends without having been told to.
+ *
+ * @throws when the first process does not become ready.
+ */
 export async function supervise(options: SuperviseOptions, signal: AbortSignal): Promise<Supervised> {
-  let stopping = false
+  let isStopping = false
   let restarts: number[] = []
   let current = await options.spawn()
 
   const keepAlive = async () => {
-    while (!stopping) {
+    while (!isStopping) {
       const exit = await current.exited
-      if (stopping) return
+      if (isStopping) return
       const now = performance.now()
       restarts = [...restarts.filter((at) => now - at < WINDOW_MS), now]
-      const how = exit.signal ?? `code ${exit.code}`
       if (restarts.length > MAX_RESTARTS) return options.onGiveUp(current.name)
-      options.say(`${current.name} ended unexpectedly (${how}); starting it again`)
+      const cause = exit.signal ?? `code ${exit.code}`
+      options.onNotice(`${current.name} ended unexpectedly (${cause}); restarting it`)
       await delay(RESTART_DELAY_MS)
-      if (stopping) return
+      if (isStopping) return
       current = await options.spawn()
     }
   }
@@ -49,8 +53,8 @@ export async function supervise(options: SuperviseOptions, signal: AbortSignal):
     await current.stop()
     throw error
   }
-  const kept = keepAlive().catch((error: unknown) => {
-    options.say(`${current.name} cannot be started again (${errorMessage(error)})`)
+  const supervision = keepAlive().catch((error: unknown) => {
+    options.onNotice(`${current.name} cannot be restarted (${errorMessage(error)})`)
     options.onGiveUp(current.name)
   })
   return {
@@ -58,10 +62,10 @@ export async function supervise(options: SuperviseOptions, signal: AbortSignal):
       return current.pid
     },
     async stop() {
-      stopping = true
+      isStopping = true
       await current.stop()
-      await kept
-      // One more may have been started in between.
+      await supervision
+      // The supervision may have spawned another process meanwhile.
       await current.stop()
     },
   }

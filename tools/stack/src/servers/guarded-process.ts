@@ -9,19 +9,21 @@ export interface GuardedSpawnOptions {
   gid?: number | undefined
   stdout: 'pipe' | 'ignore' | number
   stderr: 'pipe' | 'ignore' | number
-  /** What ends the process in an orderly way. */
+  /** Asks the process to end in an orderly way. */
   stopSignal: 'TERM' | 'INT'
-  /** With a channel for messages: for programs that run on Node. */
+  /** Opens a channel for messages to a program that runs on Node. */
   ipc?: boolean
 }
 
-// Waits for a word from the parent. When the parent dies instead, even by SIGKILL, the pipe closes without
-// one, and the guard stops what the parent can no longer stop.
+export type GuardedProcess = ChildProcess & { pid: number }
+
+// A shell that waits for a word from its parent. When the parent ends instead, even by SIGKILL, the pipe closes
+// without a word, and the shell stops the process that the parent can no longer stop.
 const GUARD = 'read -r word; [ "$word" = done ] || { kill -s "$2" "$1"; kill -s CONT "$1"; } 2>/dev/null'
 
 /**
- * Starts a process in a session of its own, so that Ctrl-C in the terminal reaches only us and we decide the
- * order in which things stop. It does not outlive us, however we end.
+ * Spawns a process that ends when this process ends, for whatever reason. It has its own session: Ctrl-C in the terminal
+ * reaches only us, and we decide in which order the processes stop.
  *
  * @throws when the program cannot be started at all.
  */
@@ -29,7 +31,7 @@ export async function spawnGuarded(
   command: string,
   args: readonly string[],
   options: GuardedSpawnOptions,
-): Promise<ChildProcess & { pid: number }> {
+): Promise<GuardedProcess> {
   const child = spawn(command, args, {
     cwd: options.cwd,
     env: options.env,
@@ -45,10 +47,10 @@ export async function spawnGuarded(
     detached: true,
   })
   guard.on('error', () => {
-    // No shell: then an orphan is possible, and the next start finds and stops it.
+    // There is no shell. The process may then outlive us; the next start finds and stops it.
   })
   guard.unref()
-  // A broken pipe means that the guard is gone already.
+  // A broken pipe means that the guard has ended already.
   guard.stdin.on('error', () => {})
   const pipe = guard.stdin as Socket
   pipe.unref()
@@ -56,14 +58,14 @@ export async function spawnGuarded(
   return child
 }
 
-const hasPid = (child: ChildProcess): child is ChildProcess & { pid: number } => child.pid !== undefined
+const hasPid = (child: ChildProcess): child is GuardedProcess => child.pid !== undefined
 
-/** Whether the process has not ended yet. */
+/** Tells whether the process has not ended yet. */
 export function isRunning(child: ChildProcess): boolean {
   return child.exitCode === null && child.signalCode === null
 }
 
-/** Sends a signal and waits for the end; after `limitMs` it sends SIGKILL. */
+/** Sends a signal and waits for the end of the process. Sends SIGKILL after `limitMs`. */
 export async function endProcess(
   child: ChildProcess,
   signal: NodeJS.Signals,
@@ -72,7 +74,7 @@ export async function endProcess(
   if (!isRunning(child)) return
   const ended = once(child, 'exit')
   child.kill(signal)
-  // A stopped (frozen) process only sees the signal once it goes on.
+  // A suspended process receives the signal only when it is resumed.
   child.kill('SIGCONT')
   const timer = setTimeout(() => child.kill('SIGKILL'), limitMs)
   await ended

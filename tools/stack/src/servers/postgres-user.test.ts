@@ -9,7 +9,7 @@ import { findPostgresUser } from './postgres-user.ts'
 const releaser = useReleaser()
 const isRoot = userInfo().uid === 0
 
-/** A checkout in a folder that only its owner may enter, with a program that says who runs it. */
+/** A folder that only its owner may enter, with a program that prints the user who runs it. */
 async function makeCheckout(programMode = 0o755) {
   const dataDir = releaser.add(await mkdtemp(join(tmpdir(), 'tidings-user-')), (path) =>
     rm(path, { recursive: true }),
@@ -20,36 +20,38 @@ async function makeCheckout(programMode = 0o755) {
   return { dataDir, program, cluster: join(dataDir, 'cluster') }
 }
 
-function whoRuns(user: Awaited<ReturnType<typeof findPostgresUser>>, program: string): number {
+/** Returns the id of the user that the program runs as. */
+function runProgram(user: Awaited<ReturnType<typeof findPostgresUser>>, program: string): number {
   const { command, args, ...as } = user.run(program, [])
   return Number(execFileSync(command, args, { ...as, cwd: '/', encoding: 'utf8' }))
 }
 
 test.for([0o755, 0o700])(
-  'PostgreSQL runs from a private folder, its programs of mode %o, and not as root',
+  'PostgreSQL runs in a private folder, with programs of mode %o, and never as root',
   async (mode) => {
     const paths = await makeCheckout(mode)
     const user = await findPostgresUser(paths)
     expect(user.owner === undefined).toBe(!isRoot)
-    expect(whoRuns(user, paths.program)).toBe(user.owner?.uid ?? userInfo().uid)
-    expect(whoRuns(user, paths.program)).not.toBe(0)
+    expect(runProgram(user, paths.program)).toBe(user.owner?.uid ?? userInfo().uid)
+    expect(runProgram(user, paths.program)).not.toBe(0)
   },
 )
 
-test('a cluster that another user made stays that user’s', async () => {
+test('PostgreSQL runs as the owner of an existing cluster', async () => {
   const paths = await makeCheckout()
   await mkdir(paths.cluster)
   const [uid, gid] = isRoot ? [4321, 4321] : [userInfo().uid, userInfo().gid]
   await chown(paths.cluster, uid, gid)
-  expect(whoRuns(await findPostgresUser(paths), paths.program)).toBe(uid)
+  expect(runProgram(await findPostgresUser(paths), paths.program)).toBe(uid)
 })
 
-test('where root has no way to run it, the message says what to do', async () => {
+test('root without a way to run PostgreSQL is told what to do', async () => {
   const paths = { ...(await makeCheckout()), program: '/nowhere/initdb' }
+  const found = findPostgresUser(paths)
   if (isRoot)
-    await expect(findPostgresUser(paths)).rejects.toThrow(
+    await expect(found).rejects.toThrow(
       /^PostgreSQL cannot run as root, and .* Installing setpriv .* DATABASE_URL/,
     )
-  // Nobody else needs a way.
-  else await expect(findPostgresUser(paths)).resolves.toMatchObject({ owner: undefined })
+  // Other users run PostgreSQL as themselves, whether they can reach it or not.
+  else await expect(found).resolves.toMatchObject({ owner: undefined })
 })

@@ -2,16 +2,16 @@ import { execFileSync } from 'node:child_process'
 import { stat } from 'node:fs/promises'
 import { userInfo } from 'node:os'
 
-export interface Owner {
+interface Owner {
   uid: number
   gid: number
 }
 
-/** As whom the programs of PostgreSQL run, since it refuses to run as root. */
+/** The user that runs the programs of PostgreSQL, which refuses to run as root. */
 export interface PostgresUser {
-  /** Whom its files belong to; undefined: to us. */
+  /** The owner of its files; undefined when that is the user of this process. */
   owner: Owner | undefined
-  /** How to start a program as that user. */
+  /** Returns how to start a program as that user. */
   run(program: string, args: readonly string[]): RunAs
 }
 
@@ -20,28 +20,22 @@ interface RunAs extends Partial<Owner> {
   args: string[]
 }
 
-/** There is no way to run PostgreSQL here. The message says what to do. */
-export class PostgresUserError extends Error {
-  constructor(problem: string) {
-    super(`${problem} Run this as another user than root, or set DATABASE_URL to a PostgreSQL of your own.`)
-    this.name = 'PostgresUserError'
-  }
-}
+const ADVICE = 'Run this as another user than root, or set DATABASE_URL to a PostgreSQL of your own.'
 
-/** initdb wants a name for the user it runs as; one of these is known on every usual system. */
+/** initdb requires a user with a name; every usual system has one of these. */
 const SYSTEM_USERS = ['postgres', 'nobody', 'daemon']
 
 /**
- * What lets a user into folders of root, such as a checkout in /root. The right to look is enough, unless
- * files were installed with a strict umask, or a container withholds it.
+ * Rights that let a user into folders of root, such as a checkout in /root. The first is enough, unless files were
+ * installed with a strict umask or a container withholds the right.
  */
 const CAPABILITIES = ['dac_read_search', 'dac_override']
 
 /**
- * As root: the user that an existing cluster belongs to, or a system user, with no more rights than it takes
- * to get at `program` and into `dataDir`. Everybody else runs PostgreSQL as themselves.
+ * Finds the user to run PostgreSQL as. For root that is the owner of the existing cluster, or a system user, with the
+ * fewest rights that let it reach `program` and `dataDir`. Any other user runs PostgreSQL without a change.
  *
- * @throws PostgresUserError
+ * @throws when root has no way to run PostgreSQL; the message says what to do.
  */
 export async function findPostgresUser(paths: {
   program: string
@@ -51,17 +45,17 @@ export async function findPostgresUser(paths: {
   if (userInfo().uid !== 0)
     return { owner: undefined, run: (command, args) => ({ command, args: [...args] }) }
   const owner = (await ownerOf(paths.cluster)) ?? findSystemUser()
-  const run = waysToRunAs(owner).find((way) => getsThrough(way, paths))
+  const run = waysToRunAs(owner).find((way) => canReach(way, paths))
   if (run) return { owner, run }
-  throw new PostgresUserError(
+  throw new Error(
     `PostgreSQL cannot run as root, and the user it would run as (${owner.uid}) may not enter ${paths.dataDir} or the folder of its programs. ` +
-      'Installing setpriv (package util-linux), or moving the checkout out of folders that only root may enter, solves it.',
+      `Installing setpriv (package util-linux), or moving the checkout out of folders that only root may enter, solves it. ${ADVICE}`,
   )
 }
 
 function waysToRunAs({ uid, gid }: Owner): PostgresUser['run'][] {
   const withCapability = (name: string) => [
-    // Without this, access(), which PostgreSQL asks about its own programs, ignores capabilities.
+    // Otherwise access(), with which PostgreSQL checks its own programs, ignores capabilities.
     '--securebits=+no_setuid_fixup',
     ...[`--reuid=${uid}`, `--regid=${gid}`, '--clear-groups'],
     ...['--inh-caps', '--ambient-caps', '--bounding-set'].map((set) => `${set}=-all,+${name}`),
@@ -75,8 +69,8 @@ function waysToRunAs({ uid, gid }: Owner): PostgresUser['run'][] {
   ]
 }
 
-/** Tries it: only the system knows about access lists, and what a container forbids. */
-function getsThrough(run: PostgresUser['run'], paths: { program: string; dataDir: string }): boolean {
+/** Tries it, because only the system knows its access lists and what a container forbids. */
+function canReach(run: PostgresUser['run'], paths: { program: string; dataDir: string }): boolean {
   const script = 'cd -- "$1" && exec "$2" --version'
   const { command, args, uid, gid } = run('/bin/sh', ['-c', script, 'sh', paths.dataDir, paths.program])
   try {
@@ -88,7 +82,7 @@ function getsThrough(run: PostgresUser['run'], paths: { program: string; dataDir
   }
 }
 
-/** Root never owns a cluster; a folder that is not there has no owner. */
+/** Returns undefined when there is no cluster yet, or when it belongs to root. */
 async function ownerOf(cluster: string): Promise<Owner | undefined> {
   const found = await stat(cluster).catch(() => undefined)
   return found && found.uid !== 0 ? { uid: found.uid, gid: found.gid } : undefined
@@ -101,10 +95,10 @@ function findSystemUser(): Owner {
         Number(execFileSync('id', [flag, name], { stdio: ['ignore', 'pipe', 'ignore'] }))
       return { uid: read('-u'), gid: read('-g') }
     } catch {
-      // No such user: the next one.
+      // There is no such user: try the next.
     }
   }
-  throw new PostgresUserError(
-    `PostgreSQL cannot run as root, and there is no user ${SYSTEM_USERS.join(', ')} to run it as.`,
+  throw new Error(
+    `PostgreSQL cannot run as root, and there is no user ${SYSTEM_USERS.join(', ')} to run it as. ${ADVICE}`,
   )
 }

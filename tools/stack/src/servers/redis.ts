@@ -1,24 +1,31 @@
-import type { ChildProcess } from 'node:child_process'
 import { accessSync, constants } from 'node:fs'
-import { mkdir, readFile, realpath, writeFile } from 'node:fs/promises'
+import { mkdir, realpath, writeFile } from 'node:fs/promises'
 import { delimiter, join } from 'node:path'
+import { readFileIfExists } from '@tidings/runtime/read-file-if-exists'
 import { Redis } from 'ioredis'
-import { findPortAsBefore } from './free-port.ts'
-import { endProcess, isRunning, spawnGuarded } from './guarded-process.ts'
+import { findRememberedPort } from './free-port.ts'
+import { endProcess, type GuardedProcess, isRunning, spawnGuarded } from './guarded-process.ts'
 import { waitFor } from './wait-for.ts'
 import { withLogFile } from './with-log-file.ts'
 
-/** Either speaks the protocol and has the append-only file that the queue needs. */
+/** Both speak the protocol and have the append-only file that the queue needs. */
 const SERVER_NAMES = ['redis-server', 'valkey-server']
 export const NO_REDIS_SERVER = `There is no ${SERVER_NAMES.join(' or ')} on the PATH.`
 const STOP_LIMIT_MS = 15_000
-/** A large append-only file is read before the server answers. */
+/** Redis reads a large append-only file before it answers. */
 const START_LIMIT_MS = 60_000
 
-/** The path of a redis-server or valkey-server, or undefined when there is none on the PATH. */
-export function findRedisServer(path: string | undefined = process.env.PATH): string | undefined {
+/** Returns the path of a redis-server or valkey-server, or undefined when the PATH has none. */
+export function findRedisServer(path: string | undefined): string | undefined {
   const folders = (path ?? '').split(delimiter).filter((folder) => folder !== '')
   return SERVER_NAMES.flatMap((name) => folders.map((folder) => join(folder, name))).find(isExecutable)
+}
+
+/** @throws when the PATH has no redis-server or valkey-server. */
+export function requireRedisServer(path: string | undefined): string {
+  const server = findRedisServer(path)
+  if (server === undefined) throw new Error(NO_REDIS_SERVER)
+  return server
 }
 
 function isExecutable(file: string): boolean {
@@ -31,14 +38,12 @@ function isExecutable(file: string): boolean {
 }
 
 export interface RedisOptions {
-  /** Holds the append-only file and the log. Made when absent. */
+  /** Holds the append-only file and the log. Created when absent. */
   dataDir: string
-  /** Where it was before: its port is taken when that is free, else another one. Restarts keep it. */
-  urlBefore?: string | undefined
+  /** The program to run, as `findRedisServer` returns it. */
+  server: string
   /** Server settings over the durable defaults, as in redis.conf. */
   settings?: Record<string, string | number>
-  /** The program to run; searched on the PATH when absent. */
-  server?: string | undefined
 }
 
 /** A private Redis on 127.0.0.1. */
@@ -53,60 +58,61 @@ export interface RedisServer {
   start(): Promise<void>
   /** Stop and start. */
   restart(): Promise<void>
-  /** Suspends it (SIGSTOP): connections stay open and nothing answers. */
+  /** Suspends it (SIGSTOP): connections stay open and get no answers. */
   freeze(): void
   thaw(): void
   /** Calls back when the server ends without having been told to. */
   onUnexpectedExit(listener: () => void): void
 }
 
-/** What keeps an acknowledged job through kill -9 of Redis. */
+/** With these an acknowledged job survives kill -9 of Redis. */
 const DURABLE_SETTINGS = {
   appendonly: 'yes',
   appendfsync: 'always',
   'maxmemory-policy': 'noeviction',
   save: '',
-  // A partly written last command is dropped, instead of refusing to start.
+  // Drops a partly written last command instead of refusing to start.
   'aof-load-truncated': 'yes',
 }
 
 /**
- * Starts a Redis of our own, durable unless `settings` say otherwise; stops one that an earlier, killed
- * parent left on the same directory. Ready when this resolves.
+ * Starts a private Redis, durable unless `settings` say otherwise, and waits until it answers. Stops a Redis that a killed
+ * parent left on the same directory. Takes the port of the previous start if that is free.
+ *
+ * @throws with the log's path when Redis does not start.
  */
 export async function startRedis(options: RedisOptions): Promise<RedisServer> {
-  const server = options.server ?? findRedisServer()
-  if (server === undefined) throw new Error(NO_REDIS_SERVER)
   await mkdir(options.dataDir, { recursive: true })
-  // The name that a server knows its directory by.
+  // A running server reports its directory by this path, whichever link leads here.
   const dataDir = await realpath(options.dataDir)
   await stopStaleServer(dataDir)
-  const port = await findPortAsBefore(options.urlBefore)
+  const portFile = join(dataDir, PORT_FILE)
+  const port = await findRememberedPort(portFile)
   const logFile = join(dataDir, 'redis.log')
   const url = urlOf(port)
   const settings = { ...DURABLE_SETTINGS, ...options.settings }
   const args = ['--port', String(port), '--bind', '127.0.0.1', '--dir', dataDir, '--daemonize', 'no']
   for (const [name, value] of Object.entries(settings)) args.push(`--${name}`, String(value))
 
-  let child: (ChildProcess & { pid: number }) | undefined
-  let expectedExit = false
+  let child: GuardedProcess | undefined
+  let isExitExpected = false
   const listeners: (() => void)[] = []
 
   async function start() {
     if (child && isRunning(child)) return
-    expectedExit = false
+    isExitExpected = false
     const started = await withLogFile(logFile, (fd) =>
-      spawnGuarded(server as string, args, { env: process.env, stdout: fd, stderr: fd, stopSignal: 'TERM' }),
+      spawnGuarded(options.server, args, { env: {}, stdout: fd, stderr: fd, stopSignal: 'TERM' }),
     )
     child = started
-    await writeFile(join(dataDir, PORT_FILE), String(port))
+    await writeFile(portFile, String(port))
     await waitFor('Redis to answer', () => !isRunning(started) || answers(url), {
       timeoutMs: START_LIMIT_MS,
       intervalMs: 20,
     })
     if (!isRunning(started)) throw new Error(`Redis did not start; see ${logFile}`)
     started.once('exit', () => {
-      if (!expectedExit) for (const listener of listeners) listener()
+      if (!isExitExpected) for (const listener of listeners) listener()
     })
   }
 
@@ -115,7 +121,7 @@ export async function startRedis(options: RedisOptions): Promise<RedisServer> {
     return child
   }
   const end = async (signal: NodeJS.Signals) => {
-    expectedExit = true
+    isExitExpected = true
     await endProcess(running(), signal, STOP_LIMIT_MS)
   }
 
@@ -148,27 +154,22 @@ export async function startRedis(options: RedisOptions): Promise<RedisServer> {
 
 const urlOf = (port: number) => `redis://127.0.0.1:${port}`
 
-/** Which port the server on this directory had last. */
+/** Holds the port of the last start. */
 const PORT_FILE = 'port'
 
-/** Where the server on this directory was last, whether it runs or not; undefined when there never was one. */
-export async function privateRedisUrl(dataDir: string): Promise<string | undefined> {
-  const port = Number(await readFile(join(dataDir, PORT_FILE), 'utf8').catch(() => ''))
-  return port ? urlOf(port) : undefined
-}
-
-/** Two servers on one append-only file would ruin it. */
+/** Stops a Redis that still runs on this directory: two servers would ruin its append-only file. */
 async function stopStaleServer(dataDir: string): Promise<void> {
-  const url = await privateRedisUrl(dataDir)
-  if (url === undefined) return
+  const port = Number(readFileIfExists(join(dataDir, PORT_FILE)))
+  if (!port) return
+  const url = urlOf(port)
   const isOurs = await withRedis(url, async (redis) => {
     const answer = await redis.call('CONFIG', 'GET', 'dir')
     return Array.isArray(answer) && answer[1] === dataDir
   }).catch(() => false)
   if (!isOurs) return
-  // SHUTDOWN has no answer: the connection closes.
+  // Redis does not answer SHUTDOWN: it closes the connection.
   await withRedis(url, (redis) => redis.call('SHUTDOWN')).catch(() => {})
-  await waitFor('the Redis left over from before to stop', async () => !(await answers(url)), {
+  await waitFor('the Redis of an earlier start to stop', async () => !(await answers(url)), {
     timeoutMs: STOP_LIMIT_MS,
   })
 }
@@ -177,9 +178,9 @@ const answers = (url: string) =>
   withRedis(url, async (redis) => (await redis.ping()) === 'PONG').catch(() => false)
 
 /**
- * Makes sure that the Redis at `url` answers, within twice `limitMs`.
+ * Asks the Redis at `url` for an answer, which takes twice `limitMs` at most.
  *
- * @throws what kept it from answering.
+ * @throws the error of the connection or of the command.
  */
 export async function pingRedis(url: string, limitMs: number): Promise<void> {
   await withRedis(url, (redis) => redis.ping(), limitMs)
@@ -200,7 +201,7 @@ async function withRedis<T>(url: string, use: (redis: Redis) => Promise<T>, limi
     await redis.connect()
     return await use(redis)
   } catch (error) {
-    // The rejection itself may only say that the connection is closed.
+    // The rejection may only say that the connection is closed; the first error event says why.
     throw problem ?? error
   } finally {
     redis.disconnect()

@@ -2,48 +2,38 @@ import { mkdtemp, readdir, readlink, rm, symlink } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { Redis } from 'ioredis'
-import { describe, expect, test } from 'vitest'
-import type { Releaser } from '../testing/releaser.ts'
-import { describeRedis, useReleaser } from '../testing/test-context.ts'
+import { describe, expect, inject, test } from 'vitest'
+import type { Releaser } from '../releaser.ts'
+import { describeRedis, makeTestFolder, startTestRedis, useReleaser } from '../testing/test-context.ts'
+import { isAlive } from './is-alive.ts'
 import { startPostgres, withClient } from './postgres.ts'
 import { startRedis } from './redis.ts'
 import { waitFor } from './wait-for.ts'
 
-const isAlive = (pid: number) => {
-  try {
-    process.kill(pid, 0)
-    return true
-  } catch {
-    return false
-  }
-}
-
-/** Whether this process has the file open; nobody knows where there is no /proc. */
+/** Tells whether this process has the file open. Returns false where there is no /proc. */
 async function isOpen(path: string): Promise<boolean> {
   const fds = await readdir('/proc/self/fd').catch(() => [])
   const files = await Promise.all(fds.map((fd) => readlink(`/proc/self/fd/${fd}`).catch(() => '')))
   return files.includes(path)
 }
 
-/** Only its owner may enter it: the servers get by with that, even where PostgreSQL is another user. */
-const makeFolder = () => mkdtemp(join(tmpdir(), 'tidings-servers-'))
-
-/** Another name of the same folder, as a data folder on another disk has it. */
+/** Returns another path of the same folder, as of a data folder on another disk. */
 async function linkTo(dataDir: string, releaser: Releaser): Promise<string> {
-  const link = `${dataDir}-link`
+  const link = join(await makeTestFolder(releaser), 'link')
   await symlink(dataDir, link)
-  releaser.onRelease(() => rm(link))
   return link
 }
 
 describe('a private PostgreSQL', () => {
   const releaser = useReleaser()
+  const settings = { shared_buffers: '16MB' }
 
-  test('keeps what was committed through kill -9, on the same port', { timeout: 60_000 }, async () => {
-    const dataDir = releaser.add(await makeFolder(), (path) => rm(path, { recursive: true }))
-    const server = releaser.add(await startPostgres({ dataDir, settings: { shared_buffers: '16MB' } }), (s) =>
-      s.stop(),
+  test('keeps committed rows through kill -9, on the same port', { timeout: 60_000 }, async () => {
+    // mkdtemp lets only its owner in: that must do, even when PostgreSQL runs as another user.
+    const dataDir = releaser.add(await mkdtemp(join(tmpdir(), 'tidings-servers-')), (path) =>
+      rm(path, { recursive: true }),
     )
+    const server = releaser.add(await startPostgres({ dataDir, settings }), (s) => s.stop())
     const { port } = server
     expect(await isOpen(server.logFile)).toBe(false)
     const unexpected: string[] = []
@@ -60,17 +50,17 @@ describe('a private PostgreSQL', () => {
     }
     expect(unexpected).toEqual([])
     process.kill(server.pid, 'SIGKILL')
-    await waitFor('the exit to be noticed', () => unexpected.length === 1)
+    await waitFor('the exit to be reported', () => unexpected.length === 1)
   })
 
-  test('takes over from a server that an earlier parent left behind, and its port', {
+  test('stops a server that an earlier parent left on the folder, and takes its port', {
     timeout: 60_000,
   }, async () => {
-    const dataDir = releaser.add(await makeFolder(), (path) => rm(path, { recursive: true }))
-    const options = { durable: false, settings: { shared_buffers: '16MB' } }
+    const dataDir = await makeTestFolder(releaser)
+    const options = { durable: false, settings }
     const left = releaser.add(await startPostgres({ dataDir, ...options }), (s) => s.stop())
-    const throughLink = { dataDir: await linkTo(dataDir, releaser), urlBefore: left.adminUrl, ...options }
-    const next = releaser.add(await startPostgres(throughLink), (s) => s.stop())
+    const link = await linkTo(dataDir, releaser)
+    const next = releaser.add(await startPostgres({ dataDir: link, ...options }), (s) => s.stop())
     expect(isAlive(left.pid)).toBe(false)
     expect(next.port).toBe(left.port)
     await withClient(next.adminUrl, (client) => client.query('SELECT 1'))
@@ -80,9 +70,8 @@ describe('a private PostgreSQL', () => {
 describeRedis('a private Redis', () => {
   const releaser = useReleaser()
 
-  test('keeps what it confirmed through kill -9, and can be frozen', { timeout: 60_000 }, async () => {
-    const dataDir = releaser.add(await makeFolder(), (path) => rm(path, { recursive: true }))
-    const server = releaser.add(await startRedis({ dataDir }), (s) => s.stop())
+  test('keeps confirmed writes through kill -9, and can be frozen', { timeout: 60_000 }, async () => {
+    const server = await startTestRedis(releaser)
     const redis = releaser.add(new Redis(server.url, { commandTimeout: 5_000 }), (r) => r.disconnect())
     redis.on('error', () => {})
     expect(await isOpen(server.logFile)).toBe(false)
@@ -99,11 +88,12 @@ describeRedis('a private Redis', () => {
     expect(await answer).toBe('PONG')
   })
 
-  test('takes over from a server that an earlier parent left behind, and its port', async () => {
-    const dataDir = releaser.add(await makeFolder(), (path) => rm(path, { recursive: true }))
-    const left = releaser.add(await startRedis({ dataDir }), (s) => s.stop())
-    const throughLink = { dataDir: await linkTo(dataDir, releaser), urlBefore: left.url }
-    const next = releaser.add(await startRedis(throughLink), (s) => s.stop())
+  test('stops a server that an earlier parent left on the folder, and takes its port', async () => {
+    const dataDir = await makeTestFolder(releaser)
+    const server = inject('servers').redisProgram ?? ''
+    const left = releaser.add(await startRedis({ dataDir, server }), (s) => s.stop())
+    const link = await linkTo(dataDir, releaser)
+    const next = releaser.add(await startRedis({ dataDir: link, server }), (s) => s.stop())
     expect(isAlive(left.pid)).toBe(false)
     expect(isAlive(next.pid)).toBe(true)
     expect(next.port).toBe(left.port)

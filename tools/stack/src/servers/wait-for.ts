@@ -2,16 +2,15 @@ import { setTimeout as delay } from 'node:timers/promises'
 import { errorMessage } from '@tidings/shared/errors'
 
 export interface WaitOptions {
-  /** Give up after this long, in milliseconds. */
   timeoutMs?: number
   intervalMs?: number
   /** Ends the wait early, with the signal's reason. */
   signal?: AbortSignal
-  /** What is known when time runs out: a log's tail, the last answer. */
+  /** Adds to the error what the caller knows, such as the end of a log. */
   explain?(): string
 }
 
-/** The condition did not come true in time. */
+/** The condition did not become true in time. */
 export class WaitTimeoutError extends Error {
   constructor(message: string, cause?: unknown) {
     super(message, cause === undefined ? undefined : { cause })
@@ -20,11 +19,11 @@ export class WaitTimeoutError extends Error {
 }
 
 /**
- * Polls until `probe` returns something other than false, undefined or null, and returns that. A probe that
- * throws counts as not yet.
+ * Calls `probe` until it returns something other than false, undefined or null, and returns that. Treats a probe that
+ * throws as "not yet".
  *
  * @param what completes the sentence "gave up waiting for …".
- * @throws WaitTimeoutError with what was last seen.
+ * @throws WaitTimeoutError with the last error of the probe.
  */
 export async function waitFor<T>(
   what: string,

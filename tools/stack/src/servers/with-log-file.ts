@@ -1,6 +1,9 @@
 import { open } from 'node:fs/promises'
 
-/** Opens a file to append to for as long as `run` takes: a process that is started meanwhile has it for itself. */
+/**
+ * Opens a log file for appending while `run` runs, and passes it the file descriptor. A process that is spawned
+ * meanwhile keeps its own copy.
+ */
 export async function withLogFile<Result>(
   path: string,
   run: (fd: number) => Promise<Result>,

@@ -1,11 +1,11 @@
 /*
- * The commands of the README of the service that Tidings replaces, as they stand there: they must go on
- * working. `<token>` is left for the caller to fill in.
+ * The commands in the README of the Django service that Tidings replaces, unchanged: they must go on working. The caller
+ * replaces `<token>`.
  */
 
-export const SEED_HEALTH = 'curl http://localhost:8001/health/'
+export const README_HEALTH = 'curl http://localhost:8001/health/'
 
-export const SEED_REGISTER = `curl -X POST http://localhost:8001/api/v1/users/ \\
+export const README_REGISTER = `curl -X POST http://localhost:8001/api/v1/users/ \\
   -H "Content-Type: application/json" \\
   -d '{
     "name": "Test User",
@@ -14,6 +14,6 @@ export const SEED_REGISTER = `curl -X POST http://localhost:8001/api/v1/users/ \
     "preferences": {"email": true, "push": true}
   }'`
 
-export const SEED_STATUS = `curl -X POST http://localhost:8001/api/v1/email/status/ \\
+export const README_STATUS = `curl -X POST http://localhost:8001/api/v1/email/status/ \\
   -H "Authorization: Bearer <token>" \\
   -d '{"notification_id": "notif-123", "status": "delivered"}'`

@@ -1,11 +1,10 @@
 import { execFile } from 'node:child_process'
-import { mkdir, mkdtemp, rm, symlink, writeFile } from 'node:fs/promises'
-import { tmpdir } from 'node:os'
+import { mkdir, symlink, writeFile } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { beforeAll, expect, test } from 'vitest'
 import { z } from 'zod'
-import { useReleaser } from './test-context.ts'
+import { makeTestFolder, useReleaser } from './test-context.ts'
 
 const ROOT = fileURLToPath(new URL('../../../..', import.meta.url))
 const releaser = useReleaser()
@@ -90,6 +89,16 @@ const cases: [what: string, rules: string[], files: Record<string, string>][] = 
     { 'apps/api/src/status/to-compose.ts': importOf('../compose/target.ts') },
   ],
   [
+    'npm start importing a test module',
+    ['npm-start-does-not-know-tests'],
+    { 'tools/stack/src/dev/to-testing.ts': importOf('../testing/target.ts') },
+  ],
+  [
+    'a server importing npm start',
+    ['servers-do-not-know-npm-start'],
+    { 'tools/stack/src/servers/to-dev.ts': importOf('../dev/target.ts') },
+  ],
+  [
     'nothing in allowed imports',
     [],
     {
@@ -113,6 +122,7 @@ const targets: Record<string, string> = {
       EXPORT,
     ]),
   ),
+  ...Object.fromEntries(['dev', 'testing'].map((folder) => [`tools/stack/src/${folder}/target.ts`, EXPORT])),
 }
 
 const reportSchema = z.object({
@@ -123,9 +133,7 @@ const reportSchema = z.object({
 let violations: z.infer<typeof reportSchema>['summary']['violations']
 
 beforeAll(async () => {
-  const folder = releaser.add(await mkdtemp(join(tmpdir(), 'tidings-rules-')), (path) =>
-    rm(path, { recursive: true, force: true }),
-  )
+  const folder = await makeTestFolder(releaser)
   await mkdir(join(folder, 'node_modules/@tidings'), { recursive: true })
   for (const [name, path] of Object.entries(PACKAGES)) {
     const manifest = { name: `@tidings/${name}`, type: 'module', exports: { './*': './src/*.ts' } }

@@ -20,10 +20,16 @@ const ENTRIES = new Set([
   'tools/stack/src/dev/start.ts',
 ])
 
-/** Library modules that end the process. For main.ts files only. */
+/** Modules that may end the process. Beside the entries, these do it for them. */
 const MAY_EXIT = new Set([
   ...ENTRIES,
+  // Ends the command line on Ctrl-C or a broken pipe.
+  'apps/cli/src/interruptions.ts',
+  // Ends a worker whose queue connection hangs: it could not stop in order.
+  'apps/worker/src/run-worker.ts',
+  // Ends an app on a signal.
   'packages/runtime/src/lifecycle.ts',
+  // Ends a process whose main function failed.
   'packages/runtime/src/run-main.ts',
 ])
 

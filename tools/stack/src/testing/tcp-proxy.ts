@@ -1,13 +1,13 @@
 import { connect, createServer, type Server, type Socket } from 'node:net'
-import type { Releaser } from './releaser.ts'
+import type { Releaser } from '../releaser.ts'
 
-/** A way to a server that can be taken away and given back. */
+/** A way to a server that a test can cut and restore. */
 export interface TcpProxy {
   port: number
   /** Ends every connection and refuses new ones. */
   cut(): Promise<void>
   restore(): Promise<void>
-  /** Every connection stays open and nothing passes any more, as when a peer vanishes. New ones work. */
+  /** Keeps every connection open and forwards nothing more, as when the peer vanishes. New connections work. */
   silence(): void
 }
 

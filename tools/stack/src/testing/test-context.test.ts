@@ -1,11 +1,11 @@
 import { openDatabase } from '@tidings/db/database'
 import { openQueue, openRedis } from '@tidings/queue/backend'
 import { describe, expect, test } from 'vitest'
-import { createReleaser } from './releaser.ts'
+import { createReleaser } from '../releaser.ts'
 import { createTestBackend, createTestDatabase, describeBackends, testRedisUrl } from './test-context.ts'
 
 describe('a test database', () => {
-  test('is migrated, private and gone at the end', async () => {
+  test('is migrated, private, and gone at the end', async () => {
     const releaser = createReleaser()
     const { database, url } = await createTestDatabase(releaser)
     const users = await database.pool.query('SELECT count(*)::int AS n FROM users')
@@ -18,7 +18,7 @@ describe('a test database', () => {
 
   test('fails its file when a connection is left open', async () => {
     const releaser = createReleaser()
-    const { url } = await createTestDatabase(releaser)
+    const { url } = await createTestDatabase(releaser, 100)
     const leaked = openDatabase({ url, applicationName: 'leaky', maxConnections: 1, onError: () => {} })
     await leaked.pool.query('SELECT 1')
     await expect(releaser.release()).rejects.toThrow(/left open.*leaky/)
@@ -27,7 +27,7 @@ describe('a test database', () => {
 })
 
 describeBackends('a test queue', (kind) => {
-  test('keeps jobs, apart from other queues of the same name', async () => {
+  test('keeps its jobs apart from other queues of the same name', async () => {
     const releaser = createReleaser()
     const onError = (error: Error) => {
       throw error
@@ -48,7 +48,7 @@ describeBackends('a test queue', (kind) => {
   })
 })
 
-test('a releaser releases in reverse order and reports what fails, after all was tried', async () => {
+test('a releaser releases in reverse order, and reports a failure after all releases have run', async () => {
   const order: number[] = []
   const releaser = createReleaser()
   releaser.onRelease(() => void order.push(1))

@@ -1,15 +1,19 @@
 import { randomBytes } from 'node:crypto'
+import { mkdtemp, rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
 import { type Database, openDatabase } from '@tidings/db/database'
 import type { QueueBackend } from '@tidings/queue/backend'
 import { Redis } from 'ioredis'
 import { afterAll, describe, inject } from 'vitest'
+import { createReleaser, type Releaser } from '../releaser.ts'
 import { createDatabase, withClient } from '../servers/postgres.ts'
+import { type RedisServer, startRedis } from '../servers/redis.ts'
 import { waitFor } from '../servers/wait-for.ts'
-import { createReleaser, type Releaser } from './releaser.ts'
 import { BULLMQ_SCHEMA } from './test-setup.ts'
 
 /*
- * What test files take from the servers of test-setup.ts:
+ * Gives test files their own databases and queues on the servers of test-setup.ts:
  *
  *   describeBackends('publishing', (kind) => {
  *     const releaser = useReleaser()
@@ -19,15 +23,21 @@ import { BULLMQ_SCHEMA } from './test-setup.ts'
  *       backend = await createTestBackend(kind, releaser, database)
  *     })
  *
- * Whatever is opened on top is given to the releaser too; a connection that is still open when its database
- * goes fails the file.
+ * Register the release of everything else that a test opens: a connection that is open when its database is dropped
+ * fails the file.
  */
 
-/** A releaser that runs after the last test of this file, or of the surrounding describe. */
+/** Returns a releaser that runs after the last test of the surrounding describe, or of the file. */
 export function useReleaser(): Releaser {
   const releaser = createReleaser()
   afterAll(() => releaser.release())
   return releaser
+}
+
+/** Creates a temporary folder that is removed at the end. */
+export async function makeTestFolder(releaser: Releaser): Promise<string> {
+  const folder = await mkdtemp(join(tmpdir(), 'tidings-test-'))
+  return releaser.add(folder, (path) => rm(path, { recursive: true, force: true }))
 }
 
 export interface TestDatabase {
@@ -35,12 +45,16 @@ export interface TestDatabase {
   database: Database
 }
 
-/** A fresh, migrated database with an open pool; dropped at the end, when nothing may be connected to it. */
-export async function createTestDatabase(releaser: Releaser): Promise<TestDatabase> {
+/**
+ * Creates a migrated database and opens a pool. It is dropped at the end, when nothing may be connected to it.
+ *
+ * @param closeLimitMs how long connections may take to close before the drop.
+ */
+export async function createTestDatabase(releaser: Releaser, closeLimitMs = 3_000): Promise<TestDatabase> {
   const { postgresAdminUrl, templateDatabase } = inject('servers')
   const name = `test_${randomBytes(6).toString('hex')}`
   await createDatabase(postgresAdminUrl, name, templateDatabase)
-  releaser.onRelease(() => dropTestDatabase(postgresAdminUrl, name))
+  releaser.onRelease(() => dropTestDatabase(postgresAdminUrl, name, closeLimitMs))
   const url = new URL(postgresAdminUrl)
   url.pathname = `/${name}`
   const database = openDatabase({
@@ -54,14 +68,15 @@ export async function createTestDatabase(releaser: Releaser): Promise<TestDataba
   return { url: url.href, database }
 }
 
-async function dropTestDatabase(adminUrl: string, name: string): Promise<void> {
+async function dropTestDatabase(adminUrl: string, name: string, closeLimitMs: number): Promise<void> {
   await withClient(adminUrl, async (client) => {
     const listConnections = async () =>
       (await client.query('SELECT application_name, query FROM pg_stat_activity WHERE datname = $1', [name]))
         .rows
-    // The server learns of a closed connection a moment later.
+    // The server notices a closed connection a moment later.
     const leaked = await waitFor('connections to close', async () => (await listConnections()).length === 0, {
-      timeoutMs: 3_000,
+      timeoutMs: closeLimitMs,
+      intervalMs: 10,
     }).then(
       () => [],
       () => listConnections(),
@@ -73,14 +88,14 @@ async function dropTestDatabase(adminUrl: string, name: string): Promise<void> {
 
 export type BackendKind = QueueBackend['kind']
 
-/** The queue backends that this machine can run. */
+/** Returns the queue backends that this machine can run. */
 export function availableBackends(): BackendKind[] {
   return inject('servers').redisUrl === undefined ? ['postgres'] : ['redis', 'postgres']
 }
 
 /**
- * A queue of one's own: a prefix in the shared Redis, emptied at the end, or the BullMQ tables in
- * `database` (in a fresh one when none is given).
+ * Creates a queue backend that no other test uses. For Redis that is a prefix in the shared server, whose keys are
+ * deleted at the end. For PostgreSQL it is BullMQ's schema in `database`, or in a new database when none is given.
  */
 export async function createTestBackend(
   kind: BackendKind,
@@ -97,11 +112,30 @@ export async function createTestBackend(
   return { kind, url, prefix }
 }
 
-/** The shared Redis. Only inside describeRedis or a Redis suite of describeBackends. */
+const NO_REDIS = 'This machine has no Redis: use describeRedis'
+
+/** Returns the URL of the shared Redis. Use it inside describeRedis or a Redis suite of describeBackends. */
 export function testRedisUrl(): string {
   const { redisUrl } = inject('servers')
-  if (redisUrl === undefined) throw new Error('This machine has no Redis: use describeRedis')
+  if (redisUrl === undefined) throw new Error(NO_REDIS)
   return redisUrl
+}
+
+/**
+ * Starts a Redis that no other test uses, for tests that stop, freeze or fill it. It is stopped at the end. Use it
+ * inside describeRedis.
+ *
+ * @param settings as in redis.conf, over the durable defaults.
+ */
+export async function startTestRedis(
+  releaser: Releaser,
+  settings: Record<string, string | number> = {},
+): Promise<RedisServer> {
+  const { redisProgram } = inject('servers')
+  if (redisProgram === undefined) throw new Error(NO_REDIS)
+  const dataDir = await makeTestFolder(releaser)
+  const redis = await startRedis({ dataDir, server: redisProgram, settings })
+  return releaser.add(redis, (server) => server.stop())
 }
 
 async function deleteKeys(url: string, prefix: string): Promise<void> {
@@ -114,13 +148,13 @@ async function deleteKeys(url: string, prefix: string): Promise<void> {
   }
 }
 
-/** A suite for each backend; without a Redis its suite is shown as skipped. */
+/** Defines a suite for each backend. Without a Redis its suite is reported as skipped. */
 export function describeBackends(name: string, suite: (kind: BackendKind) => void): void {
   describeRedis(`${name} (redis)`, () => suite('redis'))
   describe(`${name} (postgres)`, () => suite('postgres'))
 }
 
-/** A suite that only makes sense with Redis; without one it is shown as skipped. */
+/** Defines a suite that needs Redis. Without one it is reported as skipped. */
 export function describeRedis(name: string, suite: () => void): void {
   const hasRedis = inject('servers').redisUrl !== undefined
   describe.skipIf(!hasRedis)(hasRedis ? name : `${name}: NO REDIS ON THE PATH`, suite)

@@ -1,15 +1,12 @@
-import { mkdtemp, rm } from 'node:fs/promises'
-import { tmpdir } from 'node:os'
-import { join } from 'node:path'
 import { addToOutbox } from '@tidings/db/events/event-outbox'
 import { addIngestCounts } from '@tidings/db/events/ingest-counters'
 import { makeFailedEvent } from '@tidings/queue/testing/dead-letter-fixtures'
 import { statusEventSchema } from '@tidings/shared/status-event'
-import { startRedis } from '@tidings/stack/servers/redis'
 import {
   createTestDatabase,
   describeBackends,
   describeRedis,
+  startTestRedis,
   useReleaser,
 } from '@tidings/stack/testing/test-context'
 import { beforeAll, beforeEach, describe, expect, test } from 'vitest'
@@ -173,12 +170,9 @@ describe('tidings doctor without a configuration', () => {
 describeRedis('tidings doctor on a Redis without durability', () => {
   const releaser = useReleaser()
 
-  test('names each setting that could lose events: exit code 1', async () => {
-    const dataDir = await mkdtemp(join(tmpdir(), 'tidings-doctor-'))
-    releaser.onRelease(() => rm(dataDir, { recursive: true }))
+  test('names each setting that could lose events: exit code 1', async () => 
     const settings = { appendonly: 'no', appendfsync: 'everysec', 'maxmemory-policy': 'allkeys-lru' }
-    const redis = await startRedis({ dataDir, settings })
-    releaser.onRelease(() => redis.stop())
+    const redis = await startTestRedis(releaser, settings)
     const { url } = await createTestDatabase(releaser)
     const { exitCode, stderr, complaints } = await examine(
       createCli({ DATABASE_URL: url, REDIS_URL: redis.url }),
@@ -197,5 +191,4 @@ describeRedis('tidings doctor on a Redis without durability', () => {
       'Set it to always',
       'Set it to noeviction',
     ])
-  })
-})
+  }))

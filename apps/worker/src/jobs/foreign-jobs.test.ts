@@ -1,0 +1,140 @@
+import { randomUUID } from 'node:crypto'
+import { openRedis } from '@tidings/queue/backend'
+import { STATUS_QUEUE } from '@tidings/queue/policy'
+import { countQueuedEvents } from '@tidings/queue/queue-depth'
+import type { DeadLetter } from '@tidings/shared/dead-letter'
+import { makeEvent } from '@tidings/shared/testing/make-event'
+import { waitFor } from '@tidings/stack/servers/wait-for'
+import { describeBackends, describeRedis, useReleaser } from '@tidings/stack/testing/test-context'
+import type { Queue } from 'bullmq'
+import type { Redis } from 'ioredis'
+import { beforeAll, expect, it } from 'vitest'
+import { openProducer } from '../testing/open-producer.ts'
+import { TestWorker } from '../testing/test-worker.ts'
+
+const HOUR_MS = 3_600_000
+const POLL = { intervalMs: 10 }
+
+/** Starts a job whose delay has not ended. */
+async function startNow({ queue }: TestWorker, jobId: string): Promise<void> {
+  const job = await queue.getJob(jobId)
+  await job?.promote()
+}
+
+describeBackends('a job of a producer without our packages', (kind) => {
+  const releaser = useReleaser()
+  let worker: TestWorker
+  let producer: Pick<Queue, 'add' | 'close'>
+
+  beforeAll(async () => {
+    worker = await TestWorker.start(kind, releaser)
+    producer = releaser.add(openProducer(worker.backend), (it) => it.close())
+  })
+
+  /** Marks the job as BullMQ marks one that it will fail without running it. */
+  async function failDeferred(jobId: string): Promise<void> {
+    const reason = 'as the test says'
+    if (worker.backend.kind === 'redis') {
+      const redis = releaser.add(
+        openRedis(worker.backend.url, 'patient', () => {}),
+        (it) => it.disconnect(),
+      )
+      await redis.hset(worker.queue.toKey(jobId), 'defa', reason)
+      return
+    }
+    await worker.db.pool.query(
+      `UPDATE ${worker.backend.schema}.job SET deferred_failure = $1 WHERE queue = $2 AND id = $3`,
+      [reason, STATUS_QUEUE, jobId],
+    )
+  }
+
+  it('may hold one bare event', async () => {
+    const notification_id = randomUUID()
+    await producer.add('any name', { notification_id, notification_type: 'push', status: 'sent' })
+    const sql = 'SELECT source FROM notification_status WHERE notification_id = $1'
+    const found = await waitFor(
+      'the row',
+      async () => (await worker.db.pool.query(sql, [notification_id])).rows[0],
+      POLL,
+    )
+    expect(found).toEqual({ source: 'queue' })
+  })
+
+  it('is removed when its events are stored, whatever its options', async () => {
+    const event = makeEvent()
+    const job = await producer.add('any name', { v: 1, events: [event] }, { removeOnComplete: false })
+    await worker.untilDone(job)
+    expect(await worker.findRows(event)).toHaveLength(1)
+    expect(await worker.queue.getCompletedCount()).toBe(0)
+  })
+
+  it('is buried, whatever its options, when BullMQ gives it up without running it', async () => {
+    // BullMQ does so when a job has stalled too often.
+    const event = makeEvent()
+    const { id = '' } = await producer.add(
+      'any name',
+      { v: 1, events: [event] },
+      { removeOnFail: true, delay: HOUR_MS },
+    )
+    await failDeferred(id)
+    await startNow(worker, id)
+    expect(await worker.untilDead(event)).toMatchObject({ reason: 'retries_exhausted' })
+    await worker.untilIdle()
+  })
+})
+
+// PostgreSQL accepts no job that is not JSON.
+describeRedis('a job that BullMQ itself cannot read', () => {
+  const releaser = useReleaser()
+  let worker: TestWorker
+  let redis: Redis
+
+  beforeAll(async () => {
+    worker = await TestWorker.start('redis', releaser)
+    redis = releaser.add(
+      openRedis(worker.backend.url, 'patient', () => {}),
+      (it) => it.disconnect(),
+    )
+  })
+
+  /** Adds a delayed job and overwrites one of its fields in Redis. */
+  async function addWithField(data: unknown, field: string, text: string): Promise<string> {
+    const { id = '' } = await worker.queue.add('by hand', data, { delay: HOUR_MS, attempts: 1 })
+    await redis.hset(worker.queue.toKey(id), field, text)
+    return id
+  }
+  const untilBuried = (what: string, isIt: (letter: DeadLetter) => boolean) =>
+    waitFor(
+      what,
+      async () => (await worker.deadLetters.getJobs(['prioritized'])).map(({ data }) => data).find(isIt),
+      POLL,
+    )
+
+  it('is buried as text when its data is not JSON, such as the NaN that Python writes', async () => {
+    const text = '{"notification_id": "n", "status": "sent", "metadata": {"score": NaN}}'
+    const id = await addWithField({}, 'data', text)
+    expect(await countQueuedEvents([worker.queue as never])).toBe(1)
+    await startNow(worker, id)
+    const letter = await untilBuried('the dead letter', ({ event }) => event === text)
+    expect(letter).toMatchObject({ reason: 'invalid_event', attempts: 1 })
+    await worker.untilIdle()
+  })
+
+  it('is buried with the beginning of its data when that is too long to be read', async () => {
+    const id = await addWithField({}, 'data', `["huge"${',{}'.repeat(6_000_000)}]`)
+    expect(await countQueuedEvents([worker.queue as never])).toBe(1)
+    await startNow(worker, id)
+    const letter = await untilBuried('the dead letter', ({ source_job_id }) => source_job_id === id)
+    expect(letter).toMatchObject({ reason: 'invalid_event', attempts: 1 })
+    expect(letter.event).toMatch(/^\["huge",.{64000,66000} … \(18000008 characters\)$/)
+    await worker.untilIdle()
+  })
+
+  it('is stored when it belongs to a scheduler that BullMQ does not know', async () => {
+    const event = makeEvent()
+    const id = await addWithField({ v: 1, events: [event] }, 'rjk', 'unknown-scheduler')
+    await startNow(worker, id)
+    await worker.untilStored(event)
+    await worker.untilIdle()
+  })
+})
