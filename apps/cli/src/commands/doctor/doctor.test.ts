@@ -170,7 +170,7 @@ describe('tidings doctor without a configuration', () => {
 describeRedis('tidings doctor on a Redis without durability', () => {
   const releaser = useReleaser()
 
-  test('names each setting that could lose events: exit code 1', async () => 
+  test('names each setting that could lose events: exit code 1', async () => {
     const settings = { appendonly: 'no', appendfsync: 'everysec', 'maxmemory-policy': 'allkeys-lru' }
     const redis = await startTestRedis(releaser, settings)
     const { url } = await createTestDatabase(releaser)
@@ -191,4 +191,5 @@ describeRedis('tidings doctor on a Redis without durability', () => {
       'Set it to always',
       'Set it to noeviction',
     ])
-  }))
+  })
+})
