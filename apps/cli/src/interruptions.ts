@@ -9,7 +9,7 @@ export interface Interruptions {
 }
 
 /** The part of `process` that can interrupt a command. */
-export interface InterruptingProcess {
+interface InterruptingProcess {
   on(signal: 'SIGINT' | 'SIGTERM', listener: () => void): unknown
   stdout: Writable
   stderr: Writable

@@ -5,7 +5,7 @@ import { readDeadLetterChanges } from '@tidings/db/operators/audit'
 import type { DeadLetterStore } from './dead-letters/store.ts'
 
 /** Where the accepted events are, for `tidings doctor`. A report, not a proof: see docs/reliability.md. */
-export interface EventBalance {
+interface EventBalance {
   accepted: number
   stored: number
   /** Accepted again, and found stored already. */

@@ -1,7 +1,7 @@
 import { lstat, open } from 'node:fs/promises'
 import { CliError, EXIT } from '../exit-codes.ts'
 
-export interface ExportFile {
+interface ExportFile {
   /** Resolves when the text is on the disk. */
   write(text: string): Promise<void>
   close(): Promise<void>

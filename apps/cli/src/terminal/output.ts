@@ -19,7 +19,7 @@ export interface ListView<Item> {
 }
 
 /** A list that is written part by part, so that a long one does not fill memory. */
-export interface OpenList<Item> {
+interface OpenList<Item> {
   write(items: readonly Item[]): Promise<void>
   end(): Promise<void>
 }

@@ -62,10 +62,7 @@ describeOnTerminal('progress on a real terminal', (terminal) => {
     const shown = stripVTControlCharacters(session.output())
     expect(shown).toContain(`Redriven ${200 - left} entries`)
     expect(shown).toContain('Interrupted. The same command again does the rest.')
-    const { rows } = await lab.db.database.pool.query(
-      'SELECT changed, result FROM operator_audit ORDER BY at, id',
-    )
-    expect(rows).toMatchObject([
+    expect(await lab.audit()).toMatchObject([
       { result: 'started' },
       { result: expect.stringMatching(/^interrupted/), changed: 200 - left },
     ])

@@ -1,3 +1,4 @@
+import { randomUUID } from 'node:crypto'
 import { type JobQueue, openQueue, openRedis, type QueueBackend } from '@tidings/queue/backend'
 import type { DeadLetterQueue, FailedEvent } from '@tidings/queue/dead-letters/bury'
 import { deadLetterId } from '@tidings/queue/dead-letters/entry-id'
@@ -15,10 +16,21 @@ import {
 } from '@tidings/stack/testing/test-context'
 import { type Cli, createCli } from './cli-process.ts'
 
-export interface QueuedEnvelope {
+interface QueuedEnvelope {
   v: number
   events: { id: string; redrives?: number }[]
 }
+
+interface AuditRow {
+  actor: string
+  action: string
+  changed: number
+  result: string
+  selector: unknown
+}
+
+/** Users last: events refer to them. */
+const EMPTIED_TABLES = ['operator_audit', 'notification_status', 'ingest_counters', 'event_outbox', 'users']
 
 /** A database and a queue for one test file, the CLI configured for them, and the queues to inspect. */
 export interface CliLab {
@@ -29,6 +41,10 @@ export interface CliLab {
   main: JobQueue<QueuedEnvelope>
   /** Buries `count` events and returns the entries' ids in order. */
   bury(count: number, overrides?: Parameters<typeof makeFailedEvent>[0]): Promise<string[]>
+  /** Buries two events of one id and other content. */
+  buryConflict(): Promise<{ eventId: string; ids: string[] }>
+  /** The rows of the audit table, oldest first. */
+  audit(): Promise<AuditRow[]>
   /** The entry ids that the events on the main queue would have. An event that is there twice counts twice. */
   queuedIds(): Promise<string[]>
   empty(): Promise<void>
@@ -49,17 +65,31 @@ export async function createCliLab(kind: BackendKind, releaser: Releaser): Promi
       ? { REDIS_URL: backend.url, QUEUE_PREFIX: backend.prefix }
       : { QUEUE_BACKEND: 'postgres' }
 
+  async function buryEvents(count: number, overrides?: Parameters<typeof makeFailedEvent>[0]) {
+    const failedEvents: FailedEvent[] = Array.from({ length: count }, () => makeFailedEvent(overrides))
+    for (let start = 0; start < count; start += 1_000)
+      await bury(dead, failedEvents.slice(start, start + 1_000))
+    return failedEvents.map(deadLetterId)
+  }
+
   return {
     cli: createCli({ DATABASE_URL: db.url, TIDINGS_OPERATOR: 'ada', ...queue }),
     backend,
     db,
     store,
     main,
-    async bury(count, overrides) {
-      const failedEvents: FailedEvent[] = Array.from({ length: count }, () => makeFailedEvent(overrides))
-      for (let start = 0; start < count; start += 1_000)
-        await bury(dead, failedEvents.slice(start, start + 1_000))
-      return failedEvents.map(deadLetterId)
+    bury: buryEvents,
+    async buryConflict() {
+      const eventId = randomUUID()
+      const [sent] = await buryEvents(1, { eventId, reason: 'conflict', fields: { status: 'sent' } })
+      const [opened] = await buryEvents(1, { eventId, reason: 'conflict', fields: { status: 'opened' } })
+      return { eventId, ids: [sent ?? '', opened ?? ''] }
+    },
+    async audit() {
+      const { rows } = await db.database.pool.query<AuditRow>(
+        'SELECT actor, action, changed, result, selector FROM operator_audit ORDER BY at, id',
+      )
+      return rows
     },
     async queuedIds() {
       const jobs = await main.getJobs(['waiting', 'delayed', 'active'], 0, -1, true)
@@ -70,9 +100,8 @@ export async function createCliLab(kind: BackendKind, releaser: Releaser): Promi
     async empty() {
       await dead.obliterate({ force: true })
       await main.obliterate({ force: true })
-      await db.database.pool.query(
-        'TRUNCATE operator_audit, notification_status, ingest_counters, event_outbox, users CASCADE',
-      )
+      // With a few rows, DELETE takes a tenth of the time of TRUNCATE.
+      await db.database.pool.query(EMPTIED_TABLES.map((table) => `DELETE FROM ${table}`).join(';'))
     },
   }
 }

@@ -12,19 +12,19 @@ import { runOnFakeTerminal, type TerminalRun, type TerminalRunOptions } from './
 /** The command that a shell starts. It replaces itself by Node, so that signals arrive. */
 export const CLI_COMMAND = fileURLToPath(new URL('../../bin/tidings', import.meta.url))
 
-export interface CliRun {
+interface CliRun {
   exitCode: number | null
   stdout: string
   stderr: string
 }
 
-export interface CliProcess {
+interface CliProcess {
   child: ChildProcess
   ended: Promise<CliRun>
 }
 
 /** A command that runs in this process. */
-export interface RunningCommand {
+interface RunningCommand {
   /** Interrupts the command as Ctrl-C does. */
   interrupt(): void
   ended: Promise<CliRun>

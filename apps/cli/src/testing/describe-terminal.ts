@@ -5,7 +5,7 @@ import { CLI_COMMAND } from './cli-process.ts'
 import { hasTerminals, openTerminal, type TerminalSession, type TerminalSize } from './terminal-session.ts'
 
 /** The stores and the terminals of one test file. */
-export interface TerminalLab {
+interface TerminalLab {
   /** On the PostgreSQL backend, emptied before each test. */
   readonly lab: CliLab
   /** Starts `tidings` on a new terminal. */

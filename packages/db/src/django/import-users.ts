@@ -24,7 +24,7 @@ import {
 } from './imported-rows.ts'
 
 /** The staged users by verdict, and some of their properties. */
-export interface UserImportCounts {
+interface UserImportCounts {
   found: number
   /** New here. */
   importable: number

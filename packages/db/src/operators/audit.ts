@@ -21,7 +21,7 @@ export async function insertAudit(db: Handle, record: AuditRecord): Promise<void
 }
 
 /** How many dead letters operators deleted for good, and how many they imported. */
-export interface DeadLetterChanges {
+interface DeadLetterChanges {
   deleted: number
   imported: number
 }

@@ -19,7 +19,7 @@ export interface ServiceKey {
   revokedAt: Date | null
 }
 
-export type CreateServiceKeyResult =
+type CreateServiceKeyResult =
   | { outcome: 'created'; id: string; key: string }
   /** The name has MAX_LIVE_KEYS_PER_NAME live keys; revoke one first. */
   | { outcome: 'too_many_live_keys' }

@@ -44,13 +44,6 @@ describeBackends('a dlq command that is killed or interrupted', (kind) => {
       timeoutMs: 30_000,
     })
 
-  const auditRows = async () =>
-    (
-      await lab.db.database.pool.query<{ changed: number; result: string }>(
-        'SELECT changed, result FROM operator_audit ORDER BY at, id',
-      )
-    ).rows
-
   test('redrive, killed: each entry is dead or queued, and the next run does the rest', async () => {
     const ids = await lab.bury(ENTRIES)
     const { child, ended } = cli.start('dlq', 'redrive', '--all', '--yes')
@@ -74,7 +67,7 @@ describeBackends('a dlq command that is killed or interrupted', (kind) => {
     const left = await lab.store.count()
     expect(left).toBeGreaterThan(0)
     await assertWhole(ids)
-    expect(await auditRows()).toMatchObject([
+    expect(await lab.audit()).toMatchObject([
       { result: 'started' },
       { result: expect.stringMatching(/^interrupted/), changed: ENTRIES - left },
     ])
@@ -96,7 +89,7 @@ describeBackends('a dlq command that is killed or interrupted', (kind) => {
     } finally {
       client.release()
     }
-    expect(await auditRows()).toMatchObject([
+    expect(await lab.audit()).toMatchObject([
       { result: 'started' },
       { result: expect.stringMatching(/^interrupted/), changed: 0 },
     ])
@@ -123,7 +116,7 @@ describeBackends('a dlq command that is killed or interrupted', (kind) => {
       expect(stdout.trim()).toBe('5')
       expect(linesOf(stderr)[0]).toMatch(/^dead-/)
       expect(await lab.store.count()).toBeGreaterThan(0)
-      const results = (await auditRows()).map(({ result }) => result.split(':')[0])
+      const results = (await lab.audit()).map(({ result }) => result.split(':')[0])
       expect(results).toEqual(['started', 'interrupted', 'started', 'interrupted'])
     },
   )
@@ -138,14 +131,14 @@ describeBackends('a dlq command that is killed or interrupted', (kind) => {
     const left = new Set(await deadIds())
     const exported = new Set(linesOf(await readFile(file, 'utf8')).map((line) => JSON.parse(line).id))
     expect(ids.filter((id) => !left.has(id) && !exported.has(id))).toEqual([])
-    const rows = await auditRows()
+    const rows = await lab.audit()
     // A run that had just finished has its second row.
     if (left.size > 0) expect(rows).toMatchObject([{ result: 'started' }])
     await cli.run('dlq', 'import', file)
     expect((await deadIds()).toSorted()).toEqual(ids.toSorted())
     expect(await cli.run('dlq', 'delete', '--all', '--yes')).toMatchObject({ exitCode: 0 })
     expect(await lab.store.count()).toBe(0)
-    expect((await auditRows()).at(-1)).toEqual({ changed: ENTRIES, result: 'done' })
+    expect((await lab.audit()).at(-1)).toMatchObject({ changed: ENTRIES, result: 'done' })
   })
 
   test('import, killed: the next run does the rest, none twice', async () => {

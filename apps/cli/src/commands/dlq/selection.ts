@@ -47,7 +47,7 @@ export async function toSelection(
   return { kind: 'ids', ids: await resolveEntryIds(await context.deadLetters(), given) }
 }
 
-export interface SelectionPreview {
+interface SelectionPreview {
   count: number
   groups: DeadLetterGroup[]
 }

@@ -64,9 +64,6 @@ describeBackends('the selection of tidings dlq commands', (kind) => {
     expect(await lab.store.count()).toBe(2)
   })
 
-  const audits = async () =>
-    (await lab.db.database.pool.query<{ action: string }>('SELECT action FROM operator_audit')).rows
-
   test('an unknown group is exit code 3', async () => {
     await lab.bury(2)
     for (const command of CHANGES) {
@@ -131,6 +128,6 @@ describeBackends('the selection of tidings dlq commands', (kind) => {
     expect(run).toMatchObject({ exitCode: 0, stdout: '' })
     expect(run.stderr).toContain(`${file} was not written.`)
     expect(existsSync(file)).toBe(false)
-    expect(await audits()).toEqual([])
+    expect(await lab.audit()).toEqual([])
   })
 })

@@ -23,7 +23,7 @@ import type { CliContext } from '../../context.ts'
 import { CliError, EXIT } from '../../exit-codes.ts'
 import { ProbeQueue } from './probe-queue.ts'
 
-export interface ProbeOptions {
+interface ProbeOptions {
   /** Base URL of the API. Without one the step through the API is skipped. */
   apiUrl: string | undefined
   /** How long to wait for all events, in milliseconds. At most MAX_PROBE_MS. */

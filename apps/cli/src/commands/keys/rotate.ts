@@ -1,4 +1,5 @@
-import { readFile } from 'node:fs/promises'
+import { readFile, realpath, stat } from 'node:fs/promises'
+import { writeSecretFile } from '@tidings/runtime/secret-file'
 import { errorMessage } from '@tidings/shared/errors'
 import {
   generateSigningKey,
@@ -10,7 +11,6 @@ import { recordAudit } from '../../audit.ts'
 import type { CliContext } from '../../context.ts'
 import { CliError, describeFailure, EXIT, usageError } from '../../exit-codes.ts'
 import { isMissing } from '../../input/file-errors.ts'
-import { replaceFile } from './replace-file.ts'
 
 /** Old keys that still verify after a rotation. An access token lives for 15 minutes at most. */
 export const DEFAULT_KEPT_KEYS = 2
@@ -82,5 +82,23 @@ function parseSet(name: string, text = ''): SigningKeySet {
     return parseSigningKeySet(text)
   } catch (error) {
     throw new CliError(EXIT.failure, `${name} ${errorMessage(error)}`)
+  }
+}
+
+/**
+ * Replaces the file in one step, so that a running API never reads half of it. The new file gets the owner and mode of
+ * the old one: the API may run as another user than the operator. A symbolic link stays a link.
+ *
+ * @throws CliError when the file cannot be replaced. It is then unchanged.
+ */
+async function replaceFile(file: string, text: string): Promise<void> {
+  try {
+    const target = await realpath(file)
+    await writeSecretFile(target, text, await stat(target))
+  } catch (error) {
+    throw new CliError(
+      EXIT.failure,
+      `${file} is unchanged: a new file with its owner and mode cannot be written there (${errorMessage(error)}).`,
+    )
   }
 }

@@ -3,7 +3,7 @@ import sparkly from 'sparkly'
 import { formatAge, formatCount } from '../../../terminal/format.ts'
 import { createPaint, type Paint } from '../../../terminal/table.ts'
 
-export interface DrawOptions {
+interface DrawOptions {
   width: number
   colors: boolean
   /** Depths of a watch so far, oldest first. */

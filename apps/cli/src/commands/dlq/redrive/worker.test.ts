@@ -6,8 +6,8 @@ import { findFreePort } from '@tidings/stack/servers/free-port'
 import { waitFor } from '@tidings/stack/servers/wait-for'
 import { describeBackends, useReleaser } from '@tidings/stack/testing/test-context'
 import { beforeAll, expect, test } from 'vitest'
-import { type CliLab, createCliLab } from '../../testing/cli-lab.ts'
-import type { Cli } from '../../testing/cli-process.ts'
+import { type CliLab, createCliLab } from '../../../testing/cli-lab.ts'
+import type { Cli } from '../../../testing/cli-process.ts'
 
 /* Each test has another source: the worker runs all the time, so the stores cannot be emptied between tests. */
 describeBackends('tidings dlq redrive with a worker', (kind) => {
