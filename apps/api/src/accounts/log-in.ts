@@ -9,7 +9,9 @@ import { toUser } from '../users/to-user.ts'
 import type { AccountDeps } from './account-deps.ts'
 
 /** The part of AccountDeps that a login uses. */
-type LogInDeps = Pick<AccountDeps, 'db' | 'tokens' | 'passwords' | 'rateLimits' | 'refreshTtlSeconds'>
+type LogInDeps = Pick<AccountDeps, 'db' | 'tokens' | 'passwords' | 'rateLimits' | 'refreshTtlSeconds'> & {
+  caches: { sessions: Pick<AccountDeps['caches']['sessions'], 'invalidate'> }
+}
 
 /**
  * Logs a user in. An unknown address, an inactive user, an unusable password and a wrong password get the same
@@ -18,7 +20,7 @@ type LogInDeps = Pick<AccountDeps, 'db' | 'tokens' | 'passwords' | 'rateLimits' 
  * @throws AppError `invalid_credentials`, `rate_limited`, `overloaded`.
  */
 export async function logIn(deps: LogInDeps, credentials: Credentials, client: Client): Promise<LoginResult> {
-  const { db, tokens, rateLimits, passwords } = deps
+  const { db, caches, tokens, rateLimits, passwords } = deps
   const account = credentials.email.trim().toLowerCase()
   await rateLimits.checkLogin(account, client.address)
   const user = await findUserByEmail(db, account)
@@ -30,7 +32,9 @@ export async function logIn(deps: LogInDeps, credentials: Credentials, client: C
   await rateLimits.resetFailedLogins(account)
   const passwordHash = await strengthenHash(deps, user, credentials.password)
   const session = newSession(user.id, client, deps.refreshTtlSeconds)
-  if (!(await startSession(db, session, passwordHash))) throw wrongCredentials()
+  const started = await startSession(db, session, passwordHash)
+  if (started === undefined) throw wrongCredentials()
+  await caches.sessions.invalidate(started.endedSessionIds)
   return toLoginResult(tokens, toUser(user), session)
 }
 
