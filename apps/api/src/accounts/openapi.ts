@@ -12,7 +12,7 @@ export const accountOperations: readonly Operation[] = [
     path: '/api/v1/users',
     tag: 'users',
     summary: 'Register',
-    description: 'The password must not be common, and must not be the name or the address.',
+    description: 'The password must not be common or repetitive, and must not be made of the name or the address.',
     access: 'public',
     body: registrationSchema,
     answers: { 201: { description: 'Registered and logged in.', data: loginResultSchema } },
