@@ -1,4 +1,4 @@
-import { startSession } from '@tidings/db/users/sessions'
+import { hasLoggedInFrom, startSession } from '@tidings/db/users/sessions'
 import { findUserByEmail, replacePasswordHash, type UserRow } from '@tidings/db/users/users'
 import { AppError } from '@tidings/shared/errors'
 import type { Credentials } from '@tidings/shared/user'
@@ -22,14 +22,14 @@ type LogInDeps = Pick<AccountDeps, 'db' | 'tokens' | 'passwords' | 'rateLimits' 
 export async function logIn(deps: LogInDeps, credentials: Credentials, client: Client): Promise<LoginResult> {
   const { db, caches, tokens, rateLimits, passwords } = deps
   const account = credentials.email.trim().toLowerCase()
-  await rateLimits.checkLogin(account, client.address)
-  const user = await findUserByEmail(db, account)
-  const matches = await passwords.verify(credentials.password, user?.password)
-  if (user === undefined || !matches || !user.isActive) {
-    await rateLimits.recordFailedLogin(account)
-    throw wrongCredentials()
-  }
-  await rateLimits.resetFailedLogins(account)
+  const isFamiliar = (network: string) => hasLoggedInFrom(db, account, network)
+  const login = { account, address: client.address, isFamiliar }
+  const user = await rateLimits.limitLogin(login, async () => {
+    const found = await findUserByEmail(db, account)
+    const matches = await passwords.verify(credentials.password, found?.password)
+    return matches && found?.isActive ? found : undefined
+  })
+  if (user === undefined) throw wrongCredentials()
   const passwordHash = await strengthenHash(deps, user, credentials.password)
   const session = newSession(user.id, client, deps.refreshTtlSeconds)
   const started = await startSession(db, session, passwordHash)

@@ -93,6 +93,7 @@ export async function openAccounts(options: OpenAccountsOptions): Promise<Accoun
       redis,
       loginsPerMinutePerIp: env.RATE_LIMIT_LOGIN_PER_IP,
       loginsPerMinutePerAccountIp: env.RATE_LIMIT_LOGIN_PER_ACCOUNT_IP,
+      wrongPasswordsPerHourPerAccount: env.RATE_LIMIT_WRONG_PASSWORDS_PER_ACCOUNT,
       registrationsPerHourPerIp: env.RATE_LIMIT_REGISTER_PER_IP,
       refreshesPerMinutePerIp: env.RATE_LIMIT_REFRESH_PER_IP,
     }),

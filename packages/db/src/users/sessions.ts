@@ -83,6 +83,21 @@ export async function startSession(
   })
 }
 
+/**
+ * Tells whether the user of an e-mail address has logged in from a network: a session from there is stored, live or
+ * ended.
+ *
+ * @param network an address, or a network such as 2001:db8::/56.
+ */
+export async function hasLoggedInFrom(db: Database, email: string, network: string): Promise<boolean> {
+  const { rows } = await db.pool.query(
+    `SELECT 1 FROM sessions s JOIN users u ON u.id = s.user_id
+     WHERE lower(u.email) = lower($1) AND s.ip <<= $2::inet LIMIT 1`,
+    [email, network],
+  )
+  return rows.length > 0
+}
+
 /** Finds the sessions among these ids that are live and whose user is active. */
 export async function findLiveSessions(
   db: Database,
