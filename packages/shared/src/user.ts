@@ -93,6 +93,9 @@ export const passwordChangeSchema = z.strictObject({
 })
 export type PasswordChange = z.infer<typeof passwordChangeSchema>
 
+/** The optional body of an erasure. */
+export const erasureSchema = z.strictObject({ password: passwordSchema.nullish() })
+
 /** Most user ids in one request for preferences. */
 export const MAX_PREFERENCES_BATCH = 500
 

@@ -24,6 +24,7 @@ export interface RateLimits {
   limitPasswordCheck<Result>(userId: string, address: string, check: () => Promise<Result>): Promise<Result>
   checkRegistration(address: string): Promise<void>
   checkRefresh(address: string): Promise<void>
+  checkErasure(address: string): Promise<void>
 }
 
 interface Login {
@@ -44,6 +45,7 @@ interface RateLimitOptions {
   wrongPasswordsPerHourPerAccount: number
   registrationsPerHourPerIp: number
   refreshesPerMinutePerIp: number
+  erasuresPerHourPerIp: number
 }
 
 interface LimiterRedis {
@@ -125,6 +127,7 @@ export function createRateLimits(options: RateLimitOptions): RateLimits {
     },
     checkRegistration: limitByAddress('register-ip', options.registrationsPerHourPerIp, HOUR_SECONDS),
     checkRefresh: limitByAddress('refresh-ip', options.refreshesPerMinutePerIp, MINUTE_SECONDS),
+    checkErasure: limitByAddress('erase-ip', options.erasuresPerHourPerIp, HOUR_SECONDS),
   }
 }
 
@@ -184,4 +187,5 @@ export const NO_RATE_LIMITS: RateLimits = {
   limitPasswordCheck: (_userId, _address, check) => check(),
   checkRegistration: nothing,
   checkRefresh: nothing,
+  checkErasure: nothing,
 }

@@ -96,6 +96,7 @@ export async function openAccounts(options: OpenAccountsOptions): Promise<Accoun
       wrongPasswordsPerHourPerAccount: env.RATE_LIMIT_WRONG_PASSWORDS_PER_ACCOUNT,
       registrationsPerHourPerIp: env.RATE_LIMIT_REGISTER_PER_IP,
       refreshesPerMinutePerIp: env.RATE_LIMIT_REFRESH_PER_IP,
+      erasuresPerHourPerIp: env.RATE_LIMIT_ERASE_PER_IP,
     }),
     refreshTtlSeconds: env.REFRESH_TOKEN_TTL,
     clientAddress: createClientAddress(env.TRUSTED_PROXY_HOPS),

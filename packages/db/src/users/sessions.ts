@@ -98,6 +98,15 @@ export async function hasLoggedInFrom(db: Database, email: string, network: stri
   return rows.length > 0
 }
 
+/** Returns how long ago the login of a live session was, in seconds. */
+export async function readSessionAge(db: Database, sessionId: string): Promise<number | undefined> {
+  const [row] = await db.orm
+    .select({ seconds: sql<string>`extract(epoch FROM now() - ${sessions.createdAt})` })
+    .from(sessions)
+    .where(and(eq(sessions.id, sessionId), isLive()))
+  return row && Number(row.seconds)
+}
+
 /** Finds the sessions among these ids that are live and whose user is active. */
 export async function findLiveSessions(
   db: Database,
