@@ -189,7 +189,8 @@ export const FIELD_CODES = {
   invalid_cursor: 'The cursor is not a `next_cursor` of an earlier answer.',
   wrong_password: 'The password of the account is wrong.',
   common_password: 'The password is a common one, with at most four digits or signs around it.',
-  repetitive_password: 'The password has fewer than five different characters.',
+  repetitive_password:
+    'The password has fewer than five different characters, or is a sequence such as `87654321`.',
   password_is_identity:
     'The password is a part of the name or the e-mail address, with at most four digits or signs around it.',
   email_taken: 'Another account has this e-mail address.',

@@ -2,7 +2,7 @@ import { AppError } from '@tidings/shared/errors'
 import { PASSWORD_LENGTH } from '@tidings/shared/user'
 import { isCommonPassword } from './common-passwords.ts'
 
-/** `aaaaaaaa` and `abcabcabc` are guessed as fast as short passwords. */
+/** `aaaaaaaa`, `abcabcabc` and `87654321` are guessed as fast as short passwords. */
 const MIN_DIFFERENT_CHARACTERS = 5
 /** Digits and signs before and after a word that do not make it harder to guess: `P@ssw0rd!`, `sunshine2026`. */
 const MAX_DECORATION = 4
@@ -21,8 +21,8 @@ export function requireStrongPassword(
   owner: { email: string; name: string },
   field: string,
 ): void {
-  if (new Set(simplify(password)).size < MIN_DIFFERENT_CHARACTERS) {
-    const message = `Use at least ${MIN_DIFFERENT_CHARACTERS} different characters.`
+  if (countUnpredictable(password) < MIN_DIFFERENT_CHARACTERS) {
+    const message = `Use at least ${MIN_DIFFERENT_CHARACTERS} different characters that are no sequence.`
     refuse(field, 'repetitive_password', message)
   }
   const words = readingsOf(password)
@@ -35,6 +35,12 @@ export function requireStrongPassword(
 
 const simplify = (text: string) => text.normalize('NFKC').toLowerCase()
 const withoutSigns = (text: string) => text.replaceAll(/[^\p{L}\p{N}]/gu, '')
+
+/** Counts the different characters. One that repeats or continues its predecessor, as b after a, does not count. */
+function countUnpredictable(password: string): number {
+  const codes = Array.from(simplify(password), (character) => character.codePointAt(0) ?? 0)
+  return new Set(codes.filter((code, i) => Math.abs(code - (codes[i - 1] ?? -2)) > 1)).size
+}
 
 const NO_LETTER = /^\P{L}*$/u
 
