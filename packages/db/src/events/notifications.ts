@@ -48,8 +48,8 @@ const OLDEST_FIRST = [asc(notificationStatus.timestamp), asc(notificationStatus.
 
 /**
  * Lists a few events that fold to the same status as all events of the notification: for each status and error class
- * the first and the last in the order of the fold. It adds the last event with a user, and events of two different
- * users if there are any.
+ * the first and the last in the order of the fold, and for each status the last in time. It adds the last event with a
+ * user, and events of two different users if there are any.
  */
 export async function listDecidingEvents(db: Database, notificationId: string): Promise<StoredEvent[]> {
   const t = notificationStatus
@@ -62,6 +62,7 @@ export async function listDecidingEvents(db: Database, notificationId: string): 
     (SELECT DISTINCT ON (status, error_class) id FROM event
       ORDER BY status, error_class, attempt DESC, time DESC, id DESC)
     UNION (SELECT DISTINCT ON (status, error_class) id FROM event ORDER BY status, error_class, time)
+    UNION (SELECT DISTINCT ON (status) id FROM event ORDER BY status, time DESC, id DESC)
     UNION (SELECT id FROM owned ORDER BY timestamp DESC, id DESC LIMIT 1)
     UNION (SELECT id FROM owned ORDER BY user_id LIMIT 1)
     UNION (SELECT id FROM owned ORDER BY user_id DESC LIMIT 1)`
