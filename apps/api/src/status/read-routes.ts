@@ -1,7 +1,13 @@
 import type { Database } from '@tidings/db/database'
 import { listUserEvents, readNotification } from '@tidings/db/events/notifications'
 import { isOwnedOnlyBy, summarizeNotification } from '@tidings/shared/notification-summary'
-import { isUsableTime, LIMITS, NOTIFICATION_TYPES, STATUSES } from '@tidings/shared/status-event'
+import {
+  isUsableTime,
+  LIMITS,
+  NOTIFICATION_TYPES,
+  offsetTimeSchema,
+  STATUSES,
+} from '@tidings/shared/status-event'
 import { Hono } from 'hono'
 import { z } from 'zod'
 import type { Authorize } from '../http/authorize.ts'
@@ -15,13 +21,12 @@ export interface StatusReadDeps {
   db: Database
 }
 
-const instant = z.iso
-  .datetime({ offset: true, error: 'Use ISO 8601 with an offset, for example 2026-01-31T12:00:00Z.' })
+const instant = offsetTimeSchema
   .transform((value) => new Date(value))
   .refine((value) => isUsableTime(value.getTime()), { error: 'The time must be from 1970 to 9999.' })
 
 /** Query of GET /api/v1/status/history/. */
-export const historyQuerySchema = z.object({
+export const historyQuerySchema = z.strictObject({
   type: z.enum(NOTIFICATION_TYPES).optional(),
   status: z.enum(STATUSES).optional(),
   from: instant.optional(),
@@ -29,12 +34,16 @@ export const historyQuerySchema = z.object({
   ...pageQuery,
 })
 
+/** Query of GET /api/v1/notifications/{notification_id}/: no parameters. */
+export const notificationQuerySchema = z.strictObject({})
+
 /** Reads one notification with its timeline, or a user's own history. */
 export function statusReadRoutes({ authorize, db }: StatusReadDeps): Hono<ApiEnv> {
   const app = new Hono<ApiEnv>({ strict: false })
 
   app.get('/api/v1/notifications/:notification_id', async (c) => {
     const caller = await authorize.userOrService(c, 'status:read')
+    readQuery(c, notificationQuerySchema)
     const notificationId = c.req.param('notification_id')
     if (notificationId.length > LIMITS.notificationIdLength || notificationId.includes('\0')) throw notFound()
     const { timeline, deciding } = await readNotification(db, notificationId)
