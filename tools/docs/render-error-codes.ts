@@ -28,6 +28,10 @@ const REASONS: Readonly<Record<DeadLetterReason, Explanation>> = {
     meaning: 'Workers crashed or hung each time they processed the job.',
     nextStep: 'Look at the log of the worker, then redrive a canary first.',
   },
+  newer_version: {
+    meaning: 'A producer wrote a job in a version that the workers did not know for an hour.',
+    nextStep: 'Upgrade the workers, then redrive: the job is sent back as it was.',
+  },
 }
 
 const EXITS: Readonly<Record<keyof typeof EXIT, Explanation>> = {

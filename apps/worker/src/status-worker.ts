@@ -84,6 +84,7 @@ export async function startStatusWorker(options: StatusWorkerOptions): Promise<S
   })
   const bury = (failedEvents: readonly FailedEvent[]) =>
     buryEvents(deadLetters, failedEvents, (userIds) => findErasedUsers(db, userIds))
+  const warnOfVersion = throttledWarning(log, 'reading a job', 60_000)
   const context: EnvelopeContext = {
     writer: openWriter(options, (jobs) => jobs >= concurrency.batchTarget),
     onParsed: concurrency.record,
@@ -92,6 +93,8 @@ export async function startStatusWorker(options: StatusWorkerOptions): Promise<S
     onSettleError: throttledWarning(log, 'recording outcomes'),
     count,
     suspectLock: { isHeld: false },
+    onNewerVersion: (version) =>
+      warnOfVersion(`it has version ${version}, this worker reads version 1. It waits for a newer worker.`),
     outageDelayMs: timing?.outageDelayMs,
   }
   const sweeper = startSweeping({
