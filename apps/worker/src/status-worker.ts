@@ -62,7 +62,14 @@ export interface StatusWorker {
 export async function startStatusWorker(options: StatusWorkerOptions): Promise<StatusWorker> {
   const { db, backend, shards, count, lifecycle, log, tracing, timing } = options
   const onError = throttledWarning(log, 'queue')
-  const { queues, deadLetters } = await openQueues({ backend, shards, lifecycle, log, tracing, onError })
+  const { queues, deadLetters, recovery } = await openQueues({
+    backend,
+    shards,
+    lifecycle,
+    log,
+    tracing,
+    onError,
+  })
   const workers: JobWorker<unknown>[] = []
 
   const concurrency = createAdaptiveConcurrency({
@@ -102,6 +109,7 @@ export async function startStatusWorker(options: StatusWorkerOptions): Promise<S
     backend,
     shards,
     queues,
+    recovery,
     bury,
     count,
     lifecycle,
