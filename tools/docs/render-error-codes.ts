@@ -17,8 +17,10 @@ const REASONS: Readonly<Record<DeadLetterReason, Explanation>> = {
     nextStep: 'Register or import the user, then redrive. Otherwise delete.',
   },
   conflict: {
-    meaning: 'An event with the same id and other content is stored.',
-    nextStep: 'Correct the producer: one idempotency key, one content. Then delete.',
+    meaning:
+      'An event with the same id and other content is stored, or an earlier event of the notification names another user.',
+    nextStep:
+      'Correct the producer: one idempotency key, one content; one notification, one user. Then delete.',
   },
   retries_exhausted: {
     meaning: 'All attempts to store the event failed.',

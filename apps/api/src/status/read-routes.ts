@@ -1,6 +1,7 @@
 import type { Database } from '@tidings/db/database'
-import { listUserEvents, readNotification } from '@tidings/db/events/notifications'
-import { isOwnedOnlyBy, summarizeNotification } from '@tidings/shared/notification-summary'
+import { listUserEvents, readNotifications } from '@tidings/db/events/notifications'
+import { AppError } from '@tidings/shared/errors'
+import { summarizeNotification } from '@tidings/shared/notification-summary'
 import {
   isUsableTime,
   LIMITS,
@@ -34,8 +35,8 @@ export const historyQuerySchema = z.strictObject({
   ...pageQuery,
 })
 
-/** Query of GET /api/v1/notifications/{notification_id}/: no parameters. */
-export const notificationQuerySchema = z.strictObject({})
+/** Query of GET /api/v1/notifications/{notification_id}/. */
+export const notificationQuerySchema = z.strictObject({ type: z.enum(NOTIFICATION_TYPES).optional() })
 
 /** Reads one notification with its timeline, or a user's own history. */
 export function statusReadRoutes({ authorize, db }: StatusReadDeps): Hono<ApiEnv> {
@@ -43,15 +44,20 @@ export function statusReadRoutes({ authorize, db }: StatusReadDeps): Hono<ApiEnv
 
   app.get('/api/v1/notifications/:notification_id', async (c) => {
     const caller = await authorize.userOrService(c, 'status:read')
-    readQuery(c, notificationQuerySchema)
+    const { type } = readQuery(c, notificationQuerySchema)
     const notificationId = c.req.param('notification_id')
     if (notificationId.length > LIMITS.notificationIdLength || notificationId.includes('\0')) throw notFound()
-    const { timeline, deciding } = await readNotification(db, notificationId)
-    const summary = summarizeNotification({ timeline, deciding })
-    if (summary === undefined) throw notFound()
-    // A user sees a notification only when every event with a user names this user. Others look absent.
-    if (caller.kind === 'user' && !isOwnedOnlyBy(caller.userId, deciding)) throw notFound()
-    return success(200, 'Notification found.', { ...summary, timeline })
+    const found = await readNotifications(db, notificationId, type && [type])
+    const notifications = found.flatMap(({ timeline, deciding }) => {
+      const summary = summarizeNotification({ timeline, deciding })
+      // A user's notifications alone: those of others look absent.
+      const isVisible = caller.kind !== 'user' || summary?.user_id === caller.userId
+      return summary !== undefined && isVisible ? [{ ...summary, timeline }] : []
+    })
+    const [notification, ...others] = notifications
+    if (notification === undefined) throw notFound()
+    if (others.length > 0) throw ambiguousId()
+    return success(200, 'Notification found.', notification)
   })
 
   app.get('/api/v1/status/history', async (c) => {
@@ -64,4 +70,11 @@ export function statusReadRoutes({ authorize, db }: StatusReadDeps): Hono<ApiEnv
   })
 
   return app
+}
+
+function ambiguousId(): AppError {
+  const message = 'Notifications of several types have this id. Add ?type=email or ?type=push.'
+  return new AppError('validation_failed', message, {
+    fields: [{ pointer: '/type', code: 'required', message }],
+  })
 }
