@@ -1,6 +1,11 @@
 import { z } from 'zod'
+import { optional } from './optional.ts'
 
 const preferencesSchema = z.strictObject({ email: z.boolean(), push: z.boolean() })
+const preferencesChangeSchema = z.strictObject({
+  email: optional(z.boolean()),
+  push: optional(z.boolean()),
+})
 
 export const PASSWORD_LENGTH = { min: 8, max: 1024 } as const
 const NAME_MAX_LENGTH = 255
@@ -66,7 +71,7 @@ export const registrationSchema = z.strictObject({
   email: emailSchema,
   password: newPasswordSchema,
   push_token: pushTokenSchema.optional(),
-  preferences: preferencesSchema.partial().optional(),
+  preferences: optional(preferencesChangeSchema),
 })
 export type Registration = z.infer<typeof registrationSchema>
 
@@ -76,13 +81,12 @@ export const credentialsSchema = z.strictObject({
 })
 export type Credentials = z.infer<typeof credentialsSchema>
 
-export const userUpdateSchema = z
-  .strictObject({
-    name: nameSchema,
-    push_token: pushTokenSchema,
-    preferences: preferencesSchema.partial(),
-  })
-  .partial()
+export const userUpdateSchema = z.strictObject({
+  name: optional(nameSchema),
+  /** Null removes the token. */
+  push_token: pushTokenSchema.optional(),
+  preferences: optional(preferencesChangeSchema),
+})
 export type UserUpdate = z.infer<typeof userUpdateSchema>
 
 export const pushTokenUpdateSchema = z.strictObject({ push_token: pushTokenSchema })
