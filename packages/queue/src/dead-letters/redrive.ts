@@ -110,7 +110,7 @@ export function findObstacle(
 /**
  * The event to enqueue. An event that is an object carries its number of redrives, which a later dead letter shows.
  */
-function toRedrivenEvent(entry: DeadLetterEntry): unknown {
+export function toRedrivenEvent(entry: DeadLetterEntry): unknown {
   return isEventObject(entry.event) ? { ...entry.event, redrives: entry.redrives + 1 } : (entry.event ?? null)
 }
 
