@@ -1,12 +1,13 @@
-import { type JobQueue, openQueue, openRedis, type QueueBackend } from '@tidings/queue/backend'
+import { type JobQueue, openQueue, type QueueBackend } from '@tidings/queue/backend'
 import type { DeadLetterQueue } from '@tidings/queue/dead-letters/bury'
 import { DEAD_LETTER_QUEUE, shardNames } from '@tidings/queue/policy'
+import { versionOptions } from '@tidings/queue/redis-rights'
 import { findShards } from '@tidings/queue/shards'
 import type { Lifecycle } from '@tidings/runtime/lifecycle'
 import type { Logger } from '@tidings/runtime/log'
 import type { DeadLetter } from '@tidings/shared/dead-letter'
 import type { Tracing } from '@tidings/telemetry/tracing'
-import type { Redis } from 'ioredis'
+import { connectRedis } from './connect-redis.ts'
 
 export interface OpenQueuesOptions {
   backend: QueueBackend
@@ -21,6 +22,8 @@ export interface WorkerQueues {
   /** The shards of the main queue. */
   queues: JobQueue<unknown>[]
   deadLetters: DeadLetterQueue
+  /** For the workers of these queues. */
+  version: Awaited<ReturnType<typeof versionOptions>>
 }
 
 /**
@@ -35,20 +38,14 @@ export async function openQueues(options: OpenQueuesOptions): Promise<WorkerQueu
   const shards = await findShards(backend, redis, options.shards)
   if (shards > options.shards)
     log.warn({ shards, configured: options.shards }, 'also taking jobs from shards above QUEUE_SHARDS')
+  const version = await versionOptions(redis)
   const traced = tracing && { telemetry: tracing.queueTelemetry }
   const queues = shardNames(shards).map((name) =>
-    openQueue<unknown>(name, backend, redis, { onError, ...traced }),
+    openQueue<unknown>(name, backend, redis, { onError, ...version, ...traced }),
   )
-  const deadLetters = openQueue<DeadLetter>(DEAD_LETTER_QUEUE, backend, redis, { onError })
+  const deadLetters = openQueue<DeadLetter>(DEAD_LETTER_QUEUE, backend, redis, { onError, ...version })
   lifecycle.onRelease('queues', async () => {
     await Promise.allSettled([...queues, deadLetters].map((queue) => queue.close()))
   })
-  return { queues, deadLetters }
-}
-
-/** Resolves when Redis has answered for the first time. A Queue that is built earlier may never work. */
-async function connectRedis(url: string, onError: (error: Error) => void): Promise<Redis> {
-  const redis = openRedis(url, 'patient', onError)
-  await redis.ping()
-  return redis
+  return { queues, deadLetters, version }
 }

@@ -97,7 +97,7 @@ interface SilenceLimit {
 }
 
 export interface OpenQueueOptions
-  extends Pick<QueueOptions, 'defaultJobOptions' | 'streams' | 'telemetry'>,
+  extends Pick<QueueOptions, 'defaultJobOptions' | 'streams' | 'telemetry' | 'skipVersionCheck'>,
     SilenceLimit {
   onError(error: Error): void
 }

@@ -1,11 +1,14 @@
+import { countOutboxEvents } from '@tidings/db/events/event-outbox'
 import { readNotification, type StoredEvent } from '@tidings/db/events/notifications'
 import { type DeadLetterEntry, SCAN_PAGE } from '@tidings/queue/dead-letters/entry'
 import { createMatcher } from '@tidings/queue/dead-letters/filter'
 import { scanDeadLetters } from '@tidings/queue/dead-letters/store'
+import { countJobs } from '@tidings/queue/queue-depth'
 import { type NotificationSummary, summarizeNotification } from '@tidings/shared/notification-summary'
 import type { CliContext } from '../../context.ts'
 import { CliError, EXIT } from '../../exit-codes.ts'
 import { createMask, toShown } from '../../mask-output.ts'
+import { formatCount } from '../../terminal/format.ts'
 import { writeItem } from '../../terminal/output.ts'
 import { type Column, printable, toTable } from '../../terminal/table.ts'
 
@@ -13,11 +16,11 @@ import { type Column, printable, toTable } from '../../terminal/table.ts'
 const TIMELINE_WIDTH = 200
 
 const COLUMNS: readonly Column<StoredEvent>[] = [
-  { title: 'TIME', cell: (event) => event.timestamp, style: 'dim' },
-  { title: 'STATUS', cell: (event) => event.status, style: 'yellow' },
+  { title: 'TIME', cell: (event) => event.timestamp, style: 'dim', whole: true },
+  { title: 'STATUS', cell: (event) => event.status, style: 'yellow', whole: true },
   { title: 'TRY', cell: (event) => String(event.attempt ?? '-'), align: 'right' },
-  { title: 'SOURCE', cell: (event) => event.source },
-  { title: 'PROVIDER', cell: (event) => event.provider ?? '-' },
+  { title: 'SOURCE', cell: (event) => event.source, spare: 2 },
+  { title: 'PROVIDER', cell: (event) => event.provider ?? '-', spare: 1 },
 ]
 
 /**
@@ -29,11 +32,16 @@ const COLUMNS: readonly Column<StoredEvent>[] = [
 export async function showStatus(context: CliContext, id: string, explain: boolean): Promise<void> {
   const { timeline, deciding } = await readNotification(await context.database(), id)
   const dead = explain ? await findDeadLetters(context, id) : []
+  const waiting = explain ? await readWaiting(context) : undefined
   const summary = summarizeNotification({ timeline, deciding })
   if (summary === undefined) {
     throw new CliError(
       EXIT.notFound,
-      `No event of notification ${printable(id)} is stored.${explain ? nameDeadLetters(dead) : ' Is it a dead letter? Add --explain.'}`,
+      [
+        `No event of notification ${printable(id)} is stored.`,
+        ...(explain ? nameDeadLetters(dead) : ['Does it wait, or is it a dead letter? Add --explain.']),
+        ...describeWaiting(waiting),
+      ].join(' '),
     )
   }
   const shown = {
@@ -41,6 +49,7 @@ export async function showStatus(context: CliContext, id: string, explain: boole
     timeline,
     ...(explain && {
       dead_letters: dead.map((entry) => ({ id: entry.id, reason: entry.reason, error: entry.error })),
+      waiting,
     }),
   }
   const text = [
@@ -48,12 +57,40 @@ export async function showStatus(context: CliContext, id: string, explain: boole
     '',
     drawTimeline(context, timeline),
     ...describeDeadLetters(context, dead),
+    ...describeWaiting(waiting).flatMap((line) => ['', line]),
   ]
   await writeItem(context, toShown(context.globals, shown), text.join('\n'))
 }
 
 const nameDeadLetters = (dead: readonly DeadLetterEntry[]) =>
-  dead.length > 0 ? ` It has dead letters: ${dead.map((entry) => entry.id).join(', ')}.` : ''
+  dead.length > 0 ? [`It has dead letters: ${dead.map((entry) => entry.id).join(', ')}.`] : []
+
+/** Accepted and not yet stored, over all notifications: some may belong to this one. */
+interface Waiting {
+  /** On the main queue. */
+  jobs: number
+  /** In the outbox. */
+  events: number
+  /** Undefined when the store does not show its clients. */
+  workers: number | undefined
+}
+
+async function readWaiting(context: CliContext): Promise<Waiting> {
+  const store = await context.deadLetters()
+  const events = await countOutboxEvents(await context.database())
+  return { jobs: countJobs(await store.depth()), events, workers: await store.countWorkers() }
+}
+
+function describeWaiting(waiting: Waiting | undefined): string[] {
+  if (waiting === undefined || waiting.jobs + waiting.events === 0) return []
+  const { jobs, events, workers } = waiting
+  const parts = [
+    ...(jobs > 0 ? [`${formatCount(jobs)} ${jobs === 1 ? 'job' : 'jobs'} on the queue`] : []),
+    ...(events > 0 ? [`${formatCount(events)} ${events === 1 ? 'event' : 'events'} in the outbox`] : []),
+  ]
+  const why = workers === 0 ? ' No worker is connected: see tidings doctor.' : ''
+  return [`Not stored yet: ${parts.join(' and ')}, which may hold events of this notification.${why}`]
+}
 
 async function findDeadLetters(context: CliContext, notificationId: string): Promise<DeadLetterEntry[]> {
   const matches = createMatcher({ notificationId })
@@ -66,7 +103,7 @@ async function findDeadLetters(context: CliContext, notificationId: string): Pro
 function describeSummary(summary: NotificationSummary, explain: boolean): string[] {
   const { notification_type, notification_id, status } = summary
   const lines = [`${notification_type} ${printable(notification_id)}: ${status ?? 'no delivery status yet'}`]
-  if (explain) lines.push(`Why: ${summary.explain}`)
+  if (explain) lines.push(`Why: ${printable(summary.explain)}`)
   for (const name of ['opened_at', 'clicked_at', 'unsubscribed_at'] as const)
     if (summary[name] !== null) lines.push(`${name.replace('_at', '').padEnd(13)} ${summary[name]}`)
   return lines
@@ -77,7 +114,7 @@ function drawTimeline(context: CliContext, timeline: readonly StoredEvent[]): st
   const mask = createMask(context)
   const columns: Column<StoredEvent>[] = [
     ...COLUMNS,
-    { title: 'ERROR', cell: (event) => mask(errorText(event)), style: 'red' },
+    { title: 'ERROR', cell: (event) => mask(errorText(event)), style: 'red', wraps: true },
   ]
   return toTable(timeline, columns, terminal.width ?? TIMELINE_WIDTH, terminal.colors.stdout).trimEnd()
 }
@@ -86,7 +123,7 @@ function describeDeadLetters(context: CliContext, dead: readonly DeadLetterEntry
   const mask = createMask(context)
   return dead.flatMap((entry) => [
     '',
-    `Dead letter: ${entry.id}  ${entry.reason}  ${mask(printable(entry.error.message))}`,
+    printable(`Dead letter: ${entry.id}  ${entry.reason}  ${mask(entry.error.message)}`),
   ])
 }
 

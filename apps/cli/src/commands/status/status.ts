@@ -8,7 +8,7 @@ export function registerStatus(program: Command, context: CliContext): void {
     .argument('<notification_id>')
     .option(
       '--explain',
-      'also show the rule and the event that decided, and the dead letters of this notification',
+      'also show the rule and the event that decided, the dead letters of this notification, and what waits',
     )
     .action(async (id: string, options: { explain?: true }) => {
       const { showStatus } = await import('./show-status.ts')
