@@ -48,7 +48,7 @@ async function runExport(
     for await (const batch of readSelection(store, selection)) {
       if (signal.aborted) throw new CliError(EXIT.partial, `Interrupted after ${entries(exported)}.`)
       const text = batch.entries.map(toLine).join('')
-      await (file ? file.write(text) : terminal.write(escapeJson(text)))
+      await (file ? file.write(text) : terminal.write(terminal.width === undefined ? text : escapeJson(text)))
       exported += batch.entries.length
       bar.update(exported)
     }
