@@ -1,4 +1,4 @@
-import { envFields, parseEnv, wholeNumber } from '@tidings/runtime/env'
+import { envFields, flag, parseEnv, wholeNumber } from '@tidings/runtime/env'
 import { z } from 'zod'
 
 const limit = wholeNumber(1)
@@ -11,8 +11,12 @@ const origins = z
   })
 
 function isOrigin(text: string): boolean {
-  return URL.canParse(text) && new URL(text).origin === text
+  // A URL may hold a *, and no browser sends one.
+  return /^https?:\/\/[^*]+$/.test(text) && URL.canParse(text) && new URL(text).origin === text
 }
+
+/** The minimum of NIST SP 800-132, section 5.2. It refuses a mistyped value; the default is what OWASP recommends. */
+const MIN_PASSWORD_ITERATIONS = 1_000
 
 const schema = z.object({
   ...envFields,
@@ -29,12 +33,12 @@ const schema = z.object({
   /** Seconds. */
   REFRESH_TOKEN_TTL: wholeNumber(1, 365 * 86_400).default(30 * 86_400),
   LEGACY_HS256_SECRET: z.string().min(16, 'needs at least 16 characters').optional(),
-  PASSWORD_ITERATIONS: wholeNumber(1, 10_000_000).default(600_000),
+  PASSWORD_ITERATIONS: wholeNumber(MIN_PASSWORD_ITERATIONS, 10_000_000).default(600_000),
   CORS_ORIGINS: origins.default([]),
   TRUSTED_PROXY_HOPS: wholeNumber(0, 16).default(0),
   /** Serves Bull Board at /admin/queues, behind an operator key. */
-  ADMIN_UI_ENABLED: z.stringbool().default(false),
-  RATE_LIMIT_ENABLED: z.stringbool().default(true),
+  ADMIN_UI_ENABLED: flag(false),
+  RATE_LIMIT_ENABLED: flag(true),
   /** Logins a minute, failed or not: from one address, and for one account from one address. */
   RATE_LIMIT_LOGIN_PER_IP: limit.default(30),
   RATE_LIMIT_LOGIN_PER_ACCOUNT_IP: limit.default(10),

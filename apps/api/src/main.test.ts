@@ -2,7 +2,10 @@ import { spawn } from 'node:child_process'
 import { createServer } from 'node:net'
 import { fileURLToPath } from 'node:url'
 import { generateSigningKey } from '@tidings/shared/signing-keys'
+import { spawnApp } from '@tidings/stack/dev/app-process'
 import { COMPILE_CACHE } from '@tidings/stack/dev/compile-cache'
+import { findFreePort } from '@tidings/stack/servers/free-port'
+import { waitFor } from '@tidings/stack/servers/wait-for'
 import { useReleaser } from '@tidings/stack/testing/test-context'
 import { describe, expect, it } from 'vitest'
 
@@ -91,6 +94,48 @@ describe.concurrent('the API process', () => {
     const { code, stderr } = await runMain({ ...STARTABLE, HOST: '192.0.2.1' })
     expect(code).toBe(1)
     expect(stderr).toMatch(/^Cannot listen on HOST=192\.0\.2\.1 \(\w+\)\. Set it to an address .*\n$/)
+  })
+
+  it('logs why PostgreSQL is away, and a request that failed for it as an error', async () => {
+    const port = await findFreePort()
+    const api = releaser.add(
+      await spawnApp({
+        name: 'api',
+        main: 'apps/api/src/main.ts',
+        env: { ...STARTABLE, PORT: String(port) },
+      }),
+      (app) => app.stop(),
+    )
+    await waitFor('the API to listen', () => api.output().includes('"listening"'), { timeoutMs: 30_000 })
+    const login = await fetch(`http://127.0.0.1:${port}/api/v1/users/login/`, {
+      method: 'POST',
+      headers: { 'content-type': 'application/json', connection: 'close' },
+      body: JSON.stringify({ email: 'ada@example.com', password: 'correct horse' }),
+    })
+    const health = await fetch(`http://127.0.0.1:${port}/health/ready`, { headers: { connection: 'close' } })
+    expect([login.status, health.status]).toEqual([503, 503])
+    const lines = await waitFor('both requests in the log', () => {
+      const parsed = api
+        .output()
+        .split('\n')
+        .filter((line) => line.startsWith('{'))
+        .map((line): Record<string, unknown> => JSON.parse(line))
+      return parsed.filter(({ msg }) => msg === 'request').length === 2 && parsed
+    })
+    const service = 'tidings-api'
+    expect(lines).toContainEqual(
+      expect.objectContaining({
+        ...{ service, level: 'warn', msg: 'PostgreSQL connection failed' },
+        error: 'connect ECONNREFUSED 127.0.0.1:1',
+      }),
+    )
+    const request = { service, msg: 'request', status: 503 }
+    expect(lines).toContainEqual(
+      expect.objectContaining({ ...request, level: 'error', route: '/api/v1/users/login' }),
+    )
+    expect(lines).toContainEqual(
+      expect.objectContaining({ ...request, level: 'info', route: '/health/ready' }),
+    )
   })
 
   it('starts while its stores are away, and stops on SIGTERM, also on a second one', async () => {

@@ -2,18 +2,18 @@ import { createLifecycle, exitOnSignal } from '@tidings/runtime/lifecycle'
 import { createLogger } from '@tidings/runtime/log'
 import { runMain } from '@tidings/runtime/run-main'
 import { throttledWarning } from '@tidings/runtime/throttled-warning'
-import { EXPORT_WARNING_INTERVAL_MS, openTracing } from '@tidings/telemetry/open-tracing'
+import { openTracing } from '@tidings/telemetry/open-tracing'
 import { readEnv } from './env.ts'
 import { startApi } from './start-api.ts'
 
 await runMain(async () => {
   const env = readEnv(process.env)
   const tracing = await openTracing('tidings-api', env)
-  const log = createLogger('api', env.LOG_LEVEL, tracing?.logFields)
+  const log = createLogger('tidings-api', env.LOG_LEVEL, tracing?.logFields)
   const lifecycle = createLifecycle(log)
   exitOnSignal(lifecycle, log)
   if (tracing) {
-    tracing.onError(throttledWarning(log, 'trace export', EXPORT_WARNING_INTERVAL_MS))
+    tracing.onError(throttledWarning(log, 'trace export'))
     lifecycle.onRelease('tracing', tracing.stop)
   }
   const server = await startApi(env, log, lifecycle, tracing, () => log.flush(() => process.exit(1)))

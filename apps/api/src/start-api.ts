@@ -2,7 +2,7 @@ import { openDatabase } from '@tidings/db/database'
 import { queueBackendOf } from '@tidings/queue/backend'
 import type { Lifecycle } from '@tidings/runtime/lifecycle'
 import type { Logger } from '@tidings/runtime/log'
-import { errorMessage } from '@tidings/shared/errors'
+import { throttledWarning } from '@tidings/runtime/throttled-warning'
 import type { Tracing } from '@tidings/telemetry/tracing'
 import { createBoardQueues } from './admin/board-queues.ts'
 import { createApp } from './app.ts'
@@ -35,7 +35,7 @@ export async function startApi(
     url: env.DATABASE_URL,
     applicationName: 'tidings-api',
     maxConnections: DATABASE_CONNECTIONS,
-    onError: (error) => log.warn({ error: errorMessage(error) }, 'idle database connection lost'),
+    onError: throttledWarning(log, 'PostgreSQL connection'),
   })
   lifecycle.onRelease('database', db.close)
 

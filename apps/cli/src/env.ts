@@ -1,6 +1,6 @@
 import { existsSync } from 'node:fs'
 import { join, resolve } from 'node:path'
-import { ConfigError, envFields, parseEnv } from '@tidings/runtime/env'
+import { ConfigError, envFields, flag, httpUrl, parseEnv, presentVariables } from '@tidings/runtime/env'
 import { readEnvFile } from '@tidings/runtime/env-file'
 import { z } from 'zod'
 
@@ -11,7 +11,7 @@ const schema = z.object({
   QUEUE_PREFIX: envFields.QUEUE_PREFIX,
   QUEUE_SHARDS: envFields.QUEUE_SHARDS,
   /** Where `doctor --probe` reports its event. */
-  API_URL: z.string().optional(),
+  API_URL: httpUrl('http://localhost:8001').optional(),
   /** The actor in the audit table. The default is the login name. */
   TIDINGS_OPERATOR: z.string().max(255).optional(),
 })
@@ -19,7 +19,7 @@ export type CliEnv = z.infer<typeof schema>
 
 const readOnlySchema = z.object({
   /** As --read-only, for a whole shell. */
-  TIDINGS_READ_ONLY: z.stringbool().default(false),
+  TIDINGS_READ_ONLY: flag(false),
 })
 
 /** @throws ConfigError */
@@ -32,9 +32,11 @@ export type KeyEnv = z.infer<typeof keySchema>
 export function readKeyEnv(source: NodeJS.ProcessEnv): KeyEnv {
   const given = parseEnv(keySchema, source)
   if (given.JWT_KEYS !== undefined || given.JWT_KEYS_FILE !== undefined) return given
-  const file = join(source.DATA_DIR || '.data', 'jwt-keys.json')
+  const file = join(dataFolder(source), 'jwt-keys.json')
   return existsSync(file) ? { JWT_KEYS_FILE: file } : {}
 }
+
+const dataFolder = (source: NodeJS.ProcessEnv) => presentVariables(source).DATA_DIR ?? '.data'
 
 const DEV_ENV_VARIABLES = [
   'DATABASE_URL',
@@ -52,12 +54,13 @@ const DEV_ENV_VARIABLES = [
  * @throws ConfigError
  */
 export function readCliEnv(source: NodeJS.ProcessEnv): CliEnv {
-  if (source.DATABASE_URL) return parseEnv(schema, source)
-  const path = resolve(source.DATA_DIR || '.data', 'dev.env')
+  const given = presentVariables(source)
+  if (given.DATABASE_URL !== undefined) return parseEnv(schema, given)
+  const path = resolve(dataFolder(source), 'dev.env')
   const file = readEnvFile(path)
-  const stores = Object.fromEntries(DEV_ENV_VARIABLES.map((name) => [name, source[name] || file[name]]))
+  const stores = Object.fromEntries(DEV_ENV_VARIABLES.map((name) => [name, given[name] ?? file[name]]))
   try {
-    return parseEnv(schema, { ...source, ...stores })
+    return parseEnv(schema, { ...given, ...stores })
   } catch (error) {
     if (!(error instanceof ConfigError) || existsSync(path)) throw error
     const advice = 'npm start writes it; elsewhere set DATABASE_URL and REDIS_URL, or DATA_DIR'

@@ -2,6 +2,7 @@ import { classifyFailure, sqlState, unwrapQueryError } from '@tidings/db/failure
 import { BadCursorError } from '@tidings/queue/dead-letters/list'
 import { StoreUnreachableError } from '@tidings/queue/store-unreachable'
 import { ConfigError } from '@tidings/runtime/env'
+import { errorMessage } from '@tidings/shared/errors'
 import { CommanderError } from 'commander'
 
 /** Exit codes, which scripts rely on. docs/dead-letters.md documents them. */
@@ -46,11 +47,12 @@ export function describeFailure(thrown: unknown): { exitCode: ExitCode; message:
       message: `A store ${isRefusal(error) ? 'refuses the connection' : 'does not answer'} (${storeError(error)}). Is Tidings running? Check DATABASE_URL and REDIS_URL.`,
     }
   }
-  return { exitCode: EXIT.failure, message: error instanceof Error ? error.message : String(error) }
+  return { exitCode: EXIT.failure, message: errorMessage(error) }
 }
 
-/** Class 28: wrong user or password. Class 3D: no such database. */
-const isRefusal = (error: unknown) => /^(28|3D)/.test(sqlState(error) ?? '')
+/** Whether a store answered and refused. Class 28: wrong user or password. Class 3D: no such database. */
+export const isRefusal = (error: unknown): boolean =>
+  error instanceof StoreUnreachableError ? error.isRefusal : /^(28|3D)/.test(sqlState(error) ?? '')
 
 /** Names of ioredis errors that have no code. */
 const REDIS_CONNECTION_ERRORS = new Set(['MaxRetriesPerRequestError', 'AbortError'])
@@ -65,9 +67,4 @@ export function isUnreachable(error: unknown): boolean {
 }
 
 /** The message of a store or its driver, without the query and its parameters. */
-export function storeError(thrown: unknown): string {
-  const error = unwrapQueryError(thrown)
-  if (error instanceof AggregateError)
-    return error.errors.map((e) => (e instanceof Error ? e.message : String(e))).join(', ')
-  return error instanceof Error ? error.message : String(error)
-}
+export const storeError = (thrown: unknown): string => errorMessage(unwrapQueryError(thrown))

@@ -80,7 +80,7 @@ describe.concurrent('the log of the worker', () => {
       )
       await worker.stop()
 
-      expect(worker.output()).toContain('failed job buried')
+      expect(worker.output()).toContain('dead letters written')
       expect(worker.output()).not.toContain(canary)
     })
   })

@@ -6,6 +6,7 @@ import {
   createTestDatabase,
   describeRedis,
   startTestRedis,
+  testRedisUrl,
   useReleaser,
 } from '@tidings/stack/testing/test-context'
 import { describe, expect, it } from 'vitest'
@@ -62,6 +63,27 @@ describe('the worker process', () => {
 
 describeRedis('the worker process while Redis does not answer', () => {
   const releaser = useReleaser()
+
+  it('ends in one line, without a stack, when Redis refuses its password', async () => {
+    const { url } = await createTestDatabase(releaser)
+    const redis = new URL(testRedisUrl())
+    redis.username = 'nobody'
+    redis.password = 'wrong-secret'
+    const worker = await spawnApp({
+      name: 'worker',
+      main: MAIN,
+      baseEnv,
+      env: { DATABASE_URL: url, REDIS_URL: redis.href, WORKER_PORT: String(await findFreePort()) },
+    })
+    expect(await worker.exited).toMatchObject({ code: 1 })
+    const lines = worker.output().trim().split('\n')
+    expect(lines.filter((line) => !line.startsWith('{'))).toEqual([
+      expect.stringMatching(
+        /^Redis refuses the worker \(WRONGPASS .*\)\. Check the user and the password of REDIS_URL\.$/,
+      ),
+    ])
+    expect(worker.output()).not.toContain('wrong-secret')
+  })
 
   it('still serves its metrics', async () => {
     const { url } = await createTestDatabase(releaser)

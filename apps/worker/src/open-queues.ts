@@ -1,12 +1,13 @@
-import { type JobQueue, openQueue, openRedis, type QueueBackend } from '@tidings/queue/backend'
+import { type JobQueue, openQueue, type QueueBackend } from '@tidings/queue/backend'
 import type { DeadLetterQueue } from '@tidings/queue/dead-letters/bury'
 import { DEAD_LETTER_QUEUE, shardNames } from '@tidings/queue/policy'
+import { versionOptions } from '@tidings/queue/redis-rights'
 import { findShards } from '@tidings/queue/shards'
 import type { Lifecycle } from '@tidings/runtime/lifecycle'
 import type { Logger } from '@tidings/runtime/log'
 import type { DeadLetter } from '@tidings/shared/dead-letter'
 import type { Tracing } from '@tidings/telemetry/tracing'
-import type { Redis } from 'ioredis'
+import { connectRedis } from './connect-redis.ts'
 import { JobRecovery } from './recover-jobs.ts'
 
 export interface OpenQueuesOptions {
@@ -24,6 +25,8 @@ export interface WorkerQueues {
   deadLetters: DeadLetterQueue
   /** Undefined on PostgreSQL. */
   recovery: JobRecovery | undefined
+  /** For the workers of these queues. */
+  version: Awaited<ReturnType<typeof versionOptions>>
 }
 
 /**
@@ -38,22 +41,16 @@ export async function openQueues(options: OpenQueuesOptions): Promise<WorkerQueu
   const shards = await findShards(backend, redis, options.shards)
   if (shards > options.shards)
     log.warn({ shards, configured: options.shards }, 'also taking jobs from shards above QUEUE_SHARDS')
+  const version = await versionOptions(redis)
   const traced = tracing && { telemetry: tracing.queueTelemetry }
   const queues = shardNames(shards).map((name) =>
-    openQueue<unknown>(name, backend, redis, { onError, ...traced }),
+    openQueue<unknown>(name, backend, redis, { onError, ...version, ...traced }),
   )
-  const deadLetters = openQueue<DeadLetter>(DEAD_LETTER_QUEUE, backend, redis, { onError })
+  const deadLetters = openQueue<DeadLetter>(DEAD_LETTER_QUEUE, backend, redis, { onError, ...version })
   lifecycle.onRelease('queues', async () => {
     await Promise.allSettled([...queues, deadLetters].map((queue) => queue.close()))
   })
   const recovery =
     redis && backend.kind === 'redis' ? new JobRecovery(redis, backend, shardNames(shards), log) : undefined
-  return { queues, deadLetters, recovery }
-}
-
-/** Resolves when Redis has answered for the first time. A Queue that is built earlier may never work. */
-async function connectRedis(url: string, onError: (error: Error) => void): Promise<Redis> {
-  const redis = openRedis(url, 'patient', onError)
-  await redis.ping()
-  return redis
+  return { queues, deadLetters, recovery, version }
 }

@@ -1,4 +1,5 @@
 import type { Logger } from '@tidings/runtime/log'
+import { throttledWarning } from '@tidings/runtime/throttled-warning'
 import { errorMessage } from '@tidings/shared/errors'
 
 /** Pauses the worker during an outage of PostgreSQL, and resumes it when PostgreSQL takes writes again. */
@@ -26,6 +27,7 @@ const MAX_PROBE_INTERVAL_MS = 10_000
 /** Probes PostgreSQL from the first report of an outage until a probe succeeds. */
 export function createPostgresOutage(options: PostgresOutageOptions): PostgresOutage {
   const { probe, pause, resume, log, probeIntervalMs = 500 } = options
+  const warnOfProbe = throttledWarning(log, 'writing to PostgreSQL')
   let intervalMs = probeIntervalMs
   let resumedAt = Number.NEGATIVE_INFINITY
   let isPaused = false
@@ -39,7 +41,8 @@ export function createPostgresOutage(options: PostgresOutageOptions): PostgresOu
   async function probeOnce() {
     try {
       await probe()
-    } catch {
+    } catch (error) {
+      warnOfProbe(error)
       return probeLater()
     }
     isPaused = false

@@ -1,13 +1,14 @@
 import { openDatabase } from '@tidings/db/database'
 import { IngestCounters } from '@tidings/db/events/ingest-counters'
 import { storeStatusEvents } from '@tidings/db/events/status-events'
-import { openRedis, type QueueBackend, queueBackendOf } from '@tidings/queue/backend'
+import { type QueueBackend, queueBackendOf } from '@tidings/queue/backend'
 import { warnAboutDurability } from '@tidings/queue/durability'
 import { createLifecycle, exitOnSignal } from '@tidings/runtime/lifecycle'
 import { createLogger, type Logger } from '@tidings/runtime/log'
 import { throttledWarning } from '@tidings/runtime/throttled-warning'
 import { errorMessage } from '@tidings/shared/errors'
-import { EXPORT_WARNING_INTERVAL_MS, openTracing } from '@tidings/telemetry/open-tracing'
+import { openTracing } from '@tidings/telemetry/open-tracing'
+import { connectRedis } from './connect-redis.ts'
 import type { WorkerEnv } from './env.ts'
 import { serveWorkerHttp } from './health-server.ts'
 import type { Store } from './jobs/batch-writer.ts'
@@ -30,7 +31,7 @@ export async function runWorker(env: WorkerEnv, hooks: RunWorkerHooks = {}): Pro
   const lifecycle = createLifecycle(log)
   exitOnSignal(lifecycle, log)
   if (tracing) {
-    tracing.onError(throttledWarning(log, 'trace export', EXPORT_WARNING_INTERVAL_MS))
+    tracing.onError(throttledWarning(log, 'trace export'))
     lifecycle.onRelease('tracing', tracing.stop)
   }
   const db = openDatabase({
@@ -96,7 +97,7 @@ function countInBoth(metrics: EventCounters, counters: IngestCounters): EventCou
 
 async function checkDurability(backend: QueueBackend, strict: boolean, log: Logger): Promise<void> {
   if (backend.kind !== 'redis') return
-  const redis = openRedis(backend.url, 'patient', throttledWarning(log, 'Redis connection'))
+  const redis = await connectRedis(backend.url, throttledWarning(log, 'Redis connection'))
   try {
     await warnAboutDurability(redis, strict, log)
   } finally {

@@ -8,6 +8,7 @@ import type { Lifecycle } from '@tidings/runtime/lifecycle'
 import type { Logger } from '@tidings/runtime/log'
 import { throttledWarning } from '@tidings/runtime/throttled-warning'
 import type { Tracing } from '@tidings/telemetry/tracing'
+import { BurialLog } from './dead-letters/burial-log.ts'
 import { startSweeping } from './dead-letters/start-sweeping.ts'
 import { createAdaptiveConcurrency } from './jobs/adaptive-concurrency.ts'
 import { createBatchWriter, type Store } from './jobs/batch-writer.ts'
@@ -62,7 +63,7 @@ export interface StatusWorker {
 export async function startStatusWorker(options: StatusWorkerOptions): Promise<StatusWorker> {
   const { db, backend, shards, count, lifecycle, log, tracing, timing } = options
   const onError = throttledWarning(log, 'queue')
-  const { queues, deadLetters, recovery } = await openQueues({
+  const { queues, deadLetters, recovery, version } = await openQueues({
     backend,
     shards,
     lifecycle,
@@ -89,9 +90,13 @@ export async function startStatusWorker(options: StatusWorkerOptions): Promise<S
     resume: async () => void (await Promise.all(workers.map((worker) => worker.resume()))),
     probeIntervalMs: timing?.probeIntervalMs,
   })
-  const bury = (failedEvents: readonly FailedEvent[]) =>
-    buryEvents(deadLetters, failedEvents, (userIds) => findErasedUsers(db, userIds))
-  const warnOfVersion = throttledWarning(log, 'reading a job', 60_000)
+  const burials = new BurialLog(log)
+  lifecycle.onRelease('log of burials', () => burials.flush())
+  const bury = async (failedEvents: readonly FailedEvent[]) => {
+    await buryEvents(deadLetters, failedEvents, (userIds) => findErasedUsers(db, userIds))
+    burials.record(failedEvents)
+  }
+  const warnOfVersion = throttledWarning(log, 'reading a job')
   const context: EnvelopeContext = {
     writer: openWriter(options, (jobs) => jobs >= concurrency.batchTarget),
     onParsed: concurrency.record,
@@ -131,6 +136,7 @@ export async function startStatusWorker(options: StatusWorkerOptions): Promise<S
         maxStalledCount: MAX_STALLED_COUNT,
         // After a connection error. BullMQ's default is 15 s.
         runRetryDelay: 1_000,
+        ...version,
         ...(tracing && { telemetry: tracing.queueTelemetry }),
       },
     )

@@ -1,4 +1,4 @@
-import { parseEnv } from '@tidings/runtime/env'
+import { parseEnv, wholeNumber } from '@tidings/runtime/env'
 import { z } from 'zod'
 
 /** The configuration of a peer or ceiling. API_KEY is the bearer key that it accepts. */
@@ -7,7 +7,7 @@ export const readContenderEnv = () =>
     z.object({
       DATABASE_URL: z.string().default(''),
       REDIS_URL: z.string().default(''),
-      PORT: z.coerce.number().default(0),
+      PORT: wholeNumber(0, 65_535).default(0),
       API_KEY: z.string().default(''),
     }),
     process.env,

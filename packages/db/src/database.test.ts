@@ -2,6 +2,31 @@ import { waitFor } from '@tidings/stack/servers/wait-for'
 import { createTestDatabase, useReleaser } from '@tidings/stack/testing/test-context'
 import { describe, expect, it } from 'vitest'
 import { openDatabase } from './database.ts'
+import { classifyFailure } from './failure.ts'
+
+describe('a connection that PostgreSQL refuses', () => {
+  const releaser = useReleaser()
+
+  it('is reported with the reason, as well as to the query', async () => {
+    const { url } = await createTestDatabase(releaser)
+    const absent = new URL(url)
+    absent.pathname = '/absent'
+    const reported: Error[] = []
+    const { pool } = releaser.add(
+      openDatabase({
+        url: absent.href,
+        applicationName: 'refused',
+        maxConnections: 1,
+        onError: (error) => void reported.push(error),
+      }),
+      (opened) => opened.close(),
+    )
+    const failure: unknown = await pool.query('SELECT 1').catch((error: unknown) => error)
+    expect(reported).toEqual([failure])
+    expect(reported[0]?.message).toBe('database "absent" does not exist')
+    expect(classifyFailure(failure)).toBe('outage')
+  })
+})
 
 describe('a connection that PostgreSQL ends', () => {
   const releaser = useReleaser()

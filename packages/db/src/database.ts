@@ -28,15 +28,21 @@ export interface DatabaseOptions {
   statementTimeoutMs?: number
   /** The caller stops waiting after this long, in milliseconds: the server may have vanished without closing. */
   queryTimeoutMs?: number
-  /** Called when an idle connection breaks. The pool replaces it. */
+  /** Called when an idle connection breaks, which the pool replaces, and whenever one cannot be opened. */
   onError(error: Error): void
 }
 
 /** Opens a pool. It connects with the first query. */
 export function openDatabase(options: DatabaseOptions): Database {
   const statementTimeoutMs = options.statementTimeoutMs ?? 15_000
+  const { onError } = options
   const pool = new pg.Pool({
-    Client: ConnectErrorTrackingClient,
+    Client: class extends ConnectErrorTrackingClient {
+      protected override onConnectError(error: Error) {
+        super.onConnectError(error)
+        onError(error)
+      }
+    },
     connectionString: options.url,
     application_name: options.applicationName,
     max: options.maxConnections,
@@ -46,7 +52,7 @@ export function openDatabase(options: DatabaseOptions): Database {
     query_timeout: options.queryTimeoutMs ?? statementTimeoutMs + 1_000,
     keepAlive: true,
   })
-  handlePoolErrors(pool, options.onError)
+  handlePoolErrors(pool, onError)
   return { pool, orm: drizzle({ client: pool }), close: () => pool.end() }
 }
 

@@ -49,16 +49,20 @@ export class ConnectErrorTrackingClient extends pg.Client {
   override connect(callback?: (error: Error) => void): Promise<pg.Client> | undefined {
     if (!callback) {
       return super.connect().catch((error: Error) => {
-        connectErrors.add(error)
+        this.onConnectError(error)
         throw error
       })
     }
     super.connect((error: Error) => {
       // pg calls back with null after it has connected.
-      if (error) connectErrors.add(error)
+      if (error) this.onConnectError(error)
       callback(error)
     })
     return undefined
+  }
+
+  protected onConnectError(error: Error): void {
+    connectErrors.add(error)
   }
 }
 

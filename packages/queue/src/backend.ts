@@ -98,7 +98,7 @@ interface SilenceLimit {
 }
 
 export interface OpenQueueOptions
-  extends Pick<QueueOptions, 'defaultJobOptions' | 'streams' | 'telemetry'>,
+  extends Pick<QueueOptions, 'defaultJobOptions' | 'streams' | 'telemetry' | 'skipVersionCheck'>,
     SilenceLimit {
   onError(error: Error): void
 }

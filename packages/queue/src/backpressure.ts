@@ -1,4 +1,5 @@
 import type { StatusPublisher } from './publisher.ts'
+import { unlessForbidden } from './redis-rights.ts'
 
 export type Pressure = { shed: false } | { shed: true; why: 'depth' | 'memory' }
 
@@ -70,7 +71,8 @@ async function countJobs(publisher: Pick<StatusPublisher, 'queues'>): Promise<nu
 
 async function memoryShare({ redis }: Pick<StatusPublisher, 'redis'>): Promise<number> {
   if (!redis) return 0
-  const info = await redis.info('memory')
+  const info = await unlessForbidden(redis.info('memory'))
+  if (info === undefined) return 0
   const max = readInfo(info, 'maxmemory')
   return max === 0 ? 0 : readInfo(info, 'used_memory') / max
 }

@@ -1,14 +1,20 @@
 import { ConfigError } from '@tidings/runtime/env'
 import type { Logger } from '@tidings/runtime/log'
-import { errorMessage } from '@tidings/shared/errors'
-import { type Redis, ReplyError } from 'ioredis'
+import type { Redis } from 'ioredis'
+import { unlessForbidden } from './redis-rights.ts'
 
 /** A setting of the queue's store under which acknowledged events can be lost. */
-export interface DurabilityProblem {
+interface DurabilityProblem {
   setting: string
   found: string
   wanted: string
   why: string
+}
+
+interface Durability {
+  problems: DurabilityProblem[]
+  /** Settings that Redis does not show. Managed services often forbid CONFIG. An operator checks them elsewhere. */
+  unknown: { setting: string; wanted: string }[]
 }
 
 const WANTED = [
@@ -32,41 +38,43 @@ const WANTED = [
 /**
  * Compares Redis's settings with those that keep acknowledged events safe.
  *
- * @returns the settings that differ. A setting that Redis does not show counts as different.
  * @throws the connection's error when Redis does not answer.
  */
-export async function checkRedisDurability(redis: Redis): Promise<DurabilityProblem[]> {
-  const problems: DurabilityProblem[] = []
+export async function checkRedisDurability(redis: Redis): Promise<Durability> {
+  const durability: Durability = { problems: [], unknown: [] }
   for (const { setting, wanted, why } of WANTED) {
-    const found = await readSetting(redis, setting)
-    if (found !== wanted) problems.push({ setting, found, wanted, why })
+    const reply: unknown = await unlessForbidden(redis.config('GET', setting))
+    const found: unknown = Array.isArray(reply) ? reply[1] : undefined
+    if (typeof found !== 'string') durability.unknown.push({ setting, wanted })
+    else if (found !== wanted) durability.problems.push({ setting, found, wanted, why })
   }
-  return problems
+  return durability
 }
 
-async function readSetting(redis: Redis, setting: string): Promise<string> {
-  try {
-    const reply: unknown = await redis.config('GET', setting)
-    return Array.isArray(reply) && typeof reply[1] === 'string' ? reply[1] : 'unknown'
-  } catch (error) {
-    if (!(error instanceof ReplyError)) throw error
-    // Managed Redis services often forbid CONFIG. An operator then has to check the setting elsewhere.
-    return `unknown (${errorMessage(error)})`
-  }
-}
+/** `appendonly is yes, appendfsync is always`: what to check where Redis does not show its settings. */
+export const describeWanted = (settings: readonly { setting: string; wanted: string }[]): string =>
+  settings.map(({ setting, wanted }) => `${setting} is ${wanted}`).join(', ')
 
 /**
- * Logs a warning for each setting under which acknowledged events can be lost.
+ * Logs a warning for each setting under which acknowledged events can be lost, and one for those that Redis does not
+ * show.
  *
  * @throws ConfigError that names the settings, when `strict`.
  */
 export async function warnAboutDurability(redis: Redis, strict: boolean, log: Logger): Promise<void> {
-  const problems = await checkRedisDurability(redis)
+  const { problems, unknown } = await checkRedisDurability(redis)
   for (const { setting, found, wanted, why } of problems) {
     log.warn({ setting, found, wanted }, `REDIS IS NOT DURABLE: set ${setting} to ${wanted}: ${why}`)
   }
-  if (strict && problems.length > 0) {
-    const list = problems.map(({ setting, found, wanted }) => `${setting} is ${found}, needs ${wanted}`)
-    throw new ConfigError(list.map((text) => `STRICT_DURABILITY: Redis ${text}`))
-  }
+  if (unknown.length > 0)
+    log.warn(
+      { settings: unknown.map(({ setting }) => setting) },
+      `Redis does not show its settings to this user. Check that ${describeWanted(unknown)}`,
+    )
+  if (!strict) return
+  const refused = [
+    ...problems.map(({ setting, found, wanted }) => `${setting} is ${found}, needs ${wanted}`),
+    ...unknown.map(({ setting }) => `does not show ${setting}: allow this user CONFIG GET`),
+  ]
+  if (refused.length > 0) throw new ConfigError(refused.map((text) => `STRICT_DURABILITY: Redis ${text}`))
 }

@@ -5,6 +5,7 @@ import type { Telemetry } from 'bullmq'
 import type { Redis } from 'ioredis'
 import { type JobQueue, openQueue, openRedis, type QueueBackend } from './backend.ts'
 import { ENVELOPE_JOB, ENVELOPE_JOB_OPTIONS, shardNames } from './policy.ts'
+import { versionOptions } from './redis-rights.ts'
 
 /** Puts events on the queue, for callers that must answer soon: it fails fast and never waits for Redis. */
 export interface StatusPublisher {
@@ -57,14 +58,17 @@ export function createPublisher(options: PublisherOptions): StatusPublisher {
    */
   async function build(): Promise<void> {
     if (queues || closing || (redis && redis.status !== 'ready')) return
-    const built = shardNames(shards).map((name) =>
-      openQueue<Envelope>(name, backend, redis, {
-        onError,
-        defaultJobOptions: ENVELOPE_JOB_OPTIONS,
-        ...(telemetry && { telemetry }),
-      }),
-    )
+    let built: JobQueue<Envelope>[] = []
     try {
+      const version = await versionOptions(redis)
+      built = shardNames(shards).map((name) =>
+        openQueue<Envelope>(name, backend, redis, {
+          onError,
+          defaultJobOptions: ENVELOPE_JOB_OPTIONS,
+          ...version,
+          ...(telemetry && { telemetry }),
+        }),
+      )
       await Promise.all(built.map((queue) => queue.waitUntilReady()))
       queues ??= built
     } catch (error) {

@@ -1,5 +1,6 @@
 import type { JobQueue } from './backend.ts'
 import { itemsOf } from './envelope.ts'
+import { unlessForbidden } from './redis-rights.ts'
 
 /** Jobs of the main queue, over all shards. */
 export interface QueueDepth {
@@ -29,6 +30,25 @@ export async function readDepth(queues: readonly JobQueue<object>[]): Promise<Qu
     failed: sum('failed'),
     oldestWaitingAt: oldest.length === 0 ? undefined : new Date(Math.min(...oldest)),
   }
+}
+
+/** Jobs that have not ended, in any state. */
+export const countJobs = ({ waiting, active, delayed, failed }: QueueDepth) =>
+  waiting + active + delayed + failed
+
+/**
+ * Workers that are connected to the shard with the fewest, on Redis. Undefined when Redis does not show its clients:
+ * managed services often forbid it.
+ */
+export async function countWorkers(queues: readonly JobQueue<object>[]): Promise<number | undefined> {
+  const counts: number[] = []
+  for (const queue of queues) {
+    const workers = await unlessForbidden(queue.getWorkers())
+    // In place of an unknown command, BullMQ returns one client without a raw name.
+    if (workers === undefined || workers.some(({ rawname }) => rawname === undefined)) return undefined
+    counts.push(workers.length)
+  }
+  return Math.min(...counts)
 }
 
 /** Above this number of jobs, their events are not counted. */

@@ -1,7 +1,13 @@
-/** A store does not answer. The request itself may be fine. */
+/** A store does not answer, or refuses the connection. The request itself may be fine. */
 export class StoreUnreachableError extends Error {
-  constructor(message: string, options?: ErrorOptions) {
+  /** The store answers, and refuses the user, the password or a right. */
+  readonly isRefusal: boolean
+  constructor(
+    message: string,
+    { isRefusal = false, ...options }: ErrorOptions & { isRefusal?: boolean } = {},
+  ) {
     super(message, options)
     this.name = 'StoreUnreachableError'
+    this.isRefusal = isRefusal
   }
 }

@@ -22,7 +22,9 @@ test('an env file means the same to a shell and to Node, in a folder of any name
   }
   await writeEnvFile(file, 'A comment.', { ...values, ABSENT: undefined })
   expect(readEnvFile(file)).toEqual(values)
-  const script = `. ${quoteForShell(file)}; printf '%s\\n' "$PLAIN" "$SPACED" "$QUOTED" "\${ABSENT-absent}"`
+  const printed = `printf '%s\\n' "$PLAIN" "$SPACED" "$QUOTED" "\${ABSENT-absent}"`
+  // Another shell prints them: it sees only what was exported.
+  const script = `. ${quoteForShell(file)}; exec sh -c ${quoteForShell(printed)}`
   const output = execFileSync('sh', ['-euc', script], { encoding: 'utf8' })
   expect(output.trim().split('\n')).toEqual([...Object.values(values), 'absent'])
 })

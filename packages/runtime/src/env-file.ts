@@ -6,20 +6,23 @@ import { writeSecretFile } from './secret-file.ts'
 export type EnvFileVariables = Readonly<Record<string, string | undefined>>
 
 /**
- * Reads NAME=value lines, as a shell could source them. Returns no variables when there is no such file.
+ * Reads NAME=value lines, with or without `export`, as a shell could source them. Returns no variables when there is no such file.
  *
  * @throws when the file exists and cannot be read.
  */
 export const readEnvFile = (file: string): EnvFileVariables => parseEnv(readFileIfExists(file) ?? '')
 
-/** Writes variables so that a shell can source them and `readEnvFile` can read them. Omits undefined values. */
+/**
+ * Writes variables so that a shell that sources the file hands them to its commands, and `readEnvFile` and
+ * `node --env-file` can read them. Omits undefined values.
+ */
 export async function writeEnvFile(
   file: string,
   comment: string,
   variables: EnvFileVariables,
 ): Promise<void> {
   const lines = Object.entries(variables).flatMap(([name, value]) =>
-    value === undefined ? [] : [`${name}=${quoteForShell(value)}`],
+    value === undefined ? [] : [`export ${name}=${quoteForShell(value)}`],
   )
   await writeSecretFile(file, [`# ${comment}`, ...lines, ''].join('\n'))
 }

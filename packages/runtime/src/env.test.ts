@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest'
 import { z } from 'zod'
-import { ConfigError, envFields, parseEnv, wholeNumber } from './env.ts'
+import { ConfigError, envFields, flag, parseEnv, wholeNumber } from './env.ts'
 
 const schema = z.object({
   PORT: wholeNumber(0, 65_535).default(8001),
@@ -8,9 +8,9 @@ const schema = z.object({
   SHARE: envFields.OTEL_TRACES_SAMPLER_ARG,
 })
 
-function listProblems(source: NodeJS.ProcessEnv): readonly string[] {
+function listProblems(source: NodeJS.ProcessEnv, of: z.ZodType = schema): readonly string[] {
   try {
-    parseEnv(schema, source)
+    parseEnv(of, source)
     return []
   } catch (error) {
     if (error instanceof ConfigError) return error.problems
@@ -19,16 +19,17 @@ function listProblems(source: NodeJS.ProcessEnv): readonly string[] {
 }
 
 describe('a numeric variable', () => {
-  test('is parsed, and has its default when it is empty', () => {
+  test('is parsed, and has its default when it is blank', () => {
     expect(parseEnv(schema, { PORT: '0', LIMIT: '50000', SHARE: '0.25' })).toEqual({
       PORT: 0,
       LIMIT: 50_000,
       SHARE: 0.25,
     })
-    expect(parseEnv(schema, { PORT: '' })).toEqual({ PORT: 8001, SHARE: 1 })
+    for (const blank of ['', ' ', '\t\n'])
+      expect(parseEnv(schema, { PORT: blank, LIMIT: blank, SHARE: blank })).toEqual({ PORT: 8001, SHARE: 1 })
   })
 
-  test.for(['canary', '1.5', '-1', '65536', '1e99', 'Infinity'])(
+  test.for(['canary', '1.5', '-1', '65536', '1e3', '1e99', '0x1f', '8001 8002', 'Infinity'])(
     'reports the allowed range once for %s',
     (PORT) => {
       expect(listProblems({ PORT })).toEqual(['PORT: must be a whole number from 0 to 65535'])
@@ -42,4 +43,32 @@ describe('a numeric variable', () => {
       'SHARE: must be a number from 0 to 1',
     ])
   })
+})
+
+describe('a variable with the URL of a store', () => {
+  const stores = z.object({ DATABASE_URL: envFields.DATABASE_URL, REDIS_URL: envFields.REDIS_URL })
+  const DATABASE_URL = 'postgres://user:p%40ss@localhost:5432/tidings'
+  const REDIS_URL = 'rediss://user:p%2Fss@localhost:6379/1'
+
+  test('is taken as it is', () => {
+    expect(parseEnv(stores, { DATABASE_URL, REDIS_URL })).toEqual({ DATABASE_URL, REDIS_URL })
+    expect(parseEnv(stores, { DATABASE_URL, REDIS_URL: ' ' })).toEqual({ DATABASE_URL })
+  })
+
+  test.for([
+    ['DATABASE_URL', 'localhost:5432', 'needs a URL like postgres://user:password@localhost:5432/tidings'],
+    ['DATABASE_URL', 'postgres://user:5%zz@localhost/db', 'holds a % that begins no code: write % as %25'],
+    ['DATABASE_URL', 'postgres://user@localhost/100%', 'holds a % that begins no code: write % as %25'],
+    ['REDIS_URL', 'redis://:5%zz@localhost', 'holds a % that begins no code: write % as %25'],
+    ['REDIS_URL', 'redis://localhost/cache', 'may have only the number of a database as its path'],
+  ] as const)('%s=%s is refused with its reason', ([name, value, reason]) => {
+    expect(listProblems({ DATABASE_URL, [name]: value }, stores)).toEqual([`${name}: ${reason}`])
+  })
+})
+
+test('a variable that turns something on or off says what it may hold', () => {
+  const flags = z.object({ STRICT: flag(true) })
+  expect(parseEnv(flags, { STRICT: ' ' })).toEqual({ STRICT: true })
+  expect(parseEnv(flags, { STRICT: 'False' })).toEqual({ STRICT: false })
+  expect(listProblems({ STRICT: 'maybe' }, flags)).toEqual(['STRICT: must be true or false'])
 })

@@ -19,8 +19,15 @@ export class ConfigError extends StartupError {
   }
 }
 
+/** The variables that hold something. One that is empty or holds white space only counts as absent. */
+export function presentVariables(source: NodeJS.ProcessEnv): NodeJS.ProcessEnv {
+  return Object.fromEntries(
+    Object.entries(source).filter(([, value]) => value !== undefined && value.trim() !== ''),
+  )
+}
+
 /**
- * Parses an environment. An empty variable counts as absent.
+ * Parses an environment. A blank variable counts as absent.
  *
  * @throws ConfigError listing all problems at once.
  */
@@ -28,30 +35,52 @@ export function parseEnv<Schema extends z.ZodType>(
   schema: Schema,
   source: NodeJS.ProcessEnv,
 ): z.infer<Schema> {
-  const given = Object.fromEntries(Object.entries(source).filter(([, value]) => value !== ''))
   // The messages name the expected value only: a variable may hold a secret.
-  const parsed = schema.safeParse(given)
+  const parsed = schema.safeParse(presentVariables(source))
   if (parsed.success) return parsed.data
   throw new ConfigError(
     parsed.error.issues.map((issue) => `${issue.path.join('.') || 'environment'}: ${issue.message}`),
   )
 }
 
-const url = (protocols: RegExp, example: string) =>
-  z.url({ protocol: protocols, hostname: /.*/, error: `needs a URL like ${example}` })
-
-/** A variable that holds a whole number from `min` to `max`. The error names the range. */
-export function wholeNumber(min: number, max = Number.MAX_SAFE_INTEGER) {
-  const range = max === Number.MAX_SAFE_INTEGER ? `of ${min} or more` : `from ${min} to ${max}`
-  const error = `must be a whole number ${range}`
-  return z.coerce
-    .number({ error })
-    .refine((number) => Number.isSafeInteger(number) && number >= min && number <= max, { error })
+/** A variable that holds a URL. Its user, password and path must decode: the drivers decode them. */
+function url(protocols: RegExp, example: string) {
+  return z
+    .url({ protocol: protocols, hostname: /.*/, error: `needs a URL like ${example}`, abort: true })
+    .refine(isDecodable, 'holds a % that begins no code: write % as %25')
 }
 
-const share = z.coerce
-  .number({ error: 'must be a number from 0 to 1' })
-  .refine((number) => number >= 0 && number <= 1, { error: 'must be a number from 0 to 1' })
+/** A variable that holds the base URL of an HTTP server. */
+export const httpUrl = (example: string) => url(/^https?$/, example)
+
+function isDecodable(text: string): boolean {
+  const { username, password, pathname } = new URL(text)
+  try {
+    for (const part of [username, password, pathname]) decodeURIComponent(part)
+    return true
+  } catch {
+    return false
+  }
+}
+
+/** A variable that holds a whole number from `min` to `max`, in decimal digits. The error names the range. */
+export function wholeNumber(min: number, max = Number.MAX_SAFE_INTEGER) {
+  const range = max === Number.MAX_SAFE_INTEGER ? `of ${min} or more` : `from ${min} to ${max}`
+  return decimal(/^\d+$/, min, max, `must be a whole number ${range}`)
+}
+
+// Not z.coerce: Number() reads blanks as 0, and 0x1f as 31.
+const decimal = (digits: RegExp, min: number, max: number, error: string) =>
+  z
+    .string({ error })
+    .trim()
+    .regex(digits, { error, abort: true })
+    .transform(Number)
+    .refine((number) => number >= min && number <= max, { error })
+
+/** A variable that turns something on or off. */
+export const flag = (byDefault: boolean) =>
+  z.stringbool({ error: 'must be true or false' }).default(byDefault)
 
 /** Most shards. Every worker holds connections for each shard. */
 export const MAX_QUEUE_SHARDS = 64
@@ -59,7 +88,12 @@ export const MAX_QUEUE_SHARDS = 64
 /** Variables that several apps read. .env.example documents each. */
 export const envFields = {
   DATABASE_URL: url(/^postgres(ql)?$/, 'postgres://user:password@localhost:5432/tidings'),
-  REDIS_URL: url(/^rediss?$/, 'redis://localhost:6379').optional(),
+  REDIS_URL: url(/^rediss?$/, 'redis://localhost:6379')
+    .refine(
+      (text) => /^\/?\d*$/.test(new URL(text).pathname),
+      'may have only the number of a database as its path',
+    )
+    .optional(),
   QUEUE_BACKEND: z.enum(['redis', 'postgres']).optional(),
   QUEUE_PREFIX: z
     .string()
@@ -67,9 +101,9 @@ export const envFields = {
     .default('tidings'),
   QUEUE_SHARDS: wholeNumber(1, MAX_QUEUE_SHARDS).default(1),
   LOG_LEVEL: z.enum(LOG_LEVELS).default('info'),
-  STRICT_DURABILITY: z.stringbool().default(false),
+  STRICT_DURABILITY: flag(false),
   /** Base URL of an OTLP/HTTP collector. Without it nothing is traced. */
-  OTEL_EXPORTER_OTLP_ENDPOINT: url(/^https?$/, 'http://localhost:4318').optional(),
+  OTEL_EXPORTER_OTLP_ENDPOINT: httpUrl('http://localhost:4318').optional(),
   /** Share of traces to keep, 0 to 1. Applies to traces that begin in this process. */
-  OTEL_TRACES_SAMPLER_ARG: share.default(1),
+  OTEL_TRACES_SAMPLER_ARG: decimal(/^\d*\.?\d+(e-?\d+)?$/i, 0, 1, 'must be a number from 0 to 1').default(1),
 }

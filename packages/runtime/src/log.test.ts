@@ -5,7 +5,7 @@ import { describe, expect, it } from 'vitest'
 const MODULE = new URL('./log.ts', import.meta.url).href
 
 /** Runs a program that has a logger `log`. Returns its lines on stdout, also when the program fails. */
-async function linesOf(program: string): Promise<{ msg: string; time: string }[]> {
+async function linesOf(program: string): Promise<{ msg: string; time: string; level: string }[]> {
   const script = `const { createLogger } = await import('${MODULE}'); const log = createLogger('test', 'info'); ${program}`
   const run = promisify(execFile)(process.execPath, ['--input-type=module', '--eval', script])
   const { stdout } = await run.catch((failed: { stdout: string }) => failed)
@@ -14,6 +14,11 @@ async function linesOf(program: string): Promise<{ msg: string; time: string }[]
     .filter(Boolean)
     .map((line) => JSON.parse(line))
 }
+
+it('has its level as a word, also in a child', async () => {
+  const lines = await linesOf(`log.info('a'); log.error('b'); log.child({ part: 'c' }).warn('c')`)
+  expect(lines.map(({ level }) => level)).toEqual(['info', 'error', 'warn'])
+})
 
 describe('a gathered line', () => {
   it.each([

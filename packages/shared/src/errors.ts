@@ -61,7 +61,9 @@ export class AppError extends Error {
   }
 }
 
-/** The message of an Error, or the thrown value as text. */
+/** The message of an Error, or the thrown value as text. A host with several addresses fails with one error for each. */
 export function errorMessage(error: unknown): string {
+  if (error instanceof AggregateError && error.message === '')
+    return error.errors.map(errorMessage).join(', ')
   return error instanceof Error ? error.message : String(error)
 }

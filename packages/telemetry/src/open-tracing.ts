@@ -1,8 +1,5 @@
 import type { Tracing } from './tracing.ts'
 
-/** Most frequent log line about a collector that cannot be reached, in milliseconds. */
-export const EXPORT_WARNING_INTERVAL_MS = 60_000
-
 export interface TracingSettings {
   OTEL_EXPORTER_OTLP_ENDPOINT?: string | undefined
   OTEL_TRACES_SAMPLER_ARG: number

@@ -1,5 +1,6 @@
 import { type JobQueue, openQueue, openRedis, type QueueBackend } from '@tidings/queue/backend'
 import { DEAD_LETTER_QUEUE, shardNames } from '@tidings/queue/policy'
+import { versionOptions } from '@tidings/queue/redis-rights'
 import type { Logger } from '@tidings/runtime/log'
 import { throttledWarning } from '@tidings/runtime/throttled-warning'
 import { AppError } from '@tidings/shared/errors'
@@ -34,8 +35,9 @@ export function createBoardQueues(backend: QueueBackend, shards: number, log: Lo
     })
     try {
       await Promise.race([redis?.ping(), tooLate])
+      const version = await versionOptions(redis)
       for (const name of [...shardNames(shards), DEAD_LETTER_QUEUE])
-        queues.push(openQueue<object>(name, backend, redis, { onError }))
+        queues.push(openQueue<object>(name, backend, redis, { onError, ...version }))
       await Promise.race([Promise.all(queues.map((queue) => queue.waitUntilReady())), tooLate])
       tooLate.catch(() => undefined)
       return { queues, close }

@@ -24,6 +24,8 @@ export function createInstrument(
   const accessLog = log.child({}, { redact: [] })
 
   return (route, handler) => {
+    // With a 503 a health route says that a store is away. Its request did not fail.
+    const failsFrom = route.startsWith('/health') ? Number.POSITIVE_INFINITY : 500
     const endpoints = new Map<string, { accessLog: Logger; observe: ReturnType<RequestMetrics> }>()
     function endpointOf(method: string) {
       let endpoint = endpoints.get(method)
@@ -39,7 +41,9 @@ export function createInstrument(
       const endpoint = endpointOf(c.req.method)
       endpoint.observe(status, ms / 1000)
       const { requestId } = c.env.outgoing
-      endpoint.accessLog.info({ status, ms: Math.round(ms * 100) / 100, requestId }, 'request')
+      const fields = { status, ms: Math.round(ms * 100) / 100, requestId }
+      if (status < failsFrom) endpoint.accessLog.info(fields, 'request')
+      else endpoint.accessLog.error(fields, 'request')
       return response
     }
 

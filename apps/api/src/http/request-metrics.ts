@@ -6,7 +6,7 @@ export type RequestMetrics = (method: string, route: string) => (status: number,
 /** Creates a registry with the process's default metrics. */
 export function createRegistry(): Registry {
   const registry = new Registry()
-  registry.setDefaultLabels({ service: 'api' })
+  registry.setDefaultLabels({ service: 'tidings-api' })
   collectDefaultMetrics({ register: registry })
   return registry
 }

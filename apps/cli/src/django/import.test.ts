@@ -1,9 +1,15 @@
-import { readFile } from 'node:fs/promises'
+import { readFile, writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { UserImport } from '@tidings/db/django/import-users'
 import { eraseUser } from '@tidings/db/users/erase-user'
 import { recordErasure } from '@tidings/db/users/erased-users'
-import { createTestDatabase, type TestDatabase, useReleaser } from '@tidings/stack/testing/test-context'
+import {
+  createTestDatabase,
+  makeTestFolder,
+  type TestDatabase,
+  useReleaser,
+} from '@tidings/stack/testing/test-context'
 import { beforeAll, beforeEach, describe, expect, it } from 'vitest'
 import { createCli } from '../testing/cli-process.ts'
 import { openDumpdataSource } from './dumpdata-source.ts'
@@ -284,6 +290,90 @@ describe('tidings users import-django', () => {
     expect(audit.rows[0]?.selector).not.toContain(new URL(django.url).password || 'no password')
   })
 
+  describe('of a file with bad rows', () => {
+    const HASH = `pbkdf2_sha256$1000$salt$${'A'.repeat(43)}=`
+    const TIME = '2026-01-01T00:00:00Z'
+    const user = (pk: string, fields: object) => ({
+      model: 'users.user',
+      pk,
+      fields: {
+        ...{ email: `${pk}@example.com`, name: 'N', password: HASH, is_active: true },
+        ...{ created_at: TIME, updated_at: TIME, ...fields },
+      },
+    })
+    async function writeDump(rows: readonly object[]): Promise<string> {
+      const file = join(await makeTestFolder(releaser), 'dump.json')
+      await writeFile(file, JSON.stringify(rows))
+      return file
+    }
+
+    it.each([
+      ['created_at', '0000-01-01T00:00:00Z'],
+      ['updated_at', '-000001-01-01T00:00:00Z'],
+      ['last_login', '+010000-01-01T00:00:00Z'],
+      ['email', ' ada@example.com'],
+      ['email', 'ada@example.com '],
+      ['email', 'ada@example.com\r\n'],
+      ['email', 'ada\u001b[2J@example.com'],
+      ['email', 'ada.example.com'],
+      ['email', '@example.com'],
+    ])('leaves out a user with the %s %j, names it, and imports the others', async (field, value) => {
+      const file = await writeDump([user(idOf(1), { [field]: value }), user(idOf(2), {})])
+      const { code, stdout, stderr } = await tidings(file, '-o', 'json')
+      expect(code, stderr).toBe(5)
+      expect(JSON.parse(stdout)).toMatchObject({
+        complete: true,
+        users: { found: 2, imported: 1, invalid: 1 },
+        invalid: [{ table: 'users', id: idOf(1), why: field }],
+      })
+      expect((await dumpTarget()).users.map(({ id }) => id)).toEqual([idOf(2)])
+    })
+
+    it('leaves out a status with a time that PostgreSQL refuses', async () => {
+      const log = (n: number, timestamp: string) => ({
+        model: 'users.notificationstatuslog',
+        pk: idOf(n),
+        fields: { notification_id: 'n', notification_type: 'email', status: 'delivered', timestamp },
+      })
+      const file = await writeDump([log(1, '0000-01-01T00:00:00Z'), log(2, TIME)])
+      const { code, stdout, stderr } = await tidings(file, '-o', 'json')
+      expect(code, stderr).toBe(5)
+      expect(JSON.parse(stdout)).toMatchObject({
+        notification_status_logs: { found: 2, imported: 1, invalid: 1 },
+        invalid: [{ id: idOf(1), why: 'timestamp' }],
+      })
+    })
+
+    it('counts the hashes that no login can verify', async () => {
+      const passwords = [
+        '!',
+        '!abc',
+        'pbkdf2_sha256$',
+        'pbkdf2_sha256$900000$salt$AAAA',
+        'argon2$x',
+        '',
+        HASH,
+      ]
+      const file = await writeDump(passwords.map((password, n) => user(idOf(n), { password })))
+      const { stdout } = await tidings(file, '-o', 'json')
+      expect(JSON.parse(stdout).users).toMatchObject({
+        imported: passwords.length,
+        unusable_passwords: passwords.length - 1,
+        max_iterations: 1_000,
+      })
+    })
+
+    it('shows no control characters of a row', async () => {
+      const file = await writeDump([user('\u001b[2J\u009b2J\u202eid', { email: 'ada@example.com' })])
+      const text = await tidings(file)
+      expect(text.stdout).toMatch(/^invalid users\t \[2J 2J id\tid$/m)
+      const json = await tidings(file, '-o', 'json')
+      // biome-ignore lint/suspicious/noControlCharactersInRegex: those are what must not be there.
+      expect(json.stdout).not.toMatch(/[\u001b\u009b\u202e]/)
+      expect(JSON.parse(json.stdout).invalid).toMatchObject([{ id: '\u001b[2J\u009b2J\u202eid' }])
+    })
+  })
+
   it('refuses a file that does not exist, and one that is no dumpdata', async () => {
     const absent = await tidings('/nowhere/dump.json')
     expect(absent.code).toBe(3)
@@ -340,6 +430,7 @@ describe('an import', () => {
               email: `user-${n}@example.com`,
               name: 'N',
               password: '!',
+              hashIterations: null,
               pushToken: null,
               emailNotifications: true,
               pushNotifications: true,

@@ -1,5 +1,7 @@
 import type { ImportedPreferences, ImportedStatusLog, ImportedUser } from '@tidings/db/django/imported-rows'
 import { findUnsafeJson } from '@tidings/shared/json'
+import { readIterations } from '@tidings/shared/password-hash-format'
+import { isUsableTime } from '@tidings/shared/status-event'
 import { z } from 'zod'
 
 /** One row of the Django service, from whichever source. */
@@ -13,17 +15,23 @@ export type DjangoRecord =
 export type DjangoTable = 'users' | 'user_preferences' | 'notification_status_logs'
 
 const id = z.guid().transform((value) => value.toLowerCase())
-/** A Date from pg, or a text from JSON. */
+/** A Date from pg, or a text from JSON. JavaScript knows years that PostgreSQL refuses, such as 0. */
 const time = z
   .union([z.date(), z.string()])
   .transform((value) => new Date(value))
-  .refine((value) => !Number.isNaN(value.getTime()), 'is no time')
+  .refine((value) => isUsableTime(value.getTime()), 'is no time from 1970 to 9999')
   .transform((value) => value.toISOString())
+
+/** A login trims what a person types, so nobody could log in with an address that holds white space. */
+const email = z
+  .string()
+  .max(254)
+  .regex(/^[^\s\p{C}@]+@[^\s\p{C}@]+$/u)
 
 const userSchema = z
   .object({
     id,
-    email: z.string().min(1).max(254),
+    email,
     name: z
       .string()
       .max(255)
@@ -49,6 +57,7 @@ const userSchema = z
       email: row.email,
       name: row.name,
       password: row.password,
+      hashIterations: readIterations(row.password) ?? null,
       pushToken: row.push_token,
       emailNotifications: row.email_notifications,
       pushNotifications: row.push_notifications,
@@ -96,7 +105,7 @@ const logSchema = z
 export function parseDjangoRow(table: DjangoTable, row: Record<string, unknown>): DjangoRecord {
   const unsafe = findUnsafeJson(row)
   const key = table === 'user_preferences' ? row.user_id : row.id
-  const invalid = (why: string): DjangoRecord => ({ kind: 'invalid', table, id: String(key ?? ''), why })
+  const invalid = (why: string): DjangoRecord => ({ kind: 'invalid', table, id: nameOf(key), why })
   if (unsafe !== undefined) return invalid(`${unsafe.pointer.slice(1)}: ${unsafe.code}`)
   switch (table) {
     case 'users': {
@@ -113,6 +122,10 @@ export function parseDjangoRow(table: DjangoTable, row: Record<string, unknown>)
     }
   }
 }
+
+/** Names a row in the report. A key that is no UUID may be anything. */
+const nameOf = (key: unknown) => String(key ?? '').slice(0, MAX_NAME_LENGTH)
+const MAX_NAME_LENGTH = 100
 
 const fieldsOf = (error: z.ZodError) =>
   [...new Set(error.issues.map((issue) => issue.path.join('.') || 'row'))].join(', ')

@@ -1,5 +1,5 @@
 import { usageError } from '../exit-codes.ts'
-import { type Column, printable, toTable } from './table.ts'
+import { type Column, escapeJson, printable, toPrintableJson, toTable } from './table.ts'
 import type { Terminal } from './terminal.ts'
 
 export const OUTPUT_FORMATS = ['table', 'json', 'ndjson', 'id'] as const
@@ -34,11 +34,11 @@ export function openList<Item>({ terminal, globals }: Output, view: ListView<Ite
     case 'json':
       return openArray(terminal, view.json)
     case 'ndjson':
-      return inLines((item) => JSON.stringify(view.json(item)))
+      return inLines((item) => toPrintableJson(view.json(item)))
     case 'id': {
       const { id } = view
       if (id === undefined) throw usageError('There are no ids here: use -o table, json or ndjson.')
-      return inLines(id)
+      return inLines((item) => toIdLine(terminal, id(item)))
     }
     default:
       return terminal.width === undefined
@@ -55,7 +55,7 @@ function openArray<Item>(terminal: Terminal, toJson: (item: Item) => unknown): O
       if (items.length === 0) return
       // The members of an array as JSON.stringify formats them, without the brackets around them.
       const members = JSON.stringify(items.map(toJson), null, indent).slice(1, lineEnd ? -2 : -1)
-      await terminal.write(`${isEmpty ? '[' : ','}${members}`)
+      await terminal.write(`${isEmpty ? '[' : ','}${escapeJson(members)}`)
       isEmpty = false
     },
     end: () => terminal.write(isEmpty ? '[]\n' : `${lineEnd}]\n`),
@@ -98,17 +98,19 @@ export async function writeList<Item>(
 /** Writes one object: as JSON when that is asked for, otherwise as `text`. */
 export async function writeItem(context: Output, item: unknown, text: string): Promise<void> {
   const { terminal, globals } = context
-  if (globals.output === 'json')
-    return terminal.write(`${JSON.stringify(item, null, terminal.width ? 2 : 0)}\n`)
-  if (globals.output === 'ndjson') return terminal.write(`${JSON.stringify(item)}\n`)
+  if (globals.output === 'json') return terminal.write(`${toPrintableJson(item, terminal.width ? 2 : 0)}\n`)
+  if (globals.output === 'ndjson') return terminal.write(`${toPrintableJson(item)}\n`)
   return terminal.write(text.endsWith('\n') ? text : `${text}\n`)
 }
 
 /** Writes the result of a change when JSON is asked for. Otherwise the command has reported it on stderr. */
 export async function writeResult({ terminal, globals }: Output, result: unknown): Promise<void> {
   if (globals.output === 'json' || globals.output === 'ndjson')
-    await terminal.write(`${JSON.stringify(result)}\n`)
+    await terminal.write(`${toPrintableJson(result)}\n`)
 }
+
+/** An id as it is for a script, printable for a terminal. */
+export const toIdLine = ({ width }: Terminal, id: string) => (width === undefined ? id : printable(id))
 
 /** One line. A producer's text must not break it. */
 const toTsv = <Item>(item: Item, columns: readonly Column<Item>[]) =>

@@ -27,10 +27,24 @@ export const createPaint =
   (style, text) =>
     colors ? styleText(style, text, { validateStream: false }) : text
 
-/** Text without control characters. Those of a producer's text could move the cursor or clear the screen. */
+/**
+ * Text without control characters and without those that turn the direction of writing. A producer's text could
+ * otherwise move the cursor, clear the screen or show another text than it holds.
+ */
 export function printable(text: string): string {
-  return text.replace(/[\p{Cc}\u2028\u2029]/gu, ' ')
+  return text.replace(/[\p{Cc}\p{Bidi_Control}\u2028\u2029]/gu, ' ')
 }
+
+/** JSON in which the characters that `printable` removes are escaped. It parses to the same value. */
+export const toPrintableJson = (value: unknown, indent = 0): string =>
+  escapeJson(JSON.stringify(value, null, indent))
+
+/** Escapes the characters that JSON.stringify leaves as they are and `printable` removes. */
+export const escapeJson = (json: string): string =>
+  json.replace(
+    /[\u007f-\u009f\p{Bidi_Control}\u2028\u2029]/gu,
+    (character) => `\\u${character.charCodeAt(0).toString(16).padStart(4, '0')}`,
+  )
 
 export const shorten = (text: string, width: number) =>
   text.length > width ? `${text.slice(0, Math.max(0, width - 1))}…` : text

@@ -1,4 +1,6 @@
 import { stripVTControlCharacters } from 'node:util'
+import { storeStatusEvents } from '@tidings/db/events/status-events'
+import { makeEvent } from '@tidings/shared/testing/make-event'
 import { useReleaser } from '@tidings/stack/testing/test-context'
 import { beforeAll, beforeEach, describe, expect, test } from 'vitest'
 import { type CliLab, createCliLab } from '../testing/cli-lab.ts'
@@ -86,6 +88,33 @@ describe('output on a terminal', () => {
       }
     },
   )
+
+  test.each(['dlq list', 'dlq groups'])('in 80 columns %s shows the whole message', async (command) => {
+    const message =
+      'notification_type: Invalid option: expected one of "email"|"push"; status: Invalid option'
+    await lab.bury(1, { reason: 'invalid_event', error: { code: 'invalid_event', message } })
+    const shown = (await showLines(command.split(' '), 80)).map((line) => line.slice(-40)).join(' ')
+    expect(shown).not.toContain('…')
+    for (const word of message.split(' ')) expect(shown.replaceAll(/\s+/g, '')).toContain(word)
+  })
+
+  test('in 80 columns status shows each time in full', async () => {
+    const times = ['2026-01-01T12:00:00.000Z', '2026-01-01T12:00:07.250Z']
+    await storeStatusEvents(
+      lab.db.database,
+      times.map((timestamp) =>
+        makeEvent({
+          ...{ notification_id: 'order-7', timestamp, received_at: timestamp },
+          ...{ status: 'failed', error: 'the mailbox of this address is full, and will stay so for a while' },
+          ...{ source: 'the-email-service', provider: 'the-provider' },
+        }),
+      ),
+    )
+    const lines = await showLines(['status', 'order-7'], 80)
+    for (const time of times) expect(lines.join('\n')).toContain(time)
+    for (const line of lines) expect(line.length).toBeLessThanOrEqual(80)
+    expect(lines.join('\n')).not.toContain('…')
+  })
 
   test.each([80, 110, 160])('doctor shows all that it found and advises, in %d columns', async (columns) => {
     await lab.bury(3)

@@ -1,5 +1,5 @@
 import type { Readable, Writable } from 'node:stream'
-import { stripVTControlCharacters } from 'node:util'
+import { printable } from './table.ts'
 
 /** A terminal, a pipe or a file. */
 export type Input = Readable & { isTTY?: boolean }
@@ -21,8 +21,8 @@ export interface Terminal {
    * resolves when the reader went away: that interrupts the command and is no failure.
    */
   write(text: string): Promise<void>
-  /** Writes one line to stderr. */
-  say(line: string): void
+  /** Writes lines to stderr, without control characters: they may quote a store, a file or a producer. */
+  say(lines: string): void
 }
 
 export function createTerminal(
@@ -43,7 +43,7 @@ export function createTerminal(
       new Promise((resolve, reject) => {
         stdout.write(text, (error) => (error && !isBrokenPipe(error) ? reject(error) : resolve()))
       }),
-    say: (line) => void stderr.write(`${colored.stderr ? line : stripVTControlCharacters(line)}\n`),
+    say: (lines) => void stderr.write(`${lines.split('\n').map(printable).join('\n')}\n`),
   }
 }
 

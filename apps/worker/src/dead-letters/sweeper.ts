@@ -139,7 +139,7 @@ export class Sweeper {
     await job.remove({ removeChildren: false })
     for (const { reason } of unstored) onBuried(reason)
     const alreadyStored = failedEvents.length - unstored.length
-    log.warn({ jobId: job.id, events: unstored.length, alreadyStored }, 'failed job buried')
+    log.debug({ jobId: job.id, events: unstored.length, alreadyStored }, 'failed job buried')
     return unstored.length
   }
 }

@@ -6,7 +6,7 @@ export const STAGE = `
 CREATE TEMP TABLE django_user (
   id uuid PRIMARY KEY, email text, name text, password text, push_token text, email_notifications boolean,
   push_notifications boolean, is_active boolean, is_staff boolean, last_login_at timestamptz(3),
-  created_at timestamptz(3), updated_at timestamptz(3), verdict text
+  created_at timestamptz(3), updated_at timestamptz(3), hash_iterations int, verdict text
 );
 CREATE TEMP TABLE django_preference (user_id uuid PRIMARY KEY, email boolean, push boolean);
 `
@@ -14,7 +14,7 @@ CREATE TEMP TABLE django_preference (user_id uuid PRIMARY KEY, email boolean, pu
 export const STAGE_USERS = `
 INSERT INTO django_user SELECT * FROM unnest($1::uuid[], $2::text[], $3::text[], $4::text[], $5::text[],
   $6::boolean[], $7::boolean[], $8::boolean[], $9::boolean[], $10::timestamptz[], $11::timestamptz[],
-  $12::timestamptz[]) ON CONFLICT DO NOTHING`
+  $12::timestamptz[], $13::int[]) ON CONFLICT DO NOTHING`
 
 export const STAGE_PREFERENCES = `
 INSERT INTO django_preference SELECT * FROM unnest($1::uuid[], $2::boolean[], $3::boolean[])
@@ -60,8 +60,8 @@ SELECT count(*)::int AS "found",
   (count(*) FILTER (WHERE verdict = 'email_taken'))::int AS "emailTaken",
   (count(*) FILTER (WHERE NOT is_active))::int AS "inactive",
   (count(*) FILTER (WHERE is_staff))::int AS "staff",
-  (count(*) FILTER (WHERE password !~ '^pbkdf2_sha256[$]'))::int AS "unusablePasswords",
-  coalesce(max(substring(password FROM '^pbkdf2_sha256[$]([0-9]{1,9})[$]')::int), 0) AS "maxIterations"
+  (count(*) FILTER (WHERE hash_iterations IS NULL))::int AS "unusablePasswords",
+  coalesce(max(hash_iterations), 0) AS "maxIterations"
 FROM django_user`
 
 // A user who registered here since the classification stays unchanged. This statement meets the row but cannot see it,

@@ -40,7 +40,7 @@ interface UserImportCounts {
   emailTaken: number
   inactive: number
   staff: number
-  /** Users who cannot log in with their password: it is `!…`, or uses another algorithm. */
+  /** Users who cannot log in with their password: it is `!…`, damaged, or uses another algorithm. */
   unusablePasswords: number
   maxIterations: number
 }

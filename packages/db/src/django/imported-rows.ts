@@ -4,6 +4,8 @@ export interface ImportedUser {
   email: string
   name: string
   password: string
+  /** Of the password's hash; null when no login can verify it. */
+  hashIterations: number | null
   pushToken: string | null
   emailNotifications: boolean
   pushNotifications: boolean
@@ -44,6 +46,7 @@ export const userColumns = (users: readonly ImportedUser[]): unknown[][] => [
   users.map((user) => user.lastLoginAt),
   users.map((user) => user.createdAt),
   users.map((user) => user.updatedAt),
+  users.map((user) => user.hashIterations),
 ]
 
 /** Columns in the order of the parameters of STAGE_PREFERENCES. */

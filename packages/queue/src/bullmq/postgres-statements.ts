@@ -10,6 +10,12 @@ const IN_DEAD_QUEUE = `queue = '${DEAD_LETTER_QUEUE}' AND state = 'waiting'`
 const BYTES = 'octet_length(data::text)'
 
 export const COUNT = `SELECT count(*)::int AS count FROM job WHERE ${IN_DEAD_QUEUE} AND priority > 0`
+/** Each worker has a connection that bears the name of its queue. Counts those of the queue with the fewest. */
+export const COUNT_WORKERS = `SELECT min(workers)::int AS workers FROM (
+  SELECT count(activity.pid) AS workers FROM unnest($1::text[]) AS queue(name)
+  LEFT JOIN pg_stat_activity AS activity
+    ON activity.application_name = queue.name AND activity.datname = current_database()
+  GROUP BY queue.name) AS counted`
 export const FIND = `SELECT id, data FROM job WHERE ${IN_DEAD_QUEUE} AND id = ANY($1::text[])`
 export const FIND_BY_EVENT = `SELECT id FROM job WHERE ${IN_DEAD_QUEUE}
   AND regexp_replace(id, '^dead-(.*?)(-[0-9a-f]{8})?$', '\\1') = ANY($1::text[])`

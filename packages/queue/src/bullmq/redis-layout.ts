@@ -6,3 +6,9 @@ export const REDIS_STATE_KEYS = ['wait', 'paused', 'active', 'delayed', 'priorit
  * order of adding. Dead letters are in this set.
  */
 export const REDIS_PRIORITIZED_KEY = 'prioritized'
+
+/** The counter in the scores of `prioritized`. */
+export const REDIS_PRIORITY_COUNTER_KEY = 'pc'
+
+/** A score is the priority times this, and the counter. */
+export const REDIS_PRIORITY_FACTOR = 2 ** 32

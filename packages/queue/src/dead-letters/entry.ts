@@ -107,9 +107,11 @@ export function assertBatch(batch: readonly unknown[]): void {
   if (batch.length > MAX_BATCH) throw new RangeError(`At most ${MAX_BATCH} dead letters at once.`)
 }
 
+/** Error code of an event that the worker could not read. */
+export const UNREADABLE_EVENT = 'invalid_event'
 const UNREADABLE_ENTRY = 'unreadable_entry'
 /** Error codes of what the worker could not read as an event. */
-const UNREADABLE_CODES: readonly string[] = ['invalid_event', 'newer_version', UNREADABLE_ENTRY]
+const UNREADABLE_CODES: readonly string[] = [UNREADABLE_EVENT, 'newer_version', UNREADABLE_ENTRY]
 
 /** Whether the entry holds a job's whole data, written by a newer version, instead of one event. */
 export const isWholeJob = (entry: Pick<DeadLetter, 'reason'>): boolean => entry.reason === 'newer_version'

@@ -1,5 +1,5 @@
 import type { DeadLetterReason } from '@tidings/shared/dead-letter'
-import { SCAN_PAGE } from './entry.ts'
+import { type DeadLetterEntry, SCAN_PAGE, UNREADABLE_EVENT } from './entry.ts'
 import { createMatcher, type DeadLetterFilter } from './filter.ts'
 import { normalizeMessage } from './fingerprint.ts'
 import { type DeadLetterStore, scanDeadLetters } from './store.ts'
@@ -14,6 +14,13 @@ export interface DeadLetterGroup {
   last_seen: string
   sample_id: string
 }
+
+/**
+ * The message that stands for a group. That of an unreadable event names fields and rules and holds no values: what it
+ * quotes are our own words, such as the allowed statuses.
+ */
+const shownMessage = ({ error }: Pick<DeadLetterEntry, 'error'>): string =>
+  error.code === UNREADABLE_EVENT ? error.message : normalizeMessage(error.message)
 
 /**
  * Groups the entries that match the filter. Entries with one fingerprint form a group; the largest group comes first.
@@ -37,7 +44,7 @@ export async function groupDeadLetters(
         groups.set(entry.fingerprint, {
           fingerprint: entry.fingerprint,
           reason: entry.reason,
-          error: { code: entry.error.code, message: normalizeMessage(entry.error.message) },
+          error: { code: entry.error.code, message: shownMessage(entry) },
           count: 1,
           first_seen: entry.first_failed_at,
           last_seen: entry.dead_at,

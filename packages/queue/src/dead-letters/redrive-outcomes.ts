@@ -1,6 +1,10 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { StoredContent } from '@tidings/db/events/status-events'
-import { type DeadLetterEntry, eventFields, isStored } from './entry.ts'
+import { parseEnvelope } from '../envelope.ts'
+import { STATUS_QUEUE } from '../policy.ts'
+import { type DeadLetterEntry, eventFields, isStored, UNREADABLE_EVENT } from './entry.ts'
+import { deadLetterId } from './entry-id.ts'
+import { toRedrivenEvent } from './redrive.ts'
 import type { DeadLetterStore } from './store.ts'
 
 /** How many redriven entries ended in each way. */
@@ -31,24 +35,53 @@ export interface TrackerOptions {
   onChange?(outcomes: Outcomes): void
 }
 
+/** A redriven entry, and where it will be found. */
+interface Followed extends Pick<DeadLetterEntry, 'id' | 'event' | 'error'> {
+  /** The ids under which the worker may bury it again. */
+  deadIds: string[]
+}
+
+/**
+ * An unreadable event may be readable by now: by a newer worker, or after a repair. Its row or its next dead letter
+ * then has the id that the worker gives to the event, not the one of the entry.
+ */
+function toFollowed(entry: DeadLetterEntry): Followed {
+  const { id, event, error } = entry
+  if (error.code !== UNREADABLE_EVENT) return { id, event, error, deadIds: [id] }
+  const { events, invalid } = parseEnvelope({
+    data: { v: 1, events: [toRedrivenEvent(entry)] },
+    timestamp: Date.now(),
+    queueName: STATUS_QUEUE,
+  })
+  const [readable] = events
+  const deadAgain = [
+    ...events.map((each) => deadLetterId({ eventId: each.id, event: each, contentHash: each.content_hash })),
+    ...invalid.map((each) => deadLetterId({ eventId: each.id, event: each.raw })),
+  ]
+  return {
+    id,
+    event: readable ?? event,
+    error: readable ? { code: '', message: '' } : error,
+    deadIds: [id, ...deadAgain],
+  }
+}
+
 const CHECK_BATCH = 500
 const POLL_MS = 200
 
 export function createOutcomeTracker(options: TrackerOptions): OutcomeTracker {
   const { store, findStored, signal, patienceMs } = options
-  const open = new Map<string, Pick<DeadLetterEntry, 'event' | 'error'>>()
+  const open = new Map<string, Followed>()
   const outcomes: Outcomes = { stored: 0, dead: 0, pending: 0 }
 
   async function check(ids: readonly string[]): Promise<void> {
-    const eventIds = ids.map((id) => eventFields(open.get(id)?.event).id ?? '')
-    const stored = await findStored(eventIds)
-    const dead = await store.sizes(ids)
-    for (const id of ids) {
-      const entry = open.get(id)
-      if (entry === undefined) continue
+    const followed = ids.flatMap((id) => open.get(id) ?? [])
+    const stored = await findStored(followed.map(({ event }) => eventFields(event).id ?? ''))
+    const dead = await store.sizes(followed.flatMap(({ deadIds }) => deadIds))
+    for (const entry of followed) {
       const isRow = isStored(entry, stored)
-      if (!isRow && !dead.has(id)) continue
-      open.delete(id)
+      if (!isRow && !entry.deadIds.some((id) => dead.has(id))) continue
+      open.delete(entry.id)
       outcomes[isRow ? 'stored' : 'dead']++
     }
     outcomes.pending = open.size
@@ -57,7 +90,7 @@ export function createOutcomeTracker(options: TrackerOptions): OutcomeTracker {
   return {
     outcomes,
     follow(entries) {
-      for (const { id, event, error } of entries) open.set(id, { event, error })
+      for (const entry of entries) open.set(entry.id, toFollowed(entry))
       outcomes.pending = open.size
     },
     async settle(pending) {

@@ -111,7 +111,7 @@ export function findObstacle(
  * The event to enqueue. An event that is an object carries its number of redrives, which a later dead letter shows.
  * What a newer version wrote stays as it was.
  */
-function toRedrivenEvent(entry: DeadLetterEntry): unknown {
+export function toRedrivenEvent(entry: DeadLetterEntry): unknown {
   if (isWholeJob(entry)) return entry.event
   return isEventObject(entry.event) ? { ...entry.event, redrives: entry.redrives + 1 } : (entry.event ?? null)
 }

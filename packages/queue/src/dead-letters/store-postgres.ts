@@ -5,6 +5,7 @@ import { type JobQueue, openQueue, type QueueBackend, SILENCE_LIMIT_MS } from '.
 import {
   ADD_JOBS,
   COUNT,
+  COUNT_WORKERS,
   FIND,
   FIND_BY_EVENT,
   LOCK,
@@ -18,6 +19,7 @@ import { assertReadable } from '../envelope.ts'
 import { DEAD_LETTER_QUEUE, ENVELOPE_JOB, ENVELOPE_JOB_OPTIONS, shardNames } from '../policy.ts'
 import { countQueuedEvents, type QueueDepth, readDepth } from '../queue-depth.ts'
 import { findShards } from '../shards.ts'
+import type { DamagedDeadLetter } from './damage.ts'
 import {
   assertBatch,
   buriedAt,
@@ -159,8 +161,24 @@ class PostgresDeadLetterStore implements DeadLetterStore {
     return added.map((entry) => entry.id)
   }
 
+  /** An entry is one row here, so it cannot lose a part. */
+  async findDamage(): Promise<DamagedDeadLetter[]> {
+    return []
+  }
+
+  async mendDamage(): Promise<DamagedDeadLetter[]> {
+    return []
+  }
+
   depth(): Promise<QueueDepth> {
     return readDepth(this.#mains)
+  }
+
+  async countWorkers(): Promise<number | undefined> {
+    const found = await this.#pool.query<{ workers: number }>(COUNT_WORKERS, [
+      this.#mains.map((queue) => queue.name),
+    ])
+    return found.rows[0]?.workers
   }
 
   countQueuedEvents(): Promise<number | undefined> {

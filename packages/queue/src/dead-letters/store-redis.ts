@@ -1,12 +1,15 @@
-import type { Redis } from 'ioredis'
+import { errorMessage } from '@tidings/shared/errors'
+import { type Redis, ReplyError } from 'ioredis'
 import { z } from 'zod'
 import { type JobQueue, openQueue, openRedis, type QueueBackend } from '../backend.ts'
 import { REDIS_PRIORITIZED_KEY } from '../bullmq/redis-layout.ts'
 import { addJob, beginTransaction, type RedisTransaction, removeJob } from '../bullmq/redis-transaction.ts'
 import { DEAD_LETTER_QUEUE, shardNames } from '../policy.ts'
-import { countQueuedEvents, type QueueDepth, readDepth } from '../queue-depth.ts'
+import { countQueuedEvents, countWorkers, type QueueDepth, readDepth } from '../queue-depth.ts'
+import { versionOptions } from '../redis-rights.ts'
 import { findShards } from '../shards.ts'
 import { StoreUnreachableError } from '../store-unreachable.ts'
+import { type DamagedDeadLetter, findDamage, mendDamage } from './damage.ts'
 import {
   assertBatch,
   buriedAt,
@@ -57,7 +60,8 @@ export async function openRedisDeadLetters(options: RedisOptions): Promise<DeadL
   const redis = openRedis(backend.url, 'operator', onError)
   try {
     await waitUntilReady(redis)
-    const open = (name: string) => openQueue<object>(name, backend, redis, { onError })
+    const version = await versionOptions(redis)
+    const open = (name: string) => openQueue<object>(name, backend, redis, { onError, ...version })
     const dead = open(DEAD_LETTER_QUEUE)
     const mains = shardNames(await findShards(backend, redis, shards)).map(open)
     await Promise.all([dead, ...mains].map((queue) => queue.waitUntilReady()))
@@ -180,8 +184,20 @@ class RedisDeadLetterStore implements DeadLetterStore {
     return added.map((entry) => entry.id)
   }
 
+  findDamage(): Promise<DamagedDeadLetter[]> {
+    return findDamage(this.#redis, this.#dead)
+  }
+
+  mendDamage(damaged: readonly DamagedDeadLetter[]): Promise<DamagedDeadLetter[]> {
+    return mendDamage(this.#redis, this.#dead, damaged)
+  }
+
   depth(): Promise<QueueDepth> {
     return readDepth(this.#mains)
+  }
+
+  countWorkers(): Promise<number | undefined> {
+    return countWorkers(this.#mains)
   }
 
   countQueuedEvents(): Promise<number | undefined> {
@@ -283,16 +299,23 @@ function valuesOf(results: [Error | null, unknown][] | null): unknown[] {
   })
 }
 
+/** @throws StoreUnreachableError with the last reason. Redis answers a wrong password at once: then it does not wait. */
 async function waitUntilReady(redis: Redis): Promise<void> {
   if (redis.status === 'ready') return
-  await new Promise<void>((resolve, reject) => {
-    const timeout = setTimeout(
-      () => reject(new StoreUnreachableError('Redis does not answer.')),
-      CONNECT_TIMEOUT_MS,
-    )
-    redis.once('ready', () => {
-      clearTimeout(timeout)
-      resolve()
-    })
+  const { promise, resolve, reject } = Promise.withResolvers<void>()
+  let why = ''
+  const timer = setTimeout(
+    () => reject(new StoreUnreachableError(`Redis does not answer${why}`)),
+    CONNECT_TIMEOUT_MS,
+  )
+  const onError = (error: Error) => {
+    why = `: ${errorMessage(error)}`
+    if (error instanceof ReplyError)
+      reject(new StoreUnreachableError(`Redis refuses${why}`, { isRefusal: true }))
+  }
+  redis.on('error', onError).once('ready', resolve)
+  await promise.finally(() => {
+    clearTimeout(timer)
+    redis.off('error', onError).off('ready', resolve)
   })
 }

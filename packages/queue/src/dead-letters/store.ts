@@ -1,4 +1,5 @@
 import type { QueueDepth } from '../queue-depth.ts'
+import type { DamagedDeadLetter } from './damage.ts'
 import type { DeadLetterEntry, PlacedEntry } from './entry.ts'
 
 export interface PageRequest {
@@ -54,7 +55,13 @@ export interface DeadLetterStore {
   rewrite(ids: readonly string[], change: (entry: DeadLetterEntry) => DeadLetterEntry): Promise<string[]>
   /** Adds entries as they are. At most MAX_BATCH. @returns the ids that did not exist before. */
   restore(entries: readonly DeadLetterEntry[]): Promise<string[]>
+  /** Dead letters without their content or their place. Reads every id once. None on PostgreSQL. */
+  findDamage(): Promise<DamagedDeadLetter[]>
+  /** Mends dead letters that `findDamage` found. @returns those that were damaged still. */
+  mendDamage(damaged: readonly DamagedDeadLetter[]): Promise<DamagedDeadLetter[]>
   depth(): Promise<QueueDepth>
+  /** Workers that are connected to the shard with the fewest; undefined when the store does not show that. */
+  countWorkers(): Promise<number | undefined>
   /** Events in the jobs of the main queue; undefined when there are too many jobs to read them all. */
   countQueuedEvents(): Promise<number | undefined>
   close(): Promise<void>

@@ -11,23 +11,23 @@ test.skipIf(!hasFull)(
   async () => {
     const shown: string[] = []
     const log = openAppLog('api', FULL, (text) => void shown.push(text))
-    log.write('{"level":30,"msg":"one"}')
+    log.write('{"level":"info","msg":"one"}')
     await waitFor('the failure to be reported', () => shown.length === 1)
     expect(shown[0]).toMatch(/^api: \/dev\/full is no longer written \(ENOSPC/)
-    log.write('{"level":30,"msg":"two"}')
-    log.write('{"level":50,"msg":"three"}')
+    log.write('{"level":"info","msg":"two"}')
+    log.write('{"level":"error","msg":"three"}')
     await log.close()
     expect(shown.slice(1)).toEqual(['api: error: three'])
   },
 )
 
 test.for([
-  ['{"level":30,"time":"t","service":"api","msg":"listening"}', undefined],
+  ['{"level":"info","time":"t","service":"api","msg":"listening"}', undefined],
   [
-    '{"level":40,"time":"t","service":"api","msg":"queue is away","waitMs":50}',
+    '{"level":"warn","time":"t","service":"api","msg":"queue is away","waitMs":50}',
     'warning: queue is away waitMs=50',
   ],
-  ['{"level":50,"msg":"failed","error":"no"}', 'error: failed error=no'],
+  ['{"level":"error","msg":"failed","error":"no"}', 'error: failed error=no'],
   ['Error: a crash', 'Error: a crash'],
   ['', undefined],
 ] as const)('the terminal shows the log line %s as %s', ([line, shown]) => {

@@ -2,10 +2,10 @@ import { createWriteStream } from 'node:fs'
 import { errorMessage } from '@tidings/shared/errors'
 import { z } from 'zod'
 
-const WARN_LEVEL = 40
-const ERROR_LEVEL = 50
+/** How the levels that a terminal shows begin a sentence. */
+const KINDS: Readonly<Record<string, string>> = { warn: 'warning', error: 'error', fatal: 'error' }
 
-const logLineSchema = z.looseObject({ level: z.number(), msg: z.string().optional() })
+const logLineSchema = z.looseObject({ level: z.string(), msg: z.string().optional() })
 /** The sentence says these already, or a person at a terminal has no use for them. */
 const HIDDEN_FIELDS = new Set(['level', 'time', 'service', 'msg', 'pid', 'hostname'])
 
@@ -41,11 +41,11 @@ export function openAppLog(name: string, file: string, show: (text: string) => v
 export function toSentence(line: string): string | undefined {
   const entry = parseLogLine(line)
   if (entry === undefined) return line.trim() === '' ? undefined : line
-  if (entry.level < WARN_LEVEL) return undefined
+  const kind = KINDS[entry.level]
+  if (kind === undefined) return undefined
   const details = Object.entries(entry)
     .filter(([key]) => !HIDDEN_FIELDS.has(key))
     .map(([key, value]) => `${key}=${typeof value === 'string' ? value : JSON.stringify(value)}`)
-  const kind = entry.level >= ERROR_LEVEL ? 'error' : 'warning'
   return [`${kind}: ${entry.msg ?? ''}`, ...details].join(' ')
 }
 

@@ -1,6 +1,6 @@
 import { isIPv6 } from 'node:net'
 import { join, resolve } from 'node:path'
-import { readEnvFile, writeEnvFile } from '@tidings/runtime/env-file'
+import { type EnvFileVariables, readEnvFile, writeEnvFile } from '@tidings/runtime/env-file'
 import { explainListenError } from '@tidings/runtime/listen-error'
 import { createReleaser, type Releaser } from '../releaser.ts'
 import { findListenProblem, findSamePort } from '../servers/free-port.ts'
@@ -10,6 +10,7 @@ import type { StartEnv } from './env.ts'
 import { lockDataDir } from './instance-lock.ts'
 import { makeDataFolder } from './make-data-folder.ts'
 import type { Stack, StackOptions } from './stack.ts'
+import type { Stores } from './start-stores.ts'
 import { supervise } from './supervisor.ts'
 
 /** Each app, and the module that imports nearly all of its code. */
@@ -31,12 +32,14 @@ export async function startStack(options: StackOptions): Promise<Stack> {
 }
 
 async function startParts(options: StackOptions, releaser: Releaser): Promise<Stack> {
-  const { env, signal } = options
-  const dataDir = resolve(env.DATA_DIR)
+  const { signal } = options
+  const dataDir = resolve(options.env.DATA_DIR)
   const logDir = join(dataDir, 'logs')
   const devEnvFile = join(dataDir, 'dev.env')
-  await makeDataFolder(logDir, env.DATA_DIR)
+  await makeDataFolder(logDir, options.env.DATA_DIR)
   releaser.onRelease(await lockDataDir(dataDir))
+  const previous = readEnvFile(devEnvFile)
+  const env = withoutPrivateStores(options.env, previous)
   await assertCanListen(env)
   const step = (text: string) => {
     signal.throwIfAborted()
@@ -47,8 +50,7 @@ async function startParts(options: StackOptions, releaser: Releaser): Promise<St
   const worker = await prepareApp('worker', logDir, options, releaser)
   const api = await prepareApp('api', logDir, options, releaser)
   const { startStores } = await import('./start-stores.ts')
-  const previous = readEnvFile(devEnvFile)
-  const stores = await startStores({ ...options, dataDir, previous, step }, releaser)
+  const stores = await startStores({ ...options, env, dataDir, previous, step }, releaser)
 
   const apiUrl = `http://${reachableHost(env.HOST, 'localhost')}:${env.PORT}`
   const probedApiUrl = `http://${reachableHost(env.HOST, '127.0.0.1')}:${env.PORT}`
@@ -62,11 +64,13 @@ async function startParts(options: StackOptions, releaser: Releaser): Promise<St
     QUEUE_SHARDS: String(env.QUEUE_SHARDS),
   }
   await writeEnvFile(devEnvFile, 'Written by npm start. It holds secrets: do not share it.', {
+    DATA_DIR: dataDir,
     API_URL: apiUrl,
     WORKER_URL: workerUrl,
     ...shared,
     JWT_KEYS_FILE: stores.jwtKeysFile,
     ...stores.keys,
+    PRIVATE_STORES: listPrivateStores(stores),
   })
 
   step('starting the worker and the API')
@@ -97,6 +101,24 @@ async function startParts(options: StackOptions, releaser: Releaser): Promise<St
     pid: (app) => running[app].pid,
     stop: releaser.release,
   }
+}
+
+/** The variables of the stores that npm start runs itself, separated by commas. */
+const listPrivateStores = ({ database, queue }: Pick<Stores, 'database' | 'queue'>) =>
+  [
+    ...(database === 'embedded' ? ['DATABASE_URL'] : []),
+    ...(queue.place === 'redis-private' ? ['REDIS_URL'] : []),
+  ].join(',')
+
+/**
+ * Ignores the URLs of stores that the previous start ran itself. A shell that has sourced dev.env still exports them,
+ * and nothing listens there any more.
+ */
+export function withoutPrivateStores(env: StartEnv, previous: EnvFileVariables): StartEnv {
+  const names = previous.PRIVATE_STORES?.split(',') ?? []
+  const unlessPrivate = (name: 'DATABASE_URL' | 'REDIS_URL') =>
+    names.includes(name) && env[name] === previous[name] ? undefined : env[name]
+  return { ...env, DATABASE_URL: unlessPrivate('DATABASE_URL'), REDIS_URL: unlessPrivate('REDIS_URL') }
 }
 
 /** @throws StartupError of one line when PORT or HOST cannot be used. */

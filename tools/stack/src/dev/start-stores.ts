@@ -60,9 +60,9 @@ export async function startStores(options: StartStoresOptions, releaser: Release
     const settings = { QUEUE_PREFIX: env.QUEUE_PREFIX, QUEUE_BACKEND: 'postgres' } as const
     await prepareQueueBackend(queueBackendOf({ ...settings, DATABASE_URL: databaseUrl }))
   }
-  const jwtKeysFile =
-    env.JWT_KEYS === undefined ? resolve(env.JWT_KEYS_FILE ?? join(dataDir, 'jwt-keys.json')) : undefined
-  if (jwtKeysFile !== undefined && env.JWT_KEYS_FILE === undefined) await ensureJwtKeys(jwtKeysFile)
+  const ownKeysFile = join(dataDir, 'jwt-keys.json')
+  const jwtKeysFile = env.JWT_KEYS === undefined ? resolve(env.JWT_KEYS_FILE ?? ownKeysFile) : undefined
+  if (jwtKeysFile === ownKeysFile) await ensureJwtKeys(jwtKeysFile)
   return {
     databaseUrl,
     database: env.DATABASE_URL === undefined ? 'embedded' : 'external',

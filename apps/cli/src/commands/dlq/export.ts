@@ -7,6 +7,7 @@ import { parseText } from '../../input/parse-option.ts'
 import { openExportFile } from '../../terminal/export-file.ts'
 import { entries } from '../../terminal/format.ts'
 import { startProgress } from '../../terminal/progress.ts'
+import { escapeJson } from '../../terminal/table.ts'
 import { addFilterOptions, describeNone, type FilterOptions, toFilter } from './filter-options.ts'
 
 export function registerExport(dlq: Command, context: CliContext): void {
@@ -47,7 +48,7 @@ async function runExport(
     for await (const batch of readSelection(store, selection)) {
       if (signal.aborted) throw new CliError(EXIT.partial, `Interrupted after ${entries(exported)}.`)
       const text = batch.entries.map(toLine).join('')
-      await (file ? file.write(text) : terminal.write(text))
+      await (file ? file.write(text) : terminal.write(terminal.width === undefined ? text : escapeJson(text)))
       exported += batch.entries.length
       bar.update(exported)
     }

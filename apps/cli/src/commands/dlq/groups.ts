@@ -6,6 +6,7 @@ import { formatAge, formatCount } from '../../terminal/format.ts'
 import { writeList } from '../../terminal/output.ts'
 import { startProgress } from '../../terminal/progress.ts'
 import { addFilterOptions, describeNone, type FilterOptions, toFilter } from './filter-options.ts'
+import { errorCell, errorText } from './list.ts'
 
 export function registerGroups(dlq: Command, context: CliContext): void {
   const groups = dlq
@@ -52,7 +53,13 @@ async function runGroups(context: CliContext, options: FilterOptions): Promise<v
         style: 'dim',
       },
       { title: 'SAMPLE', cell: (group) => group.sample_id, whole: true, spare: 1 },
-      { title: 'ERROR', cell: (group) => mask(`${group.error.code}: ${group.error.message}`), style: 'red' },
+      {
+        title: 'ERROR',
+        cell: (group) => errorCell(group, mask),
+        raw: (group) => mask(errorText(group)),
+        style: 'red',
+        wraps: true,
+      },
     ],
     json: (group) => toShown(context.globals, group),
     id: (group) => group.fingerprint,

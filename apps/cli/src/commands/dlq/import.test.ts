@@ -2,7 +2,9 @@ import { randomUUID } from 'node:crypto'
 import { mkdtemp, readFile, rm, stat } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { storeStatusEvents } from '@tidings/db/events/status-events'
 import { recordErasure } from '@tidings/db/users/erased-users'
+import { makeEvent } from '@tidings/shared/testing/make-event'
 import { describeBackends, useReleaser } from '@tidings/stack/testing/test-context'
 import { beforeAll, beforeEach, expect, test } from 'vitest'
 import { type CliLab, createCliLab } from '../../testing/cli-lab.ts'
@@ -73,6 +75,19 @@ describeBackends('tidings dlq delete, export and import', (kind) => {
     await cli.run('dlq', 'delete', '--all', '--yes')
     expect(await cli.pipe(exported.stdout, 'dlq', 'import', '-')).toMatchObject({ exitCode: 0 })
     expect((await cli.run('dlq', 'export')).stdout).toBe(exported.stdout)
+  })
+
+  test('export, delete and import keep an unreadable entry, also when another event with its id is stored', async () => {
+    const stored = makeEvent()
+    await storeStatusEvents(lab.db.database, [stored])
+    const [id = ''] = await lab.bury(1, {
+      ...{ eventId: stored.id, fields: { status: 'lost' }, reason: 'invalid_event' },
+      error: { code: 'invalid_event', message: 'status: Invalid option' },
+    })
+    const { stdout } = await cli.run('dlq', 'export')
+    await cli.run('dlq', 'delete', '--all', '--yes')
+    expect(await cli.pipe(stdout, 'dlq', 'import', '-')).toMatchObject({ exitCode: 0 })
+    expect((await lab.store.get([id])).map((entry) => entry.id)).toEqual([id])
   })
 
   test('import reports wrong lines and imports the others', async () => {

@@ -177,6 +177,21 @@ describeBackends('tidings dlq list, groups, show and stats', (kind) => {
     expect(groups[0].sample_id).toMatch(/^dead-/)
   })
 
+  test('groups show our own words in full, and hide what a producer wrote', async () => {
+    const ours =
+      'status: Invalid option: expected one of "pending"|"sent"; error: expected string to have <=2000 characters'
+    await lab.bury(1, { reason: 'invalid_event', error: { code: 'invalid_event', message: ours } })
+    await lab.bury(2, {
+      reason: 'invalid_event',
+      error: { code: '22001', message: 'value "x" has 300 characters' },
+    })
+    const groups = JSON.parse((await cli.run('dlq', 'groups', '-o', 'json')).stdout)
+    expect(groups).toMatchObject([
+      { error: { message: 'value <value> has <n> characters' } },
+      { error: { message: ours } },
+    ])
+  })
+
   test('show takes the entry id and the event id; an unknown one is exit code 3', async () => {
     const [id = ''] = await lab.bury(1)
     for (const name of [id, eventIdOf(id)])

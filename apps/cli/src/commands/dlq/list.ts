@@ -6,6 +6,7 @@ import { parseCount } from '../../input/parse-option.ts'
 import { createMask, toShown } from '../../mask-output.ts'
 import { entries, formatAge } from '../../terminal/format.ts'
 import { type ListView, openList } from '../../terminal/output.ts'
+import { shorten } from '../../terminal/table.ts'
 import { addFilterOptions, describeNone, type FilterOptions, toFilter } from './filter-options.ts'
 
 interface ListOptions extends FilterOptions {
@@ -60,7 +61,19 @@ async function runList(context: CliContext, options: ListOptions): Promise<void>
     context.terminal.say(listed === 0 ? describeNone(filter) : `${entries(listed)}.`)
 }
 
-const errorText = ({ error }: DeadLetterEntry) => `${error.code}: ${error.message}`
+type Failure = Pick<DeadLetterEntry, 'reason' | 'error'>
+
+export const errorText = ({ error }: Failure) => `${error.code}: ${error.message}`
+
+/** Characters of an error in a table. A producer's text may be as long as a page: dlq show has all of it. */
+const MAX_ERROR_LENGTH = 240
+
+/** The error in a table on a terminal. The code is omitted where it repeats the reason. */
+export const errorCell = (failure: Failure, mask: (text: string) => string): string =>
+  shorten(
+    mask(failure.error.code === failure.reason ? failure.error.message : errorText(failure)),
+    MAX_ERROR_LENGTH,
+  )
 
 /** How every command lists entries. */
 export function entryView(context: CliContext): ListView<DeadLetterEntry> {
@@ -84,9 +97,10 @@ export function entryView(context: CliContext): ListView<DeadLetterEntry> {
       { title: 'RE', cell: (entry) => String(entry.redrives), align: 'right', spare: 4 },
       {
         title: 'ERROR',
-        cell: (entry) => mask(entry.error.code === entry.reason ? entry.error.message : errorText(entry)),
+        cell: (entry) => errorCell(entry, mask),
         raw: (entry) => mask(errorText(entry)),
         style: 'red',
+        wraps: true,
         spare: 6,
       },
     ],

@@ -42,18 +42,18 @@ async function runShow(context: CliContext, id: string): Promise<void> {
 }
 
 function describeEntry(entry: DeadLetterEntry, paint: Paint): string {
-  const when = (iso: string) => `${iso}  ${paint('dim', `${formatAge(iso)} ago`)}`
+  const when = (iso: string) => `${printable(iso)}  ${paint('dim', `${formatAge(iso)} ago`)}`
   const times = (count: number, what: string) => `${count} ${count === 1 ? what : `${what}s`}`
   const rows: [string, string][] = [
-    ['Entry', paint('bold', entry.id)],
+    ['Entry', paint('bold', printable(entry.id))],
     ['Reason', paint('yellow', entry.reason)],
     ['Error', paint('red', printable(`${entry.error.code}: ${entry.error.message}`))],
-    ['Fingerprint', entry.fingerprint],
+    ['Fingerprint', printable(entry.fingerprint)],
     ['First failed', when(entry.first_failed_at)],
     ['Dead since', when(entry.dead_at)],
     ['Tried', times(entry.attempts, 'attempt')],
     ['Redriven', times(entry.redrives, 'time')],
-    ['Source job', entry.source_job_id ?? '-'],
+    ['Source job', printable(entry.source_job_id ?? '-')],
   ]
   const history = entry.history.map(
     ({ at, code, message }, index) => `  ${index + 1}  ${at}  ${printable(`${code}: ${message}`)}`,

@@ -1,11 +1,14 @@
 import { countOutboxEvents } from '@tidings/db/events/event-outbox'
 import { readSchemaVersion } from '@tidings/db/schema-version'
 import { openRedis, queueBackendOf } from '@tidings/queue/backend'
+import type { DamagedDeadLetter } from '@tidings/queue/dead-letters/damage'
 import type { DeadLetterStore } from '@tidings/queue/dead-letters/store'
-import { checkRedisDurability } from '@tidings/queue/durability'
+import { checkRedisDurability, describeWanted } from '@tidings/queue/durability'
 import { readEventBalance } from '@tidings/queue/event-balance'
+import { countJobs } from '@tidings/queue/queue-depth'
+import { unlessForbidden } from '@tidings/queue/redis-rights'
 import type { CliContext } from '../../context.ts'
-import { isUnreachable, storeError } from '../../exit-codes.ts'
+import { isRefusal, isUnreachable, storeError } from '../../exit-codes.ts'
 import { formatAge, formatCount } from '../../terminal/format.ts'
 import { checkLostJobs } from './check-lost-jobs.ts'
 import { type CheckResult, failure, ok, warning } from './check-result.ts'
@@ -14,7 +17,15 @@ import { type CheckResult, failure, ok, warning } from './check-result.ts'
 const OLD_JOB_MS = 60_000
 
 const SCHEMA = 'Schema'
+const WORKERS = 'Workers'
 const EVENTS = 'Events'
+
+/** What is wrong with damaged dead letters, for people. */
+export const DAMAGES: Readonly<Record<DamagedDeadLetter['damage'], string>> = {
+  no_content: 'counted, but their content is gone',
+  no_place: 'there, but in no list',
+  other_type: 'keys of another type in their place',
+}
 
 /**
  * Runs every check, also after one failed. The report of events needs both stores and an up-to-date schema.
@@ -40,12 +51,17 @@ async function attempt(check: string, run: () => Promise<CheckResult[]>): Promis
   } catch (error) {
     return [
       {
-        ...failure(check, storeError(error), 'Is it running? Is its URL right?'),
+        ...failure(check, storeError(error), adviceFor(error)),
         isUnreachable: isUnreachable(error),
       },
     ]
   }
 }
+
+const adviceFor = (error: unknown) =>
+  isRefusal(error)
+    ? 'Check the user, the password and the database in its URL.'
+    : 'Is it running? Is its URL right? Does it want TLS?'
 
 async function checkPostgres(context: CliContext): Promise<CheckResult[]> {
   const db = await context.database()
@@ -86,16 +102,26 @@ async function checkQueue(context: CliContext): Promise<CheckResult[]> {
 async function checkRedis(url: string): Promise<CheckResult[]> {
   const redis = openRedis(url, 'operator', () => undefined)
   try {
-    const version = /redis_version:(\S+)/.exec(await redis.info('server'))?.[1] ?? 'unknown'
-    const problems = await checkRedisDurability(redis)
+    const info = (await unlessForbidden(redis.info('server'))) ?? ''
+    const version = /redis_version:(\S+)/.exec(info)?.[1] ?? 'of unknown version'
+    const { problems, unknown } = await checkRedisDurability(redis)
     return [
       ok('Queue', `Redis ${version}`),
-      ...(problems.length === 0
+      ...(problems.length + unknown.length === 0
         ? [ok('Durability', 'every acknowledged job survives a crash of Redis')]
         : []),
       ...problems.map(({ setting, found, wanted, why }) =>
         failure('Durability', `${setting} is ${found}`, `Set it to ${wanted}: ${why}.`),
       ),
+      ...(unknown.length > 0
+        ? [
+            warning(
+              'Durability',
+              'unknown: Redis does not show its settings to this user',
+              `Check that ${describeWanted(unknown)}.`,
+            ),
+          ]
+        : []),
     ]
   } finally {
     redis.disconnect()
@@ -103,17 +129,17 @@ async function checkRedis(url: string): Promise<CheckResult[]> {
 }
 
 async function checkDepth(store: DeadLetterStore): Promise<CheckResult[]> {
-  const { waiting, active, delayed, failed, oldestWaitingAt } = await store.depth()
+  const depth = await store.depth()
+  const { waiting, active, delayed, failed, oldestWaitingAt } = depth
+  const workers = await store.countWorkers()
   const dead = await store.count()
-  const found = `${formatCount(waiting)} waiting, ${formatCount(active)} active, ${formatCount(delayed)} delayed`
+  const age = oldestWaitingAt === undefined ? '' : `, oldest ${formatAge(oldestWaitingAt.toISOString())}`
+  const found = `${formatCount(waiting)} waiting, ${formatCount(active)} active, ${formatCount(delayed)} delayed${age}`
   const isOld = oldestWaitingAt !== undefined && Date.now() - oldestWaitingAt.getTime() > OLD_JOB_MS
   return [
+    checkWorkers(workers, countJobs(depth)),
     isOld
-      ? warning(
-          'Main queue',
-          `${found}, oldest ${formatAge(oldestWaitingAt.toISOString())}`,
-          'Is a worker running?',
-        )
+      ? warning('Main queue', found, 'The workers take none, or are too few. Look at their logs.')
       : ok('Main queue', found),
     failed > 0
       ? warning('Failed jobs', formatCount(failed), 'The worker turns them into dead letters. Is it running?')
@@ -121,7 +147,39 @@ async function checkDepth(store: DeadLetterStore): Promise<CheckResult[]> {
     dead > 0
       ? warning('Dead letters', formatCount(dead), 'Look at them: tidings dlq groups')
       : ok('Dead letters', '0'),
+    ...describeDamage(await store.findDamage()),
   ]
+}
+
+/** Ids that a check names. */
+const MAX_NAMED = 3
+
+function describeDamage(damaged: readonly DamagedDeadLetter[]): CheckResult[] {
+  return [...Map.groupBy(damaged, ({ damage }) => damage)].map(([damage, letters]) => {
+    const ids = letters.slice(0, MAX_NAMED).map(({ id }) => id)
+    const others = letters.length > ids.length ? ` and ${formatCount(letters.length - ids.length)} more` : ''
+    const found = `${DAMAGES[damage]}: ${ids.join(', ')}${others}`
+    const advice =
+      damage === 'other_type'
+        ? 'Another program wrote these keys into the queue. Delete or rename them in Redis.'
+        : 'Mend them: tidings doctor --repair'
+    return failure('Damaged dead letters', found, advice)
+  })
+}
+
+function checkWorkers(workers: number | undefined, jobs: number): CheckResult {
+  if (workers === undefined)
+    return warning(WORKERS, 'unknown: the store does not show its clients', 'Look at /health of each worker.')
+  const found = `${formatCount(workers)} connected`
+  if (workers > 0) return ok(WORKERS, found)
+  const advice = 'Start a worker, with the QUEUE_PREFIX and QUEUE_SHARDS of the API.'
+  return jobs === 0
+    ? warning(WORKERS, found, advice)
+    : failure(
+        WORKERS,
+        `${found}, and ${jobs === 1 ? '1 job waits' : `${formatCount(jobs)} jobs wait`}`,
+        advice,
+      )
 }
 
 /** Reports where the events are. A difference comes with what can explain it. It proves no loss. */

@@ -1,13 +1,17 @@
 import { addToOutbox } from '@tidings/db/events/event-outbox'
 import { addIngestCounts } from '@tidings/db/events/ingest-counters'
-import { openRedis } from '@tidings/queue/backend'
+import { openRedis, openWorker } from '@tidings/queue/backend'
+import { DEAD_LETTER_QUEUE, STATUS_QUEUE } from '@tidings/queue/policy'
 import { makeFailedEvent } from '@tidings/queue/testing/dead-letter-fixtures'
 import { statusEventSchema } from '@tidings/shared/status-event'
+import type { Releaser } from '@tidings/stack/releaser'
+import { waitFor } from '@tidings/stack/servers/wait-for'
 import {
   createTestDatabase,
   describeBackends,
   describeRedis,
   startTestRedis,
+  testRedisUrl,
   useReleaser,
 } from '@tidings/stack/testing/test-context'
 import { beforeAll, beforeEach, describe, expect, test } from 'vitest'
@@ -30,6 +34,15 @@ async function examine(cli: Cli) {
   }
 }
 
+/** Connects a worker that takes no jobs. */
+async function connectWorker(lab: CliLab, releaser: Releaser) {
+  const worker = openWorker(STATUS_QUEUE, lab.backend, async () => {}, { autorun: false })
+  worker.on('error', () => undefined)
+  await worker.waitUntilReady()
+  releaser.add(worker, (opened) => opened.close())
+  await waitFor('the worker to be seen', async () => (await lab.store.countWorkers()) === 1)
+}
+
 const newEvents = (count: number) =>
   Array.from({ length: count }, () => statusEventSchema.parse(makeFailedEvent().event))
 
@@ -39,6 +52,7 @@ describeBackends('tidings doctor', (kind) => {
 
   beforeAll(async () => {
     lab = await createCliLab(kind, releaser)
+    await connectWorker(lab, releaser)
   })
   beforeEach(() => lab.empty())
 
@@ -57,8 +71,9 @@ describeBackends('tidings doctor', (kind) => {
     expect(names).toEqual([
       ...['PostgreSQL', 'Schema', 'Outbox', 'Queue'],
       ...(kind === 'redis' ? ['Durability'] : []),
-      ...['Main queue', 'Failed jobs', 'Dead letters', 'Events'],
+      ...['Workers', 'Main queue', 'Failed jobs', 'Dead letters', 'Events'],
     ])
+    expect(found('Workers')).toBe('1 connected')
     expect(found('Events')).toBe('3 accepted; 3 stored, 0 duplicate, 0 dead, 0 in flight')
     const { stdout } = await lab.cli.run('doctor')
     expect(linesOf(stdout).map((line) => line.split('\t').slice(0, 2))).toEqual(
@@ -131,24 +146,23 @@ describeBackends('tidings doctor', (kind) => {
       'SELECT count(*)::int AS known FROM drizzle.__drizzle_migrations',
     )
     const known = rows[0]?.known ?? 0
-    const behind = (applied: number) => ({
-      exitCode: 1,
-      complaints: [
-        {
-          check: 'Schema',
-          result: 'failure',
-          found: `${applied} of ${known} migrations`,
-          advice: 'Run pnpm db:migrate.',
-        },
-      ],
-    })
+    const expectBehind = async (applied: number) => {
+      const { exitCode, complaints } = await examine(cli)
+      expect(exitCode).toBe(1)
+      expect(complaints).toContainEqual({
+        check: 'Schema',
+        result: 'failure',
+        found: `${applied} of ${known} migrations`,
+        advice: 'Run pnpm db:migrate.',
+      })
+    }
     await db.database.pool.query(
       'DELETE FROM drizzle.__drizzle_migrations WHERE id = (SELECT max(id) FROM drizzle.__drizzle_migrations)',
     )
-    expect(await examine(cli)).toMatchObject(behind(known - 1))
+    await expectBehind(known - 1)
     // As in a database before its first migration.
     await db.database.pool.query('DROP SCHEMA drizzle CASCADE; DROP SCHEMA public CASCADE')
-    expect(await examine(cli)).toMatchObject(behind(0))
+    await expectBehind(0)
   })
 
   test('exit code 6 when PostgreSQL does not answer; the other checks still run', async () => {
@@ -167,6 +181,99 @@ describeBackends('tidings doctor', (kind) => {
     expect(exitCode).toBe(6)
     expect(complaints).toMatchObject([{ check: 'Queue', result: 'failure', isUnreachable: true }])
     expect(found('Schema')).toContain('up to date')
+    expect(found('Queue')).toMatch(/^Redis does not answer: .*ECONNREFUSED/)
+  })
+
+  test.runIf(kind === 'redis').each([
+    [
+      'a wrong password',
+      (url: URL) => url.href.replace('//', '//nobody:wrong@'),
+      /^Redis refuses: WRONGPASS /,
+    ],
+    [
+      'TLS where Redis has none',
+      (url: URL) => url.href.replace('redis:', 'rediss:'),
+      /^Redis does not answer: ./,
+    ],
+  ])('shows why Redis cannot be used: %s', async (_, change, reason) => {
+    const { exitCode, found, stderr } = await examine(
+      withStores({ REDIS_URL: change(new URL(testRedisUrl())) }),
+    )
+    expect({ exitCode, stderr }).toEqual({ exitCode: 6, stderr: 'tidings: A store does not answer.\n' })
+    expect(found('Queue')).toMatch(reason)
+  })
+})
+
+describeBackends('tidings doctor without a worker', (kind) => {
+  const releaser = useReleaser()
+
+  test('fails when jobs wait, and tells the age of the oldest: exit code 1', async () => {
+    const lab = await createCliLab(kind, releaser)
+    const idle = await examine(lab.cli)
+    expect(idle).toMatchObject({ exitCode: 0, complaints: [{ check: 'Workers', result: 'warning' }] })
+    expect(idle.found('Workers')).toBe('0 connected')
+
+    await lab.main.add('envelope', { v: 1, events: [] }, { timestamp: Date.now() - 30_000 })
+    const { exitCode, stderr, complaints, found } = await examine(lab.cli)
+    expect(exitCode).toBe(1)
+    expect(stderr).toMatch(/^tidings: 1 of \d+ checks failed\.\n$/)
+    expect(complaints).toContainEqual(
+      expect.objectContaining({ check: 'Workers', result: 'failure', found: '0 connected, and 1 job waits' }),
+    )
+    expect(found('Main queue')).toMatch(/^1 waiting, 0 active, 0 delayed, oldest 3\ds$/)
+
+    await connectWorker(lab, releaser)
+    expect(await examine(lab.cli)).toMatchObject({ exitCode: 0 })
+  })
+})
+
+describeRedis('tidings doctor --repair', () => {
+  const releaser = useReleaser()
+
+  test('mends what doctor has named, and leaves keys of another type: exit code 5', async () => {
+    const lab = await createCliLab('redis', releaser)
+    if (lab.backend.kind !== 'redis') throw new Error('This needs the keys of Redis')
+    const { url, prefix } = lab.backend
+    const redis = releaser.add(
+      openRedis(url, 'operator', () => undefined),
+      (opened) => opened.disconnect(),
+    )
+    const keyOf = (id: string) => `${prefix}:${DEAD_LETTER_QUEUE}:${id}`
+    const [whole = '', lost = '', hidden = '', other = ''] = await lab.bury(4)
+    await redis.del(keyOf(lost), keyOf(other))
+    await redis.zrem(keyOf('prioritized'), hidden)
+    await redis.set(keyOf(other), 'x')
+
+    const named = await examine(lab.cli)
+    expect(named.exitCode).toBe(1)
+    expect(named.complaints.filter(({ check }) => check === 'Damaged dead letters')).toMatchObject([
+      { found: expect.stringContaining(other), advice: expect.stringContaining('Another program') },
+      { found: `counted, but their content is gone: ${lost}`, advice: 'Mend them: tidings doctor --repair' },
+      { found: `there, but in no list: ${hidden}`, advice: 'Mend them: tidings doctor --repair' },
+    ])
+
+    expect(await lab.cli.run('doctor', '--repair')).toMatchObject({ exitCode: 2, stdout: '' })
+    expect(await lab.cli.run('doctor', '--repair', '--probe')).toMatchObject({ exitCode: 64 })
+    const mended = await lab.cli.run('doctor', '--repair', '--yes', '-o', 'json')
+    expect(mended.exitCode).toBe(5)
+    expect(new Set(JSON.parse(mended.stdout))).toEqual(
+      new Set([
+        { id: lost, damage: 'no_content' },
+        { id: hidden, damage: 'no_place' },
+        { id: other, damage: 'other_type' },
+      ]),
+    )
+    await redis.del(keyOf(other))
+    await lab.cli.run('doctor', '--repair', '--yes')
+    const ids = (await lab.cli.run('dlq', 'list', '-o', 'id')).stdout.trim().split('\n')
+    expect(ids.toSorted()).toEqual([whole, hidden].toSorted())
+    expect((await lab.cli.run('doctor', '--repair', '--yes')).stderr).toBe('No dead letter is damaged.\n')
+    expect(await lab.audit()).toMatchObject([
+      { action: 'doctor.repair', result: 'started' },
+      { action: 'doctor.repair', result: 'done', changed: 2 },
+      { result: 'started' },
+      { result: 'done', changed: 1 },
+    ])
   })
 })
 
@@ -180,6 +287,42 @@ describe('tidings doctor without a configuration', () => {
   })
 })
 
+describeRedis('tidings doctor on a Redis that shows neither its settings nor its clients', () => {
+  const releaser = useReleaser()
+
+  test('calls durability and workers unknown: exit code 0', async () => {
+    const redis = await startTestRedis(releaser)
+    const admin = openRedis(redis.url, 'operator', () => undefined)
+    await admin.call(
+      'ACL',
+      'SETUSER',
+      'restricted',
+      'on',
+      '>secret',
+      '~*',
+      '&*',
+      '+@all',
+      '-@admin',
+      '-@dangerous',
+    )
+    admin.disconnect()
+    const { url } = await createTestDatabase(releaser)
+    const { exitCode, complaints, found } = await examine(
+      createCli({ DATABASE_URL: url, REDIS_URL: redis.url.replace('//', '//restricted:secret@') }),
+    )
+    expect(exitCode).toBe(0)
+    expect(found('Queue')).toBe('Redis of unknown version')
+    expect(complaints).toMatchObject([
+      {
+        check: 'Durability',
+        result: 'warning',
+        found: 'unknown: Redis does not show its settings to this user',
+      },
+      { check: 'Workers', result: 'warning', found: 'unknown: the store does not show its clients' },
+    ])
+  })
+})
+
 describeRedis('tidings doctor on a Redis without durability', () => {
   const releaser = useReleaser()
 
@@ -187,9 +330,10 @@ describeRedis('tidings doctor on a Redis without durability', () => {
     const settings = { appendonly: 'no', appendfsync: 'everysec', 'maxmemory-policy': 'allkeys-lru' }
     const redis = await startTestRedis(releaser, settings)
     const { url } = await createTestDatabase(releaser)
-    const { exitCode, stderr, complaints } = await examine(
+    const { exitCode, stderr, ...found } = await examine(
       createCli({ DATABASE_URL: url, REDIS_URL: redis.url }),
     )
+    const complaints = found.complaints.filter(({ check }) => check === 'Durability')
     expect(exitCode).toBe(1)
     expect(stderr).toMatch(/^tidings: 3 of \d+ checks failed\.\n$/)
     expect(complaints).toMatchObject(

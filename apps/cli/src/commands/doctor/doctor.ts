@@ -10,6 +10,8 @@ const SIGNS = { ok: '✓', warning: '!', failure: '✗', skipped: '-' } as const
 
 interface DoctorOptions {
   probe?: true
+  repair?: true
+  yes?: true
   apiUrl?: string
   timeout: number
 }
@@ -19,13 +21,15 @@ export function registerDoctor(program: Command, context: CliContext): void {
     .command('doctor')
     .description('Check connections, durability, schema and queues, and report where the events are.')
     .option('--probe', 'instead send test events, and time how long each takes to arrive')
+    .option('--repair', 'instead mend dead letters in Redis that lost their content or their place')
+    .option('-y, --yes', 'do not ask before --repair changes something')
     .option('--api-url <url>', 'the API that --probe reports to; default: API_URL', parseText)
     .addOption(
       new Option('--timeout <duration>', 'how long --probe waits for its events, at most 5m')
         .argParser(parseDuration)
         .default(30_000, '30s'),
     )
-    .action((options: DoctorOptions) => (options.probe ? probe(context, options) : check(context)))
+    .action((options: DoctorOptions) => run(context, options))
     .addHelpText(
       'after',
       `
@@ -33,6 +37,7 @@ Examples:
   tidings doctor
   tidings doctor -o json | jq '.[] | select(.result != "ok")'
   tidings doctor --probe
+  tidings doctor --repair
 
 Exits with 1 when a check fails, with 6 when a store does not answer.
 A warning alone exits with 0.
@@ -42,8 +47,20 @@ the API and one through the queue until each is stored, and one event of an
 unknown user until it is a dead letter. It prints the time of each in
 milliseconds and removes the events again, also after Ctrl-C. Their source is
 tidings-probe. It needs a temporary service key, which it creates and deletes.
-Exits with 1 when an event did not arrive in time.`,
+Exits with 1 when an event did not arrive in time.
+
+--repair puts a dead letter without its place back into the list, and removes
+the place of one whose content is gone: its event is lost. It names keys of
+another type and leaves them, with exit code 5.`,
     )
+}
+
+async function run(context: CliContext, options: DoctorOptions): Promise<void> {
+  if (options.probe && options.repair) throw usageError('Use --probe or --repair, not both.')
+  if (options.probe) return probe(context, options)
+  if (!options.repair) return check(context)
+  const { repairDeadLetters } = await import('./repair.ts')
+  await repairDeadLetters(context, !options.yes)
 }
 
 async function check(context: CliContext): Promise<void> {

@@ -3,6 +3,7 @@ import { type JobQueue, openQueue, openRedis, queueBackendOf } from '@tidings/qu
 import { eventFields } from '@tidings/queue/dead-letters/entry'
 import { itemsOf } from '@tidings/queue/envelope'
 import { ENVELOPE_JOB, ENVELOPE_JOB_OPTIONS, shardNames } from '@tidings/queue/policy'
+import { versionOptions } from '@tidings/queue/redis-rights'
 import type { Envelope, StatusEvent } from '@tidings/shared/status-event'
 import type { CliEnv } from '../../env.ts'
 
@@ -27,8 +28,9 @@ export class ProbeQueue {
     const backend = queueBackendOf(env)
     const redis = backend.kind === 'redis' ? openRedis(backend.url, 'operator', onError) : undefined
     if (redis) await once(redis, 'ready')
+    const version = await versionOptions(redis)
     const shards = shardNames(env.QUEUE_SHARDS).map((name) =>
-      openQueue<Envelope>(name, backend, redis, { onError }),
+      openQueue<Envelope>(name, backend, redis, { onError, ...version }),
     )
     return new ProbeQueue(shards, () => redis?.disconnect())
   }

@@ -78,7 +78,7 @@ describe('tidings keys', () => {
     await writeFile(file, (await tidings(['keys', 'generate'])).stdout)
     const history = [kidsOf(await readFile(file, 'utf8'))]
     for (let n = 0; n < 3; n++) {
-      const outcome = await tidings(['keys', 'rotate'], { JWT_KEYS_FILE: file })
+      const outcome = await tidings(['keys', 'rotate', '--yes'], { JWT_KEYS_FILE: file })
       expect([outcome.code, outcome.stdout]).toEqual([0, ''])
       history.push(kidsOf(await readFile(file, 'utf8')))
     }
@@ -91,6 +91,16 @@ describe('tidings keys', () => {
     )
     expect(audit.rows.at(-1)).toEqual({ result: `signs ${thrice[0]}` })
     expect(JSON.stringify(audit.rows)).not.toContain('"d"')
+  })
+
+  it('rotate asks before it replaces a file, and changes nothing where nobody can answer', async () => {
+    const file = join(directory, 'asked.json')
+    const { stdout } = await tidings(['keys', 'generate'])
+    await writeFile(file, stdout)
+    const outcome = await tidings(['keys', 'rotate', '--file', file])
+    expect(outcome).toMatchObject({ code: 2, stdout: '' })
+    expect(outcome.stderr).toContain('there is no terminal to ask on. Add --yes')
+    expect(await readFile(file, 'utf8')).toBe(stdout)
   })
 
   it('rotate in two rounds adds a key that does not sign yet, then signs with it', async () => {
@@ -154,7 +164,7 @@ describe('tidings keys', () => {
     const before = await stat(file)
     const link = join(folder, 'link.json')
     await symlink('keys.json', link)
-    expect((await tidings(['keys', 'rotate', '--file', link])).code).toBe(0)
+    expect((await tidings(['keys', 'rotate', '--file', link, '--yes'])).code).toBe(0)
     const { uid, gid } = before
     expect(await stat(file)).toMatchObject({ uid, gid, mode: before.mode })
     expect(kidsOf(await readFile(file, 'utf8'))).toHaveLength(2)
@@ -168,7 +178,7 @@ describe('tidings keys', () => {
       await chmod(directory, 0o755)
       await chown(folder, STRANGER, STRANGER)
       const before = await readFile(file, 'utf8')
-      const outcome = await tidingsAsStranger(['keys', 'rotate', '--file', file])
+      const outcome = await tidingsAsStranger(['keys', 'rotate', '--file', file, '--yes'])
       expect(outcome).toMatchObject({ code: 1, stdout: '' })
       expect(outcome.stderr).toContain(`${file} is unchanged`)
       expect(await readFile(file, 'utf8')).toBe(before)

@@ -36,6 +36,7 @@ Examples:
       'add the new key without signing with it yet: for sets that reach replicas one by one',
     )
     .option('--use <kid>', 'sign with a key that is in the set already, instead of a new one')
+    .option('-y, --yes', 'do not ask before a file is replaced')
     .action((options: RotateOptions) => rotateKeys(context, options))
     .addHelpText(
       'after',
@@ -45,7 +46,7 @@ restart. Where each replica has its own JWT_KEYS, rotate in two rounds:
 --standby, restart all; --use <kid>, restart all.
 
 Examples:
-  tidings keys rotate --file /etc/tidings/jwt-keys.json
+  tidings keys rotate --file /etc/tidings/jwt-keys.json --yes
   JWT_KEYS="$(tidings keys rotate --standby)"`,
     )
 }

@@ -8,6 +8,7 @@ import {
   type SigningKeySet,
 } from '@tidings/shared/signing-keys'
 import { recordAudit } from '../../audit.ts'
+import { askToGoOn } from '../../confirm.ts'
 import type { CliContext } from '../../context.ts'
 import { CliError, describeFailure, EXIT, usageError } from '../../exit-codes.ts'
 import { isMissing } from '../../input/file-errors.ts'
@@ -20,6 +21,7 @@ export interface RotateOptions {
   keep: number
   standby?: true
   use?: string
+  yes?: true
 }
 
 export async function rotateKeys(context: CliContext, options: RotateOptions): Promise<void> {
@@ -33,15 +35,18 @@ export async function rotateKeys(context: CliContext, options: RotateOptions): P
   const before = parseSet(file ?? 'JWT_KEYS', file === undefined ? env.JWT_KEYS : await readText(file))
   const after = rotateSet(before, options)
   const text = JSON.stringify(after)
+  // Without a file nothing changes: the new set is only printed.
+  if (file !== undefined && !options.yes) await askToGoOn(context, describeChange(file, before, after))
   if (file === undefined) await context.terminal.write(`${text}\n`)
   else await replaceFile(file, `${text}\n`)
 
   const [signer] = after.keys
   const others = after.keys.slice(1).map((key) => key.kid)
   context.terminal.say(`Signs: ${signer?.kid ?? ''}\nVerify as well: ${others.join(', ') || 'none'}`)
+  const { yes: _, ...selector } = options
   await recordAudit(context, {
     action: 'keys.rotate',
-    selector: { ...options, ...(file !== undefined && { file }) },
+    selector: { ...selector, ...(file !== undefined && { file }) },
     matched: before.keys.length,
     changed: 1,
     result: `signs ${signer?.kid ?? ''}`,
@@ -50,6 +55,14 @@ export async function rotateKeys(context: CliContext, options: RotateOptions): P
       `The rotation is done, but not in the audit table: ${describeFailure(error).message}`,
     ),
   )
+}
+
+/** Tokens of a key that is removed are refused at once. */
+function describeChange(file: string, before: SigningKeySet, after: SigningKeySet): string {
+  const kept = new Set(after.keys.map((key) => key.kid))
+  const removed = before.keys.filter((key) => !kept.has(key.kid)).length
+  const end = removed === 0 ? '' : `, and remove ${removed === 1 ? '1 old key' : `${removed} old keys`}`
+  return `Replace ${file}: ${after.keys[0]?.kid ?? ''} signs${end}?`
 }
 
 /** Makes the new set. Its first key signs, all verify. */

@@ -1,12 +1,15 @@
+import { countOutboxEvents } from '@tidings/db/events/event-outbox'
 import { readNotifications, type StoredEvent } from '@tidings/db/events/notifications'
 import { type DeadLetterEntry, SCAN_PAGE } from '@tidings/queue/dead-letters/entry'
 import { createMatcher, type DeadLetterFilter } from '@tidings/queue/dead-letters/filter'
 import { scanDeadLetters } from '@tidings/queue/dead-letters/store'
+import { countJobs } from '@tidings/queue/queue-depth'
 import { type NotificationSummary, summarizeNotification } from '@tidings/shared/notification-summary'
 import type { NotificationType } from '@tidings/shared/status-event'
 import type { CliContext } from '../../context.ts'
 import { CliError, EXIT } from '../../exit-codes.ts'
 import { createMask, toShown } from '../../mask-output.ts'
+import { formatCount } from '../../terminal/format.ts'
 import { writeItem } from '../../terminal/output.ts'
 import { type Column, printable, toTable } from '../../terminal/table.ts'
 
@@ -14,11 +17,11 @@ import { type Column, printable, toTable } from '../../terminal/table.ts'
 const TIMELINE_WIDTH = 200
 
 const COLUMNS: readonly Column<StoredEvent>[] = [
-  { title: 'TIME', cell: (event) => event.timestamp, style: 'dim' },
-  { title: 'STATUS', cell: (event) => event.status, style: 'yellow' },
+  { title: 'TIME', cell: (event) => event.timestamp, style: 'dim', whole: true },
+  { title: 'STATUS', cell: (event) => event.status, style: 'yellow', whole: true },
   { title: 'TRY', cell: (event) => String(event.attempt ?? '-'), align: 'right' },
-  { title: 'SOURCE', cell: (event) => event.source },
-  { title: 'PROVIDER', cell: (event) => event.provider ?? '-' },
+  { title: 'SOURCE', cell: (event) => event.source, spare: 2 },
+  { title: 'PROVIDER', cell: (event) => event.provider ?? '-', spare: 1 },
 ]
 
 export interface ShowStatusOptions {
@@ -40,10 +43,15 @@ export async function showStatus(
 ): Promise<void> {
   const found = await readNotifications(await context.database(), id, type && [type])
   const dead = explain ? await findDeadLetters(context, { notificationId: id, type }) : []
+  const waiting = explain ? await readWaiting(context) : undefined
   if (found.length === 0) {
     throw new CliError(
       EXIT.notFound,
-      `No event of notification ${printable(id)} is stored.${explain ? nameDeadLetters(dead) : ' Is it a dead letter? Add --explain.'}`,
+      [
+        `No event of notification ${printable(id)} is stored.`,
+        ...(explain ? nameDeadLetters(dead) : ['Does it wait, or is it a dead letter? Add --explain.']),
+        ...describeWaiting(waiting),
+      ].join(' '),
     )
   }
   const views = found.flatMap((events) => {
@@ -51,7 +59,8 @@ export async function showStatus(
     if (summary === undefined) return []
     // The event of a dead letter may lack its type.
     const isOwn = found.length === 1 ? () => true : createMatcher({ type: summary.notification_type })
-    return [viewOf(context, summary, events.timeline, explain ? dead.filter(isOwn) : undefined)]
+    const explanation = waiting && { dead: dead.filter(isOwn), waiting }
+    return [viewOf(context, summary, events.timeline, explanation)]
   })
   const [only, ...others] = views
   if (only === undefined) return
@@ -59,31 +68,61 @@ export async function showStatus(
   await writeItem(context, toShown(context.globals, shown), views.map(({ text }) => text).join('\n\n'))
 }
 
-/** @param dead undefined without `--explain` */
+/** @param explanation undefined without `--explain` */
 function viewOf(
   context: CliContext,
   summary: NotificationSummary,
   timeline: readonly StoredEvent[],
-  dead: readonly DeadLetterEntry[] | undefined,
+  explanation: { dead: readonly DeadLetterEntry[]; waiting: Waiting } | undefined,
 ) {
+  const { dead = [], waiting } = explanation ?? {}
   const shown = {
     ...summary,
     timeline,
-    ...(dead && {
+    ...(explanation && {
       dead_letters: dead.map((entry) => ({ id: entry.id, reason: entry.reason, error: entry.error })),
+      waiting,
     }),
   }
   const text = [
-    ...describeSummary(summary, dead !== undefined),
+    ...describeSummary(summary, explanation !== undefined),
     '',
     drawTimeline(context, timeline),
-    ...describeDeadLetters(context, dead ?? []),
+    ...describeDeadLetters(context, dead),
+    ...describeWaiting(waiting).flatMap((line) => ['', line]),
   ]
   return { shown, text: text.join('\n') }
 }
 
 const nameDeadLetters = (dead: readonly DeadLetterEntry[]) =>
-  dead.length > 0 ? ` It has dead letters: ${dead.map((entry) => entry.id).join(', ')}.` : ''
+  dead.length > 0 ? [`It has dead letters: ${dead.map((entry) => entry.id).join(', ')}.`] : []
+
+/** Accepted and not yet stored, over all notifications: some may belong to this one. */
+interface Waiting {
+  /** On the main queue. */
+  jobs: number
+  /** In the outbox. */
+  events: number
+  /** Undefined when the store does not show its clients. */
+  workers: number | undefined
+}
+
+async function readWaiting(context: CliContext): Promise<Waiting> {
+  const store = await context.deadLetters()
+  const events = await countOutboxEvents(await context.database())
+  return { jobs: countJobs(await store.depth()), events, workers: await store.countWorkers() }
+}
+
+function describeWaiting(waiting: Waiting | undefined): string[] {
+  if (waiting === undefined || waiting.jobs + waiting.events === 0) return []
+  const { jobs, events, workers } = waiting
+  const parts = [
+    ...(jobs > 0 ? [`${formatCount(jobs)} ${jobs === 1 ? 'job' : 'jobs'} on the queue`] : []),
+    ...(events > 0 ? [`${formatCount(events)} ${events === 1 ? 'event' : 'events'} in the outbox`] : []),
+  ]
+  const why = workers === 0 ? ' No worker is connected: see tidings doctor.' : ''
+  return [`Not stored yet: ${parts.join(' and ')}, which may hold events of this notification.${why}`]
+}
 
 async function findDeadLetters(context: CliContext, filter: DeadLetterFilter): Promise<DeadLetterEntry[]> {
   const matches = createMatcher(filter)
@@ -96,7 +135,7 @@ async function findDeadLetters(context: CliContext, filter: DeadLetterFilter): P
 function describeSummary(summary: NotificationSummary, explain: boolean): string[] {
   const { notification_type, notification_id, status } = summary
   const lines = [`${notification_type} ${printable(notification_id)}: ${status ?? 'no delivery status yet'}`]
-  if (explain) lines.push(`Why: ${summary.explain}`)
+  if (explain) lines.push(`Why: ${printable(summary.explain)}`)
   for (const name of ['opened_at', 'clicked_at', 'unsubscribed_at'] as const)
     if (summary[name] !== null) lines.push(`${name.replace('_at', '').padEnd(13)} ${summary[name]}`)
   return lines
@@ -107,7 +146,7 @@ function drawTimeline(context: CliContext, timeline: readonly StoredEvent[]): st
   const mask = createMask(context)
   const columns: Column<StoredEvent>[] = [
     ...COLUMNS,
-    { title: 'ERROR', cell: (event) => mask(errorText(event)), style: 'red' },
+    { title: 'ERROR', cell: (event) => mask(errorText(event)), style: 'red', wraps: true },
   ]
   return toTable(timeline, columns, terminal.width ?? TIMELINE_WIDTH, terminal.colors.stdout).trimEnd()
 }
@@ -116,7 +155,7 @@ function describeDeadLetters(context: CliContext, dead: readonly DeadLetterEntry
   const mask = createMask(context)
   return dead.flatMap((entry) => [
     '',
-    `Dead letter: ${entry.id}  ${entry.reason}  ${mask(printable(entry.error.message))}`,
+    printable(`Dead letter: ${entry.id}  ${entry.reason}  ${mask(entry.error.message)}`),
   ])
 }
 

@@ -123,11 +123,32 @@ describeBackends('tidings status', (kind) => {
     const unknown = await cli.run('status', 'order-8')
     expect(unknown).toMatchObject({ exitCode: 3, stdout: '' })
     expect(unknown.stderr).toContain(
-      'No event of notification order-8 is stored. Is it a dead letter? Add --explain.',
+      'No event of notification order-8 is stored. Does it wait, or is it a dead letter? Add --explain.',
     )
     expect(unknown.stderr).not.toContain(dead)
     const explained = await cli.run('status', 'order-8', '--explain', '-o', 'json')
     expect(explained).toMatchObject({ exitCode: 3, stdout: '' })
     expect(explained.stderr).toContain(`It has dead letters: ${dead}.`)
+    expect(explained.stderr).not.toContain('Not stored yet')
+  })
+
+  test('--explain says that jobs wait, and that no worker takes them', async () => {
+    await lab.main.add('envelope', { v: 1, events: [] })
+    const unknown = await cli.run('status', 'order-9', '--explain')
+    const waiting =
+      'Not stored yet: 1 job on the queue, which may hold events of this notification.' +
+      ' No worker is connected: see tidings doctor.'
+    expect(unknown).toEqual({
+      exitCode: 3,
+      stdout: '',
+      stderr: `tidings: No event of notification order-9 is stored. ${waiting}\n`,
+    })
+    await storeHistory()
+    const known = await cli.run('status', 'order-7', '--explain')
+    expect(linesOf(known.stdout).at(-1)).toBe(waiting)
+    const { waiting: counted } = JSON.parse(
+      (await cli.run('status', 'order-7', '--explain', '-o', 'json')).stdout,
+    )
+    expect(counted).toEqual({ jobs: 1, events: 0, workers: 0 })
   })
 })

@@ -9,7 +9,7 @@ export function registerStatus(program: Command, context: CliContext): void {
     .argument('<notification_id>')
     .option(
       '--explain',
-      'also show the rule and the event that decided, and the dead letters of this notification',
+      'also show the rule and the event that decided, the dead letters of this notification, and what waits',
     )
     .addOption(new Option('--type <type>', 'only the notification of this type').choices(NOTIFICATION_TYPES))
     .action(async (id: string, { explain = false, type }: { explain?: boolean; type?: NotificationType }) => {

@@ -1,4 +1,5 @@
 import type { ImportReport } from '../../django/report.ts'
+import { printable } from '../../terminal/table.ts'
 
 /** The report as text: one line a count, then one a conflict and one an invalid row. */
 export function describeImport(report: ImportReport): string {
@@ -32,7 +33,8 @@ export function describeImport(report: ImportReport): string {
   const text = lines
     .filter(([label, count]) => count > 0 || !label.startsWith('  '))
     .map(([label, count, note]) => `${label}: ${count}${note && count > 0 ? ` (${note})` : ''}`)
-  const conflicts = report.conflicts.map((conflict) => `${conflict.kind}\t${conflict.id}\t${conflict.email}`)
-  const invalid = report.invalid.map(({ table, id, why }) => `invalid ${table}\t${id}\t${why}`)
-  return [...text, ...conflicts, ...invalid].join('\n')
+  const conflicts = report.conflicts.map(({ kind, id, email }) => [kind, id, email])
+  const invalid = report.invalid.map(({ table, id, why }) => [`invalid ${table}`, id, why])
+  const rows = [...conflicts, ...invalid].map((cells) => cells.map(printable).join('\t'))
+  return [...text, ...rows].join('\n')
 }

@@ -8,6 +8,7 @@ import { createOutcomeTracker, type OutcomeTracker } from '@tidings/queue/dead-l
 import type { Selection } from '@tidings/queue/dead-letters/selection'
 import type { DeadLetterStore } from '@tidings/queue/dead-letters/store'
 import type { CliContext } from '../../../context.ts'
+import { toIdLine } from '../../../terminal/output.ts'
 
 export interface MoveOptions {
   /** Entries a second. */
@@ -66,7 +67,7 @@ export async function moveEntries(
     async onBatch(moved, totals) {
       onTotals(totals)
       if (context.globals.output === 'id')
-        await context.terminal.write(moved.map(({ id }) => `${id}\n`).join(''))
+        await context.terminal.write(moved.map(({ id }) => `${toIdLine(context.terminal, id)}\n`).join(''))
       if (isCanaryOpen || wait) tracker?.follow(moved)
       if (isCanaryOpen && canary !== undefined && totals.redriven >= canary) await checkCanary()
       if (tracker && tracker.outcomes.pending > MAX_PENDING) await tracker.settle(MAX_PENDING / 2)

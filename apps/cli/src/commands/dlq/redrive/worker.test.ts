@@ -5,7 +5,7 @@ import { type AppProcess, spawnApp } from '@tidings/stack/dev/app-process'
 import { findFreePort } from '@tidings/stack/servers/free-port'
 import { waitFor } from '@tidings/stack/servers/wait-for'
 import { describeBackends, useReleaser } from '@tidings/stack/testing/test-context'
-import { beforeAll, expect, test } from 'vitest'
+import { beforeAll, describe, expect, test } from 'vitest'
 import { type CliLab, createCliLab } from '../../../testing/cli-lab.ts'
 import type { Cli } from '../../../testing/cli-process.ts'
 
@@ -97,6 +97,46 @@ describeBackends('tidings dlq redrive with a worker', (kind) => {
     }
     expect(await ended).toMatchObject({ exitCode: 0 })
     expect(await countStored(ids)).toBe(5)
+  })
+
+  describe('of events that were unreadable', () => {
+    const UNREADABLE = {
+      reason: 'invalid_event',
+      error: { code: 'invalid_event', message: 'status: Invalid option' },
+    } as const
+    /** An event as a producer puts it onto the queue: it has no id of ours. */
+    const makeBare = (source: string, fields: object = {}) => ({
+      ...{ notification_id: 'order-7', notification_type: 'email', status: 'delivered', source },
+      ...{ event_id: randomUUID(), ...fields },
+    })
+
+    test('--wait and --canary count those that are unreadable still as dead', async () => {
+      await lab.bury(2, { ...UNREADABLE, fields: { source: 'lost', status: 'lost' } })
+      await lab.bury(1, {
+        ...UNREADABLE,
+        eventId: '0'.repeat(32),
+        event: makeBare('lost', { status: 'lost' }),
+      })
+      const waited = await redrive('lost', '--wait')
+      expect(JSON.parse(waited.stdout)).toMatchObject({ redriven: 3, stored: 0, dead: 3, pending: 0 })
+      const canary = await redrive('lost', '--canary', '2')
+      expect(JSON.parse(canary.stdout)).toMatchObject({ redriven: 2, dead: 2, end: 'stopped' })
+    })
+
+    test('--wait and --canary count those that can be stored by now as stored', async () => {
+      await lab.bury(2, { ...UNREADABLE, fields: { source: 'repaired' } })
+      await lab.bury(1, { ...UNREADABLE, eventId: '1'.repeat(32), event: makeBare('repaired') })
+      const { exitCode, stdout } = await redrive('repaired', '--canary', '2', '--wait')
+      expect(JSON.parse(stdout)).toMatchObject({ redriven: 3, stored: 3, dead: 0, pending: 0 })
+      expect(exitCode).toBe(0)
+    })
+
+    test('--wait counts those that are dead for another reason now as dead', async () => {
+      const event = makeBare('orphaned', { user_id: randomUUID() })
+      await lab.bury(1, { ...UNREADABLE, eventId: '2'.repeat(32), event })
+      const { stdout } = await redrive('orphaned', '--wait')
+      expect(JSON.parse(stdout)).toMatchObject({ redriven: 1, stored: 0, dead: 1, pending: 0 })
+    })
   })
 
   test('--wait ends with exit code 5 when nothing changes for --timeout, and says how many are open', async () => {

@@ -1,7 +1,7 @@
 import type { DeadLetterStats } from '@tidings/queue/dead-letters/stats'
 import sparkly from 'sparkly'
 import { formatAge, formatCount } from '../../../terminal/format.ts'
-import { createPaint, type Paint } from '../../../terminal/table.ts'
+import { createPaint, type Paint, printable } from '../../../terminal/table.ts'
 
 interface DrawOptions {
   width: number
@@ -62,7 +62,7 @@ function drawBars(
     paint('bold', title),
     ...rows.map(([name, count]) => {
       const bar = '█'.repeat(Math.max(1, Math.round((count / Math.max(1, total)) * room)))
-      return `  ${name.padEnd(18)} ${formatCount(count).padStart(9)}  ${paint('cyan', bar)}`
+      return `  ${printable(name).padEnd(18)} ${formatCount(count).padStart(9)}  ${paint('cyan', bar)}`
     }),
   ]
 }
@@ -83,5 +83,5 @@ export function toStatsLines(stats: DeadLetterStats): string {
     ['queue.delayed', stats.queue.delayed],
     ['queue.failed', stats.queue.failed],
   ]
-  return rows.map(([name, value]) => `${name}\t${value}\n`).join('')
+  return rows.map(([name, value]) => `${printable(name)}\t${printable(String(value))}\n`).join('')
 }

@@ -5,6 +5,7 @@ import type { CliContext } from '../../../context.ts'
 import { CliError, EXIT, usageError } from '../../../exit-codes.ts'
 import { parseCount, parseDuration } from '../../../input/parse-option.ts'
 import { formatDuration } from '../../../terminal/format.ts'
+import { toPrintableJson } from '../../../terminal/table.ts'
 import { drawStats, toStatsLines } from './draw-stats.ts'
 
 interface StatsOptions {
@@ -53,9 +54,9 @@ async function runStats(context: CliContext, options: StatsOptions): Promise<voi
 async function writeStats(context: CliContext, stats: DeadLetterStats): Promise<void> {
   const { terminal, globals } = context
   if (globals.output === 'json' && terminal.width !== undefined)
-    return terminal.write(`${JSON.stringify(stats, null, 2)}\n`)
+    return terminal.write(`${toPrintableJson(stats, 2)}\n`)
   if (globals.output === 'json' || globals.output === 'ndjson')
-    return terminal.write(`${JSON.stringify(stats)}\n`)
+    return terminal.write(`${toPrintableJson(stats)}\n`)
   if (terminal.width === undefined) return terminal.write(toStatsLines(stats))
   return terminal.write(`${drawStats(stats, { width: terminal.width, colors: terminal.colors.stdout })}\n`)
 }

@@ -1,0 +1,22 @@
+import { errorMessage } from '@tidings/shared/errors'
+import { type Redis, ReplyError } from 'ioredis'
+
+/** Undefined when Redis refuses the command: the user lacks the right, or a managed service removed the command. */
+export async function unlessForbidden<Result>(command: Promise<Result>): Promise<Result | undefined> {
+  try {
+    return await command
+  } catch (error) {
+    if (error instanceof ReplyError && /^(NOPERM|ERR unknown (command|subcommand))/.test(errorMessage(error)))
+      return undefined
+    throw error
+  }
+}
+
+/**
+ * Options of BullMQ for this connection. It reads Redis's version with INFO, and never becomes ready where that is
+ * forbidden. Without the version it uses what every Redis since 5.0 can do.
+ */
+export async function versionOptions(redis: Redis | undefined): Promise<{ skipVersionCheck: boolean }> {
+  if (redis === undefined) return { skipVersionCheck: false }
+  return { skipVersionCheck: (await unlessForbidden(redis.info('server'))) === undefined }
+}
