@@ -74,8 +74,9 @@ export function createRateLimits(options: RateLimitOptions): RateLimits {
 
   return {
     async checkLogin(account, address) {
-      await consume(byAccountIp, digestOf(account, limitKeyOf(address)))
+      // The widest first: a blocked address is refused from memory and writes no key for the account it names.
       await consume(byIp, digestOf(limitKeyOf(address)))
+      await consume(byAccountIp, digestOf(account, limitKeyOf(address)))
       await delayGuesses(account)
     },
     async recordFailedLogin(account) {
