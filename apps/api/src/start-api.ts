@@ -75,6 +75,7 @@ export async function startApi(
   const server = await serveHttp(app, {
     port: env.PORT,
     host: env.HOST,
+    limits: { keepAliveMs: env.KEEP_ALIVE_TIMEOUT * 1000 },
     onBrokenRequest: createBrokenRequestCounter(registry),
   })
   lifecycle.onRelease('http server', () => {
