@@ -260,6 +260,24 @@ describe('the server', () => {
 describe('stopping the server', () => {
   const releaser = useReleaser()
 
+  it('says "not ready" and serves on for SHUTDOWN_DELAY', async () => {
+    const api = await startTestApi(releaser, { SHUTDOWN_DELAY: '2' })
+    const key = await api.createKey('status:write:email')
+    const once = { headers: { connection: 'close' } }
+    const stopped = api.stop()
+    await waitFor('the API not to be ready', async () => {
+      return (await fetch(`${api.apiUrl}/health/ready`, once)).status === 503
+    })
+    const post = await fetch(`${api.apiUrl}/api/v1/email/status/`, {
+      method: 'POST',
+      headers: { ...once.headers, authorization: `Bearer ${key}`, 'content-type': 'application/json' },
+      body: '{"notification_id": "late", "status": "sent"}',
+    })
+    expect(post.status).toBe(202)
+    await stopped
+    await expect(fetch(`${api.apiUrl}/health/live`, once)).rejects.toThrow('fetch failed')
+  })
+
   it('answers every request, resets no connection and answers with Connection: close', async () => {
     const api = await startTestApi(releaser)
     const key = await api.createKey('status:write:email')
