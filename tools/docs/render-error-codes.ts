@@ -17,8 +17,10 @@ const REASONS: Readonly<Record<DeadLetterReason, Explanation>> = {
     nextStep: 'Register or import the user, then redrive. Otherwise delete.',
   },
   conflict: {
-    meaning: 'An event with the same id and other content is stored.',
-    nextStep: 'Correct the producer: one idempotency key, one content. Then delete.',
+    meaning:
+      'An event with the same id and other content is stored, or an earlier event of the notification names another user.',
+    nextStep:
+      'Correct the producer: one idempotency key, one content; one notification, one user. Then delete.',
   },
   retries_exhausted: {
     meaning: 'All attempts to store the event failed.',
@@ -27,6 +29,10 @@ const REASONS: Readonly<Record<DeadLetterReason, Explanation>> = {
   stalled: {
     meaning: 'Workers crashed or hung each time they processed the job.',
     nextStep: 'Look at the log of the worker, then redrive a canary first.',
+  },
+  newer_version: {
+    meaning: 'A producer wrote a job in a version that the workers did not know for an hour.',
+    nextStep: 'Upgrade the workers, then redrive: the job is sent back as it was.',
   },
 }
 

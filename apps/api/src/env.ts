@@ -46,6 +46,10 @@ const schema = z.object({
   RATE_LIMIT_REGISTER_PER_IP: limit.default(60),
   /** Refreshes a minute from one address. */
   RATE_LIMIT_REFRESH_PER_IP: limit.default(120),
+  /** Wrong passwords an hour for one account, over all addresses. */
+  RATE_LIMIT_WRONG_PASSWORDS_PER_ACCOUNT: limit.default(30),
+  /** Erasures of accounts an hour from one address. */
+  RATE_LIMIT_ERASE_PER_IP: limit.default(20),
 })
 
 export type Env = z.infer<typeof schema>

@@ -7,6 +7,7 @@ import type { Logger } from '@tidings/runtime/log'
 import type { DeadLetter } from '@tidings/shared/dead-letter'
 import type { Tracing } from '@tidings/telemetry/tracing'
 import type { Redis } from 'ioredis'
+import { JobRecovery } from './recover-jobs.ts'
 
 export interface OpenQueuesOptions {
   backend: QueueBackend
@@ -21,6 +22,8 @@ export interface WorkerQueues {
   /** The shards of the main queue. */
   queues: JobQueue<unknown>[]
   deadLetters: DeadLetterQueue
+  /** Undefined on PostgreSQL. */
+  recovery: JobRecovery | undefined
 }
 
 /**
@@ -43,7 +46,9 @@ export async function openQueues(options: OpenQueuesOptions): Promise<WorkerQueu
   lifecycle.onRelease('queues', async () => {
     await Promise.allSettled([...queues, deadLetters].map((queue) => queue.close()))
   })
-  return { queues, deadLetters }
+  const recovery =
+    redis && backend.kind === 'redis' ? new JobRecovery(redis, backend, shardNames(shards), log) : undefined
+  return { queues, deadLetters, recovery }
 }
 
 /** Resolves when Redis has answered for the first time. A Queue that is built earlier may never work. */

@@ -62,7 +62,14 @@ export interface StatusWorker {
 export async function startStatusWorker(options: StatusWorkerOptions): Promise<StatusWorker> {
   const { db, backend, shards, count, lifecycle, log, tracing, timing } = options
   const onError = throttledWarning(log, 'queue')
-  const { queues, deadLetters } = await openQueues({ backend, shards, lifecycle, log, tracing, onError })
+  const { queues, deadLetters, recovery } = await openQueues({
+    backend,
+    shards,
+    lifecycle,
+    log,
+    tracing,
+    onError,
+  })
   const workers: JobWorker<unknown>[] = []
 
   const concurrency = createAdaptiveConcurrency({
@@ -84,6 +91,7 @@ export async function startStatusWorker(options: StatusWorkerOptions): Promise<S
   })
   const bury = (failedEvents: readonly FailedEvent[]) =>
     buryEvents(deadLetters, failedEvents, (userIds) => findErasedUsers(db, userIds))
+  const warnOfVersion = throttledWarning(log, 'reading a job', 60_000)
   const context: EnvelopeContext = {
     writer: openWriter(options, (jobs) => jobs >= concurrency.batchTarget),
     onParsed: concurrency.record,
@@ -92,6 +100,8 @@ export async function startStatusWorker(options: StatusWorkerOptions): Promise<S
     onSettleError: throttledWarning(log, 'recording outcomes'),
     count,
     suspectLock: { isHeld: false },
+    onNewerVersion: (version) =>
+      warnOfVersion(`it has version ${version}, this worker reads version 1. It waits for a newer worker.`),
     outageDelayMs: timing?.outageDelayMs,
   }
   const sweeper = startSweeping({
@@ -99,6 +109,7 @@ export async function startStatusWorker(options: StatusWorkerOptions): Promise<S
     backend,
     shards,
     queues,
+    recovery,
     bury,
     count,
     lifecycle,

@@ -98,7 +98,7 @@ CREATE TABLE "users" (
 ALTER TABLE "notification_status" ADD CONSTRAINT "notification_status_user_id_users_id_fk" FOREIGN KEY ("user_id") REFERENCES "public"."users"("id") ON DELETE set null ON UPDATE no action;--> statement-breakpoint
 ALTER TABLE "refresh_tokens" ADD CONSTRAINT "refresh_tokens_session_id_sessions_id_fk" FOREIGN KEY ("session_id") REFERENCES "public"."sessions"("id") ON DELETE cascade ON UPDATE no action;--> statement-breakpoint
 ALTER TABLE "sessions" ADD CONSTRAINT "sessions_user_id_users_id_fk" FOREIGN KEY ("user_id") REFERENCES "public"."users"("id") ON DELETE cascade ON UPDATE no action;--> statement-breakpoint
-CREATE INDEX "notification_status_notification_id_idx" ON "notification_status" USING btree ("notification_id");--> statement-breakpoint
+CREATE INDEX "notification_status_notification_id_idx" ON "notification_status" USING btree ("notification_id","notification_type","user_id");--> statement-breakpoint
 CREATE INDEX "notification_status_user_id_timestamp_idx" ON "notification_status" USING btree ("user_id","timestamp","id");--> statement-breakpoint
 CREATE UNIQUE INDEX "service_keys_key_hash_key" ON "service_keys" USING btree ("key_hash");--> statement-breakpoint
 CREATE INDEX "service_keys_name_idx" ON "service_keys" USING btree ("name");--> statement-breakpoint

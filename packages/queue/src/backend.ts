@@ -1,6 +1,7 @@
 import { leaveErrorsToQueries } from '@tidings/db/database'
 import { ConnectErrorTrackingClient } from '@tidings/db/failure'
 import { ConfigError } from '@tidings/runtime/env'
+import { parseExactJson } from '@tidings/shared/json'
 import type { IQueueBackend, Processor, QueueOptions, Worker, WorkerOptions } from 'bullmq'
 import { createPostgresBackend, Queue, runMigrations } from 'bullmq'
 import { Redis, type RedisOptions } from 'ioredis'
@@ -176,6 +177,10 @@ export async function withQueueClient<Result>(
   }
 }
 
+const EXACT_JSON = new pg.TypeOverrides()
+// BullMQ writes a job's data as text again, which TolerantJob reads.
+EXACT_JSON.setTypeParser(pg.types.builtins.JSONB, parseExactJson)
+
 function postgresConnection(backend: { url: string; schema: string }, silenceLimitMs = SILENCE_LIMIT_MS) {
   return {
     Client: ConnectErrorTrackingClient,
@@ -188,6 +193,7 @@ function postgresConnection(backend: { url: string; schema: string }, silenceLim
     keepAlive: true,
     // BullMQ does not handle errors of the connections in its pool.
     onConnect: leaveErrorsToQueries,
+    types: EXACT_JSON,
   }
 }
 

@@ -90,6 +90,81 @@ describe('parsing an envelope', () => {
     }
   })
 
+  const bare = { notification_id: 'n', notification_type: 'push', status: 'sent' }
+  const messages = (data: unknown) => parseEnvelope(job(data)).invalid.map(({ message }) => message)
+
+  it('names every problem of an event, and fields in camelCase', () => {
+    const camelCase = { notificationId: 'n', notificationType: 'push', status: 'lost' }
+    const [message] = messages({ v: 1, events: [camelCase] })
+    expect(message).toContain('notification_id: This field is required.')
+    expect(message).toContain('notification_type: This field is required.')
+    expect(message).toContain('status: Must be one of: pending, ')
+    expect(message).toContain('notificationId: The name of this field is notification_id.')
+    expect(message).toContain('notificationType: The name of this field is notification_type.')
+  })
+
+  it.each([
+    ['without a version', { events: [bare, bare] }, 2, 'v: This field is required.'],
+    ['with a null version', { v: null, events: [bare] }, 1, 'v: This field is required.'],
+    ['with a text as version', { v: '1', events: [bare] }, 1, 'v: Must be one of: 1.'],
+    [
+      'with too many events',
+      { v: 1, events: Array(600).fill(bare) },
+      600,
+      'events: Must be at most 500 items long.',
+    ],
+    ['with no event', { v: 1, events: [] }, 1, 'events: Must be at least 1 items long.'],
+    ['that is a list', [bare, bare], 2, 'envelope: Must be an object.'],
+    ['with far too many events', { v: 1, events: Array(6_000).fill(bare) }, 1, 'events: Must be at most 500'],
+  ])('names the problem of an envelope %s, with each event by itself', (_name, data, items, problem) => {
+    const found = messages(data)
+    expect(found).toHaveLength(items)
+    for (const message of found) expect(message).toContain(problem)
+    expect(found.join()).not.toContain('notification_type')
+  })
+
+  it('reads a bare event whose unknown fields are named like those of an envelope', () => {
+    expect(parseEnvelope(job({ ...bare, v: 2, events: ['x'] })).events).toMatchObject([bare])
+  })
+
+  it('keeps an envelope of a newer version whole', () => {
+    const data = { v: 2, items: [bare] }
+    const parsed = parseEnvelope(job(data))
+    expect(parsed).toMatchObject({ events: [], newerVersion: 2 })
+    expect(parsed.invalid).toMatchObject([{ reason: 'newer_version', raw: data }])
+  })
+
+  it('takes null for absent', () => {
+    const nulls = {
+      id: null,
+      received_at: null,
+      source: null,
+      user_id: null,
+      timestamp: null,
+      metadata: null,
+    }
+    expect(parseEnvelope(job({ ...bare, ...nulls })).events).toEqual(parseEnvelope(job(bare)).events)
+  })
+
+  it.each([
+    ['1e400', { score: Number.POSITIVE_INFINITY }, 'metadata: Number is out of range.'],
+    ['NUL', { score: '\0' }, 'metadata: The NUL character is not allowed.'],
+    [
+      '2^53',
+      { score: 2 ** 53 },
+      'metadata: Whole numbers in metadata must be within ±(2^53 - 1). Send larger ones as text.',
+    ],
+  ])('says what is wrong with %s', (_name, metadata, message) => {
+    expect(messages({ ...bare, metadata })).toEqual([message])
+  })
+
+  it('reads an event that is kept as text because of a number in an unknown field', () => {
+    const text =
+      '{"notification_id":"n","notification_type":"push","status":"sent","sequence":12345678901234567890}'
+    expect(parseEnvelope(job({ v: 1, events: [text] })).events).toMatchObject([bare])
+    expect(messages({ v: 1, events: [text.replace('sequence', 'attempt')] })[0]).toMatch(/^attempt: /)
+  })
+
   it('ignores recorded failures whose time is not readable', () => {
     const failures = { [event.id]: [{ at: 'yesterday', code: '55P03', message: 'locked' }] }
     expect(parseEnvelope(job({ v: 1, events: [event], failures })).failures).toEqual({})

@@ -1,15 +1,18 @@
 import { type FailedAttempt, failedAttemptSchema } from '@tidings/shared/dead-letter'
 import { identifyEvent } from '@tidings/shared/event-identity'
-import { cutDeepJson, isTooDeep } from '@tidings/shared/json'
+import { PARSE_OPTIONS } from '@tidings/shared/issue-message'
+import { cutDeepJson, isTooDeep, mayLoseDigits } from '@tidings/shared/json'
 import {
+  BARE_EVENT_FIELDS,
+  bareEventSchema,
   envelopeSchema,
   isUsableTime,
-  NOTIFICATION_TYPES,
+  LIMITS,
   type StatusEvent,
   statusEventSchema,
-  statusReportSchema,
 } from '@tidings/shared/status-event'
 import { z } from 'zod'
+import { isEventObject, writableEvent } from './dead-letters/entry.ts'
 import { contentDigest } from './dead-letters/entry-id.ts'
 import { MAX_JOB_LENGTH, STATUS_QUEUE } from './policy.ts'
 
@@ -19,10 +22,13 @@ export interface ParsedEnvelope {
   invalid: InvalidEvent[]
   /** By event id: the failed attempts so far, oldest first. */
   failures: Record<string, FailedAttempt[]>
+  /** The version of an envelope that this code does not know yet. Its data is then the one invalid item. */
+  newerVersion?: number
 }
 
-/** An item of a job that is not an event. */
+/** An item of a job that is not an event, or data that a newer version wrote. */
 export interface InvalidEvent {
+  reason: 'invalid_event' | 'newer_version'
   /** The item's own id when it has a UUID, else derived from its content: the same item always gets the same id. */
   id: string
   /** The item, cut where it is nested too deep to be written as JSON. */
@@ -50,24 +56,29 @@ export function sourceJobIdOf({ id, queueName }: Pick<EnvelopeJob, 'id' | 'queue
 /** Stored in the job's data beside the events that are still to be tried. */
 const failuresSchema = z.object({ failures: z.record(z.string(), z.array(failedAttemptSchema)) })
 
-/** An event as a producer without our library writes it: a report with its type, and optionally its source. */
-const bareEventSchema = z.looseObject({
-  notification_type: z.enum(NOTIFICATION_TYPES),
-  source: z.string().min(1).max(255).default('queue'),
-})
+/** Source of a bare event that names none. */
+const DEFAULT_SOURCE = 'queue'
 
 /**
  * Reads a job's data: an envelope of events, or one bare event. It parses events one by one, so that a bad event does
  * not affect the others. Reading the same job again gives the same ids.
  */
 export function parseEnvelope(job: EnvelopeJob): ParsedEnvelope {
-  const items = itemsOf(job.data)
+  const newerVersion = newerVersionOf(job.data)
+  if (newerVersion !== undefined)
+    return { events: [], invalid: [toNewerJob(job.data, newerVersion)], failures: {}, newerVersion }
+  const { items, problem } = unwrap(job.data)
   const parsed: ParsedEnvelope = { events: [], invalid: [], failures: readFailures(job.data) }
   items.forEach((raw, index) => {
     const key = `${job.queueName}/${job.id}/${job.timestamp}/${index}`
     const event = readEvent(raw, key, job.timestamp)
-    if (event.success) parsed.events.push(event.data)
-    else parsed.invalid.push(toInvalidEvent(raw, event.message))
+    if (event.success && problem === undefined) {
+      parsed.events.push(event.data)
+      return
+    }
+    // Data that could not be taken apart is no event: only the problem of the envelope counts.
+    const isWhole = problem !== undefined && raw === job.data
+    parsed.invalid.push(toInvalidEvent(raw, joinProblems(problem, isWhole ? undefined : event.message)))
   })
   return parsed
 }
@@ -83,12 +94,47 @@ export function assertReadable(envelope: string): void {
 }
 
 /** The unparsed items of a job's data: the events of an envelope, or the data as one item. */
-export function itemsOf(data: unknown): unknown[] {
-  const envelope = envelopeSchema.safeParse(data)
-  return envelope.success ? envelope.data.events : [data]
+export const itemsOf = (data: unknown): unknown[] =>
+  newerVersionOf(data) === undefined ? unwrap(data).items : [data]
+
+/** The version of an envelope, when it is newer than 1. A bare event may have a field `v` of its own. */
+export function newerVersionOf(data: unknown): number | undefined {
+  if (!isEventObject(data) || data.notification_id !== undefined) return undefined
+  const { v } = data
+  return typeof v === 'number' && Number.isSafeInteger(v) && v > 1 ? v : undefined
 }
 
-type ReadEvent = { success: true; data: StatusEvent } | { success: false; message: string }
+/** Most events of a job that is no valid envelope and yet become dead letters one by one. */
+const MAX_SEPARATED = 10 * LIMITS.envelopeEvents
+
+/** The items of a job's data, and what is wrong with the envelope around them. Its events then are invalid too. */
+function unwrap(data: unknown): { items: unknown[]; problem?: string } {
+  const envelope = envelopeSchema.safeParse(data, PARSE_OPTIONS)
+  if (envelope.success) return { items: envelope.data.events }
+  const events = listedEvents(data)
+  if (events === undefined) return { items: [data] }
+  const problem = describe(envelope.error, 'envelope')
+  const areSeparable = events.length > 0 && events.length <= MAX_SEPARATED
+  return { items: areSeparable ? events : [data], problem }
+}
+
+/** The events of a list, or of an object that is meant to be an envelope. */
+function listedEvents(data: unknown): unknown[] | undefined {
+  if (Array.isArray(data)) return data
+  if (!isEventObject(data) || data.notification_id !== undefined) return undefined
+  return Array.isArray(data.events) ? data.events : undefined
+}
+
+/** The same data with other items, in the order of itemsOf. */
+export function replaceItems(data: unknown, items: readonly unknown[]): unknown {
+  if (Array.isArray(data)) return items
+  return listedEvents(data) === undefined ? items[0] : { ...(data as object), events: items }
+}
+
+const joinProblems = (...problems: readonly (string | undefined)[]) =>
+  problems.filter((problem) => problem !== undefined).join('; ')
+
+type ReadEvent = { success: true; data: StatusEvent; message?: never } | { success: false; message: string }
 
 /** Never throws: a job that throws here could be neither stored nor dead-lettered. */
 function readEvent(raw: unknown, key: string, jobTimestamp: number): ReadEvent {
@@ -101,28 +147,57 @@ function readEvent(raw: unknown, key: string, jobTimestamp: number): ReadEvent {
 }
 
 function parseEvent(raw: unknown, key: string, jobTimestamp: number): ReadEvent {
-  // Only an event that an API accepted has both fields. A bare event may have an `id` field that is not ours.
-  if (typeof raw === 'object' && raw !== null && !('id' in raw && 'received_at' in raw))
-    return readBareEvent(raw, key, jobTimestamp)
-  const event = statusEventSchema.safeParse(raw)
-  return event.success ? event : { success: false, message: describe(event.error) }
+  if (typeof raw === 'string') return readText(raw, key, jobTimestamp)
+  if (isEventObject(raw) && !isAccepted(raw)) return readBareEvent(raw, key, jobTimestamp)
+  return checkEvent(raw)
 }
 
-function readBareEvent(raw: object, key: string, jobTimestamp: number): ReadEvent {
-  const head = bareEventSchema.safeParse(raw)
-  if (!head.success) return { success: false, message: describe(head.error) }
-  const report = statusReportSchema.safeParse(raw)
-  if (!report.success) return { success: false, message: describe(report.error) }
-  const event = identifyEvent(report.data, {
-    type: head.data.notification_type,
-    source: head.data.source,
+/** Reads an event that was kept as text, so that its numbers keep their digits: they may be in unknown fields only. */
+function readText(text: string, key: string, jobTimestamp: number): ReadEvent {
+  let event: unknown
+  try {
+    event = JSON.parse(text)
+  } catch {
+    return {
+      success: false,
+      message: 'event: Must be an object. This is text: not JSON, or longer than can be read.',
+    }
+  }
+  return isEventObject(event) && mayLoseDigits(text) ? parseEvent(event, key, jobTimestamp) : checkEvent(text)
+}
+
+/** Only an event that an API accepted has both fields. A bare event may have an `id` field that is not ours. */
+const isAccepted = ({ id, received_at }: Record<string, unknown>) =>
+  (id ?? undefined) !== undefined && (received_at ?? undefined) !== undefined
+
+function readBareEvent(raw: Record<string, unknown>, key: string, jobTimestamp: number): ReadEvent {
+  const bare = bareEventSchema.safeParse(raw, PARSE_OPTIONS)
+  if (!bare.success)
+    return { success: false, message: joinProblems(describe(bare.error), ...describeCamelCase(raw)) }
+  const { notification_type: type, source = DEFAULT_SOURCE, ...report } = bare.data
+  const event = identifyEvent(report, {
+    type,
+    source,
     receivedAt: readTime(jobTimestamp),
     fallbackKey: key,
   })
-  // The strict schema also refuses values that PostgreSQL cannot store.
-  const checked = statusEventSchema.safeParse(event)
-  return checked.success ? checked : { success: false, message: describe(checked.error) }
+  // This schema also refuses values that PostgreSQL cannot store.
+  return checkEvent(event)
 }
+
+function checkEvent(raw: unknown): ReadEvent {
+  const event = statusEventSchema.safeParse(raw, PARSE_OPTIONS)
+  return event.success ? event : { success: false, message: describe(event.error) }
+}
+
+const CAMEL_CASE = BARE_EVENT_FIELDS.map(
+  (name) => [name, name.replace(/_(\w)/g, (_, letter: string) => letter.toUpperCase())] as const,
+).filter(([name, camelCase]) => name !== camelCase)
+
+const describeCamelCase = (raw: object): string[] =>
+  CAMEL_CASE.filter(([, camelCase]) => camelCase in raw).map(
+    ([name, camelCase]) => `${camelCase}: The name of this field is ${name}.`,
+  )
 
 /** The job's time, or now when a producer wrote a time that is unusable, such as one in nanoseconds. */
 function readTime(ms: number): Date {
@@ -130,9 +205,9 @@ function readTime(ms: number): Date {
   return isUsableTime(time.getTime()) ? time : new Date()
 }
 
-/** Lists the fields and rules that failed, without values. */
-function describe(error: z.ZodError): string {
-  return error.issues.map((issue) => `${issue.path.join('.') || 'event'}: ${issue.message}`).join('; ')
+/** Lists the fields and rules that failed, without values. `whole` stands for the value as a whole. */
+function describe(error: z.ZodError, whole = 'event'): string {
+  return error.issues.map((issue) => `${issue.path.join('.') || whole}: ${issue.message}`).join('; ')
 }
 
 function readFailures(data: unknown): Record<string, FailedAttempt[]> {
@@ -143,9 +218,19 @@ function readFailures(data: unknown): Record<string, FailedAttempt[]> {
 const redrivesOf = (raw: unknown): number =>
   z.object({ redrives: z.int().min(0) }).safeParse(raw).data?.redrives ?? 0
 
+function toNewerJob(data: unknown, version: number): InvalidEvent {
+  return {
+    id: contentDigest(data).slice(0, 32),
+    reason: 'newer_version',
+    raw: writableEvent(data),
+    message: `The producer wrote version ${version}, the worker reads version 1. Upgrade the workers, then redrive.`,
+    redrives: redrivesOf(data),
+  }
+}
+
 function toInvalidEvent(item: unknown, message: string): InvalidEvent {
   const raw = isTooDeep(item) ? cutDeepJson(item) : item
   const own = z.object({ id: z.guid() }).safeParse(raw)
   const id = own.success ? own.data.id.toLowerCase() : contentDigest(raw).slice(0, 32)
-  return { id, raw, message, redrives: redrivesOf(raw) }
+  return { id, reason: 'invalid_event', raw, message, redrives: redrivesOf(raw) }
 }

@@ -19,6 +19,7 @@ it('counts the items of a job as the worker parses them', async () => {
   const jobs = [
     { v: 1, events: [{}, {}, {}] },
     { v: 1, events: Array(501).fill({}) },
+    [{}, {}],
     { v: 1, events: [] },
     { v: 2, events: [{}, {}] },
     { events: [{}, {}] },

@@ -6,6 +6,7 @@ export const DEAD_LETTER_REASONS = [
   'conflict',
   'retries_exhausted',
   'stalled',
+  'newer_version',
 ] as const
 export const deadLetterReasonSchema = z.enum(DEAD_LETTER_REASONS)
 export type DeadLetterReason = z.infer<typeof deadLetterReasonSchema>

@@ -12,6 +12,7 @@ export type ErrorCode =
   | 'unauthorized'
   | 'invalid_credentials'
   | 'forbidden'
+  | 'reauthentication_required'
   | 'not_found'
   | 'method_not_allowed'
   | 'conflict'

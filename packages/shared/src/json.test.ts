@@ -1,6 +1,6 @@
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
-import { canonicalJson, findUnsafeJson, MAX_JSON_DEPTH } from './json.ts'
+import { canonicalJson, findUnsafeJson, hasUnsafeInteger, MAX_JSON_DEPTH, parseExactJson } from './json.ts'
 
 const nested = (depth: number) => JSON.parse('['.repeat(depth) + ']'.repeat(depth)) as unknown
 
@@ -26,6 +26,27 @@ describe('findUnsafeJson', () => {
       }),
     )
     expect(findUnsafeJson(nested(MAX_JSON_DEPTH))).toBeUndefined()
+  })
+})
+
+describe('parseExactJson', () => {
+  it('keeps the digits of every whole number', () => {
+    fc.assert(
+      fc.property(fc.array(fc.bigInt()), (numbers) => {
+        const text = `{"numbers":[${numbers.join(',')}]}`
+        expect(JSON.stringify(parseExactJson(text))).toBe(text)
+      }),
+    )
+  })
+
+  it('reads all other JSON as JSON.parse does', () => {
+    fc.assert(
+      fc.property(fc.jsonValue(), (value) => {
+        fc.pre(!hasUnsafeInteger(value))
+        const text = JSON.stringify(value)
+        expect(parseExactJson(text)).toEqual(JSON.parse(text))
+      }),
+    )
   })
 })
 

@@ -46,6 +46,38 @@ export function findUnsafeJson(value: unknown, depth = 0): UnsafeJson | undefine
   return undefined
 }
 
+/** Whether the value holds a whole number beyond 2^53 - 1. JSON.parse may have changed it. */
+export function hasUnsafeInteger(value: unknown): boolean {
+  if (typeof value === 'number') return isUnsafeInteger(value)
+  return typeof value === 'object' && value !== null && Object.values(value).some(hasUnsafeInteger)
+}
+
+/**
+ * Whether text of JSON may hold a number that JSON.parse changes, because it has more digits than a double. It may find
+ * one where there is none, for example in a string.
+ */
+export const mayLoseDigits = (json: string): boolean => /(?:^|[:,[\s])-?\d[\d.]{15}/.test(json)
+
+/**
+ * Parses JSON whose whole numbers beyond 2^53 - 1 keep their digits: JSON.stringify writes them as they were. Other
+ * code sees them as objects, not as numbers.
+ */
+export function parseExactJson(json: string): unknown {
+  if (!mayLoseDigits(json)) return JSON.parse(json)
+  return parseWithSource(json, (_key, value, { source }) =>
+    isUnsafeInteger(value) && source !== undefined ? rawJson(source) : value,
+  )
+}
+
+// TypeScript does not know these parts of ECMAScript 2026 yet.
+const parseWithSource = JSON.parse as (
+  json: string,
+  reviver: (key: string, value: unknown, context: { source?: string }) => unknown,
+) => unknown
+const { rawJSON: rawJson } = JSON as unknown as { rawJSON(text: string): unknown }
+
+const isUnsafeInteger = (value: unknown): boolean => Number.isInteger(value) && !Number.isSafeInteger(value)
+
 /** Whether objects and arrays are nested deeper than `levels`. */
 export function isTooDeep(value: unknown, levels = MAX_JSON_DEPTH): boolean {
   if (typeof value !== 'object' || value === null) return false

@@ -109,6 +109,19 @@ describe('the fold over a notification’s events', () => {
     )
   })
 
+  it('shows a later final status of a lower attempt in the explanation', () => {
+    const sent = fact('sent', { id: 's', attempt: 7 })
+    const failed = fact('failed', { id: 'f', attempt: 1, timestamp: at(2), received_at: at(2) })
+    const { status, explain } = foldNotification([sent, failed])
+    expect(status).toBe('sent')
+    expect(explain).toContain(
+      'A later event has a lower attempt and does not change this: failed (attempt 1)',
+    )
+    expect(foldNotification([sent, { ...failed, timestamp: at(-1) }]).explain).not.toContain('A later event')
+    expect(foldNotification([sent, { ...failed, status: 'deferred' }]).explain).not.toContain('A later event')
+    expect(foldNotification([sent, { ...failed, attempt: 8 }]).explain).not.toContain('A later event')
+  })
+
   it('explains which event decided and why', () => {
     expect(foldNotification([fact('delivered', { attempt: 2 })]).explain).toMatch(
       /^delivered \(attempt 2\) at 2026-01-01T00:00:00.000Z, event 00000000-.*: delivered outranks/,

@@ -19,7 +19,7 @@ export interface NotificationState {
   opened_at: string | null
   clicked_at: string | null
   unsubscribed_at: string | null
-  /** One sentence that names the rule and the event that decided. */
+  /** Names the rule and the event that decided, and a later final status that a lower attempt overrules. */
   explain: string
 }
 
@@ -51,15 +51,13 @@ const isPermanentBounce = (fact: DeliveryFact) =>
 
 const attemptOf = (fact: StatusFact) => fact.attempt ?? 0
 
+/** Total order by time, then id. */
+const compareTime = (a: DeliveryFact, b: DeliveryFact): number =>
+  orderTime(a) - orderTime(b) || (a.id < b.id ? -1 : a.id > b.id ? 1 : 0)
+
 /** Total order by attempt, rank, time, id. It never depends on the order of arrival. */
-function compareProgress(a: DeliveryFact, b: DeliveryFact): number {
-  return (
-    attemptOf(a) - attemptOf(b) ||
-    RANK[a.status] - RANK[b.status] ||
-    orderTime(a) - orderTime(b) ||
-    (a.id < b.id ? -1 : a.id > b.id ? 1 : 0)
-  )
-}
+const compareProgress = (a: DeliveryFact, b: DeliveryFact): number =>
+  attemptOf(a) - attemptOf(b) || RANK[a.status] - RANK[b.status] || compareTime(a, b)
 
 const furthest = (facts: DeliveryFact[]): DeliveryFact | undefined =>
   facts.reduce<DeliveryFact | undefined>(
@@ -74,13 +72,16 @@ const furthest = (facts: DeliveryFact[]): DeliveryFact | undefined =>
 export function foldNotification(facts: readonly StatusFact[]): NotificationState {
   const engagement = Object.fromEntries(ENGAGEMENTS.map((name) => [`${name}_at`, firstTime(facts, name)]))
   const { opened_at = null, clicked_at = null, unsubscribed_at = null } = engagement
-  const decided = decide(facts.filter(isDelivery))
+  const deliveries = facts.filter(isDelivery)
+  const decided = decide(deliveries)
   return {
     status: decided?.fact.status ?? null,
     opened_at,
     clicked_at,
     unsubscribed_at,
-    explain: decided ? describe(decided) : 'Only engagement was reported; no delivery status yet.',
+    explain: decided
+      ? describe(decided, findOverruled(decided.fact, deliveries))
+      : 'Only engagement was reported; no delivery status yet.',
   }
 }
 
@@ -108,9 +109,38 @@ function decide(facts: DeliveryFact[]): Decision | undefined {
   return latest && { fact: latest, rule: 'the furthest step of the highest attempt' }
 }
 
-function describe({ fact, rule }: Decision): string {
+/** Statuses after which nothing more is expected of a sending. */
+const FINAL_STATUSES: readonly Status[] = ['delivered', 'failed', 'bounced', 'suppressed', 'complained']
+
+/**
+ * The latest final status, when it came after the deciding event and its attempt is lower. Then `attempt` may be wrong,
+ * such as a provider's retry count, and would hide the outcome.
+ */
+function findOverruled(decided: DeliveryFact, facts: readonly DeliveryFact[]): DeliveryFact | undefined {
+  const latest = facts
+    .filter(({ status }) => FINAL_STATUSES.includes(status))
+    .reduce<DeliveryFact | undefined>(
+      (best, fact) => (best === undefined || compareTime(fact, best) > 0 ? fact : best),
+      undefined,
+    )
+  const isOverruled =
+    latest !== undefined &&
+    attemptOf(latest) < attemptOf(decided) &&
+    latest.status !== decided.status &&
+    orderTime(latest) > orderTime(decided)
+  return isOverruled ? latest : undefined
+}
+
+function describe({ fact, rule }: Decision, overruled: DeliveryFact | undefined): string {
+  const sentence = `${nameEvent(fact)}: ${rule}.`
+  return overruled === undefined
+    ? sentence
+    : `${sentence} A later event has a lower attempt and does not change this: ${nameEvent(overruled)}.`
+}
+
+function nameEvent(fact: DeliveryFact): string {
   const attempt = fact.attempt === null ? '' : ` (attempt ${fact.attempt})`
-  return `${fact.status}${attempt} at ${fact.timestamp}, event ${fact.id}: ${rule}.`
+  return `${fact.status}${attempt} at ${fact.timestamp}, event ${fact.id}`
 }
 
 /** The earliest clamped time of an engagement, as ISO 8601 in UTC. */

@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest'
-import { isOwnedOnlyBy, type NotificationEvent, summarizeNotification } from './notification-summary.ts'
+import { type NotificationEvent, summarizeNotification } from './notification-summary.ts'
 
 const ADA = '00000000-0000-4000-8000-000000000001'
 const BOB = '00000000-0000-4000-8000-000000000002'
@@ -25,16 +25,16 @@ describe('summarizeNotification', () => {
     expect(summarizeNotification({ timeline: [], deciding: [] })).toBeUndefined()
   })
 
-  test('gives the type of the first event, the user of the latest that names one, and the folded status', () => {
+  test('gives the user of the first received event that names one, and the folded status', () => {
     const timeline = [
-      makeEvent(0, { user_id: ADA }),
-      makeEvent(1, { user_id: BOB, status: 'delivered' }),
-      makeEvent(2, { notification_type: 'push', status: 'opened' }),
+      makeEvent(0, { user_id: BOB, received_at: '2026-01-02T12:00:00.000Z' }),
+      makeEvent(1, { user_id: ADA, status: 'delivered' }),
+      makeEvent(2, { status: 'opened' }),
     ]
     expect(summarizeNotification({ timeline, deciding: timeline })).toMatchObject({
       notification_id: 'order-7',
       notification_type: 'email',
-      user_id: BOB,
+      user_id: ADA,
       status: 'delivered',
       opened_at: '2026-01-01T12:02:00.000Z',
     })
@@ -48,12 +48,4 @@ describe('summarizeNotification', () => {
       status: 'delivered',
     })
   })
-})
-
-test('isOwnedOnlyBy is false when an event names another user, and when none names one', () => {
-  const [nobodys, adas, bobs] = [makeEvent(0), makeEvent(1, { user_id: ADA }), makeEvent(2, { user_id: BOB })]
-  expect(isOwnedOnlyBy(ADA, [nobodys, adas])).toBe(true)
-  expect(isOwnedOnlyBy(BOB, [nobodys, adas])).toBe(false)
-  expect(isOwnedOnlyBy(ADA, [adas, bobs])).toBe(false)
-  expect(isOwnedOnlyBy(ADA, [nobodys])).toBe(false)
 })

@@ -10,7 +10,7 @@ export interface NotificationEvent extends StatusFact {
 export interface NotificationSummary extends NotificationState {
   notification_id: string
   notification_type: NotificationType
-  /** The user of the latest event that names one. */
+  /** The user of the first received event that names one. */
   user_id: string | null
 }
 
@@ -28,13 +28,18 @@ export function summarizeNotification(events: {
   return {
     notification_id: first.notification_id,
     notification_type: first.notification_type,
-    user_id: events.deciding.findLast((event) => event.user_id !== null)?.user_id ?? null,
+    user_id: ownerOf(events.deciding),
     ...foldNotification(events.deciding),
   }
 }
 
-/** Whether the notification belongs to this user alone: one event of another user makes it nobody's. */
-export function isOwnedOnlyBy(userId: string, deciding: readonly Pick<StatusFact, 'user_id'>[]): boolean {
-  const owners = new Set(deciding.map((event) => event.user_id).filter((id) => id !== null))
-  return owners.size === 1 && owners.has(userId)
+/**
+ * The user of the first received event that names one. Later events that name another user are refused; should two
+ * arrive at the same moment, the second one does not take the notification away from the first one's user.
+ */
+function ownerOf(deciding: readonly NotificationEvent[]): string | null {
+  const [first] = deciding
+    .filter((event) => event.user_id !== null)
+    .toSorted((a, b) => Date.parse(a.received_at) - Date.parse(b.received_at) || (a.id < b.id ? -1 : 1))
+  return first?.user_id ?? null
 }

@@ -1,5 +1,6 @@
 import { z } from 'zod'
-import { findUnsafeJson } from './json.ts'
+import { findUnsafeJson, hasUnsafeInteger } from './json.ts'
+import { optional } from './optional.ts'
 
 export const NOTIFICATION_TYPES = ['email', 'push'] as const
 export type NotificationType = (typeof NOTIFICATION_TYPES)[number]
@@ -42,7 +43,7 @@ export const LIMITS = {
   timestampAheadMs: 24 * 60 * 60 * 1000,
 } as const
 
-const ERROR_CLASSES = ['transient', 'permanent', 'config'] as const
+export const ERROR_CLASSES = ['transient', 'permanent', 'config'] as const
 export type ErrorClass = (typeof ERROR_CLASSES)[number]
 
 const text = (max: number) => z.string().min(1).max(max)
@@ -52,8 +53,8 @@ export const deliveryErrorSchema = z.union(
   [
     text(LIMITS.errorLength),
     z.object({
-      code: text(LIMITS.errorCodeLength).optional(),
-      class: z.enum(ERROR_CLASSES).optional(),
+      code: optional(text(LIMITS.errorCodeLength)),
+      class: optional(z.enum(ERROR_CLASSES)),
       message: text(LIMITS.errorLength),
     }),
   ],
@@ -71,9 +72,19 @@ const LATEST_TIME = Date.UTC(9999, 11, 31, 23, 59, 59, 999)
 /** Whether the time (milliseconds since 1970) lies in the years 1970 to 9999, which every store can hold. */
 export const isUsableTime = (ms: number): boolean => ms >= EARLIEST_TIME && ms <= LATEST_TIME
 
-/** ISO 8601 with an offset, from 1970 to 24 hours ahead. Converted to UTC with milliseconds. */
-const timestampSchema = z.iso
-  .datetime({ offset: true, error: 'Use ISO 8601 with an offset, for example 2026-01-31T12:00:00Z.' })
+const { datetime } = z.regexes
+/** Java leaves out seconds that are zero. */
+const WITHOUT_SECONDS = datetime({ offset: true, precision: -1 })
+const OFFSET_TIME = new RegExp(`${datetime({ offset: true }).source}|${WITHOUT_SECONDS.source}`)
+
+/** ISO 8601 with an offset. */
+export const offsetTimeSchema = z
+  .string()
+  .regex(OFFSET_TIME, { error: 'Use ISO 8601 with an offset, for example 2026-01-31T12:00:00Z.' })
+  .meta({ format: 'date-time' })
+
+/** A time from 1970 to 24 hours ahead. Converted to UTC with milliseconds. */
+const timestampSchema = offsetTimeSchema
   .refine(
     (value) => {
       const time = Date.parse(value)
@@ -87,11 +98,12 @@ const timestampSchema = z.iso
 const isWellInside = (iso: string) => iso > '1970-01-03' && iso < '9999-12-29'
 
 /** A stored time. Not compared with the clock: an accepted time stays valid. */
-const storedTimeSchema = z.iso
-  .datetime({ offset: true })
-  .refine((value) => isWellInside(value) || isUsableTime(Date.parse(value)), {
+const storedTimeSchema = offsetTimeSchema.refine(
+  (value) => isWellInside(value) || isUsableTime(Date.parse(value)),
+  {
     error: 'The time must be from 1970 to 9999.',
-  })
+  },
+)
 
 /** Clients and proxies resolve these in a URL, so GET /notifications/{id} could never name them. */
 const PATH_SEGMENTS: readonly string[] = ['.', '..']
@@ -107,21 +119,30 @@ const metadataSchema = z
   .refine((value) => Buffer.byteLength(JSON.stringify(value)) <= LIMITS.metadataBytes, {
     error: `Metadata must be at most ${LIMITS.metadataBytes} bytes of JSON.`,
   })
+  .refine((value) => !hasUnsafeInteger(value), {
+    error: 'Whole numbers in metadata must be within ±(2^53 - 1). Send larger ones as text.',
+    params: { code: 'number_out_of_range' },
+  })
+
+const attemptSchema = z
+  .int()
+  .min(0)
+  .max(LIMITS.int)
+  .describe(
+    'The number of this sending of the notification by your system. Never the retry count of a provider.',
+  )
 
 const reportFields = {
   notification_id: notificationIdSchema,
   status: z.enum(STATUSES),
-  user_id: userIdSchema.optional(),
-  error: deliveryErrorSchema
-    .nullish()
-    .transform((value) => value ?? undefined)
-    .optional(),
-  timestamp: timestampSchema.optional(),
-  event_id: text(LIMITS.eventIdLength).optional(),
-  attempt: z.int().min(0).max(LIMITS.int).optional(),
-  provider: text(LIMITS.providerLength).optional(),
-  provider_message_id: text(LIMITS.notificationIdLength).optional(),
-  metadata: metadataSchema.optional(),
+  user_id: optional(userIdSchema),
+  error: optional(deliveryErrorSchema),
+  timestamp: optional(timestampSchema),
+  event_id: optional(text(LIMITS.eventIdLength)),
+  attempt: optional(attemptSchema),
+  provider: optional(text(LIMITS.providerLength)),
+  provider_message_id: optional(text(LIMITS.notificationIdLength)),
+  metadata: optional(metadataSchema),
 }
 
 const requiresError = (report: { status: Status; error?: unknown }) =>
@@ -139,6 +160,15 @@ const missingError = {
 export const statusReportSchema = z.object(reportFields).refine(requiresError, missingError)
 export type StatusReport = z.infer<typeof statusReportSchema>
 
+/** A report as a producer puts it onto the queue by itself: with its type, and the name of its source if it has one. */
+const bareEventFields = {
+  ...reportFields,
+  notification_type: z.enum(NOTIFICATION_TYPES),
+  source: optional(text(LIMITS.notificationIdLength)),
+}
+export const bareEventSchema = z.object(bareEventFields).refine(requiresError, missingError)
+export const BARE_EVENT_FIELDS: readonly string[] = Object.keys(bareEventFields)
+
 /**
  * An accepted event, as the queue carries it and PostgreSQL stores it. `id` is fixed before the first enqueue. Only
  * the id tells two deliveries of one event from two events.
@@ -154,16 +184,18 @@ export const statusEventSchema = z
     /** The producer's time, or received_at when it gave none. */
     timestamp: storedTimeSchema,
     /** Digest of the content, for events with an idempotency key: tells a repeat from a conflict. */
-    content_hash: z
-      .string()
-      .regex(/^[0-9a-f]{32}$/)
-      .optional(),
+    content_hash: optional(z.string().regex(/^[0-9a-f]{32}$/)),
     /** How often an operator redrove it. */
-    redrives: z.int().min(1).optional(),
+    redrives: optional(z.int().min(1)),
   })
   .refine(requiresError, missingError)
   // Producers in any language may enqueue jobs. Refuse here what PostgreSQL cannot store.
-  .refine((event) => findUnsafeJson(event) === undefined, { error: 'Text holds NUL or invalid Unicode.' })
+  .superRefine((event, context) => {
+    const unsafe = findUnsafeJson(event)
+    if (unsafe === undefined) return
+    const [, field] = unsafe.pointer.split('/')
+    context.addIssue({ code: 'custom', path: field === undefined ? [] : [field], message: unsafe.message })
+  })
 export type StatusEvent = z.infer<typeof statusEventSchema>
 
 /** A job's data. `events` are parsed one by one, so an invalid event does not fail the others. */

@@ -1,6 +1,11 @@
 import { z } from 'zod'
+import { optional } from './optional.ts'
 
 const preferencesSchema = z.strictObject({ email: z.boolean(), push: z.boolean() })
+const preferencesChangeSchema = z.strictObject({
+  email: optional(z.boolean()),
+  push: optional(z.boolean()),
+})
 
 export const PASSWORD_LENGTH = { min: 8, max: 1024 } as const
 const NAME_MAX_LENGTH = 255
@@ -17,11 +22,34 @@ const emailSchema = z
   .pipe(z.email({ error: 'Use a plain e-mail address.' }))
   .transform((value) => value.toLowerCase())
 
-const nameSchema = z.string().trim().min(1).max(NAME_MAX_LENGTH)
-const pushTokenSchema = z.string().min(1).max(PUSH_TOKEN_MAX_LENGTH).nullable()
+/** Control characters, line separators, and marks that reverse the direction of the text after them. */
+const DISRUPTIVE = /[\p{Cc}\u2028\u2029\u202a-\u202e\u2066-\u2069]/u
+/** A letter, digit, sign or symbol that leaves ink: neither ignorable nor the blank Braille pattern. */
+const VISIBLE = /(?![\p{Default_Ignorable_Code_Point}\u2800])[\p{L}\p{N}\p{P}\p{S}]/u
+
+/** A text on one line that mail headers, terminals and lists can show. */
+const displayed = (schema: z.ZodString) =>
+  schema
+    .refine((text) => !DISRUPTIVE.test(text), {
+      error: 'Control characters, line breaks and direction overrides are not allowed.',
+      params: { code: 'forbidden_character' },
+    })
+    .refine((text) => text === '' || VISIBLE.test(text), {
+      error: 'Use at least one visible character.',
+      params: { code: 'not_visible' },
+    })
+
+const nameSchema = displayed(z.string().trim().min(1).max(NAME_MAX_LENGTH))
+const pushTokenSchema = displayed(z.string().min(1).max(PUSH_TOKEN_MAX_LENGTH)).nullable()
 
 /** Counts code points, as JSON Schema and Django do: an emoji counts once, not twice. */
 const countCharacters = (text: string) => Array.from(text).length
+
+/**
+ * Composes accents (NFC, as RFC 8265 does): keyboards differ in it, and the password is the same. Not NFKC, so that
+ * Django, which does not normalize, still verifies nearly every hash.
+ */
+export const normalizePassword = (password: string) => password.normalize('NFC')
 
 const passwordSchema = z
   .string()
@@ -32,7 +60,7 @@ const passwordSchema = z
   .meta({ maxLength: PASSWORD_LENGTH.max })
 
 const newPasswordSchema = passwordSchema
-  .refine((password) => countCharacters(password) >= PASSWORD_LENGTH.min, {
+  .refine((password) => countCharacters(normalizePassword(password)) >= PASSWORD_LENGTH.min, {
     error: `Use at least ${PASSWORD_LENGTH.min} characters.`,
     params: { code: 'too_small' },
   })
@@ -43,7 +71,7 @@ export const registrationSchema = z.strictObject({
   email: emailSchema,
   password: newPasswordSchema,
   push_token: pushTokenSchema.optional(),
-  preferences: preferencesSchema.partial().optional(),
+  preferences: optional(preferencesChangeSchema),
 })
 export type Registration = z.infer<typeof registrationSchema>
 
@@ -53,13 +81,12 @@ export const credentialsSchema = z.strictObject({
 })
 export type Credentials = z.infer<typeof credentialsSchema>
 
-export const userUpdateSchema = z
-  .strictObject({
-    name: nameSchema,
-    push_token: pushTokenSchema,
-    preferences: preferencesSchema.partial(),
-  })
-  .partial()
+export const userUpdateSchema = z.strictObject({
+  name: optional(nameSchema),
+  /** Null removes the token. */
+  push_token: pushTokenSchema.optional(),
+  preferences: optional(preferencesChangeSchema),
+})
 export type UserUpdate = z.infer<typeof userUpdateSchema>
 
 export const pushTokenUpdateSchema = z.strictObject({ push_token: pushTokenSchema })
@@ -69,6 +96,9 @@ export const passwordChangeSchema = z.strictObject({
   new_password: newPasswordSchema,
 })
 export type PasswordChange = z.infer<typeof passwordChangeSchema>
+
+/** The optional body of an erasure. */
+export const erasureSchema = z.strictObject({ password: passwordSchema.nullish() })
 
 /** Most user ids in one request for preferences. */
 export const MAX_PREFERENCES_BATCH = 500

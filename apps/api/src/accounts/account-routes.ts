@@ -1,14 +1,20 @@
-import { credentialsSchema, passwordChangeSchema, registrationSchema } from '@tidings/shared/user'
+import {
+  credentialsSchema,
+  erasureSchema,
+  passwordChangeSchema,
+  registrationSchema,
+} from '@tidings/shared/user'
 import { Hono } from 'hono'
 import type { Authorize } from '../http/authorize.ts'
 import type { ApiEnv } from '../http/context.ts'
-import { readJson } from '../http/read-json.ts'
+import { readJson, readOptionalJson } from '../http/read-json.ts'
 import { success } from '../http/respond.ts'
 import { readClient } from '../sessions/client.ts'
 import { requireSelf } from '../users/path-user.ts'
 import type { AccountDeps } from './account-deps.ts'
 import { changePassword } from './change-password.ts'
-import { type EraseElsewhere, eraseUser } from './erase-user.ts'
+import { confirmOwner } from './confirm-owner.ts'
+import { createUserEraser, type EraseElsewhere } from './erase-user.ts'
 import { logIn } from './log-in.ts'
 import { registerUser } from './register-user.ts'
 
@@ -20,6 +26,7 @@ export interface AccountRouteDeps extends AccountDeps {
 /** Routes that register, log in, change the password and erase the account. */
 export function accountRoutes(deps: AccountRouteDeps): Hono<ApiEnv> {
   const app = new Hono<ApiEnv>({ strict: false })
+  const eraseUser = createUserEraser(deps)
 
   app.post('/api/v1/users', async (c) => {
     const registration = await readJson(c, registrationSchema)
@@ -44,8 +51,12 @@ export function accountRoutes(deps: AccountRouteDeps): Hono<ApiEnv> {
   })
 
   app.delete('/api/v1/users/:id', async (c) => {
-    const userId = requireSelf(c, await deps.authorize.user(c))
-    await eraseUser(deps, userId)
+    const caller = await deps.authorize.user(c)
+    const userId = requireSelf(c, caller)
+    const body = await readOptionalJson(c, erasureSchema)
+    const client = readClient(c, deps.clientAddress)
+    await confirmOwner(deps, caller, body?.password, client)
+    await eraseUser(userId, client)
     return success(200, 'Account erased.', { id: userId })
   })
 

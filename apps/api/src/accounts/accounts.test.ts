@@ -86,6 +86,20 @@ describe('registration', () => {
     ['common in another case', 'PassWord123'],
     ['the address', 'strong.person@example.com'],
     ['the name', 'Strongest Person'],
+    ['one repeated letter', 'aaaaaaaa'],
+    ['only spaces', '        '],
+    ['repeated', 'abcabcabcabc'],
+    ['a sequence', 'abcdefgh'],
+    ['a falling sequence', '87654321'],
+    ['of two sequences', 'abcd2345'],
+    ['common, with a sign after it', 'sunshine!'],
+    ['common, spelled with signs', 'P@ssw0rd!'],
+    ['common, in full-width letters', 'ｐａｓｓｗｏｒｄ１'],
+    ['common, with spaces between', 'p a s s w o r d'],
+    ['the local part and a digit', 'strong.person1'],
+    ['a part of the name and a year', 'strongest2026'],
+    ['the name, spelled with signs', '$trongestPer5on!'],
+    ['too short when its accents are composed', 'a\u0301e\u0301i\u0301o\u0301u'],
   ])('refuses a password that is %s', async (_why, password) => {
     const reply = await call(usersUrl, {
       body: { name: 'Strongest Person', email: 'strong.person@example.com', password },
@@ -97,8 +111,10 @@ describe('registration', () => {
 
   it.each([
     ['of 8 characters', 'zq8!kd0x'],
-    ['of 1,024 characters', 'p'.repeat(1024)],
-    ['of 1,024 emoji', '🐧'.repeat(1024)],
+    ['of 1,024 characters', 'pass phr'.repeat(128)],
+    ['of 1,024 emoji', '🐧🐦🦆🦉🦅🦢🦩🐓'.repeat(128)],
+    ['with a common word in it', 'sunshine on my 2 shoulders'],
+    ['that ends in many digits', 'sunshine48151'],
     ['of emoji and accents', '🐧🐧🐧🐧 naïveté'],
     ['with spaces around it', '  leading and trailing  '],
   ])('accepts a password %s, and logs in with it and with no other', async (_what, password) => {
@@ -107,6 +123,51 @@ describe('registration', () => {
     const wrong = `${[...password].slice(0, -1).join('')}?`
     expect((await attemptLogin(api.apiUrl, user.email, wrong)).status).toBe(401)
   })
+
+  it.each([
+    ['NFC', 'NFD'],
+    ['NFD', 'NFC'],
+  ])('accepts a password that is set in %s and typed in %s', async (set, typed) => {
+    const password = 'Pässwörter-Café'
+    const user = await register(api.apiUrl, { password: password.normalize(set) })
+    await logIn(api.apiUrl, user.email, password.normalize(typed))
+    await logIn(api.apiUrl, user.email, password.normalize(set))
+  })
+
+  it.each([
+    ['a line break', 'Ann\r\nBcc: all@example.com', 'forbidden_character'],
+    ['an escape sequence', '\u001b[2JAnn', 'forbidden_character'],
+    ['a line separator', 'Ann\u2028Lee', 'forbidden_character'],
+    ['a direction override', 'Ann\u202efdp.exe', 'forbidden_character'],
+    ['a direction isolate', 'Ann\u2067lee', 'forbidden_character'],
+    ['only a zero-width space', '\u200b', 'not_visible'],
+    ['only a Hangul filler', '\u3164', 'not_visible'],
+    ['only a blank Braille pattern', '\u2800', 'not_visible'],
+    ['only a combining accent', '\u0301', 'not_visible'],
+  ])('refuses a name with %s, also in a change', async (_what, name, code) => {
+    const registration = await call(usersUrl, {
+      body: { name, email: 'unseen@example.com', password: 'correct horse battery' },
+    })
+    expect([registration.status, registration.body.errors]).toMatchObject([400, [{ pointer: '/name', code }]])
+    const user = await register(api.apiUrl)
+    const change = await call(`${usersUrl}/me/`, { method: 'PATCH', token: user.token, body: { name } })
+    expect([change.status, change.body.errors]).toMatchObject([400, [{ pointer: '/name', code }]])
+    const token = await call(`${usersUrl}/me/update_push_token/`, {
+      method: 'PATCH',
+      token: user.token,
+      body: { push_token: name },
+    })
+    expect(token.status).toBe(400)
+  })
+
+  it.each(['José', 'O’Neil-李', 'שרה', 'علی\u200cرضا', '👩\u200d👩\u200d👧', 'X Æ A-12'])(
+    'accepts the name %s',
+    async (name) => {
+      const user = await register(api.apiUrl)
+      const reply = await call(`${usersUrl}/me/`, { method: 'PATCH', token: user.token, body: { name } })
+      expect([reply.status, reply.body.data.name]).toEqual([200, name])
+    },
+  )
 
   it.each([
     'İ@example.com',

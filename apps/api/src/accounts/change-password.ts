@@ -25,10 +25,10 @@ export async function changePassword(
   const user = await findUser(db, userId)
   if (user === undefined) throw notFound()
   requireStrongPassword(change.new_password, user, 'new_password')
-  const account = user.email.toLowerCase()
-  await rateLimits.checkLogin(account, client.address)
-  if (!(await passwords.verify(change.current_password, user.password))) {
-    await rateLimits.recordFailedLogin(account)
+  const isRight = await rateLimits.limitPasswordCheck(userId, client.address, () =>
+    passwords.verify(change.current_password, user.password),
+  )
+  if (!isRight) {
     const message = 'The current password is wrong.'
     throw new AppError('validation_failed', message, {
       fields: [{ pointer: '/current_password', code: 'wrong_password', message }],

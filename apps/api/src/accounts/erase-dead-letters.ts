@@ -46,7 +46,7 @@ export interface DeadLetterEraser {
  */
 export function createDeadLetterEraser(options: DeadLetterEraserOptions): DeadLetterEraser {
   const onError = throttledWarning(options.log, 'dead letter connection')
-  const repeats = new Set<NodeJS.Timeout>()
+  const repeats = new Map<string, NodeJS.Timeout>()
   const walks = new Batcher<ErasedUser, void>({
     maxSize: USERS_PER_WALK,
     windowMs: 0,
@@ -58,12 +58,13 @@ export function createDeadLetterEraser(options: DeadLetterEraserOptions): DeadLe
   })
 
   function repeatLater(user: ErasedUser) {
+    clearTimeout(repeats.get(user.id))
     const timer = setTimeout(() => {
-      repeats.delete(timer)
+      repeats.delete(user.id)
       walks.add(user).catch(onError)
     }, REPEAT_AFTER_MS)
     timer.unref()
-    repeats.add(timer)
+    repeats.set(user.id, timer)
   }
 
   async function walk(users: readonly ErasedUser[]): Promise<void> {
@@ -98,7 +99,7 @@ export function createDeadLetterEraser(options: DeadLetterEraserOptions): DeadLe
       repeatLater(user)
     },
     async close() {
-      for (const timer of repeats) clearTimeout(timer)
+      for (const timer of repeats.values()) clearTimeout(timer)
       await walks.drain()
     },
   }

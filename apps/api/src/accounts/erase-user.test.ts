@@ -1,4 +1,4 @@
-import { openQueue } from '@tidings/queue/backend'
+import { openQueue, type QueueBackend } from '@tidings/queue/backend'
 import { openDeadLetters } from '@tidings/queue/dead-letters/open'
 import { DEAD_LETTER_QUEUE } from '@tidings/queue/policy'
 import { bury, makeFailedEvent } from '@tidings/queue/testing/dead-letter-fixtures'
@@ -7,13 +7,16 @@ import {
   createTestBackend,
   createTestDatabase,
   describeBackends,
+  describeRedis,
+  startTestRedis,
   useReleaser,
 } from '@tidings/stack/testing/test-context'
 import { Redis } from 'ioredis'
-import { expect, it } from 'vitest'
+import { SignJWT } from 'jose'
+import { beforeAll, describe, expect, it } from 'vitest'
 import { findTextInPostgres, findTextInRedis } from '../testing/find-text.ts'
-import { attemptLogin, call, readMe, register } from '../testing/http.ts'
-import { startTestApi } from '../testing/test-api.ts'
+import { attemptLogin, call, logIn, readMe, refresh, register } from '../testing/http.ts'
+import { startTestApi, type TestApi } from '../testing/test-api.ts'
 
 /** More than one batch of an erasure. */
 const ROWS = 12_001
@@ -93,5 +96,112 @@ describeBackends('erasing an account', (kind) => {
     })
     expect((await attemptLogin(api.apiUrl, email, user.password)).status).toBe(401)
     await register(api.apiUrl, { email })
+  })
+})
+
+const eraseMe = (api: TestApi, token: string, body?: object) =>
+  call(`${api.apiUrl}/api/v1/users/me/`, { method: 'DELETE', token, ...(body && { body }) })
+
+describe('an erasure', () => {
+  const releaser = useReleaser()
+  const legacySecret = 'the secret of the django service'
+  let api: TestApi
+  beforeAll(async () => {
+    api = await startTestApi(releaser, { LEGACY_HS256_SECRET: legacySecret })
+  })
+
+  /** Registers a user whose session began six minutes ago, and has been refreshed since. */
+  async function registerEarlier() {
+    const user = await register(api.apiUrl)
+    await api.database.pool.query(
+      "UPDATE sessions SET created_at = created_at - interval '6 minutes' WHERE user_id = $1",
+      [user.id],
+    )
+    const { token } = (await refresh(api.apiUrl, user.refreshToken)).body.data
+    return { ...user, token }
+  }
+
+  it.each<{ password?: string | null } | undefined>([
+    undefined,
+    {},
+    { password: null },
+    { password: 'wrong password' },
+  ])('is refused in an older session with the body %j', async (body) => {
+    const user = await registerEarlier()
+    const refused = await eraseMe(api, user.token, body)
+    expect([refused.status, refused.body.error]).toEqual([403, 'reauthentication_required'])
+    const wrong = [{ pointer: '/password', code: 'wrong_password' }]
+    expect(refused.body.errors).toMatchObject(body?.password ? wrong : [])
+    await logIn(api.apiUrl, user.email, user.password)
+  })
+
+  it('is done in an older session with the password, and in a new one without', async () => {
+    const user = await registerEarlier()
+    expect((await eraseMe(api, user.token, { password: user.password })).status).toBe(200)
+    const other = await registerEarlier()
+    const { token } = await logIn(api.apiUrl, other.email, other.password)
+    expect((await eraseMe(api, token)).status).toBe(200)
+    expect((await attemptLogin(api.apiUrl, other.email, other.password)).status).toBe(401)
+  })
+
+  it('is refused in a new session with a wrong password', async () => {
+    const user = await register(api.apiUrl)
+    expect((await eraseMe(api, user.token, { password: 'wrong password' })).status).toBe(403)
+    await logIn(api.apiUrl, user.email, user.password)
+  })
+
+  it('needs the password with a token of the Django service', async () => {
+    const user = await register(api.apiUrl)
+    const token = await new SignJWT({ user_id: user.id })
+      .setProtectedHeader({ alg: 'HS256', typ: 'JWT' })
+      .setExpirationTime('7 days')
+      .sign(new TextEncoder().encode(legacySecret))
+    expect((await eraseMe(api, token)).body.error).toBe('reauthentication_required')
+    expect((await eraseMe(api, token, { password: user.password })).status).toBe(200)
+  })
+
+  it('is limited by address', async () => {
+    const limited = await startTestApi(releaser, { RATE_LIMIT_ENABLED: 'true', RATE_LIMIT_ERASE_PER_IP: '2' })
+    const statuses: number[] = []
+    for (let n = 0; n < 3; n++)
+      statuses.push((await eraseMe(limited, (await register(limited.apiUrl)).token)).status)
+    expect(statuses).toEqual([200, 200, 429])
+  })
+})
+
+describeRedis('a thousand requests to erase one account', () => {
+  const releaser = useReleaser()
+  const ENTRIES = 40
+
+  it('read the dead letters once', async () => {
+    // Private, because the test counts the server's commands.
+    const { url } = await startTestRedis(releaser)
+    const redis = releaser.add(new Redis(url), (connection) => connection.disconnect())
+    const backend: QueueBackend = { kind: 'redis', url, prefix: 'erasing' }
+    const queue = openQueue<DeadLetter>(DEAD_LETTER_QUEUE, backend, redis, { onError: () => {} })
+    releaser.onRelease(() => queue.close())
+    await bury(
+      queue,
+      Array.from({ length: ENTRIES }, () => makeFailedEvent({})),
+    )
+    const api = await startTestApi(releaser, {}, { backend })
+    const countPages = async () =>
+      Number(/cmdstat_zrange:calls=(\d+)/.exec(await redis.info('commandstats'))?.[1] ?? 0)
+
+    const one = await register(api.apiUrl)
+    let before = await countPages()
+    expect((await eraseMe(api, one.token)).status).toBe(200)
+    const pagesPerWalk = (await countPages()) - before
+    expect(pagesPerWalk).toBeGreaterThan(0)
+
+    const other = await register(api.apiUrl)
+    before = await countPages()
+    const replies = await Promise.all(Array.from({ length: 1_000 }, () => eraseMe(api, other.token)))
+    const statuses = new Set(replies.map(({ status }) => status))
+    expect(statuses).toContain(200)
+    // A request that is handled after the erasure finds no session, or no user.
+    expect([401, 404]).toEqual(expect.arrayContaining([...statuses].filter((status) => status !== 200)))
+    // The second walk for the first user may come in between.
+    expect((await countPages()) - before).toBeLessThanOrEqual(2 * pagesPerWalk)
   })
 })

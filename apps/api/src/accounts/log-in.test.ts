@@ -27,6 +27,7 @@ describe('a refused login', () => {
     const pool = createCountingPool()
     const deps = {
       db: database,
+      caches: { sessions: { invalidate: async () => {} } },
       passwords: createPasswords(pool, ITERATIONS),
       rateLimits: NO_RATE_LIMITS,
       tokens: createAccessTokens({

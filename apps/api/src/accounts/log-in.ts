@@ -1,4 +1,4 @@
-import { startSession } from '@tidings/db/users/sessions'
+import { hasLoggedInFrom, startSession } from '@tidings/db/users/sessions'
 import { findUserByEmail, replacePasswordHash, type UserRow } from '@tidings/db/users/users'
 import { AppError } from '@tidings/shared/errors'
 import type { Credentials } from '@tidings/shared/user'
@@ -9,7 +9,9 @@ import { toUser } from '../users/to-user.ts'
 import type { AccountDeps } from './account-deps.ts'
 
 /** The part of AccountDeps that a login uses. */
-type LogInDeps = Pick<AccountDeps, 'db' | 'tokens' | 'passwords' | 'rateLimits' | 'refreshTtlSeconds'>
+type LogInDeps = Pick<AccountDeps, 'db' | 'tokens' | 'passwords' | 'rateLimits' | 'refreshTtlSeconds'> & {
+  caches: { sessions: Pick<AccountDeps['caches']['sessions'], 'invalidate'> }
+}
 
 /**
  * Logs a user in. An unknown address, an inactive user, an unusable password and a wrong password get the same
@@ -18,19 +20,21 @@ type LogInDeps = Pick<AccountDeps, 'db' | 'tokens' | 'passwords' | 'rateLimits' 
  * @throws AppError `invalid_credentials`, `rate_limited`, `overloaded`.
  */
 export async function logIn(deps: LogInDeps, credentials: Credentials, client: Client): Promise<LoginResult> {
-  const { db, tokens, rateLimits, passwords } = deps
+  const { db, caches, tokens, rateLimits, passwords } = deps
   const account = credentials.email.trim().toLowerCase()
-  await rateLimits.checkLogin(account, client.address)
-  const user = await findUserByEmail(db, account)
-  const matches = await passwords.verify(credentials.password, user?.password)
-  if (user === undefined || !matches || !user.isActive) {
-    await rateLimits.recordFailedLogin(account)
-    throw wrongCredentials()
-  }
-  await rateLimits.resetFailedLogins(account)
+  const isFamiliar = (network: string) => hasLoggedInFrom(db, account, network)
+  const login = { account, address: client.address, isFamiliar }
+  const user = await rateLimits.limitLogin(login, async () => {
+    const found = await findUserByEmail(db, account)
+    const matches = await passwords.verify(credentials.password, found?.password)
+    return matches && found?.isActive ? found : undefined
+  })
+  if (user === undefined) throw wrongCredentials()
   const passwordHash = await strengthenHash(deps, user, credentials.password)
   const session = newSession(user.id, client, deps.refreshTtlSeconds)
-  if (!(await startSession(db, session, passwordHash))) throw wrongCredentials()
+  const started = await startSession(db, session, passwordHash)
+  if (started === undefined) throw wrongCredentials()
+  await caches.sessions.invalidate(started.endedSessionIds)
   return toLoginResult(tokens, toUser(user), session)
 }
 

@@ -1,4 +1,9 @@
-import { credentialsSchema, passwordChangeSchema, registrationSchema } from '@tidings/shared/user'
+import {
+  credentialsSchema,
+  erasureSchema,
+  passwordChangeSchema,
+  registrationSchema,
+} from '@tidings/shared/user'
 import { z } from 'zod'
 import type { Operation } from '../openapi/operation.ts'
 import { loginResultSchema } from '../sessions/login-result.ts'
@@ -12,7 +17,8 @@ export const accountOperations: readonly Operation[] = [
     path: '/api/v1/users',
     tag: 'users',
     summary: 'Register',
-    description: 'The password must not be common, and must not be the name or the address.',
+    description:
+      'The password must not be common or repetitive, and must not be made of the name or the address.',
     access: 'public',
     body: registrationSchema,
     answers: { 201: { description: 'Registered and logged in.', data: loginResultSchema } },
@@ -47,9 +53,14 @@ export const accountOperations: readonly Operation[] = [
     path: '/api/v1/users/:id',
     tag: 'users',
     summary: 'Erase the account',
-    description: 'Events that were reported for the user stay, without their owner, error text and metadata.',
+    description:
+      'Needs the password, or a login within the last five minutes. ' +
+      'Events that were reported for the user stay, without their owner, error text and metadata.',
     access: ['user'],
     params,
+    body: erasureSchema,
+    isBodyOptional: true,
     answers: { 200: { description: 'Erased.', data: z.strictObject({ id: z.guid() }) } },
+    errors: ['reauthentication_required', 'rate_limited', 'overloaded'],
   },
 ]

@@ -216,4 +216,13 @@ describeBackends('/admin/queues', (kind) => {
     expect((await remove(writer, {}, otherId)).ok).toBe(true)
     expect(await countDeadLetters()).toEqual({ dead: 0, deleted: 2 })
   })
+
+  test('answers 409 when a job is not in the state that a change needs', async () => {
+    const job = await main.add(ENVELOPE_JOB, { v: 1, events: [] })
+    const response = await change(`${STATUS_QUEUE}/${job.id}/promote`, writer)
+    expect(response.status).toBe(409)
+    expect(await response.json()).toMatchObject({ error: 'conflict' })
+    expect((await audit()).at(-1)).toMatchObject({ action: 'board', changed: 0, result: 'failed' })
+    await job.remove()
+  })
 })

@@ -63,11 +63,7 @@ export function adminRoutes(deps: AdminRouteDeps): Hono<ApiEnv> {
     const answer = isChange
       ? await auditChange(deps.db, principal, path, () => board.fetch(c.req.raw))
       : await board.fetch(capPage(c.req.raw))
-    // Bull Board's text quotes the store's error.
-    if (answer.status >= 500)
-      throw new AppError('unavailable', 'The queue refuses or does not answer. Try again shortly.', {
-        internal: await answer.text(),
-      })
+    if (answer.status >= 500) throw toRefusal(await answer.text())
     const response = new Response(answer.body, answer)
     response.headers.set('Content-Security-Policy', CONTENT_POLICY)
     return response
@@ -88,6 +84,18 @@ async function authenticateOperator(
     if (error instanceof AppError && error.code === 'unauthorized') return undefined
     throw error
   }
+}
+
+/** BullMQ's errors when a job is in another state than the change needs, locked by a worker, or gone. */
+const JOB_MOVED_ON = /is not in the [\w-]+ state|locked by another worker|Missing key for job/
+
+/** Bull Board answers every failure with 500 and quotes the store's error. */
+function toRefusal(internal: string): AppError {
+  if (JOB_MOVED_ON.test(internal))
+    return new AppError('conflict', 'The job is not in the state that this needs. Load the page again.', {
+      internal,
+    })
+  return new AppError('unavailable', 'The queue refuses or does not answer. Try again shortly.', { internal })
 }
 
 /** Limits the `jobsPerPage` of a request to MAX_JOBS_PER_PAGE. */

@@ -165,8 +165,9 @@ describe('refused with 401 and WWW-Authenticate', () => {
 
 describe('a token of the Django service', () => {
   const header = { alg: 'HS256', typ: 'JWT' }
-  const legacy = (userId: string, exp: number, secret = LEGACY_SECRET) =>
-    `Bearer ${forgeHmac(secret, header, { user_id: userId, email: 'x@example.com', exp })}`
+  const WEEK = 7 * 86_400
+  const legacy = (userId: string, exp: number, secret = LEGACY_SECRET, claims: JWTPayload = {}) =>
+    `Bearer ${forgeHmac(secret, header, { user_id: userId, email: 'x@example.com', exp, ...claims })}`
 
   it('is accepted until it expires', async () => {
     const reply = await readMe(legacy(user.id, inSeconds(7 * 86_400)))
@@ -199,6 +200,69 @@ describe('a token of the Django service', () => {
     expect((await readMe(authorization)).status).toBe(401)
     expect((await readMe(legacy(person.id, inSeconds(7 * 86_400 + 1)))).status).toBe(200)
     expect((await readMe(`Bearer ${person.token}`)).status).toBe(200)
+  })
+
+  it.each<[string, { exp: number; iat?: number }]>([
+    ['lives for thirty days', { exp: 30 * 86_400 }],
+    ['lives for thirty days and has an iat', { exp: 30 * 86_400, iat: 0 }],
+    ['lived for thirty days and is at its end', { exp: 60, iat: 60 - 30 * 86_400 }],
+    ['says it is issued in an hour', { exp: WEEK, iat: 3_600 }],
+    ['says it is issued in a year', { exp: 366 * 86_400, iat: 365 * 86_400 }],
+  ])('is refused when it %s', async (_what, { exp, iat }) => {
+    const claims = iat === undefined ? {} : { iat: inSeconds(iat) }
+    expect((await readMe(legacy(user.id, inSeconds(exp), LEGACY_SECRET, claims))).status).toBe(401)
+  })
+
+  it.each<[string, object, object]>([
+    ['a refresh token', {}, { token_type: 'refresh' }],
+    ['a token of a link to reset the password', {}, { type: 'password_reset' }],
+    ['a token with another purpose', {}, { purpose: 'verify-email' }],
+    ['a token whose header has another type', { typ: 'refresh+jwt' }, {}],
+    ["a token with the type of this service's tokens", { typ: 'at+jwt' }, {}],
+    ['a token whose iat is no number', {}, { iat: 'now' }],
+  ])('is not %s', async (_what, more, claims) => {
+    const payload = { user_id: user.id, exp: inSeconds(60), ...claims }
+    const token = forgeHmac(LEGACY_SECRET, { ...header, ...more }, payload)
+    expect((await readMe(`Bearer ${token}`)).status).toBe(401)
+  })
+
+  it.each([
+    ['token_type access', { typ: 'JWT' }, { token_type: 'access' }],
+    ['no header typ', {}, {}],
+  ])('with %s is accepted', async (_what, more, claims) => {
+    const payload = { user_id: user.id, exp: inSeconds(60), ...claims }
+    const token = forgeHmac(LEGACY_SECRET, { alg: 'HS256', ...more }, payload)
+    expect((await readMe(`Bearer ${token}`)).status).toBe(200)
+  })
+
+  it.each<[string, (person: TestUser, authorization: string) => Promise<{ status: number }>]>([
+    [
+      'a logout with it',
+      (_, authorization) =>
+        call(`${api.apiUrl}/api/v1/auth/logout/`, { method: 'POST', headers: { authorization } }),
+    ],
+    [
+      'a logout everywhere',
+      ({ token }) => call(`${api.apiUrl}/api/v1/auth/logout-all/`, { method: 'POST', token }),
+    ],
+    [
+      'a change of the password',
+      ({ token, password }) =>
+        call(`${api.apiUrl}/api/v1/users/me/password/`, {
+          token,
+          body: { current_password: password, new_password: 'another good one 9' },
+        }),
+    ],
+  ])('ends with %s, by its iat where it has one', async (_what, end) => {
+    const person = await register(api.apiUrl)
+    // It lives for an hour: `exp` alone would make it six days older.
+    const short = legacy(person.id, inSeconds(3_590), LEGACY_SECRET, { iat: inSeconds(-10) })
+    const plain = legacy(person.id, inSeconds(WEEK - 10))
+    for (const token of [short, plain]) expect((await readMe(token)).status).toBe(200)
+    expect((await end(person, short)).status).toBe(200)
+    for (const token of [short, plain]) expect((await readMe(token)).status).toBe(401)
+    const later = legacy(person.id, inSeconds(3_600), LEGACY_SECRET, { iat: inSeconds(1) })
+    expect((await readMe(later)).status).toBe(200)
   })
 
   it('is refused when no secret is configured', async () => {

@@ -31,8 +31,10 @@ export interface AccessTokenOptions {
   legacySecret?: string | undefined
 }
 
-/** Lifetime of the Django service's tokens. They carry `exp` and no `iat`. */
+/** Lifetime of the Django service's tokens. They carry `exp`, and `iat` only after a change of that service. */
 const LEGACY_TTL_SECONDS = 7 * 86_400
+/** How far the clock of the Django service may be ahead. */
+const LEGACY_CLOCK_SKEW_SECONDS = 60
 const MAX_VERIFIED_TOKENS = 20_000
 
 /** Headers that change where the key comes from or how the token is read. Own tokens need only `kid`. */
@@ -47,7 +49,18 @@ const claimsSchema = z.object({
   iat: z.number(),
   exp: z.number(),
 })
-const legacyClaimsSchema = z.object({ user_id: z.guid(), exp: z.number() })
+/** A token of the same secret for another purpose, such as a refresh token, names its type. */
+const accessType = z.literal('access').optional()
+const legacyClaimsSchema = z.object({
+  user_id: z.guid(),
+  exp: z.number(),
+  iat: z.number().optional(),
+  token_type: accessType,
+  type: accessType,
+  typ: accessType,
+  purpose: accessType,
+})
+const legacyTypeSchema = z.string().regex(/^jwt$/i).optional()
 
 /**
  * Issues and verifies access tokens (RFC 9068), signed with Ed25519. A verified token stays in memory until it
@@ -88,10 +101,14 @@ export function createAccessTokens(options: AccessTokenOptions): AccessTokens {
 
   async function verifyLegacy(token: string, secret: Uint8Array): Promise<AccessClaims> {
     // The secret is used for HMAC only, and a public key never is: a token cannot choose another algorithm.
-    const { payload } = await jwtVerify(token, secret, { algorithms: ['HS256'] })
-    const { user_id, exp } = legacyClaimsSchema.parse(payload)
-    const userId = user_id.toLowerCase()
-    return { userId, sessionId: null, issuedAt: exp - LEGACY_TTL_SECONDS, expiresAt: exp }
+    const { payload, protectedHeader } = await jwtVerify(token, secret, { algorithms: ['HS256'] })
+    legacyTypeSchema.parse(protectedHeader.typ)
+    const { user_id, exp, iat } = legacyClaimsSchema.parse(payload)
+    const issuedAt = iat ?? exp - LEGACY_TTL_SECONDS
+    // A token that says it was issued later, or lives longer, would outlive a logout.
+    const latest = Date.now() / 1000 + LEGACY_CLOCK_SKEW_SECONDS
+    if (issuedAt > latest || exp - issuedAt > LEGACY_TTL_SECONDS) throw refused()
+    return { userId: user_id.toLowerCase(), sessionId: null, issuedAt, expiresAt: exp }
   }
 
   /** A key that leaves the set ends its tokens, also those verified earlier. */

@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest'
 import type { ApiContext } from '../http/context.ts'
-import { createClientAddress, limitKeyOf } from './client-address.ts'
+import { createClientAddress, networkOf } from './client-address.ts'
 
 function requestFrom(remoteAddress: string, forwardedFor?: string): ApiContext {
   const incoming = {
@@ -40,15 +40,17 @@ describe('the client address', () => {
   })
 })
 
-describe('the key of a limit', () => {
+describe('the network of a limit', () => {
   it.each([
-    ['192.0.2.1', '192.0.2.1'],
-    ['2001:db8:1:2:3:4:5:6', '2001:db8:1:2::/64'],
-    ['2001:db8:1:2::9', '2001:db8:1:2::/64'],
-    ['2001:0db8:0001:0002::9', '2001:db8:1:2::/64'],
-    ['2001:db8::1', '2001:db8:0:0::/64'],
-    ['::1', '0:0:0:0::/64'],
-  ])('for %s is %s', (address, expected) => {
-    expect(limitKeyOf(address)).toBe(expected)
+    ['192.0.2.1', '192.0.2.1', '192.0.2.1'],
+    ['2001:db8:1:2:3:4:5:6', '2001:db8:1:2::/64', '2001:db8:1:0::/56'],
+    ['2001:db8:1:abcd::9', '2001:db8:1:abcd::/64', '2001:db8:1:ab00::/56'],
+    ['2001:0db8:0001:0002::9', '2001:db8:1:2::/64', '2001:db8:1:0::/56'],
+    ['2001:db8::1', '2001:db8:0:0::/64', '2001:db8:0:0::/56'],
+    ['::1', '0:0:0:0::/64', '0:0:0:0::/56'],
+    ['64:ff9b::192.0.2.1', '64:ff9b:0:0::/64', '64:ff9b:0:0::/56'],
+  ])('of %s is %s or %s', (address, narrow, wide) => {
+    expect(networkOf(address, 64)).toBe(narrow)
+    expect(networkOf(address, 56)).toBe(wide)
   })
 })

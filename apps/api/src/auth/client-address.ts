@@ -47,8 +47,11 @@ function toBytes(group: string): string {
   return `${number >> 8}.${number & 0xff}`
 }
 
-/** Limits count by IPv4 address, or by the /64 of an IPv6 address: a provider gives each customer a /64. */
-export function limitKeyOf(address: string): string {
+/**
+ * Returns the network that limits count an address by: an IPv4 address itself, or the network of an IPv6 address with
+ * this many bits. A provider gives each customer a /64 or a /56.
+ */
+export function networkOf(address: string, bits: 56 | 64): string {
   if (!isIPv6(address)) return address
   const [head = '', tail] = address.split('::')
   const groups = head === '' ? [] : head.split(':')
@@ -57,8 +60,7 @@ export function limitKeyOf(address: string): string {
     while (groups.length + rest.length < 8) groups.push('0')
     groups.push(...rest)
   }
-  return `${groups
-    .slice(0, 4)
-    .map((group) => group.replace(/^0+(?=.)/, ''))
-    .join(':')}::/64`
+  const [first, second, third, fourth] = groups.map((group) => Number.parseInt(group, 16))
+  const last = bits === 64 ? fourth : (fourth ?? 0) & 0xff00
+  return `${[first, second, third, last].map((group) => (group ?? 0).toString(16)).join(':')}::/${bits}`
 }

@@ -77,9 +77,10 @@ describe('login limits', () => {
   })
 
   it('ignore addresses that the caller writes into X-Forwarded-For', async () => {
+    const user = await register(api.apiUrl)
     const statuses: number[] = []
     for (let n = 0; n < 15; n++)
-      statuses.push((await logInFrom(`192.0.2.${n}, 203.0.113.77`, owner, 'wrong password')).status)
+      statuses.push((await logInFrom(`192.0.2.${n}, 203.0.113.77`, user, 'wrong password')).status)
     expect(countOf(statuses, 401)).toBe(10)
     expect(countOf(statuses, 429)).toBe(5)
   })
@@ -92,7 +93,53 @@ describe('login limits', () => {
     expect(countOf(statuses, 429)).toBe(10)
   })
 
-  it('delay an account after failed logins from many addresses, and never lock it', async () => {
+  it('answer thirty of a thousand guesses from a hundred addresses, and let the owner in at home', async () => {
+    const victim = await register(api.apiUrl)
+    const home = '198.51.100.20'
+    expect((await logInFrom(home, victim, victim.password)).status).toBe(200)
+    const statuses: number[] = []
+    for (let round = 0; round < 10; round++)
+      statuses.push(...(await statusesOf(100, (n) => logInFrom(`203.0.115.${n}`, victim, `guess ${round}`))))
+    expect(countOf(statuses, 401)).toBe(30)
+    expect(countOf(statuses, 429)).toBe(970)
+
+    const elsewhere = await logInFrom('198.51.100.21', victim, victim.password)
+    expect([elsewhere.status, elsewhere.body.error]).toEqual([429, 'rate_limited'])
+    expect(Number(elsewhere.headers.get('retry-after'))).toBeLessThanOrEqual(3_600)
+    expect((await logInFrom(home, victim, 'mistyped')).status).toBe(401)
+    expect((await logInFrom(home, victim, victim.password)).status).toBe(200)
+    const changed = await call(`${api.apiUrl}/api/v1/users/me/password/`, {
+      token: victim.token,
+      body: { current_password: victim.password, new_password: 'another good one 9' },
+    })
+    expect(changed.status, changed.text).toBe(200)
+  })
+
+  it('count wrong passwords only', async () => {
+    const user = await register(api.apiUrl)
+    const statuses: number[] = []
+    for (let n = 0; n < 35; n++)
+      statuses.push((await logInFrom(`203.0.116.${n}`, user, user.password)).status)
+    expect(countOf(statuses, 200)).toBe(35)
+  })
+
+  it('count the addresses of a /56 together, for one account and for all', async () => {
+    const user = await register(api.apiUrl)
+    const ofOne = await statusesOf(20, (n) =>
+      logInFrom(`2001:db8:0:a${n % 10}::${n}`, user, 'wrong password'),
+    )
+    expect([countOf(ofOne, 401), countOf(ofOne, 429)]).toEqual([10, 10])
+    const ofAll = await statusesOf(8 * LOGINS_PER_IP + 10, (n) =>
+      logInFrom(
+        `2001:db8:1:${(n % 256).toString(16)}::1`,
+        { email: `v6-${n}@example.com` },
+        'wrong password',
+      ),
+    )
+    expect([countOf(ofAll, 401), countOf(ofAll, 429)]).toEqual([8 * LOGINS_PER_IP, 10])
+  })
+
+  it('delay an account after failed logins from many addresses', async () => {
     const victim = await register(api.apiUrl)
     await statusesOf(12, (n) => logInFrom(`203.0.114.${n}`, victim, 'wrong password'))
     const startedMs = performance.now()
@@ -131,13 +178,20 @@ describeRedis('a blocked address', () => {
       redis: { connection, prefix },
       loginsPerMinutePerIp: 1,
       loginsPerMinutePerAccountIp: 10,
+      wrongPasswordsPerHourPerAccount: 10,
       registrationsPerHourPerIp: 10,
       refreshesPerMinutePerIp: 10,
+      erasuresPerHourPerIp: 10,
     })
-    const tryLogin = (n: number) => limits.checkLogin(`person-${n}@example.com`, '203.0.113.50')
+    const isNot = async () => false
+    const tryLogin = (n: number) =>
+      limits.limitLogin(
+        { account: `person-${n}@example.com`, address: '203.0.113.50', isFamiliar: isNot },
+        isNot,
+      )
     await tryLogin(0)
     const before = await connection.keys(`${prefix}:limit:*`)
-    expect(before).toHaveLength(2)
+    expect(before).toHaveLength(3)
     for (let n = 1; n <= 20; n++) await expect(tryLogin(n)).rejects.toMatchObject({ code: 'rate_limited' })
     expect((await connection.keys(`${prefix}:limit:*`)).sort()).toEqual(before.sort())
   })

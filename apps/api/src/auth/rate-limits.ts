@@ -1,25 +1,39 @@
 import { createHash } from 'node:crypto'
+import { isIPv6 } from 'node:net'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { AppError } from '@tidings/shared/errors'
 import type { Redis } from 'ioredis'
 import { RateLimiterMemory, RateLimiterRedis, RateLimiterRes } from 'rate-limiter-flexible'
-import { limitKeyOf } from './client-address.ts'
+import { networkOf } from './client-address.ts'
 
-/** Limits guessing. The check methods throw AppError `rate_limited` above the limit. */
+/** Limits guessing. Each method throws AppError `rate_limited` above a limit. */
 export interface RateLimits {
   /**
-   * Call before a password is hashed. Counts by address, and by account and address. After failed logins from
-   * any address it also delays: an attacker gets slower, and the owner elsewhere still gets in.
+   * Runs the check of a login's password, unless there were too many logins from the address or for the account. Counts
+   * a wrong password over all addresses. An address where the user has logged in before has a count of its own, so that
+   * guesses from elsewhere never lock the user out there.
    *
-   * @param account the address that was typed, trimmed and in lower case.
+   * @param check returns a falsy value for a wrong password.
    */
-  checkLogin(account: string, address: string): Promise<void>
-  /** Call after a wrong password. */
-  recordFailedLogin(account: string): Promise<void>
-  /** Call after a right password. */
-  resetFailedLogins(account: string): Promise<void>
+  limitLogin<Result>(login: Login, check: () => Promise<Result>): Promise<Result>
+  /**
+   * Runs the check of a logged-in user's password. Guesses at the login do not count here.
+   *
+   * @param check returns a falsy value for a wrong password.
+   */
+  limitPasswordCheck<Result>(userId: string, address: string, check: () => Promise<Result>): Promise<Result>
   checkRegistration(address: string): Promise<void>
   checkRefresh(address: string): Promise<void>
+  checkErasure(address: string): Promise<void>
+}
+
+interface Login {
+  /** The address that was typed, trimmed and in lower case. */
+  account: string
+  /** The client's. */
+  address: string
+  /** Tells whether the user of the account has logged in from this network before. */
+  isFamiliar(network: string): Promise<boolean>
 }
 
 interface RateLimitOptions {
@@ -28,8 +42,10 @@ interface RateLimitOptions {
   redis: LimiterRedis | undefined
   loginsPerMinutePerIp: number
   loginsPerMinutePerAccountIp: number
+  wrongPasswordsPerHourPerAccount: number
   registrationsPerHourPerIp: number
   refreshesPerMinutePerIp: number
+  erasuresPerHourPerIp: number
 }
 
 interface LimiterRedis {
@@ -42,9 +58,10 @@ type Limiter = RateLimiterRedis | RateLimiterMemory
 const MINUTE_SECONDS = 60
 const HOUR_SECONDS = 3600
 
-/** Failed logins to one account, from any address, before logins to it are delayed. */
-const FREE_FAILED_LOGINS = 10
-const FAILED_LOGINS_WINDOW_SECONDS = 15 * MINUTE_SECONDS
+/** A /56 may belong to one customer or to 256: its limit is this many times the limit of a /64. */
+const WIDE_FACTOR = 8
+/** Wrong passwords for one account before logins to it are delayed. */
+const FREE_GUESSES = 10
 const FIRST_DELAY_MS = 100
 const MAX_DELAY_MS = 2_000
 /** Requests delayed at once. Above that none is delayed: the hash pool limits the work. */
@@ -54,39 +71,63 @@ export function createRateLimits(options: RateLimitOptions): RateLimits {
   if (!options.enabled) return NO_RATE_LIMITS
   const limiter = (name: string, points: number, durationSeconds: number) =>
     createLimiter(options.redis, { name, points, durationSeconds })
-  const byIp = limiter('login-ip', options.loginsPerMinutePerIp, MINUTE_SECONDS)
+
+  /** Asks the narrow network first: a network that is refused must not use up the limit of its neighbours. */
+  function limitByAddress(name: string, points: number, durationSeconds: number) {
+    const narrow = limiter(name, points, durationSeconds)
+    const wide = limiter(`${name}-wide`, points * WIDE_FACTOR, durationSeconds)
+    return async (address: string): Promise<void> => {
+      await consume(narrow, digestOf(networkOf(address, 64)))
+      if (isIPv6(address)) await consume(wide, digestOf(networkOf(address, 56)))
+    }
+  }
+
+  const checkLoginAddress = limitByAddress('login-ip', options.loginsPerMinutePerIp, MINUTE_SECONDS)
   const byAccountIp = limiter('login-account-ip', options.loginsPerMinutePerAccountIp, MINUTE_SECONDS)
-  const failedLogins = limiter('wrong', Number.MAX_SAFE_INTEGER, FAILED_LOGINS_WINDOW_SECONDS)
-  const registrations = limiter('register-ip', options.registrationsPerHourPerIp, HOUR_SECONDS)
-  const refreshes = limiter('refresh-ip', options.refreshesPerMinutePerIp, MINUTE_SECONDS)
+  const guesses = limiter('guess', options.wrongPasswordsPerHourPerAccount, HOUR_SECONDS)
   let delayed = 0
 
-  async function delayGuesses(account: string) {
-    const failed = (await failedLogins.get(digestOf(account)))?.consumedPoints ?? 0
-    if (failed <= FREE_FAILED_LOGINS || delayed >= MAX_DELAYED) return
+  async function delayGuess(earlierGuesses: number) {
+    if (earlierGuesses <= FREE_GUESSES || delayed >= MAX_DELAYED) return
     delayed++
     try {
-      await sleep(delayMsAfter(failed))
+      await sleep(delayMsAfter(earlierGuesses))
     } finally {
       delayed--
     }
   }
 
+  /** Counts before the check, so that concurrent guesses count. Takes the guess back unless the password is wrong. */
+  async function countGuess<Result>(key: string, check: () => Promise<Result>): Promise<Result> {
+    const { consumedPoints } = await consume(guesses, key)
+    await delayGuess(consumedPoints - 1)
+    let isWrong = false
+    try {
+      const result = await check()
+      isWrong = !result
+      return result
+    } finally {
+      if (!isWrong) await guesses.reward(key, 1)
+    }
+  }
+
   return {
-    async checkLogin(account, address) {
-      // The widest first: a blocked address is refused from memory and writes no key for the account it names.
-      await consume(byIp, digestOf(limitKeyOf(address)))
-      await consume(byAccountIp, digestOf(account, limitKeyOf(address)))
-      await delayGuesses(account)
+    async limitLogin({ account, address, isFamiliar }, check) {
+      // The address before the account: a refused address must not make a key for every account that it names.
+      await checkLoginAddress(address)
+      const network = networkOf(address, 56)
+      await consume(byAccountIp, digestOf(account, network))
+      const key = (await isFamiliar(network)) ? digestOf(account, network) : digestOf(account)
+      return countGuess(key, check)
     },
-    async recordFailedLogin(account) {
-      await failedLogins.penalty(digestOf(account), 1)
+    async limitPasswordCheck(userId, address, check) {
+      await checkLoginAddress(address)
+      await consume(byAccountIp, digestOf(userId, networkOf(address, 56)))
+      return countGuess(digestOf(userId, 'session'), check)
     },
-    async resetFailedLogins(account) {
-      await failedLogins.delete(digestOf(account))
-    },
-    checkRegistration: (address) => consume(registrations, digestOf(limitKeyOf(address))),
-    checkRefresh: (address) => consume(refreshes, digestOf(limitKeyOf(address))),
+    checkRegistration: limitByAddress('register-ip', options.registrationsPerHourPerIp, HOUR_SECONDS),
+    checkRefresh: limitByAddress('refresh-ip', options.refreshesPerMinutePerIp, MINUTE_SECONDS),
+    checkErasure: limitByAddress('erase-ip', options.erasuresPerHourPerIp, HOUR_SECONDS),
   }
 }
 
@@ -118,9 +159,9 @@ function createLimiter(
   })
 }
 
-/** Doubles with each failed login beyond the free ones, up to a maximum. */
-export function delayMsAfter(failedLogins: number): number {
-  const doublings = Math.min(failedLogins - FREE_FAILED_LOGINS - 1, 10)
+/** Doubles with each guess beyond the free ones, up to a maximum. */
+export function delayMsAfter(earlierGuesses: number): number {
+  const doublings = Math.min(earlierGuesses - FREE_GUESSES - 1, 10)
   return Math.min(FIRST_DELAY_MS * 2 ** doublings, MAX_DELAY_MS)
 }
 
@@ -128,9 +169,9 @@ export function delayMsAfter(failedLogins: number): number {
 const digestOf = (...parts: string[]) =>
   createHash('sha256').update(parts.join('\n')).digest('base64url').slice(0, 22)
 
-async function consume(limiter: Limiter, key: string): Promise<void> {
+async function consume(limiter: Limiter, key: string): Promise<RateLimiterRes> {
   try {
-    await limiter.consume(key)
+    return await limiter.consume(key)
   } catch (refusal) {
     if (!(refusal instanceof RateLimiterRes)) throw refusal
     throw new AppError('rate_limited', 'Too many attempts. Try again later.', {
@@ -142,9 +183,9 @@ async function consume(limiter: Limiter, key: string): Promise<void> {
 const nothing = async () => {}
 /** Never limits: for RATE_LIMIT_ENABLED=false. */
 export const NO_RATE_LIMITS: RateLimits = {
-  checkLogin: nothing,
-  recordFailedLogin: nothing,
-  resetFailedLogins: nothing,
+  limitLogin: (_login, check) => check(),
+  limitPasswordCheck: (_userId, _address, check) => check(),
   checkRegistration: nothing,
   checkRefresh: nothing,
+  checkErasure: nothing,
 }

@@ -109,6 +109,13 @@ describe('bad input', () => {
     expect((await api.listQueued()).map((queued) => queued.event_id).sort()).toEqual(ids.sort())
   })
 
+  it('takes null for absent, and a time without seconds', async () => {
+    const absent = ['user_id', 'error', 'timestamp', 'event_id', 'attempt', 'provider', 'metadata']
+    const nulls = Object.fromEntries(absent.map((field) => [field, null]))
+    for (const body of [event(nulls), event({ timestamp: '2026-01-29T06:00Z' })])
+      expect((await send({ name: '', body, status: 202, error: '' })).status).toBe(202)
+  })
+
   it.each([
     'application/json',
     'APPLICATION/JSON; charset=utf-8',

@@ -68,6 +68,12 @@ export const ERRORS = {
     meaning: 'The credential is valid, but is of the wrong kind or lacks the scope.',
     nextStep: 'Use a service key with the scope that the message names, or a user token.',
   },
+  reauthentication_required: {
+    status: 403,
+    title: 'Reauthentication required',
+    meaning: 'The request needs the password in its body, or a login within the last five minutes.',
+    nextStep: 'Ask the user for the password and send it as `password`, or log in again.',
+  },
   not_found: {
     status: 404,
     title: 'Not found',
@@ -181,10 +187,15 @@ export const FIELD_CODES = {
   invalid: 'The value breaks a rule that the message states.',
   missing_error: 'The status requires `error`.',
   invalid_cursor: 'The cursor is not a `next_cursor` of an earlier answer.',
-  wrong_password: 'The current password is wrong.',
-  common_password: 'The password is in the list of common passwords.',
-  password_is_identity: 'The password is the name or the e-mail address of the account.',
+  wrong_password: 'The password of the account is wrong.',
+  common_password: 'The password is a common one, with at most four digits or signs around it.',
+  repetitive_password:
+    'The password has fewer than five different characters, or is a sequence such as `87654321`.',
+  password_is_identity:
+    'The password is a part of the name or the e-mail address, with at most four digits or signs around it.',
   email_taken: 'Another account has this e-mail address.',
+  forbidden_character: 'The text has a control character, a line break or a direction override.',
+  not_visible: 'The text has no visible character.',
   nul_character: 'A text or key holds the NUL character.',
   lone_surrogate: 'A text or key is not valid Unicode.',
   forbidden_key: 'An object has the key `__proto__`, `constructor` or `prototype`.',

@@ -1,4 +1,5 @@
 import { AppError, type ErrorCode, type FieldError } from '@tidings/shared/errors'
+import { NAMED_FIELDS, PARSE_OPTIONS, REQUIRED } from '@tidings/shared/issue-message'
 import { escapePointer, findUnsafeJson } from '@tidings/shared/json'
 import type { z } from 'zod'
 
@@ -29,59 +30,33 @@ function omit(member: string, value: unknown): unknown {
     : value
 }
 
-/** Replaces zod's messages, which can quote the caller's value. A message set in a schema takes precedence. */
-const PARSE_OPTIONS = { error: describeIssue, reportInput: false } as const
-
-function describeIssue(issue: z.core.$ZodRawIssue): string {
-  switch (issue.code) {
-    case 'invalid_type':
-      return issue.input === undefined ? 'This field is required.' : `Must be ${typeName(issue.expected)}.`
-    case 'invalid_value':
-      if (issue.input === undefined) return 'This field is required.'
-      return `Must be one of: ${issue.values.join(', ')}.`
-    case 'too_big':
-      return `Must be at most ${issue.maximum}${unitOf(issue.origin)}.`
-    case 'too_small':
-      return `Must be at least ${issue.minimum}${unitOf(issue.origin)}.`
-    case 'unrecognized_keys':
-      return 'Unknown fields are not allowed here.'
-    default:
-      return 'This value is not valid.'
-  }
-}
-
-const TYPE_NAMES: Readonly<Record<string, string>> = {
-  string: 'text',
-  int: 'a whole number',
-  number: 'a number',
-  boolean: 'true or false',
-  array: 'a list',
-  object: 'an object',
-  record: 'an object',
-}
-const typeName = (expected: string) => TYPE_NAMES[expected] ?? 'of another type'
-
-function unitOf(origin: string): string {
-  if (origin === 'string') return ' characters long'
-  return origin === 'array' ? ' items long' : ''
-}
-
 function toAppError(issues: readonly z.core.$ZodIssue[]): AppError {
-  const fields = issues.map(toFieldError)
+  const fields = issues.flatMap(toFieldErrors)
   const [only] = issues
   const code = issues.length === 1 && only !== undefined ? legacyErrorCode(only) : undefined
   const message = code === undefined ? 'The request is not valid.' : (fields[0]?.message ?? '')
   return new AppError(code ?? 'validation_failed', message, { fields })
 }
 
-function toFieldError(issue: z.core.$ZodIssue): FieldError {
-  const pointer = issue.path.map((segment) => `/${escapePointer(String(segment))}`).join('')
-  return { pointer: knownPart(pointer), code: codeOf(issue), message: issue.message }
+function toFieldErrors(issue: z.core.$ZodIssue): FieldError[] {
+  const parent = pointerTo(issue.path)
+  const pointers = issue.code === 'unrecognized_keys' ? unknownFields(parent, issue.keys) : [parent]
+  return pointers.map((pointer) => ({ pointer, code: codeOf(issue), message: issue.message }))
 }
+
+/** Pointers to the unknown fields that look like fields, or to their parent when none does. */
+function unknownFields(parent: string, keys: readonly string[]): string[] {
+  const pointers = keys.map((key) => knownPart(`${parent}${pointerTo([key])}`))
+  const known = pointers.filter((pointer) => pointer !== parent)
+  return known.length === 0 ? [parent] : known.slice(0, NAMED_FIELDS)
+}
+
+const pointerTo = (path: readonly PropertyKey[]) =>
+  knownPart(path.map((segment) => `/${escapePointer(String(segment))}`).join(''))
 
 function codeOf(issue: z.core.$ZodIssue): string {
   if (issue.code === 'custom') return typeof issue.params?.code === 'string' ? issue.params.code : 'invalid'
-  if (issue.message === 'This field is required.') return 'required'
+  if (issue.message === REQUIRED) return 'required'
   return issue.code
 }
 

@@ -34,6 +34,16 @@ export async function readJson<Schema extends z.ZodType>(
   return parseValue(schema, parseJson(body), uncheckedMember)
 }
 
+/** Like readJson, for a route that works without a body: undefined when there is none. */
+export async function readOptionalJson<Schema extends z.ZodType>(
+  c: ApiContext,
+  schema: Schema,
+): Promise<z.output<Schema> | undefined> {
+  const { headers } = c.env.incoming
+  const hasBody = headers['transfer-encoding'] !== undefined || Number(headers['content-length'] ?? 0) > 0
+  return hasBody ? readJson(c, schema) : undefined
+}
+
 // curl sends the form type by default, and the Django service's README relies on that.
 const JSON_TYPE = /^application\/(?:[\w.+-]+\+)?json\s*(?:;|$)/i
 const FORM_TYPE = /^application\/x-www-form-urlencoded\s*(?:;|$)/i

@@ -4,9 +4,18 @@ import type { z } from 'zod'
 import type { ApiContext } from './context.ts'
 import { parseValue } from './parse-value.ts'
 
-/** Validates the query string against `schema`. Of a repeated parameter only the first value counts. */
+/**
+ * Validates the query string against `schema`, which must be strict: an ignored filter would answer with everything.
+ *
+ * @throws AppError of parseValue, and `validation_failed` when a parameter is given twice.
+ */
 export function readQuery<Schema extends z.ZodType>(c: ApiContext, schema: Schema): z.output<Schema> {
-  return parseValue(schema, c.req.query())
+  const query = parseValue(schema, c.req.query())
+  const repeated = Object.entries(c.req.queries()).filter(([, values]) => values.length > 1)
+  if (repeated.length === 0) return query
+  const message = 'Give this parameter once.'
+  const fields = repeated.map(([name]) => ({ pointer: `/${name}`, code: 'invalid', message }))
+  throw new AppError('validation_failed', 'The request is not valid.', { fields })
 }
 
 /**

@@ -83,7 +83,7 @@ function describeOperation(operation: Operation): JsonObject {
     security: securityOf(operation),
     parameters: parametersOf(operation),
     requestBody: operation.body && {
-      required: true,
+      required: !operation.isBodyOptional,
       content: { 'application/json': { schema: toJsonSchema(operation.body, 'input') } },
     },
     responses: { ...answersOf(operation), ...failuresOf(operation) },

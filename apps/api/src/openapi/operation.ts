@@ -19,6 +19,8 @@ export interface Operation {
   headers?: Readonly<Record<string, string>>
   /** Schema of the JSON body. */
   body?: z.ZodType
+  /** The route also works without a body. */
+  isBodyOptional?: true
   /** Successful answers by status. */
   answers: Readonly<Record<number, Answer>>
   /** Errors besides those that follow from access and body. */

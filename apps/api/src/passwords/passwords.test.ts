@@ -50,9 +50,30 @@ describe('a password hash', () => {
     const property = fc.asyncProperty(text, text, async (one, other) => {
       const hash = await cheap.hash(one)
       expect(await cheap.verify(one, hash)).toBe(true)
-      expect(await cheap.verify(other, hash)).toBe(one === other)
+      expect(await cheap.verify(other, hash)).toBe(one.normalize() === other.normalize())
     })
     await fc.assert(property, { numRuns: 50 })
+  })
+
+  it('matches composed and decomposed accents alike, and in a hash of Django the form that was hashed', async () => {
+    const [composed, decomposed] = ['Pässwörter'.normalize('NFC'), 'Pässwörter'.normalize('NFD')]
+    for (const set of [composed, decomposed]) {
+      const hash = await passwords.hash(set)
+      expect(await passwords.verify(composed, hash)).toBe(true)
+      expect(await passwords.verify(decomposed, hash)).toBe(true)
+    }
+    const digest = pbkdf2Sync(decomposed, 'salt', 2_000, 32, 'sha256').toString('base64')
+    expect(await passwords.verify(decomposed, `pbkdf2_sha256$2000$salt$${digest}`)).toBe(true)
+  })
+
+  it('takes the same work to refuse a decomposed password, known or not', async () => {
+    const counting = createCountingPool()
+    const current = createPasswords(counting, 600_000)
+    const other = Buffer.alloc(32, 1).toString('base64')
+    for (const hash of [undefined, '!', `pbkdf2_sha256$260000$salt$${other}`]) {
+      expect(await current.verify('Café'.normalize('NFD'), hash)).toBe(false)
+      expect(counting.takeWork()).toEqual({ tasks: 2, iterations: 1_200_000 })
+    }
   })
 
   it('takes the same work to verify, absent or present, unusable, weaker or equal, right or wrong', async () => {

@@ -1,13 +1,15 @@
 import { randomInt, timingSafeEqual } from 'node:crypto'
+import { normalizePassword } from '@tidings/shared/user'
 import type { HashPool } from './hash-pool.ts'
 import { DIGEST_BYTES, formatPasswordHash, parsePasswordHash } from './password-hash.ts'
 
 export interface Passwords {
-  /** Returns a hash in Django's format. */
+  /** Returns a hash of the normalized password, in Django's format. */
   hash(password: string): Promise<string>
   /**
-   * Tells whether the password matches the hash. An absent, unusable or weaker hash takes as much work as a
-   * current one, so that timing reveals nothing.
+   * Tells whether the password matches the hash. It tries the normalized password and then the password as typed,
+   * which Django hashes. An absent, unusable or weaker hash takes as much work as a current one that does not match,
+   * so that timing reveals nothing.
    *
    * @throws AppError `overloaded` when no hashing thread becomes free in time.
    */
@@ -38,17 +40,17 @@ export function createPasswords(pool: Pick<HashPool, 'derive'>, iterations: numb
   return {
     async hash(password) {
       const salt = generateSalt()
-      return formatPasswordHash({ iterations, salt, digest: await derive(password, salt, iterations) })
+      const digest = await derive(normalizePassword(password), salt, iterations)
+      return formatPasswordHash({ iterations, salt, digest })
     },
 
     async verify(password, encoded) {
       const stored = encoded === undefined ? undefined : parsePasswordHash(encoded)
-      if (stored === undefined) {
-        await derive(password, generateSalt(), iterations)
-        return false
+      for (const form of new Set([normalizePassword(password), password])) {
+        const digest = await derive(form, stored?.salt ?? generateSalt(), stored?.iterations ?? iterations)
+        if (stored !== undefined && timingSafeEqual(digest, stored.digest)) return true
       }
-      const digest = await derive(password, stored.salt, stored.iterations)
-      return timingSafeEqual(digest, stored.digest)
+      return false
     },
 
     isWeak(encoded) {

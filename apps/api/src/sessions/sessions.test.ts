@@ -153,6 +153,27 @@ describe('sessions', () => {
     ])
   })
 
+  it('are at most fifty of a user: the next login ends the one that was not used for the longest time', async () => {
+    const oldest = await register(api.apiUrl)
+    const unused = await logIn(api.apiUrl, oldest.email, oldest.password)
+    const sql = 'UPDATE sessions SET last_used_at = created_at + $2::interval WHERE user_id = $1'
+    await api.database.pool.query(sql, [oldest.id, '-1 hour'])
+    const listed = async () =>
+      (await call<object[]>(`${api.apiUrl}/api/v1/auth/sessions/`, { token: oldest.token })).body.data
+    for (let n = 2; n < 50; n++) await logIn(api.apiUrl, oldest.email, oldest.password)
+    expect((await readMe(api.apiUrl, unused.token)).status).toBe(200)
+    expect(await listed()).toHaveLength(50)
+    expect((await refresh(api.apiUrl, oldest.refreshToken)).status).toBe(200)
+
+    await Promise.all(Array.from({ length: 5 }, () => logIn(api.apiUrl, oldest.email, oldest.password)))
+    expect((await readMe(api.apiUrl, unused.token)).status).toBe(401)
+    expect((await refresh(api.apiUrl, unused.refreshToken)).status).toBe(401)
+    expect((await readMe(api.apiUrl, oldest.token)).status).toBe(200)
+    expect(await listed()).toHaveLength(50)
+    const rows = await api.database.pool.query('SELECT id FROM sessions WHERE user_id = $1', [oldest.id])
+    expect(rows.rowCount).toBe(50)
+  })
+
   it('are stored without a token in plain text', async () => {
     const user = await register(api.apiUrl)
     const child = (await refresh(api.apiUrl, user.refreshToken)).body.data.refresh_token

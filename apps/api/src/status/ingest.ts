@@ -170,7 +170,7 @@ export class QueueIngest implements Ingest {
       const outcomes = await storeStatusEvents(directDb, events)
       const count = (wanted: StoreOutcome) => outcomes.filter((outcome) => outcome === wanted).length
       counters.add({ stored: count('stored'), duplicate: count('duplicate') })
-      return events.filter((_, index) => outcomes[index] === 'unknown_user' || outcomes[index] === 'conflict')
+      return events.filter((_, index) => outcomes[index] !== 'stored' && outcomes[index] !== 'duplicate')
     } catch (error) {
       if (classifyFailure(error) === 'outage') throw error
       return events

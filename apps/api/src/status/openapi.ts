@@ -1,7 +1,7 @@
 import { MAX_TIMELINE } from '@tidings/db/events/notifications'
 import {
   DELIVERY_STATUSES,
-  deliveryErrorSchema,
+  ERROR_CLASSES,
   LIMITS,
   NOTIFICATION_TYPES,
   type NotificationType,
@@ -10,10 +10,19 @@ import {
 } from '@tidings/shared/status-event'
 import { z } from 'zod'
 import type { Operation } from '../openapi/operation.ts'
-import { historyQuerySchema } from './read-routes.ts'
+import { historyQuerySchema, notificationQuerySchema } from './read-routes.ts'
 import { MAX_BATCH_KEY_LENGTH, statusBatchSchema } from './report-routes.ts'
 
-const errorSchema = deliveryErrorSchema.nullable()
+const errorSchema = z
+  .union([
+    z.string(),
+    z.strictObject({
+      code: z.string().optional(),
+      class: z.enum(ERROR_CLASSES).optional(),
+      message: z.string(),
+    }),
+  ])
+  .nullable()
 const instantSchema = z.iso.datetime()
 
 const acceptedSchema = {
@@ -112,6 +121,7 @@ export const statusOperations: readonly Operation[] = [
     tag: 'status',
     summary: 'The current status of a notification, with its reason and timeline',
     access: ['user', 'status:read'],
+    query: notificationQuerySchema,
     answers: { 200: { description: 'The notification.', data: notificationSchema } },
   },
 ]

@@ -1,7 +1,14 @@
 import type { Database } from '@tidings/db/database'
-import { listUserEvents, readNotification } from '@tidings/db/events/notifications'
-import { isOwnedOnlyBy, summarizeNotification } from '@tidings/shared/notification-summary'
-import { isUsableTime, LIMITS, NOTIFICATION_TYPES, STATUSES } from '@tidings/shared/status-event'
+import { listUserEvents, readNotifications } from '@tidings/db/events/notifications'
+import { AppError } from '@tidings/shared/errors'
+import { summarizeNotification } from '@tidings/shared/notification-summary'
+import {
+  isUsableTime,
+  LIMITS,
+  NOTIFICATION_TYPES,
+  offsetTimeSchema,
+  STATUSES,
+} from '@tidings/shared/status-event'
 import { Hono } from 'hono'
 import { z } from 'zod'
 import type { Authorize } from '../http/authorize.ts'
@@ -15,13 +22,12 @@ export interface StatusReadDeps {
   db: Database
 }
 
-const instant = z.iso
-  .datetime({ offset: true, error: 'Use ISO 8601 with an offset, for example 2026-01-31T12:00:00Z.' })
+const instant = offsetTimeSchema
   .transform((value) => new Date(value))
   .refine((value) => isUsableTime(value.getTime()), { error: 'The time must be from 1970 to 9999.' })
 
 /** Query of GET /api/v1/status/history/. */
-export const historyQuerySchema = z.object({
+export const historyQuerySchema = z.strictObject({
   type: z.enum(NOTIFICATION_TYPES).optional(),
   status: z.enum(STATUSES).optional(),
   from: instant.optional(),
@@ -29,20 +35,29 @@ export const historyQuerySchema = z.object({
   ...pageQuery,
 })
 
+/** Query of GET /api/v1/notifications/{notification_id}/. */
+export const notificationQuerySchema = z.strictObject({ type: z.enum(NOTIFICATION_TYPES).optional() })
+
 /** Reads one notification with its timeline, or a user's own history. */
 export function statusReadRoutes({ authorize, db }: StatusReadDeps): Hono<ApiEnv> {
   const app = new Hono<ApiEnv>({ strict: false })
 
   app.get('/api/v1/notifications/:notification_id', async (c) => {
     const caller = await authorize.userOrService(c, 'status:read')
+    const { type } = readQuery(c, notificationQuerySchema)
     const notificationId = c.req.param('notification_id')
     if (notificationId.length > LIMITS.notificationIdLength || notificationId.includes('\0')) throw notFound()
-    const { timeline, deciding } = await readNotification(db, notificationId)
-    const summary = summarizeNotification({ timeline, deciding })
-    if (summary === undefined) throw notFound()
-    // A user sees a notification only when every event with a user names this user. Others look absent.
-    if (caller.kind === 'user' && !isOwnedOnlyBy(caller.userId, deciding)) throw notFound()
-    return success(200, 'Notification found.', { ...summary, timeline })
+    const found = await readNotifications(db, notificationId, type && [type])
+    const notifications = found.flatMap(({ timeline, deciding }) => {
+      const summary = summarizeNotification({ timeline, deciding })
+      // A user's notifications alone: those of others look absent.
+      const isVisible = caller.kind !== 'user' || summary?.user_id === caller.userId
+      return summary !== undefined && isVisible ? [{ ...summary, timeline }] : []
+    })
+    const [notification, ...others] = notifications
+    if (notification === undefined) throw notFound()
+    if (others.length > 0) throw ambiguousId()
+    return success(200, 'Notification found.', notification)
   })
 
   app.get('/api/v1/status/history', async (c) => {
@@ -55,4 +70,11 @@ export function statusReadRoutes({ authorize, db }: StatusReadDeps): Hono<ApiEnv
   })
 
   return app
+}
+
+function ambiguousId(): AppError {
+  const message = 'Notifications of several types have this id. Add ?type=email or ?type=push.'
+  return new AppError('validation_failed', message, {
+    fields: [{ pointer: '/type', code: 'required', message }],
+  })
 }

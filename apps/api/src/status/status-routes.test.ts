@@ -199,6 +199,39 @@ describe('status routes', () => {
     expect(withoutId(foreign.text)).toBe(withoutId(absent.text))
   })
 
+  it('takes a notification for its id and its type', async () => {
+    const [ada, bob] = [await register(api.apiUrl), await register(api.apiUrl)]
+    const notification_id = randomUUID()
+    await store([{ notification_id, user_id: ada.id }])
+    await storeStatusEvents(api.database, [
+      makeEvent({ notification_id, user_id: bob.id, status: 'failed', error: 'x' }, 'push'),
+    ])
+    const read = (token: string, query = '') =>
+      call<{ status: string; notification_type: string }>(
+        url(`/api/v1/notifications/${notification_id}/${query}`),
+        { token },
+      )
+    expect((await read(readKey, '?type=email')).body.data.status).toBe('delivered')
+    expect((await read(readKey, '?type=push')).body.data.status).toBe('failed')
+    expect(await read(readKey)).toMatchObject({ status: 400, body: { errors: [{ pointer: '/type' }] } })
+    expect(await read(readKey, '?type=fax')).toMatchObject({ status: 400 })
+    expect((await read(ada.token)).body.data.notification_type).toBe('email')
+    expect((await read(bob.token)).body.data.notification_type).toBe('push')
+    expect((await read(bob.token, '?type=email')).status).toBe(404)
+  })
+
+  it('shows a notification to its user, whoever later events name', async () => {
+    const [owner, stranger] = [await register(api.apiUrl), await register(api.apiUrl)]
+    const notification_id = randomUUID()
+    await store([{ notification_id, user_id: owner.id }])
+    const later = makeEvent({ notification_id, user_id: stranger.id, status: 'complained' })
+    expect(await storeStatusEvents(api.database, [later])).toEqual(['other_user'])
+    const read = (token: string) =>
+      call<{ status: string }>(url(`/api/v1/notifications/${notification_id}/`), { token })
+    expect((await read(owner.token)).body.data.status).toBe('delivered')
+    expect((await read(stranger.token)).status).toBe(404)
+  })
+
   it('pages through a user’s history, newest first, without gaps or repeats', async () => {
     const user = await register(api.apiUrl)
     const times = Array.from({ length: 7 }, (_, i) =>

@@ -29,7 +29,7 @@ export interface UserRouteDeps {
   caches: Caches
 }
 
-export const userListQuerySchema = z.object(pageQuery)
+export const userListQuerySchema = z.strictObject(pageQuery)
 
 export const preferencesBatchSchema = z.strictObject({
   user_ids: z.array(userIdSchema).min(1).max(MAX_PREFERENCES_BATCH),

@@ -224,6 +224,30 @@ describe('tidings users import-django', () => {
     expect(again.users).toMatchObject({ imported: 0, updated: 0, already_there: 4 })
   })
 
+  it('logs out the users whose password changed in Django, and nobody else', async () => {
+    const BOB = idOf(2)
+    const source = await createTestDatabase(releaser)
+    await createDjangoTables(source)
+    const to = target.database.pool
+    await tidings(source.url)
+    await to.query(
+      "INSERT INTO sessions (id, user_id, expires_at) SELECT id, id, now() + interval '1 day' FROM users",
+    )
+    await source.database.pool.query("UPDATE users SET password = 'new', updated_at = now() WHERE id = $1", [
+      ADA,
+    ])
+    await source.database.pool.query("UPDATE users SET name = 'Bob L.', updated_at = now() WHERE id = $1", [
+      BOB,
+    ])
+    const { users } = JSON.parse((await tidings(source.url, '-o', 'json')).stdout)
+    expect(users).toMatchObject({ updated: 2 })
+
+    const ended = await to.query('SELECT user_id FROM sessions WHERE revoked_at IS NOT NULL')
+    expect(ended.rows).toEqual([{ user_id: ADA }])
+    const endedTokens = await to.query('SELECT id FROM users WHERE legacy_tokens_ended_at > updated_at')
+    expect(endedTokens.rows).toEqual([{ id: ADA }])
+  })
+
   it('does not give a changed user an address of another user here', async () => {
     const source = await createTestDatabase(releaser)
     await createDjangoTables(source)

@@ -54,6 +54,19 @@ describeBackends('the worker', (kind) => {
     expect(await worker.findRows(first)).toMatchObject([{ status: 'delivered' }])
   })
 
+  it('buries an event that names another user than the first of its notification as a conflict', async () => {
+    const users = [randomUUID(), randomUUID()]
+    for (const user of users) await worker.addUser(user)
+    const notification_id = randomUUID()
+    const [first, second] = users.map((user_id) => makeEvent({ notification_id, user_id }))
+    if (first === undefined || second === undefined) return expect.unreachable()
+    await worker.untilDone(await worker.enqueue(first, second))
+    expect(await worker.findDeadLetters(second)).toMatchObject([
+      { reason: 'conflict', error: { code: 'other_user' }, event: { id: second.id } },
+    ])
+    expect(await worker.findRows(first, second)).toMatchObject([{ id: first.id }])
+  })
+
   it('buries each content under one key once, in one job or in several', async () => {
     const key = { event_id: randomUUID(), user_id: randomUUID() }
     const [first, second, third] = [

@@ -1,5 +1,4 @@
 import type { FailedEvent } from '@tidings/queue/dead-letters/bury'
-import { UNREADABLE_EVENT } from '@tidings/queue/dead-letters/entry'
 import { type InvalidEvent, parseEnvelope, sourceJobIdOf } from '@tidings/queue/envelope'
 import { MAX_STALLED_COUNT } from '@tidings/queue/policy'
 import type { FailedAttempt } from '@tidings/shared/dead-letter'
@@ -73,9 +72,9 @@ const identifyInvalid = ({ id, raw, redrives }: InvalidEvent): Identified => ({
   redrives,
 })
 
-const unreadable = ({ message }: InvalidEvent): Failure => ({
-  reason: 'invalid_event',
-  error: { code: UNREADABLE_EVENT, message },
+const unreadable = ({ reason, message }: InvalidEvent): Failure => ({
+  reason,
+  error: { code: reason, message },
 })
 
 function failureOf(job: Job, failure: Failure, earlier: readonly FailedAttempt[] = []) {

@@ -11,6 +11,7 @@ import type { Logger } from '@tidings/runtime/log'
 import { LIMITS } from '@tidings/shared/status-event'
 import type { Tracing } from '@tidings/telemetry/tracing'
 import type { EventCounters } from '../jobs/process-envelope.ts'
+import type { JobRecovery } from '../recover-jobs.ts'
 import { Reconciler } from './reconciler.ts'
 import { withSweepLock } from './sweep-lock.ts'
 import { Sweeper } from './sweeper.ts'
@@ -20,6 +21,7 @@ export interface SweepingOptions {
   backend: QueueBackend
   shards: number
   queues: readonly JobQueue<unknown>[]
+  recovery: Pick<JobRecovery, 'run'> | undefined
   bury(failedEvents: readonly FailedEvent[]): Promise<void>
   count: EventCounters
   lifecycle: Lifecycle
@@ -32,10 +34,10 @@ export interface SweepingOptions {
 
 /**
  * Starts the work that a worker repeats every few seconds: it buries failed jobs, moves events from the outbox to the
- * queue, and walks through the dead letters when a walk is due.
+ * queue, puts back jobs that are in no list, and walks through the dead letters when a walk is due.
  */
 export function startSweeping(options: SweepingOptions): Sweeper {
-  const { db, backend, shards, queues, bury, count, lifecycle, log, tracing, onError } = options
+  const { db, backend, shards, queues, recovery, bury, count, lifecycle, log, tracing, onError } = options
   const findStored = (eventIds: readonly string[]) => findStoredContent(db, eventIds)
   const reconciler = new Reconciler({
     openStore: () => openDeadLetters({ backend, shards, onError }),
@@ -60,6 +62,7 @@ export function startSweeping(options: SweepingOptions): Sweeper {
     async afterSweep() {
       while ((await relayOutbox(db, LIMITS.envelopeEvents, publish)) > 0);
       reconciler.walkIfDue()
+      await recovery?.run()
     },
     onBuried: (reason) => count.dead(reason),
     onSwept: (buried, startedAt) =>

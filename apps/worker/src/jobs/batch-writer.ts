@@ -49,6 +49,7 @@ const GATHER_WINDOW_MS = 5
 const DEAD_LETTER_ERRORS = {
   unknown_user: { code: 'unknown_user', message: 'No user has this user_id.' },
   conflict: { code: 'conflict', message: 'The idempotency key was used before with other content.' },
+  other_user: { code: 'other_user', message: 'An earlier event of this notification names another user.' },
 } as const
 
 /**
@@ -123,5 +124,6 @@ async function writeHalves(store: Store, events: StatusEvent[]): Promise<WriteRe
 
 function toResult(outcome: StoreOutcome): WriteResult {
   if (outcome === 'stored' || outcome === 'duplicate') return { outcome }
-  return { outcome: 'dead', reason: outcome, error: DEAD_LETTER_ERRORS[outcome] }
+  const reason = outcome === 'unknown_user' ? 'unknown_user' : 'conflict'
+  return { outcome: 'dead', reason, error: DEAD_LETTER_ERRORS[outcome] }
 }

@@ -3,6 +3,7 @@ import { openRedis } from '@tidings/queue/backend'
 import { STATUS_QUEUE } from '@tidings/queue/policy'
 import { countQueuedEvents } from '@tidings/queue/queue-depth'
 import type { DeadLetter } from '@tidings/shared/dead-letter'
+import { parseExactJson } from '@tidings/shared/json'
 import { makeEvent } from '@tidings/shared/testing/make-event'
 import { waitFor } from '@tidings/stack/servers/wait-for'
 import { describeBackends, describeRedis, useReleaser } from '@tidings/stack/testing/test-context'
@@ -58,6 +59,40 @@ describeBackends('a job of a producer without our packages', (kind) => {
       POLL,
     )
     expect(found).toEqual({ source: 'queue' })
+  })
+
+  it('is buried with all digits of a number beyond 2^53, and apart from an event that differs only there', async () => {
+    const notification_id = randomUUID()
+    const textWith = (order: string) =>
+      JSON.stringify({
+        notification_id,
+        notification_type: 'push',
+        status: 'sent',
+        metadata: { order: 0 },
+      }).replace('"order":0', `"order":${order}`)
+    const texts = [textWith('12345678901234567890'), textWith('12345678901234567891')]
+    const good = makeEvent()
+    const envelope = `{"v":1,"events":[${[texts[0], JSON.stringify(good)].join(',')}]}`
+    await producer.add('any name', parseExactJson(envelope))
+    await producer.add('any name', parseExactJson(texts[1] ?? ''))
+    const found = await waitFor(
+      'the dead letters',
+      async () => {
+        const letters = (await worker.deadLetters.getJobs(['prioritized'])).map(({ data }) => data)
+        const mine = letters.filter(({ event }) => String(event).includes(notification_id))
+        return mine.length === 2 ? mine : undefined
+      },
+      POLL,
+    )
+    // PostgreSQL orders the fields and puts blanks between them.
+    const withoutBlanks = found.map(({ event }) => String(event).replaceAll(' ', ''))
+    for (const order of ['12345678901234567890', '12345678901234567891'])
+      expect(withoutBlanks.filter((text) => text.includes(`"order":${order}`))).toHaveLength(1)
+    for (const { reason, error } of found) {
+      expect(reason).toBe('invalid_event')
+      expect(error.message).toMatch(/^metadata: Whole numbers in metadata must be within/)
+    }
+    await worker.untilStored(good)
   })
 
   it('is removed when its events are stored, whatever its options', async () => {

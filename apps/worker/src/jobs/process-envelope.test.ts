@@ -1,4 +1,5 @@
 import { prepareQueueBackend } from '@tidings/queue/backend'
+import { ENVELOPE_JOB, ENVELOPE_JOB_OPTIONS } from '@tidings/queue/policy'
 import { bury } from '@tidings/queue/testing/dead-letter-fixtures'
 import { makeEvent } from '@tidings/shared/testing/make-event'
 import { createTestBackend, describeBackends, useReleaser } from '@tidings/stack/testing/test-context'
@@ -16,7 +17,12 @@ import {
   writerOf,
 } from '../testing/job-by-job.ts'
 import type { BatchWriter } from './batch-writer.ts'
-import { type EnvelopeContext, processEnvelope, RetryEventsError } from './process-envelope.ts'
+import {
+  type EnvelopeContext,
+  NEWER_VERSION_WAIT_MS,
+  processEnvelope,
+  RetryEventsError,
+} from './process-envelope.ts'
 import { JobLockLostError } from './return-job.ts'
 
 describeBackends('processing one job', (kind) => {
@@ -145,6 +151,24 @@ describeBackends('processing one job', (kind) => {
       await processEnvelope(job, TOKEN, contextWith({ writer }))
       expect(written).toEqual(expected)
     }
+  })
+
+  it('lets a job of a newer version wait without counting an attempt, and buries it whole after an hour', async () => {
+    const data = { v: 2, items: [{ id: 'a' }] }
+    await jobs.queue.add(ENVELOPE_JOB, data, ENVELOPE_JOB_OPTIONS)
+    const job = await jobs.takeJob()
+    const versions: number[] = []
+    const context = contextWith({ onNewerVersion: (version) => void versions.push(version) })
+    const delayed = await expectDelayed(job, context)
+    expect(versions).toEqual([2])
+    expect(delayed.data).toEqual(data)
+    expect(await countDeadLetters()).toBe(0)
+    await delayed.promote()
+    const again = await jobs.takeJob()
+    again.timestamp -= NEWER_VERSION_WAIT_MS
+    await processEnvelope(again, TOKEN, context)
+    const [letter] = await jobs.deadLetters.getJobs(['prioritized'])
+    expect(letter?.data).toMatchObject({ reason: 'newer_version', event: data })
   })
 
   it('delays a suspect while another one is running', async () => {

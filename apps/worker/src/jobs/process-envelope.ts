@@ -23,6 +23,8 @@ export interface EnvelopeContext extends ReturnOptions {
   bury(failedEvents: readonly FailedEvent[]): Promise<void>
   count: EventCounters
   suspectLock: SuspectLock
+  /** Called each time a job waits because a newer version wrote it. */
+  onNewerVersion(version: number): void
 }
 
 /** Lets one suspect job run at a time in this process. */
@@ -43,6 +45,12 @@ const SUSPECT_AFTER_STALLS = 2
 /** The longest time before a suspect tries to get the suspect lock again, in milliseconds. */
 const SUSPECT_DELAY_MS = 1_000
 
+/** How long a job that a newer version wrote waits for a newer worker before it becomes a dead letter, in milliseconds. */
+export const NEWER_VERSION_WAIT_MS = 60 * 60 * 1_000
+/** The time between two looks at such a job, in milliseconds. It grows up to MAX_LOOK_FACTOR times. */
+const LOOK_AGAIN_MS = 10_000
+const MAX_LOOK_FACTOR = 6
+
 /** Some events of a job are to be tried again. The message is for people; the job's data holds the events. */
 export class RetryEventsError extends Error {
   constructor(events: number, first: WriteError) {
@@ -55,8 +63,8 @@ export class RetryEventsError extends Error {
  * Runs one job: stores its events, dead-letters those that can never be stored, and leaves the others in the job. It
  * returns, and BullMQ removes the job, only after every event is a row or a dead letter.
  *
- * @throws DelayedError during an outage, while a store is full, or while another suspect runs: the job is back in the
- *   queue and no attempt is counted
+ * @throws DelayedError during an outage, while a store is full, while another suspect runs, or for an hour when a newer
+ *   version wrote the job: it is back in the queue and no attempt is counted
  * @throws RetryEventsError when some events failed this time: BullMQ counts an attempt
  * @throws JobLockLostError when another worker has the job
  */
@@ -85,7 +93,11 @@ async function settleEnvelope(
   write: (events: StatusEvent[]) => Promise<WriteResult[]>,
 ): Promise<void> {
   const { job } = locked
-  const { events, invalid, failures } = parseEnvelope(job)
+  const { events, invalid, failures, newerVersion } = parseEnvelope(job)
+  if (newerVersion !== undefined && isYoung(job)) {
+    context.onNewerVersion(newerVersion)
+    return delayWithoutAttempt(locked, LOOK_AGAIN_MS * Math.min(job.attemptsStarted, MAX_LOOK_FACTOR))
+  }
   context.onParsed(events.length)
   const results = await write(events)
 
@@ -134,6 +146,9 @@ async function settleEnvelope(
   const firstError = newFailures[firstRetry.id]?.at(-1)
   throw new RetryEventsError(retries.length, firstError ?? { code: 'unknown', message: '' })
 }
+
+/** False for a producer's time that is unusable, such as one in nanoseconds. */
+const isYoung = ({ timestamp }: Job) => Math.abs(Date.now() - timestamp) < NEWER_VERSION_WAIT_MS
 
 function countRows(results: readonly WriteResult[], count: EventCounters): void {
   count.stored(results.filter((result) => result.outcome === 'stored').length)

@@ -63,5 +63,6 @@ export const createContext = (
   onOutage: ignore,
   count: { stored: ignore, duplicate: ignore, dead: ignore, retried: ignore },
   suspectLock: { isHeld: false },
+  onNewerVersion: ignore,
   ...more,
 })

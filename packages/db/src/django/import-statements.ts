@@ -80,15 +80,22 @@ UPDATE django_user d SET verdict = CASE WHEN i.id IS NULL THEN 'raced' ELSE 'imp
 FROM batch b LEFT JOIN imported i ON i.id = b.id WHERE d.id = b.id
 RETURNING d.verdict`
 
+// A user who gets another password is logged out, as by changePassword: whoever knew the old one may have logged in. A
+// hash that Django only strengthened looks the same. now() is the same for the whole statement, so it marks these users.
 export const UPDATE_USERS = `
 WITH batch AS (
   SELECT * FROM django_user WHERE verdict = 'changed' ORDER BY id LIMIT $1
 ), updated AS (
   UPDATE users u SET email = b.email, name = b.name, push_token = b.push_token,
     password = CASE WHEN b.updated_at > u.updated_at THEN b.password ELSE u.password END,
+    legacy_tokens_ended_at = CASE WHEN b.updated_at > u.updated_at AND b.password <> u.password
+      THEN now()::timestamptz(3) ELSE u.legacy_tokens_ended_at END,
     email_notifications = b.email_notifications, push_notifications = b.push_notifications,
     is_active = b.is_active, last_login_at = greatest(u.last_login_at, b.last_login_at), updated_at = b.updated_at
-  FROM batch b WHERE u.id = b.id AND u.updated_at <= b.updated_at RETURNING u.id
+  FROM batch b WHERE u.id = b.id AND u.updated_at <= b.updated_at RETURNING u.id, u.legacy_tokens_ended_at
+), ended AS (
+  UPDATE sessions s SET revoked_at = now() FROM updated u
+  WHERE s.user_id = u.id AND s.revoked_at IS NULL AND u.legacy_tokens_ended_at = now()::timestamptz(3)
 )
 UPDATE django_user d SET verdict = CASE WHEN u.id IS NULL THEN 'raced' ELSE 'updated' END
 FROM batch b LEFT JOIN updated u ON u.id = b.id WHERE d.id = b.id

@@ -1,5 +1,11 @@
-import type { DeliveryError, ErrorClass, NotificationType, Status } from '@tidings/shared/status-event'
-import { and, asc, desc, eq, gte, lt, lte, or, type SQL, sql } from 'drizzle-orm'
+import {
+  type DeliveryError,
+  type ErrorClass,
+  NOTIFICATION_TYPES,
+  type NotificationType,
+  type Status,
+} from '@tidings/shared/status-event'
+import { and, asc, desc, eq, gte, inArray, lt, lte, or, type SQL, sql } from 'drizzle-orm'
 import type { Database } from '../database.ts'
 import { notificationStatus } from '../schema/notification-status.ts'
 
@@ -21,7 +27,7 @@ export interface StoredEvent {
   metadata: unknown
 }
 
-/** The events of one notification. Both lists are oldest first. */
+/** The events of one notification, which is an id and a type. Both lists are oldest first. */
 export interface NotificationEvents {
   /** At most MAX_TIMELINE. */
   timeline: StoredEvent[]
@@ -32,39 +38,64 @@ export interface NotificationEvents {
 /** Most events on a timeline. Only a runaway producer reports more for one notification. */
 export const MAX_TIMELINE = 1000
 
-export async function readNotification(db: Database, notificationId: string): Promise<NotificationEvents> {
+/** Reads the notifications of these types that have this id, those of `types` in order. Each has events. */
+export async function readNotifications(
+  db: Database,
+  notificationId: string,
+  types: readonly NotificationType[] = NOTIFICATION_TYPES,
+): Promise<NotificationEvents[]> {
+  const all = await listTimeline(db, notificationId, types)
+  const isWhole = all.length < MAX_TIMELINE
+  const found = await Promise.all(
+    types.map(async (type) => {
+      const own = all.filter((event) => event.notification_type === type)
+      if (isWhole) return { timeline: own, deciding: own }
+      const timeline = types.length === 1 ? own : await listTimeline(db, notificationId, [type])
+      return { timeline, deciding: await listDecidingEvents(db, notificationId, type) }
+    }),
+  )
+  return found.filter(({ timeline }) => timeline.length > 0)
+}
+
+async function listTimeline(
+  db: Database,
+  notificationId: string,
+  types: readonly NotificationType[],
+): Promise<StoredEvent[]> {
+  const t = notificationStatus
   const rows = await db.orm
     .select()
-    .from(notificationStatus)
-    .where(eq(notificationStatus.notificationId, notificationId))
+    .from(t)
+    .where(and(eq(t.notificationId, notificationId), inArray(t.notificationType, [...types])))
     .orderBy(...OLDEST_FIRST)
     .limit(MAX_TIMELINE)
-  const timeline = rows.map(toStoredEvent)
-  const isWhole = timeline.length < MAX_TIMELINE
-  return { timeline, deciding: isWhole ? timeline : await listDecidingEvents(db, notificationId) }
+  return rows.map(toStoredEvent)
 }
 
 const OLDEST_FIRST = [asc(notificationStatus.timestamp), asc(notificationStatus.id)]
 
 /**
  * Lists a few events that fold to the same status as all events of the notification: for each status and error class
- * the first and the last in the order of the fold. It adds the last event with a user, and events of two different
- * users if there are any.
+ * the first and the last in the order of the fold, and for each status the last in time. It adds the first received
+ * event with a user: the notification is that user's.
  */
-export async function listDecidingEvents(db: Database, notificationId: string): Promise<StoredEvent[]> {
+export async function listDecidingEvents(
+  db: Database,
+  notificationId: string,
+  type: NotificationType,
+): Promise<StoredEvent[]> {
   const t = notificationStatus
   const deciding = sql`
     WITH event AS MATERIALIZED (
-      SELECT ${t.id}, ${t.status}, ${t.errorClass}, ${t.userId}, ${t.timestamp},
+      SELECT ${t.id}, ${t.status}, ${t.errorClass}, ${t.userId}, ${t.receivedAt},
         coalesce(${t.attempt}, 0) AS attempt, least(${t.timestamp}, ${t.receivedAt}) AS time
-      FROM ${t} WHERE ${eq(t.notificationId, notificationId)}
-    ), owned AS (SELECT * FROM event WHERE user_id IS NOT NULL)
+      FROM ${t} WHERE ${and(eq(t.notificationId, notificationId), eq(t.notificationType, type))}
+    )
     (SELECT DISTINCT ON (status, error_class) id FROM event
       ORDER BY status, error_class, attempt DESC, time DESC, id DESC)
     UNION (SELECT DISTINCT ON (status, error_class) id FROM event ORDER BY status, error_class, time)
-    UNION (SELECT id FROM owned ORDER BY timestamp DESC, id DESC LIMIT 1)
-    UNION (SELECT id FROM owned ORDER BY user_id LIMIT 1)
-    UNION (SELECT id FROM owned ORDER BY user_id DESC LIMIT 1)`
+    UNION (SELECT DISTINCT ON (status) id FROM event ORDER BY status, time DESC, id DESC)
+    UNION (SELECT id FROM event WHERE user_id IS NOT NULL ORDER BY received_at, id LIMIT 1)`
   const rows = await db.orm
     .select()
     .from(t)

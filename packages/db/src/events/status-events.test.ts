@@ -49,6 +49,38 @@ describe('storing a batch', () => {
     expect(await statusOf(second)).toEqual(['sent'])
   })
 
+  it('refuses an event that names another user than an earlier one of its notification', async () => {
+    const other = randomUUID()
+    await db.pool.query(
+      `INSERT INTO users (id, email, name, password) VALUES ($1, 'b@example.com', 'B', '!')`,
+      [other],
+    )
+    const notification_id = randomUUID()
+    const first = makeEvent({ notification_id, user_id: KNOWN_USER })
+    const second = makeEvent({ notification_id, user_id: other })
+    // In one batch, and later.
+    expect(await storeStatusEvents(db, [first, second, makeEvent({ notification_id })])).toEqual([
+      'stored',
+      'other_user',
+      'stored',
+    ])
+    expect(await storeStatusEvents(db, [second, first])).toEqual(['other_user', 'duplicate'])
+    expect(await storeStatusEvents(db, [makeEvent({ notification_id, user_id: KNOWN_USER })])).toEqual([
+      'stored',
+    ])
+    const push = { ...makeEvent({ notification_id, user_id: other }), notification_type: 'push' as const }
+    expect(await storeStatusEvents(db, [push])).toEqual(['stored'])
+    expect(await storeStatusEvents(db, [makeEvent({ notification_id, user_id: randomUUID() })])).toEqual([
+      'unknown_user',
+    ])
+  })
+
+  it('stores the second user of a batch when the first is unknown', async () => {
+    const notification_id = randomUUID()
+    const batch = [randomUUID(), KNOWN_USER].map((user_id) => makeEvent({ notification_id, user_id }))
+    expect(await storeStatusEvents(db, batch)).toEqual(['unknown_user', 'stored'])
+  })
+
   it('stores two batches with the same events at once without a deadlock', async () => {
     const byId = Array.from({ length: 3 }, () => makeEvent({ event_id: randomUUID() })).toSorted(
       (one, other) => (one.id < other.id ? -1 : 1),
@@ -83,7 +115,10 @@ describe('storing a batch', () => {
     await fc.assert(
       fc.asyncProperty(fc.array(report, { minLength: 1, maxLength: 8 }), async (reports) => {
         const run = randomUUID()
-        const events = reports.map((one) => makeEvent({ ...one, event_id: `${run}-${one.event_id}` }))
+        const events = reports.map(({ event_id, ...one }) =>
+          // A notification has one user.
+          makeEvent({ ...one, event_id: `${run}-${event_id}`, notification_id: `${run}-${one.user_id}` }),
+        )
         const outcomes = await storeStatusEvents(db, events)
         expect(outcomes).toEqual(expectedOutcomes(events))
         const { rows } = await db.pool.query('SELECT id FROM notification_status WHERE event_id LIKE $1', [

@@ -3,10 +3,19 @@ import { isUuid } from '@tidings/shared/uuid'
 import type { Database } from '../database.ts'
 
 /** The outcome of one event of a batch that was written. */
-export type StoreOutcome = 'stored' | 'duplicate' | 'conflict' | 'unknown_user'
+export type StoreOutcome = 'stored' | 'duplicate' | 'conflict' | 'unknown_user' | 'other_user'
+
+// True when no stored event of the notification names another user than the event `e`. All that name one name the same,
+// so reading one row of the index is enough.
+const IS_OWNER = `coalesce((
+    SELECT s.user_id FROM notification_status s
+    WHERE s.notification_id = e.notification_id AND s.notification_type = e.notification_type
+      AND s.user_id IS NOT NULL
+    LIMIT 1), e.user_id) = e.user_id`
 
 // One prepared statement for any batch size: one plan, one round trip. It leaves out events of unknown users, so that
-// they do not fail the others; the foreign key guards against a user who is erased meanwhile. It returns the ids that
+// they do not fail the others; the foreign key guards against a user who is erased meanwhile. It leaves out events that
+// name another user than an earlier event of the notification. It returns the ids that
 // did not become rows: nearly always none. It inserts in id order, because two statements with shared events could
 // otherwise deadlock.
 const INSERT = `
@@ -21,7 +30,8 @@ WITH event AS (
   INSERT INTO notification_status (id, user_id, "timestamp", received_at, notification_type, status, attempt,
     notification_id, source, error, error_code, error_class, event_id, content_hash, provider,
     provider_message_id, metadata)
-  SELECT * FROM event e WHERE e.user_id IS NULL OR EXISTS (SELECT 1 FROM users u WHERE u.id = e.user_id)
+  SELECT * FROM event e WHERE e.user_id IS NULL
+    OR (EXISTS (SELECT 1 FROM users u WHERE u.id = e.user_id) AND ${IS_OWNER})
   ORDER BY e.id
   ON CONFLICT (id) DO NOTHING
   RETURNING id
@@ -30,10 +40,16 @@ SELECT id FROM event WHERE NOT EXISTS (SELECT 1 FROM stored s WHERE s.id = event
 
 const FIND = `SELECT id, content_hash FROM notification_status WHERE id = ANY($1::uuid[])`
 const FIND_USERS = `SELECT id FROM users WHERE id = ANY($1::uuid[])`
+const FIND_OTHERS = `SELECT (e.place - 1)::int AS index
+  FROM unnest($1::uuid[], $2::text[], $3::notification_type[]) WITH ORDINALITY
+    AS e(user_id, notification_id, notification_type, place)
+  WHERE NOT (${IS_OWNER})`
 
 /**
  * Stores a batch. The first statement stores its rows whole or not at all. Storing an event again changes nothing:
- * the same content is a `duplicate`, another content under the same idempotency key a `conflict`.
+ * the same content is a `duplicate`, another content under the same idempotency key a `conflict`. An event that names
+ * another user than an earlier event of its notification is `other_user`. Two statements at the same time may store
+ * both; readers then go by the first.
  *
  * @returns the outcome of each event, in order.
  * @throws PostgreSQL's error; classifyFailure tells its class. Some rows may be stored. Storing the batch again is
@@ -43,13 +59,8 @@ export async function storeStatusEvents(
   db: Database,
   events: readonly StatusEvent[],
 ): Promise<StoreOutcome[]> {
-  // A batch may hold the same event twice, or two contents under one key. The first one is inserted.
-  const firstOf = new Map<string, number>()
-  events.forEach(({ id }, index) => {
-    if (!firstOf.has(id)) firstOf.set(id, index)
-  })
-  const unique =
-    firstOf.size === events.length ? events : [...firstOf.values()].flatMap((n) => events[n] ?? [])
+  const first = selectFirst(events)
+  const unique = first.size === events.length ? events : events.filter((_, index) => first.has(index))
   const left = await db.pool.query<{ id: string }>({
     name: 'store-status-events',
     text: INSERT,
@@ -58,8 +69,7 @@ export async function storeStatusEvents(
   if (left.rows.length === 0 && unique === events) return events.map(() => 'stored')
 
   const leftIds = new Set(left.rows.map((row) => row.id))
-  const isStored = (event: StatusEvent, index: number) =>
-    firstOf.get(event.id) === index && !leftIds.has(event.id)
+  const isStored = (event: StatusEvent, index: number) => first.has(index) && !leftIds.has(event.id)
   const reasons = await explainNotStored(
     db,
     events.filter((event, index) => !isStored(event, index)),
@@ -69,6 +79,30 @@ export async function storeStatusEvents(
   const raced = events.filter((_, index) => outcomes[index] === undefined)
   const later = raced.length === 0 ? [] : await storeStatusEvents(db, raced)
   return outcomes.map((outcome) => outcome ?? later.shift() ?? 'stored')
+}
+
+/**
+ * Selects what one statement inserts. A batch may hold the same event twice, two contents under one key, or two users
+ * of one notification: the first one is inserted.
+ *
+ * @returns indexes
+ */
+function selectFirst(events: readonly StatusEvent[]): ReadonlySet<number> {
+  const selected = new Set<number>()
+  const ids = new Set<string>()
+  const owners = new Map<string, string>()
+  events.forEach(({ id, user_id, notification_id, notification_type }, index) => {
+    if (ids.has(id)) return
+    ids.add(id)
+    if (user_id !== undefined) {
+      const notification = `${notification_type} ${notification_id}`
+      const owner = owners.get(notification) ?? user_id
+      if (owner !== user_id) return
+      owners.set(notification, owner)
+    }
+    selected.add(index)
+  })
+  return selected
 }
 
 /** Why each event was not inserted, in order; undefined for an event that could be inserted now. */
@@ -82,10 +116,25 @@ async function explainNotStored(
   const hashes = new Map(found.rows.map((row) => [row.id, row.content_hash?.toString('hex')]))
   const absent = events.filter((event) => !hashes.has(event.id))
   const known = absent.length === 0 ? new Set() : await findUsers(db, absent)
+  const others = absent.length === 0 ? new Set() : await findOthers(db, absent)
   return events.map((event) => {
     if (hashes.has(event.id)) return hashes.get(event.id) === event.content_hash ? 'duplicate' : 'conflict'
-    return event.user_id === undefined || known.has(event.user_id) ? undefined : 'unknown_user'
+    if (event.user_id !== undefined && !known.has(event.user_id)) return 'unknown_user'
+    return others.has(event) ? 'other_user' : undefined
   })
+}
+
+/** Finds the events that name another user than a stored event of their notification. */
+async function findOthers(
+  db: Database,
+  events: readonly StatusEvent[],
+): Promise<Set<StatusEvent | undefined>> {
+  const { rows } = await db.pool.query<{ index: number }>(FIND_OTHERS, [
+    events.map((event) => event.user_id),
+    events.map((event) => event.notification_id),
+    events.map((event) => event.notification_type),
+  ])
+  return new Set(rows.map(({ index }) => events[index]))
 }
 
 async function findUsers(db: Database, events: readonly StatusEvent[]): Promise<Set<string>> {

@@ -34,8 +34,12 @@ export const notificationStatus = pgTable(
     metadata: jsonb('metadata'),
   },
   (table) => [
-    // GET /notifications/{id}: all events of one notification.
-    index('notification_status_notification_id_idx').on(table.notificationId),
+    // GET /notifications/{id}: all events of one notification. Storing: the user whose notification it is.
+    index('notification_status_notification_id_idx').on(
+      table.notificationId,
+      table.notificationType,
+      table.userId,
+    ),
     // GET /status/history: a user's events, newest first. The foreign key's SET NULL uses it too.
     index('notification_status_user_id_timestamp_idx').on(table.userId, table.timestamp, table.id),
   ],

@@ -4,7 +4,8 @@ import { users } from '../schema/users.ts'
 import { endSessions } from './sessions.ts'
 
 /**
- * Sets a new password and ends every session but `keepSessionId`, in one transaction.
+ * Sets a new password and ends every session but `keepSessionId`, and all tokens of the Django service, in one
+ * transaction. Only UPDATE_USERS sets a password elsewhere, by the same rule.
  *
  * @returns undefined when the password is no longer `hashes.from`: another request changed it first.
  */

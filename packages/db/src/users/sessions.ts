@@ -1,6 +1,6 @@
 import { createHmac, randomBytes } from 'node:crypto'
 import { hashSecret } from '@tidings/shared/service-key'
-import { and, desc, eq, gt, inArray, isNull, lt, ne, or, sql } from 'drizzle-orm'
+import { and, desc, eq, gt, gte, inArray, isNull, lt, ne, or, sql } from 'drizzle-orm'
 import type { Database, Handle } from '../database.ts'
 import { refreshTokens, sessions } from '../schema/sessions.ts'
 import { users } from '../schema/users.ts'
@@ -24,6 +24,9 @@ export interface Session {
   expiresAt: Date
 }
 
+/** Most live sessions of a user. The next login ends the one that was not used for the longest time. */
+const MAX_SESSIONS = 50
+
 /** A refresh that is repeated within this time gets the same answer: the client may have lost the first one. */
 const REFRESH_GRACE_MS = 10_000
 
@@ -44,32 +47,64 @@ export async function insertSession(db: Handle, session: NewSession): Promise<vo
 }
 
 /**
- * Stores a login: it adds the session, sets the time of the last login, and deletes the user's expired sessions.
+ * Stores a login: it adds the session, sets the time of the last login, and deletes the user's expired sessions. Of the
+ * others it keeps MAX_SESSIONS with the new one: live ones first, then the most recently used.
  *
- * @returns false when the password changed since it was checked, or the user was deactivated.
+ * @returns the ids of the deleted sessions; undefined when the password changed since it was checked, or the user was
+ *   deactivated.
  */
 export async function startSession(
   db: Database,
   session: NewSession,
   passwordHash: string,
-): Promise<boolean> {
+): Promise<{ endedSessionIds: string[] } | undefined> {
   const now = new Date()
   const { userId } = session
   return db.orm.transaction(async (tx) => {
+    // The row lock makes concurrent logins of a user take turns, so that each sees the sessions of the others.
     const loggedIn = await tx
       .update(users)
       .set({ lastLoginAt: now })
       .where(and(eq(users.id, userId), eq(users.password, passwordHash), eq(users.isActive, true)))
       .returning({ id: users.id })
-    if (loggedIn.length === 0) return false
-    const over = or(
-      lt(sessions.expiresAt, now),
-      lt(sessions.revokedAt, new Date(now.getTime() - REFRESH_GRACE_MS)),
-    )
-    await tx.delete(sessions).where(and(eq(sessions.userId, userId), over))
+    if (loggedIn.length === 0) return undefined
+    const surplus = tx
+      .select({ id: sessions.id })
+      .from(sessions)
+      .where(and(eq(sessions.userId, userId), gte(sessions.expiresAt, now)))
+      .orderBy(sql`${sessions.revokedAt} IS NOT NULL`, desc(sessions.lastUsedAt), desc(sessions.id))
+      .offset(MAX_SESSIONS - 1)
+    const ended = await tx
+      .delete(sessions)
+      .where(and(eq(sessions.userId, userId), or(lt(sessions.expiresAt, now), inArray(sessions.id, surplus))))
+      .returning({ id: sessions.id })
     await insertSession({ orm: tx }, session)
-    return true
+    return { endedSessionIds: ended.map(({ id }) => id) }
   })
+}
+
+/**
+ * Tells whether the user of an e-mail address has logged in from a network: a session from there is stored, live or
+ * ended.
+ *
+ * @param network an address, or a network such as 2001:db8::/56.
+ */
+export async function hasLoggedInFrom(db: Database, email: string, network: string): Promise<boolean> {
+  const { rows } = await db.pool.query(
+    `SELECT 1 FROM sessions s JOIN users u ON u.id = s.user_id
+     WHERE lower(u.email) = lower($1) AND s.ip <<= $2::inet LIMIT 1`,
+    [email, network],
+  )
+  return rows.length > 0
+}
+
+/** Returns how long ago the login of a live session was, in seconds. */
+export async function readSessionAge(db: Database, sessionId: string): Promise<number | undefined> {
+  const [row] = await db.orm
+    .select({ seconds: sql<string>`extract(epoch FROM now() - ${sessions.createdAt})` })
+    .from(sessions)
+    .where(and(eq(sessions.id, sessionId), isLive()))
+  return row && Number(row.seconds)
 }
 
 /** Finds the sessions among these ids that are live and whose user is active. */
@@ -95,7 +130,7 @@ export async function listSessions(db: Database, userId: string): Promise<Sessio
     .from(sessions)
     .where(and(eq(sessions.userId, userId), isLive()))
     .orderBy(desc(lastUsedAt), desc(id))
-    .limit(1000)
+    .limit(MAX_SESSIONS)
 }
 
 export type RotateResult =

@@ -42,13 +42,9 @@ export function beginTransaction(redis: Redis): IRedisTransaction {
 /** A script as ioredis keeps it after BullMQ defined it. */
 const scriptSchema = z.object({ lua: z.string(), numberOfKeys: z.int() })
 
-/** Adds an envelope of these events as a new job of the queue. @throws RangeError when it is too long to be read. */
-export async function addEnvelope(
-  multi: IRedisTransaction,
-  queue: JobQueue<object>,
-  events: readonly unknown[],
-): Promise<void> {
-  const job = new Job(queue, ENVELOPE_JOB, { v: 1, events }, ENVELOPE_JOB_OPTIONS).asJSON()
+/** Adds a new job with this data to the queue. @throws RangeError when it is too long to be read. */
+export async function addJob(multi: IRedisTransaction, queue: JobQueue<object>, data: object): Promise<void> {
+  const job = new Job(queue, ENVELOPE_JOB, data, ENVELOPE_JOB_OPTIONS).asJSON()
   assertReadable(job.data)
   await redisBackend(queue).addJobToTransaction(multi, job, '')
 }

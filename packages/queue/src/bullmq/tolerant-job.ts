@@ -1,4 +1,5 @@
 import { setTimeout as sleep } from 'node:timers/promises'
+import { isTooDeep, mayLoseDigits, parseExactJson } from '@tidings/shared/json'
 import {
   type ConnectionOptions,
   type IQueueBackend,
@@ -9,6 +10,8 @@ import {
   type RedisQueueBackend,
   Worker,
 } from 'bullmq'
+import { MAX_ENTRY_DEPTH } from '../dead-letters/entry.ts'
+import { itemsOf, newerVersionOf, replaceItems } from '../envelope.ts'
 import { DEAD_LETTER_QUEUE, ENVELOPE_JOB_OPTIONS, MAX_JOB_LENGTH } from '../policy.ts'
 
 /** Characters kept of data that is too long, so that people can see whose it was. */
@@ -35,12 +38,28 @@ class TolerantJob<Data, Result, Name extends string, Progress extends JobProgres
       return Job.fromJSON(queue, { ...json, data: JSON.stringify(kept) }, id)
     }
     try {
-      return Job.fromJSON(queue, json, id)
+      const job = Job.fromJSON<Data, Result, Name>(queue, json, id)
+      if (isBounded) job.data = keepDigits(json.data, job.data) as Data
+      return job
     } catch (error) {
       if (!(error instanceof SyntaxError)) throw error
       return Job.fromJSON(queue, { ...json, data: JSON.stringify(json.data) }, id)
     }
   }
+}
+
+/**
+ * Replaces each event that holds a whole number beyond 2^53 - 1 by its text. JSON.parse changes such a number, and two
+ * events that differ only there would become one.
+ */
+function keepDigits(text: string, data: unknown): unknown {
+  if (!mayLoseDigits(text) || newerVersionOf(data) !== undefined) return data
+  if (isTooDeep(data, MAX_ENTRY_DEPTH)) return data
+  const exactItems = itemsOf(parseExactJson(text)).map((item) => JSON.stringify(item))
+  const items = itemsOf(data).map((item, index) =>
+    exactItems[index] === JSON.stringify(item) ? item : exactItems[index],
+  )
+  return replaceItems(data, items)
 }
 
 /** BullMQ's queue that reads jobs as TolerantJob. For Redis: PostgreSQL accepts only JSON. */

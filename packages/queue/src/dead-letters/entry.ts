@@ -107,9 +107,19 @@ export function assertBatch(batch: readonly unknown[]): void {
   if (batch.length > MAX_BATCH) throw new RangeError(`At most ${MAX_BATCH} dead letters at once.`)
 }
 
-/** Error code of an event that the worker could not read. */
-export const UNREADABLE_EVENT = 'invalid_event'
 const UNREADABLE_ENTRY = 'unreadable_entry'
+/** Error codes of what the worker could not read as an event. */
+const UNREADABLE_CODES: readonly string[] = ['invalid_event', 'newer_version', UNREADABLE_ENTRY]
+
+/** Whether the entry holds a job's whole data, written by a newer version, instead of one event. */
+export const isWholeJob = (entry: Pick<DeadLetter, 'reason'>): boolean => entry.reason === 'newer_version'
+
+/** The data of the jobs that send these events back: one envelope, and one job for each that was a whole job. */
+export function toJobsData(moving: readonly { entry: DeadLetterEntry; event: unknown }[]): object[] {
+  const events = moving.filter(({ entry }) => !isWholeJob(entry)).map(({ event }) => event)
+  const whole = moving.filter(({ entry }) => isWholeJob(entry)).map(({ event }) => event as object)
+  return events.length > 0 ? [{ v: 1, events }, ...whole] : whole
+}
 
 /**
  * Whether the event of a dead letter is stored. A row must have its id and, for an event with an idempotency key, its
@@ -118,7 +128,7 @@ const UNREADABLE_ENTRY = 'unreadable_entry'
  * @param stored the rows found under the event's id, from findStoredContent.
  */
 export function isStored(letter: Pick<DeadLetter, 'event' | 'error'>, stored: StoredContent): boolean {
-  if (letter.error.code === UNREADABLE_EVENT || letter.error.code === UNREADABLE_ENTRY) return false
+  if (UNREADABLE_CODES.includes(letter.error.code)) return false
   const { id, contentHash } = eventFields(letter.event)
   return id !== undefined && stored.has(id) && stored.get(id) === contentHash
 }

@@ -1,7 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import { MAX_REDRIVES } from '@tidings/shared/dead-letter'
 import { fitsEnvelope } from '../envelope.ts'
-import { type DeadLetterEntry, isEventObject, MAX_BATCH, MAX_BATCH_BYTES } from './entry.ts'
+import { type DeadLetterEntry, isEventObject, isWholeJob, MAX_BATCH, MAX_BATCH_BYTES } from './entry.ts'
 import { readSelection, type Selection } from './selection.ts'
 import type { DeadLetterStore } from './store.ts'
 
@@ -109,8 +109,10 @@ export function findObstacle(
 
 /**
  * The event to enqueue. An event that is an object carries its number of redrives, which a later dead letter shows.
+ * What a newer version wrote stays as it was.
  */
 function toRedrivenEvent(entry: DeadLetterEntry): unknown {
+  if (isWholeJob(entry)) return entry.event
   return isEventObject(entry.event) ? { ...entry.event, redrives: entry.redrives + 1 } : (entry.event ?? null)
 }
 

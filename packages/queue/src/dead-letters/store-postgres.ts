@@ -27,6 +27,7 @@ import {
   toEntry,
   toJob,
   toJobData,
+  toJobsData,
 } from './entry.ts'
 import type { DeadLetterStore, PageRequest, PrepareEvent } from './store.ts'
 
@@ -127,10 +128,7 @@ class PostgresDeadLetterStore implements DeadLetterStore {
       const prepared = found.map((entry) => ({ entry, event: prepare(entry) }))
       const moving = prepared.filter(({ event }) => event !== undefined)
       if (moving.length === 0) return []
-      await this.#enqueue(
-        client,
-        moving.map(({ event }) => event),
-      )
+      await this.#enqueue(client, toJobsData(moving))
       await client.query(REMOVE, [moving.map(({ entry }) => entry.id)])
       return moving.map(({ entry }) => entry)
     })
@@ -198,18 +196,20 @@ class PostgresDeadLetterStore implements DeadLetterStore {
     }
   }
 
-  async #enqueue(client: pg.PoolClient, events: readonly unknown[]): Promise<void> {
+  async #enqueue(client: pg.PoolClient, jobsData: readonly object[]): Promise<void> {
     const queue = this.#mains[this.#nextShard++ % this.#writableShards]
     if (queue === undefined) throw new Error('There must be at least one shard.')
-    const data = JSON.stringify({ v: 1, events })
-    assertReadable(data)
-    const job = {
-      name: ENVELOPE_JOB,
-      data,
-      opts: ENVELOPE_JOB_OPTIONS,
-      timestamp: Date.now(),
-      attempts: ENVELOPE_JOB_OPTIONS.attempts,
-    }
-    await client.query(ADD_JOBS, [queue.name, JSON.stringify([job])])
+    const jobs = jobsData.map((jobData) => {
+      const data = JSON.stringify(jobData)
+      assertReadable(data)
+      return {
+        name: ENVELOPE_JOB,
+        data,
+        opts: ENVELOPE_JOB_OPTIONS,
+        timestamp: Date.now(),
+        attempts: ENVELOPE_JOB_OPTIONS.attempts,
+      }
+    })
+    await client.query(ADD_JOBS, [queue.name, JSON.stringify(jobs)])
   }
 }

@@ -2,12 +2,7 @@ import type { Redis } from 'ioredis'
 import { z } from 'zod'
 import { type JobQueue, openQueue, openRedis, type QueueBackend } from '../backend.ts'
 import { REDIS_PRIORITIZED_KEY } from '../bullmq/redis-layout.ts'
-import {
-  addEnvelope,
-  beginTransaction,
-  type RedisTransaction,
-  removeJob,
-} from '../bullmq/redis-transaction.ts'
+import { addJob, beginTransaction, type RedisTransaction, removeJob } from '../bullmq/redis-transaction.ts'
 import { DEAD_LETTER_QUEUE, shardNames } from '../policy.ts'
 import { countQueuedEvents, type QueueDepth, readDepth } from '../queue-depth.ts'
 import { findShards } from '../shards.ts'
@@ -22,6 +17,7 @@ import {
   toEntry,
   toJob,
   toJobData,
+  toJobsData,
 } from './entry.ts'
 import { eventIdOf } from './entry-id.ts'
 import type { DeadLetterStore, PageRequest, PrepareEvent } from './store.ts'
@@ -145,10 +141,7 @@ class RedisDeadLetterStore implements DeadLetterStore {
       const prepared = found.map((entry) => ({ entry, event: prepare(entry) }))
       const moving = prepared.filter(({ event }) => event !== undefined)
       if (moving.length > 0) {
-        await this.#enqueue(
-          multi,
-          moving.map(({ event }) => event),
-        )
+        await this.#enqueue(multi, toJobsData(moving))
       }
       for (const { entry } of moving) removeJob(multi, this.#dead, entry.id)
       return moving.map(({ entry }) => entry)
@@ -263,13 +256,13 @@ class RedisDeadLetterStore implements DeadLetterStore {
     throw new Error('Others keep changing the same dead letters. Try again later.')
   }
 
-  async #enqueue(multi: RedisTransaction, events: readonly unknown[]): Promise<void> {
+  async #enqueue(multi: RedisTransaction, jobs: readonly object[]): Promise<void> {
     const queue = this.#mains[this.#nextShard++ % this.#options.shards]
     if (queue === undefined) throw new Error('There must be at least one shard.')
     // This HSET needs memory, so a full Redis refuses the whole transaction. Without it, Redis would fail the script
     // that adds the job and still run the removals: it does not roll back.
     multi.hset(`${this.#options.backend.prefix}:dead-letters`, { last_requeue_at: new Date().toISOString() })
-    await addEnvelope(multi, queue, events)
+    for (const data of jobs) await addJob(multi, queue, data)
   }
 }
 

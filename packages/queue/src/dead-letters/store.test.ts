@@ -107,6 +107,27 @@ describeBackends('the dead-letter store', (kind) => {
     expect(job?.attemptsMade).toBe(0)
   })
 
+  test('redrives what a newer version wrote as it was, in a job of its own', async () => {
+    const data = { v: 2, items: [{ a: 1 }] }
+    const newer = makeFailedEvent({
+      event: data,
+      reason: 'newer_version',
+      error: { code: 'newer_version', message: '' },
+    })
+    const plain = makeFailedEvent()
+    await bury(dead, [newer, plain])
+    const { redriven } = await redriveDeadLetters(store, {
+      selection: { kind: 'ids', ids: [newer, plain].map(deadLetterId) },
+      force: false,
+    })
+    expect(redriven).toBe(2)
+    expect(await deadIds()).toEqual([])
+    const queued = (await main.getJobs(['waiting'])).map((job) => job.data)
+    expect(queued).toHaveLength(2)
+    expect(queued).toContainEqual(data)
+    expect(queued).toContainEqual({ v: 1, events: [{ ...(plain.event as object), redrives: 1 }] })
+  })
+
   test('leaves an entry for which prepare returns undefined', async () => {
     const ids = await buryMany(4)
     const moved = await store.requeue(ids, (entry) => (entry.id === ids[1] ? undefined : entry.event))

@@ -52,6 +52,14 @@ export const statusFields: BadInput[] = [
     status: 400,
     error: 'invalid_notification_type',
   },
+  {
+    name: 'a number beyond 2^53 in metadata',
+    body: `{"notification_id": "n", "status": "sent", "metadata": {"order": 12345678901234567890}}`,
+    ...INVALID,
+    pointer: '/metadata',
+    reason: 'Send larger ones as text.',
+  },
+  { name: 'null for a required field', body: event({ status: null }), ...INVALID, pointer: '/status' },
   { name: 'an invalid user id', body: event({ user_id: CANARY }), ...INVALID, pointer: '/user_id' },
   { name: 'an empty batch', path: BATCH_PATH, body: { events: [] }, ...INVALID, pointer: '/events' },
   {
@@ -93,6 +101,31 @@ export const statusFields: BadInput[] = [
 
 const forgedCursor = (ms: number) => Buffer.from(`${ms} ${ABSENT_ID}`).toString('base64url')
 export const queries: BadInput[] = [
+  {
+    name: 'an unknown query parameter of a list',
+    method: 'GET',
+    path: `${USERS_PATH}?email=${CANARY}`,
+    credential: 'key',
+    ...INVALID,
+    pointer: '/email',
+    reason: 'Not known here: email.',
+  },
+  {
+    name: 'an unknown query parameter that does not look like one',
+    method: 'GET',
+    path: `/api/v1/status/history/?${CANARY}=1`,
+    credential: 'user',
+    ...INVALID,
+    reason: 'Unknown fields are not allowed here.',
+  },
+  {
+    name: 'a query parameter given twice',
+    method: 'GET',
+    path: '/api/v1/status/history/?type=email&type=push',
+    credential: 'user',
+    ...INVALID,
+    pointer: '/type',
+  },
   ...[253_402_300_800_000, -1, -62_135_596_800_001, 999_999_999_999_999].map(
     (ms): BadInput => ({
       name: `a list cursor at ${ms}`,

@@ -9,6 +9,8 @@ export const userFields: BadInput[] = [
       name: `${field} on register`,
       body: person({ [field]: CANARY }),
       ...INVALID,
+      pointer: `/${field}`,
+      reason: `Not known here: ${field}.`,
     }),
   ),
   {

@@ -7,6 +7,7 @@ import { readEventBalance } from '@tidings/queue/event-balance'
 import type { CliContext } from '../../context.ts'
 import { isUnreachable, storeError } from '../../exit-codes.ts'
 import { formatAge, formatCount } from '../../terminal/format.ts'
+import { checkLostJobs } from './check-lost-jobs.ts'
 import { type CheckResult, failure, ok, warning } from './check-result.ts'
 
 /** A job that waits longer than this shows that no worker takes jobs, in milliseconds. */
@@ -79,7 +80,7 @@ async function checkQueue(context: CliContext): Promise<CheckResult[]> {
   const results: CheckResult[] = []
   if (backend.kind === 'redis') results.push(...(await checkRedis(backend.url)))
   else results.push(ok('Queue', `PostgreSQL, schema ${backend.schema}`))
-  return [...results, ...(await checkDepth(store))]
+  return [...results, ...(await checkDepth(store)), ...(await checkLostJobs(context.env()))]
 }
 
 async function checkRedis(url: string): Promise<CheckResult[]> {

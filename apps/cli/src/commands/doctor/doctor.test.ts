@@ -1,5 +1,6 @@
 import { addToOutbox } from '@tidings/db/events/event-outbox'
 import { addIngestCounts } from '@tidings/db/events/ingest-counters'
+import { openRedis } from '@tidings/queue/backend'
 import { makeFailedEvent } from '@tidings/queue/testing/dead-letter-fixtures'
 import { statusEventSchema } from '@tidings/shared/status-event'
 import {
@@ -71,6 +72,18 @@ describeBackends('tidings doctor', (kind) => {
     const { exitCode, complaints } = await examine(lab.cli)
     expect(exitCode).toBe(0)
     expect(complaints).toMatchObject([{ check: 'Dead letters', result: 'warning', found: '2' }])
+  })
+
+  test.runIf(kind === 'redis')('jobs that are in no list are a failure: exit code 1', async () => {
+    if (lab.backend.kind !== 'redis') return
+    const redis = openRedis(lab.backend.url, 'patient', () => undefined)
+    const job = await lab.main.add('any', { v: 1, events: [] })
+    await redis.del(lab.main.toKey('wait'))
+    const { exitCode, complaints } = await examine(lab.cli)
+    await redis.del(lab.main.toKey(job.id ?? ''))
+    redis.disconnect()
+    expect(exitCode).toBe(1)
+    expect(complaints).toMatchObject([{ check: 'Lost jobs', result: 'failure', found: '1 in no list' }])
   })
 
   test('the report counts deleted and imported dead letters', async () => {

@@ -93,6 +93,21 @@ describeBackends('tidings status', (kind) => {
     expect(explained.dead_letters).toMatchObject([{ id: dead, reason: 'unknown_user' }])
   })
 
+  test('shows the notifications of both types that have this id, or the one of --type', async () => {
+    await storeHistory()
+    await storeStatusEvents(lab.db.database, [
+      makeEvent(0, { notification_type: 'push', status: 'failed', error: 'x' }),
+    ])
+    const heads = async (...args: string[]) =>
+      linesOf((await cli.run('status', 'order-7', ...args)).stdout).filter((line) =>
+        line.includes(' order-7: '),
+      )
+    expect(await heads()).toEqual(['email order-7: delivered', 'push order-7: failed'])
+    expect(await heads('--type', 'push')).toEqual(['push order-7: failed'])
+    const both = JSON.parse((await cli.run('status', 'order-7', '-o', 'json')).stdout)
+    expect(both).toMatchObject([{ notification_type: 'email' }, { notification_type: 'push' }])
+  })
+
   test('masks e-mail addresses unless told not to', async () => {
     await storeHistory()
     for (const format of ['table', 'json', 'ndjson']) {

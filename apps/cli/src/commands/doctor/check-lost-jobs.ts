@@ -1,0 +1,24 @@
+import { openRedis, queueBackendOf } from '@tidings/queue/backend'
+import { countLostJobs } from '@tidings/queue/bullmq/lost-jobs'
+import { shardNames } from '@tidings/queue/policy'
+import type { CliEnv } from '../../env.ts'
+import { formatCount } from '../../terminal/format.ts'
+import { type CheckResult, failure } from './check-result.ts'
+
+/** Looks for jobs that are in no list, so that no worker takes them. On Redis only: PostgreSQL has no such lists. */
+export async function checkLostJobs(env: CliEnv): Promise<CheckResult[]> {
+  const backend = queueBackendOf(env)
+  if (backend.kind !== 'redis') return []
+  const redis = openRedis(backend.url, 'operator', () => undefined)
+  try {
+    let lost = 0
+    for (const name of shardNames(env.QUEUE_SHARDS))
+      lost += await countLostJobs(redis, `${backend.prefix}:${name}:`)
+    if (lost === 0) return []
+    return [
+      failure('Lost jobs', `${formatCount(lost)} in no list`, 'Start a worker again: it puts them back.'),
+    ]
+  } finally {
+    redis.disconnect()
+  }
+}
