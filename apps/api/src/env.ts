@@ -24,6 +24,10 @@ const schema = z.object({
   QUEUE_MAX_DEPTH: wholeNumber(1).default(50_000),
   PORT: wholeNumber(0, 65_535).default(8001),
   HOST: z.string().default('0.0.0.0'),
+  /** Seconds that an idle connection stays open. */
+  KEEP_ALIVE_TIMEOUT: wholeNumber(1, 3_600).default(65),
+  /** Seconds between "not ready" and closing the port. */
+  SHUTDOWN_DELAY: wholeNumber(0, 300).default(0),
   JWT_KEYS: z.string().optional(),
   JWT_KEYS_FILE: z.string().optional(),
   JWT_ISSUER: z.string().default('tidings'),

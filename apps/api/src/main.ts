@@ -11,7 +11,7 @@ await runMain(async () => {
   const tracing = await openTracing('tidings-api', env)
   const log = createLogger('tidings-api', env.LOG_LEVEL, tracing?.logFields)
   const lifecycle = createLifecycle(log)
-  exitOnSignal(lifecycle, log)
+  exitOnSignal(lifecycle, log, env.SHUTDOWN_DELAY * 1000)
   if (tracing) {
     tracing.onError(throttledWarning(log, 'trace export'))
     lifecycle.onRelease('tracing', tracing.stop)

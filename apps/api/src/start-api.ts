@@ -1,3 +1,4 @@
+import { setTimeout as sleep } from 'node:timers/promises'
 import { openDatabase } from '@tidings/db/database'
 import { queueBackendOf } from '@tidings/queue/backend'
 import type { Lifecycle } from '@tidings/runtime/lifecycle'
@@ -16,6 +17,8 @@ import { createBrokenRequestCounter, createRegistry } from './http/request-metri
 import { type HttpServer, serveHttp } from './http/server.ts'
 
 const DATABASE_CONNECTIONS = 16
+/** A timer may fire this much late before the log complains. */
+const READINESS_SLACK_MS = 5_000
 
 /**
  * Opens everything the API needs, registers each release, and serves. The stores need not be up: the API connects to
@@ -75,11 +78,19 @@ export async function startApi(
   const server = await serveHttp(app, {
     port: env.PORT,
     host: env.HOST,
+    limits: { keepAliveMs: env.KEEP_ALIVE_TIMEOUT * 1000 },
     onBrokenRequest: createBrokenRequestCounter(registry),
   })
-  lifecycle.onRelease('http server', () => {
-    health.stop()
-    return server.close()
-  })
+  lifecycle.onRelease('http server', () => server.close())
+  // Released first: load balancers see "not ready" and send elsewhere before the port closes.
+  const delayMs = env.SHUTDOWN_DELAY * 1000
+  lifecycle.onRelease(
+    'readiness',
+    () => {
+      health.stop()
+      return sleep(delayMs)
+    },
+    delayMs + READINESS_SLACK_MS,
+  )
   return server
 }

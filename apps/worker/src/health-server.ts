@@ -1,5 +1,6 @@
-import { type ServerType, serve } from '@hono/node-server'
-import { explainListenError } from '@tidings/runtime/listen-error'
+import { type Server, ServerResponse } from 'node:http'
+import { getRequestListener } from '@hono/node-server'
+import { CONNECTION_LIMITS, createHttpServer, listen } from '@tidings/runtime/http-server'
 import { Hono } from 'hono'
 import type { Registry } from 'prom-client'
 
@@ -16,7 +17,7 @@ export interface WorkerHttpOptions {
  *
  * @throws StartupError when the port or the host cannot be used.
  */
-export function serveWorkerHttp({ port, host, registry, isReady }: WorkerHttpOptions): Promise<ServerType> {
+export async function serveWorkerHttp({ port, host, registry, isReady }: WorkerHttpOptions): Promise<Server> {
   const app = new Hono({ strict: false })
   app.get('/health/live', (c) => c.json({ status: 'alive' }))
   for (const path of ['/health', '/health/ready']) {
@@ -28,10 +29,11 @@ export function serveWorkerHttp({ port, host, registry, isReady }: WorkerHttpOpt
   app.get('/metrics', async (c) =>
     c.text(await registry.metrics(), 200, { 'content-type': registry.contentType }),
   )
-  return new Promise((resolve, reject) => {
-    const server = serve({ fetch: app.fetch, port, hostname: host }, () => resolve(server))
-    server.once('error', (error: NodeJS.ErrnoException) =>
-      reject(explainListenError(error, { port, host, portVariable: 'WORKER_PORT' })),
-    )
+  // The host is for HTTP/1.0 requests without one, which is what plain health checks send.
+  const listener = getRequestListener(app.fetch, { hostname: 'localhost' })
+  const server = createHttpServer({ limits: CONNECTION_LIMITS, ServerResponse }, (incoming, outgoing) => {
+    void listener(incoming, outgoing)
   })
+  await listen(server, { port, host, portVariable: 'WORKER_PORT' })
+  return server
 }

@@ -5,19 +5,24 @@ export type Release = () => Promise<void> | void
 
 /** Collects the releases of acquired resources and runs them in reverse order. */
 export interface Lifecycle {
-  /** Registers the release of a resource that was just acquired. */
-  onRelease(name: string, release: Release): void
+  /**
+   * Registers the release of a resource that was just acquired.
+   *
+   * @param deadlineMs how long to wait for it before starting the next one.
+   */
+  onRelease(name: string, release: Release, deadlineMs?: number): void
   /** Releases everything, once. A release that fails or is slow does not stop the others. */
   release(): Promise<void>
 }
 
-/** @param deadlineMs how long to wait for one release before starting the next. */
-export function createLifecycle(log: Logger, deadlineMs = 5_000): Lifecycle {
-  const releases: { name: string; release: Release }[] = []
+const RELEASE_DEADLINE_MS = 5_000
+
+export function createLifecycle(log: Logger): Lifecycle {
+  const releases: { name: string; release: Release; deadlineMs: number }[] = []
   let released: Promise<void> | undefined
 
   async function releaseAll() {
-    for (const { name, release } of releases.toReversed()) {
+    for (const { name, release, deadlineMs } of releases.toReversed()) {
       const timer = Promise.withResolvers<void>()
       const timeout = setTimeout(() => {
         log.warn({ part: name, deadlineMs }, 'part did not stop in time')
@@ -31,7 +36,8 @@ export function createLifecycle(log: Logger, deadlineMs = 5_000): Lifecycle {
   }
 
   return {
-    onRelease: (name, release) => void releases.push({ name, release }),
+    onRelease: (name, release, deadlineMs = RELEASE_DEADLINE_MS) =>
+      void releases.push({ name, release, deadlineMs }),
     release: () => {
       released ??= releaseAll()
       return released
@@ -39,11 +45,16 @@ export function createLifecycle(log: Logger, deadlineMs = 5_000): Lifecycle {
   }
 }
 
+const STOP_LIMIT_MS = 10_000
+
 /**
- * Ends the process on SIGTERM or SIGINT: releases everything, then exits with 0. Exits with 1 when that takes longer
- * than `limitMs`. Ignores further signals.
+ * Ends the process on SIGTERM or SIGINT: releases everything, then exits with 0. Exits with 1 when that takes over 10 s.
+ * Ignores further signals.
+ *
+ * @param delayMs how much longer it may take, because a release waits that long on purpose.
  */
-export function exitOnSignal(lifecycle: Lifecycle, log: Logger, limitMs = 10_000): void {
+export function exitOnSignal(lifecycle: Lifecycle, log: Logger, delayMs = 0): void {
+  const limitMs = STOP_LIMIT_MS + delayMs
   let isStopping = false
   const stop = (signal: NodeJS.Signals) => {
     if (isStopping) return

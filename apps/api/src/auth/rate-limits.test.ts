@@ -9,7 +9,8 @@ import { Redis } from 'ioredis'
 import { beforeAll, describe, expect, it } from 'vitest'
 import { call, register, type TestUser } from '../testing/http.ts'
 import { startTestApi, type TestApi } from '../testing/test-api.ts'
-import { delayMsAfter } from './rate-limits.ts'
+import { openTestRedis } from '../testing/test-redis.ts'
+import { createRateLimits, delayMsAfter } from './rate-limits.ts'
 
 const LOGINS_PER_IP = 40
 const REGISTRATIONS_PER_IP = 20
@@ -166,6 +167,33 @@ describeRedis('the keys of limits', () => {
     expect(keys).toContain(':limit:login-account-ip:')
     expect(keys).not.toContain('203.0.113')
     expect(keys).not.toContain('@')
+  })
+})
+
+describeRedis('a blocked address', () => {
+  it('writes no keys, whichever accounts it names', async () => {
+    const { connection, prefix } = await openTestRedis(releaser)
+    const limits = createRateLimits({
+      enabled: true,
+      redis: { connection, prefix },
+      loginsPerMinutePerIp: 1,
+      loginsPerMinutePerAccountIp: 10,
+      wrongPasswordsPerHourPerAccount: 10,
+      registrationsPerHourPerIp: 10,
+      refreshesPerMinutePerIp: 10,
+      erasuresPerHourPerIp: 10,
+    })
+    const isNot = async () => false
+    const tryLogin = (n: number) =>
+      limits.limitLogin(
+        { account: `person-${n}@example.com`, address: '203.0.113.50', isFamiliar: isNot },
+        isNot,
+      )
+    await tryLogin(0)
+    const before = await connection.keys(`${prefix}:limit:*`)
+    expect(before).toHaveLength(3)
+    for (let n = 1; n <= 20; n++) await expect(tryLogin(n)).rejects.toMatchObject({ code: 'rate_limited' })
+    expect((await connection.keys(`${prefix}:limit:*`)).sort()).toEqual(before.sort())
   })
 })
 

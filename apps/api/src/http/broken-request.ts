@@ -12,8 +12,9 @@ interface Refusal {
 
 const BAD_REQUEST: Refusal = { code: 'bad_request', message: 'The request is not valid HTTP.' }
 
-/** Error code for an unknown `Expect` header, beside those of Node. */
+/** Error codes beside those of Node. */
 export const UNKNOWN_EXPECTATION = 'UNKNOWN_EXPECTATION'
+export const MISSING_HOST = 'MISSING_HOST'
 
 /** By the error codes of Node's HTTP parser and timeouts. */
 const REFUSALS: Readonly<Record<string, Refusal>> = {
@@ -21,6 +22,7 @@ const REFUSALS: Readonly<Record<string, Refusal>> = {
     code: 'expectation_failed',
     message: 'The Expect header asks for what is not offered.',
   },
+  [MISSING_HOST]: { code: 'bad_request', message: 'An HTTP/1.1 request needs a Host header.' },
   HPE_HEADER_OVERFLOW: { code: 'headers_too_large', message: 'The request headers are larger than 16 KB.' },
   HPE_CHUNK_EXTENSIONS_OVERFLOW: {
     code: 'payload_too_large',

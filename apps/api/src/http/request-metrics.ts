@@ -33,11 +33,11 @@ export function createRequestMetrics(registry: Registry): RequestMetrics {
   }
 }
 
-/** Counts bytes that never became a request. They do not appear in the access log or the durations. */
+/** Counts bytes that never became a request, and dropped connections. Neither is in the access log or the durations. */
 export function createBrokenRequestCounter(registry: Registry): (reason: string) => void {
   const refused = new Counter({
     name: 'tidings_http_broken_requests_total',
-    help: 'Requests that were refused before they could be routed.',
+    help: 'Requests that were refused before they could be routed, and dropped connections.',
     labelNames: ['reason'],
     registers: [registry],
   })

@@ -1,5 +1,7 @@
 import { Agent, request as httpRequest } from 'node:http'
 import { connect, type Socket } from 'node:net'
+import { text } from 'node:stream/consumers'
+import { CONNECTION_LIMITS } from '@tidings/runtime/http-server'
 import { waitFor } from '@tidings/stack/servers/wait-for'
 import { useReleaser } from '@tidings/stack/testing/test-context'
 import { Hono } from 'hono'
@@ -9,7 +11,7 @@ import { sendRaw } from '../testing/raw-http.ts'
 import { startTestApi, type TestApi } from '../testing/test-api.ts'
 import type { ApiEnv } from './context.ts'
 import { readJson } from './read-json.ts'
-import { ARRIVAL_LIMITS, serveHttp } from './server.ts'
+import { serveHttp } from './server.ts'
 
 const CRLF = '\r\n'
 const lines = (...parts: string[]) => `${parts.join(CRLF)}${CRLF}${CRLF}`
@@ -52,7 +54,52 @@ describe('the server', () => {
   ])('answers 400 and closes the connection: %s', async (_name, bytes) => {
     const answer = await sendRaw(api.port, [bytes])
     expect(answer).toMatchObject({ status: 400, closed: true })
+    expect(answer.text).toContain('"error":"bad_request"')
     expect(answer.text).not.toMatch(/node:|at .*\.ts/)
+  })
+
+  it.each(['/health', '/health/live', '/health/ready'])(
+    'answers a plain health check, HTTP/1.0 without a Host: %s',
+    async (path) => {
+      const answer = await sendRaw(api.port, [lines(`GET ${path} HTTP/1.0`)])
+      expect(answer).toMatchObject({ status: 200, closed: true })
+    },
+  )
+
+  it('answers a client that closes its sending side after the request', async () => {
+    const socket = connect({ port: api.port, host: '127.0.0.1', allowHalfOpen: true })
+    releaser.onRelease(() => void socket.destroy())
+    const body = '{"notification_id": "half-closed", "status": "sent"}'
+    socket.end(
+      lines(
+        'POST /api/v1/email/status/ HTTP/1.1',
+        'Host: a',
+        `Authorization: Bearer ${key}`,
+        `Content-Length: ${body.length}`,
+      ) + body,
+    )
+    expect(await text(socket)).toMatch(/^HTTP\/1\.1 202 /)
+  })
+
+  it('keeps idle connections for longer than load balancers do', async () => {
+    const response = await fetch(`${api.apiUrl}/health/live`)
+    expect(response.headers.get('keep-alive')).toBe('timeout=65')
+    const patient = await startTestApi(releaser, { KEEP_ALIVE_TIMEOUT: '620' })
+    const other = await fetch(`${patient.apiUrl}/health/live`)
+    expect(other.headers.get('keep-alive')).toBe('timeout=620')
+  })
+
+  it('makes no heap of answers for a client that asks for many and reads none', async () => {
+    const file = '/docs/swagger-ui-bundle.js'
+    await (await fetch(`${api.apiUrl}${file}`)).arrayBuffer()
+    const before = process.memoryUsage().arrayBuffers
+    const broken = await countBroken()
+    const socket = connect(api.port, '127.0.0.1')
+    releaser.onRelease(() => void socket.destroy())
+    socket.on('error', () => {})
+    socket.write(lines(`GET ${file} HTTP/1.1`, 'Host: x').repeat(300))
+    await waitFor('the connection to be dropped', async () => (await countBroken()) > broken)
+    expect(process.memoryUsage().arrayBuffers - before).toBeLessThan(20_000_000)
   })
 
   it('answers 417 to an unknown expectation', async () => {
@@ -83,8 +130,8 @@ describe('the server', () => {
     expect(headers.elapsedMs).toBeGreaterThan(250)
     expect(body).toMatchObject({ status: 408, closed: true })
     expect(body.elapsedMs).toBeGreaterThan(550)
-    expect(ARRIVAL_LIMITS.headersMs + ARRIVAL_LIMITS.checkIntervalMs).toBeLessThanOrEqual(10_000)
-    expect(ARRIVAL_LIMITS.requestMs).toBeLessThanOrEqual(15_000)
+    expect(CONNECTION_LIMITS.headersMs + CONNECTION_LIMITS.checkIntervalMs).toBeLessThanOrEqual(10_000)
+    expect(CONNECTION_LIMITS.requestMs).toBeLessThanOrEqual(15_000)
   })
 
   it('refuses a body without Content-Length once it is too large', async () => {
@@ -212,6 +259,24 @@ describe('the server', () => {
 
 describe('stopping the server', () => {
   const releaser = useReleaser()
+
+  it('says "not ready" and serves on for SHUTDOWN_DELAY', async () => {
+    const api = await startTestApi(releaser, { SHUTDOWN_DELAY: '2' })
+    const key = await api.createKey('status:write:email')
+    const once = { headers: { connection: 'close' } }
+    const stopped = api.stop()
+    await waitFor('the API not to be ready', async () => {
+      return (await fetch(`${api.apiUrl}/health/ready`, once)).status === 503
+    })
+    const post = await fetch(`${api.apiUrl}/api/v1/email/status/`, {
+      method: 'POST',
+      headers: { ...once.headers, authorization: `Bearer ${key}`, 'content-type': 'application/json' },
+      body: '{"notification_id": "late", "status": "sent"}',
+    })
+    expect(post.status).toBe(202)
+    await stopped
+    await expect(fetch(`${api.apiUrl}/health/live`, once)).rejects.toThrow('fetch failed')
+  })
 
   it('answers every request, resets no connection and answers with Connection: close', async () => {
     const api = await startTestApi(releaser)

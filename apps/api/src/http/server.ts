@@ -1,9 +1,14 @@
-import { createServer, type IncomingMessage, type Server } from 'node:http'
+import type { IncomingMessage } from 'node:http'
 import type { Duplex } from 'node:stream'
 import { getRequestListener } from '@hono/node-server'
-import { explainListenError } from '@tidings/runtime/listen-error'
+import {
+  CONNECTION_LIMITS,
+  type ConnectionLimits,
+  createHttpServer,
+  listen,
+} from '@tidings/runtime/http-server'
 import type { Hono } from 'hono'
-import { answerBrokenRequest, UNKNOWN_EXPECTATION } from './broken-request.ts'
+import { answerBrokenRequest, MISSING_HOST, UNKNOWN_EXPECTATION } from './broken-request.ts'
 import type { ApiEnv } from './context.ts'
 import { acceptPending, drainServer } from './drain-server.ts'
 import { respondWithProblem } from './error-response.ts'
@@ -11,19 +16,8 @@ import { createProblem } from './problem.ts'
 import { chooseRequestId, SecureResponse } from './secure-response.ts'
 
 const MAX_HEADER_BYTES = 16 * 1024
-const KEEP_ALIVE_MS = 5_000
-
-/** How long a request may take to arrive, in milliseconds. */
-export interface ArrivalLimits {
-  headersMs: number
-  /** Headers and body together. */
-  requestMs: number
-  /** How often connections are checked: a slow request is refused this much later at most. */
-  checkIntervalMs: number
-}
-
-/** Slow headers are refused within 10 s, a slow body within 15.5 s. */
-export const ARRIVAL_LIMITS: ArrivalLimits = { headersMs: 9_500, requestMs: 15_000, checkIntervalMs: 500 }
+/** In the URL of an HTTP/1.0 request without a Host, which is what plain health checks send. */
+const DEFAULT_HOST = 'localhost'
 
 export interface HttpServer {
   /** Where it listens, such as http://127.0.0.1:8001. */
@@ -37,10 +31,10 @@ export interface HttpServer {
 export interface ServeOptions {
   port: number
   host: string
-  /** Called with the error code of each request that was refused before it was routed. */
-  onBrokenRequest?(code: string): void
-  /** ARRIVAL_LIMITS when absent. */
-  limits?: ArrivalLimits
+  /** Called with the reason for each request that was refused before it was routed, and each dropped connection. */
+  onBrokenRequest?(reason: string): void
+  /** Those of CONNECTION_LIMITS when absent. */
+  limits?: Partial<ConnectionLimits>
 }
 
 /**
@@ -50,41 +44,41 @@ export interface ServeOptions {
  */
 export async function serveHttp(
   app: Hono<ApiEnv>,
-  { port, host, onBrokenRequest, limits = ARRIVAL_LIMITS }: ServeOptions,
+  { port, host, onBrokenRequest, limits }: ServeOptions,
 ): Promise<HttpServer> {
   let isDraining = false
-  function refuse(error: Error, socket: Duplex): void {
+  function refuse(code: string, socket: Duplex): void {
+    refuseError(Object.assign(new Error(code), { code }), socket)
+  }
+  function refuseError(error: Error, socket: Duplex): void {
     const code = answerBrokenRequest(error, socket)
     onBrokenRequest?.(code)
   }
   const listener = getRequestListener(app.fetch, {
+    hostname: DEFAULT_HOST,
     overrideGlobalObjects: true,
     errorHandler: () => refuseTarget(),
   })
   const options = {
+    limits: { ...CONNECTION_LIMITS, ...limits },
     maxHeaderSize: MAX_HEADER_BYTES,
-    headersTimeout: limits.headersMs,
-    requestTimeout: limits.requestMs,
-    keepAliveTimeout: KEEP_ALIVE_MS,
-    connectionsCheckingInterval: limits.checkIntervalMs,
-    noDelay: true,
+    // Checked below: Node's own refusal has no body.
+    requireHostHeader: false,
     ServerResponse: SecureResponse,
+    onDrop: (reason: string) => onBrokenRequest?.(reason),
   }
-  const server = createServer(options, (incoming: IncomingMessage, outgoing: SecureResponse) => {
-    // An earlier request on this connection was refused, so this one's boundaries are in doubt.
-    if (!incoming.socket.writable) return
-    if (isAmbiguous(incoming)) return refuse(new Error('ambiguous'), incoming.socket)
+  const server = createHttpServer(options, (incoming, outgoing) => {
+    if (!incoming.headers.host && incoming.httpVersion !== '1.0') return refuse(MISSING_HOST, incoming.socket)
+    if (isAmbiguous(incoming)) return refuse('AMBIGUOUS', incoming.socket)
     if (isDraining) outgoing.shouldKeepAlive = false
     void listener(incoming, outgoing)
   })
-  server.on('clientError', refuse)
-  server.on('connect', (_, socket) => refuse(new Error('CONNECT'), socket))
-  server.on('checkExpectation', ({ socket }) =>
-    refuse(Object.assign(new Error('expectation'), { code: UNKNOWN_EXPECTATION }), socket),
-  )
-  await listen(server, port, host)
+  server.on('clientError', refuseError)
+  server.on('connect', (_, socket) => refuse('CONNECT', socket))
+  server.on('checkExpectation', ({ socket }) => refuse(UNKNOWN_EXPECTATION, socket))
+  const url = await listen(server, { port, host, portVariable: 'PORT' })
   return {
-    url: urlOf(server),
+    url,
     async close() {
       await acceptPending()
       isDraining = true
@@ -92,22 +86,6 @@ export async function serveHttp(
     },
     closeIdleConnections: () => server.closeIdleConnections(),
   }
-}
-
-function listen(server: Server, port: number, host: string): Promise<void> {
-  return new Promise((resolve, reject) => {
-    server.once('error', (error: NodeJS.ErrnoException) =>
-      reject(explainListenError(error, { port, host, portVariable: 'PORT' })),
-    )
-    server.listen({ port, host, backlog: 4096 }, resolve)
-  })
-}
-
-function urlOf(server: Server): string {
-  const address = server.address()
-  if (address === null || typeof address === 'string') throw new Error('The server has no port')
-  const host = address.family === 'IPv6' ? `[${address.address}]` : address.address
-  return `http://${host}:${address.port}`
 }
 
 /**

@@ -58,4 +58,22 @@ describe('the OpenAPI document', () => {
     for (const link of local) expect((await fetch(`${api.apiUrl}${link}`)).status).toBe(200)
     expect(local).toHaveLength(3)
   })
+
+  it.each(['/openapi.json', '/docs/swagger-ui.css', '/docs/swagger-ui-bundle.js'])(
+    'is compressed for clients that take gzip: %s',
+    async (path) => {
+      const [small, plain, refused] = await Promise.all(
+        ['br, GZIP;q=0.8', 'identity', 'gzip;q=0'].map((encoding) =>
+          fetch(`${api.apiUrl}${path}`, { headers: { 'accept-encoding': encoding } }),
+        ),
+      )
+      const encodings = [small, plain, refused].map((answer) => answer?.headers.get('content-encoding'))
+      expect(encodings).toEqual(['gzip', null, null])
+      expect(small?.headers.get('vary')).toContain('accept-encoding')
+      const lengthOf = (answer?: Response) => Number(answer?.headers.get('content-length'))
+      expect(lengthOf(small)).toBeLessThan(lengthOf(plain) / 2)
+      expect(await small?.text()).toBe(await plain?.text())
+      await refused?.text()
+    },
+  )
 })

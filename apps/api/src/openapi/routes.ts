@@ -3,6 +3,7 @@ import { createRequire } from 'node:module'
 import { Hono } from 'hono'
 import { z } from 'zod'
 import type { ApiEnv } from '../http/context.ts'
+import { staticFile } from '../http/static-file.ts'
 import { createOpenApiDocument } from './document.ts'
 import type { Operation } from './operation.ts'
 
@@ -41,26 +42,27 @@ const PAGE_POLICY =
 /** Routes for /openapi.json and the reference at /docs. */
 export function docsRoutes(operations: readonly Operation[]): Hono<ApiEnv> {
   const app = new Hono<ApiEnv>()
-  const openApi = JSON.stringify(createOpenApiDocument([...operations, ...docsOperations]))
+  const openApi = Buffer.from(JSON.stringify(createOpenApiDocument([...operations, ...docsOperations])))
 
-  app.get('/openapi.json', () => respond(openApi, 'application/json; charset=utf-8'))
+  app.get(
+    '/openapi.json',
+    staticFile(async () => openApi, { 'content-type': 'application/json; charset=utf-8' }),
+  )
   app.get('/docs', () =>
     respond(PAGE, 'text/html; charset=utf-8', { 'content-security-policy': PAGE_POLICY }),
   )
-  app.get('/docs/start.js', () => respondCached(START, 'text/javascript; charset=utf-8'))
+  app.get('/docs/start.js', () => respond(START, 'text/javascript; charset=utf-8', CACHEABLE))
   for (const [name, type] of Object.entries(ASSETS)) {
-    app.get(`/docs/${name}`, async () =>
-      respondCached(await readFile(require.resolve(`swagger-ui-dist/${name}`)), type),
-    )
+    const read = () => readFile(require.resolve(`swagger-ui-dist/${name}`))
+    app.get(`/docs/${name}`, staticFile(read, { 'content-type': type, ...CACHEABLE }))
   }
   return app
 }
 
-const respond = (body: string | Uint8Array<ArrayBuffer>, type: string, headers?: Record<string, string>) =>
-  new Response(body, { headers: { 'content-type': type, ...headers } })
+const CACHEABLE = { 'cache-control': 'public, max-age=3600' }
 
-const respondCached = (body: string | Uint8Array<ArrayBuffer>, type: string) =>
-  respond(body, type, { 'cache-control': 'public, max-age=3600' })
+const respond = (body: string, type: string, headers: Record<string, string>) =>
+  new Response(body, { headers: { 'content-type': type, ...headers } })
 
 const page = (path: string, summary: string, type: string): Operation => ({
   method: 'get',
