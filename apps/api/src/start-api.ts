@@ -1,5 +1,7 @@
 import { openDatabase } from '@tidings/db/database'
+import { addIngestCounts } from '@tidings/db/events/ingest-counters'
 import { queueBackendOf } from '@tidings/queue/backend'
+import { tryWrite } from '@tidings/queue/try-write'
 import type { Lifecycle } from '@tidings/runtime/lifecycle'
 import type { Logger } from '@tidings/runtime/log'
 import { errorMessage } from '@tidings/shared/errors'
@@ -44,9 +46,11 @@ export async function startApi(
 
   const registry = createRegistry()
   const { ingest, publisher } = openIngest({ env, registry, lifecycle, log, tracing, onUnsafe })
+  const { redis } = publisher
   const health = createHealthProbes({
-    pingDatabase: () => db.pool.query('SELECT 1'),
+    writeToDatabase: () => addIngestCounts(db, { accepted: 0 }),
     queueState: () => (publisher.isConnected ? 'up' : 'down'),
+    writeToQueue: redis && (() => tryWrite(redis, env.QUEUE_PREFIX)),
   })
   const admin = env.ADMIN_UI_ENABLED
     ? {

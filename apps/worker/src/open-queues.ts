@@ -21,6 +21,8 @@ export interface WorkerQueues {
   /** The shards of the main queue. */
   queues: JobQueue<unknown>[]
   deadLetters: DeadLetterQueue
+  /** Undefined on the PostgreSQL backend. */
+  redis: Redis | undefined
 }
 
 /**
@@ -43,7 +45,7 @@ export async function openQueues(options: OpenQueuesOptions): Promise<WorkerQueu
   lifecycle.onRelease('queues', async () => {
     await Promise.allSettled([...queues, deadLetters].map((queue) => queue.close()))
   })
-  return { queues, deadLetters }
+  return { queues, deadLetters, redis }
 }
 
 /** Resolves when Redis has answered for the first time. A Queue that is built earlier may never work. */
