@@ -8,7 +8,8 @@ import { errorMessage } from '@tidings/shared/errors'
 import type { Tracing } from '@tidings/telemetry/tracing'
 import { createBoardQueues } from './admin/board-queues.ts'
 import { createApp } from './app.ts'
-import { createServiceKeyAuthenticator } from './auth/service-keys.ts'
+import { createServiceKeyAuthenticator, SHARED_KEY_TTL_MS, sharedKeySchema } from './auth/service-keys.ts'
+import { createSharedCache } from './cache/redis-cache.ts'
 import { openAccounts } from './compose/open-accounts.ts'
 import { openIngest } from './compose/open-ingest.ts'
 import type { Env } from './env.ts'
@@ -41,12 +42,23 @@ export async function startApi(
   })
   lifecycle.onRelease('database', db.close)
 
-  const serviceKeys = createServiceKeyAuthenticator({ db, log })
-  lifecycle.onRelease('service keys', serviceKeys.close)
-
   const registry = createRegistry()
   const { ingest, publisher } = openIngest({ env, registry, lifecycle, log, tracing, onUnsafe })
   const { redis } = publisher
+
+  const serviceKeys = createServiceKeyAuthenticator({
+    db,
+    log,
+    shared:
+      redis &&
+      createSharedCache(redis, {
+        keyPrefix: `${env.QUEUE_PREFIX}:cache:service-key:v1:`,
+        ttlMs: SHARED_KEY_TTL_MS,
+        schema: sharedKeySchema,
+      }),
+  })
+  lifecycle.onRelease('service keys', serviceKeys.close)
+
   const health = createHealthProbes({
     writeToDatabase: () => addIngestCounts(db, { accepted: 0 }),
     queueState: () => (publisher.isConnected ? 'up' : 'down'),
