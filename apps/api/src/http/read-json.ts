@@ -6,7 +6,7 @@ import type { ApiContext } from './context.ts'
 import { parseValue } from './parse-value.ts'
 
 /** Largest body of a request for one object, in bytes. */
-const MAX_BODY_BYTES = 64 * 1024
+export const MAX_BODY_BYTES = 64 * 1024
 /** Largest body of a batch, in bytes. */
 export const MAX_BATCH_BODY_BYTES = 1024 * 1024
 
