@@ -1,5 +1,5 @@
 import { AppError } from '@tidings/shared/errors'
-import { MAX_JSON_DEPTH } from '@tidings/shared/json'
+import { isLargeJson } from '@tidings/shared/json'
 import { type StatusEvent, type StatusReport, statusReportSchema } from '@tidings/shared/status-event'
 import { parseValue } from '../http/parse-value.ts'
 import { MAX_BODY_BYTES } from '../http/read-json.ts'
@@ -45,21 +45,11 @@ export async function validateBatch(
 
 /**
  * Refuses an entry that would be too large as a single post. One step of the validation must be short, and a schema
- * takes a hundred times as long for many small members as JSON does.
+ * takes a hundred times as long for many small members as parsing them does.
  */
 function assertSize(entry: unknown): void {
-  if (lengthOf(entry) <= MAX_BODY_BYTES) return
+  if (!isLargeJson(entry, MAX_BODY_BYTES)) return
   throw new AppError('payload_too_large', `The event is larger than ${MAX_BODY_BYTES} bytes.`)
-}
-
-function lengthOf(entry: unknown): number {
-  try {
-    return JSON.stringify(entry).length
-  } catch {
-    // Thousands of levels deep, which exhausts the stack.
-    const message = `Nesting is deeper than ${MAX_JSON_DEPTH} levels.`
-    throw new AppError('validation_failed', message, { fields: [{ pointer: '', code: 'too_deep', message }] })
-  }
 }
 
 /** The refusal of an idempotency key that was used before with other content. */
