@@ -4,9 +4,11 @@ import { queueBackendOf } from '@tidings/queue/backend'
 import { tryWrite } from '@tidings/queue/try-write'
 import type { Lifecycle } from '@tidings/runtime/lifecycle'
 import type { Logger } from '@tidings/runtime/log'
+import { throttledWarning } from '@tidings/runtime/throttled-warning'
 import { errorMessage } from '@tidings/shared/errors'
 import type { Tracing } from '@tidings/telemetry/tracing'
-import { createBoardQueues } from './admin/board-queues.ts'
+import { BoardThread } from './admin/board-thread.ts'
+import { BOARD_PATH } from './admin/routes.ts'
 import { createApp } from './app.ts'
 import { createServiceKeyAuthenticator, SHARED_KEY_TTL_MS, sharedKeySchema } from './auth/service-keys.ts'
 import { createSharedCache } from './cache/redis-cache.ts'
@@ -68,10 +70,13 @@ export async function startApi(
     ? {
         db,
         authenticateService: serviceKeys.authenticate,
-        boardQueues: createBoardQueues(queueBackendOf(env), env.QUEUE_SHARDS, log),
+        board: new BoardThread(
+          { backend: queueBackendOf(env), shards: env.QUEUE_SHARDS, basePath: BOARD_PATH },
+          throttledWarning(log, 'board connection'),
+        ),
       }
     : undefined
-  lifecycle.onRelease('admin queues', () => admin?.boardQueues.close())
+  lifecycle.onRelease('admin queues', () => admin?.board.close())
   const accounts = await openAccounts({ env, db, registry, lifecycle, log })
   const app = createApp({
     ...accounts,
