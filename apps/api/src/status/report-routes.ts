@@ -25,7 +25,7 @@ export interface ReportDeps {
 }
 
 /** The body of a batch. Its events are validated one by one. */
-export const statusBatchSchema = z.object({ events: z.array(z.unknown()).min(1).max(LIMITS.envelopeEvents) })
+const statusBatchSchema = z.object({ events: z.array(z.unknown()).min(1).max(LIMITS.envelopeEvents) })
 
 /** POST /api/v1/{email|push}/status and …/batch: producers report status events. */
 export function reportRoutes(deps: ReportDeps): Hono<ApiEnv> {
