@@ -1,12 +1,18 @@
+import { execFile } from 'node:child_process'
+import { randomBytes } from 'node:crypto'
 import { glob, readFile } from 'node:fs/promises'
 import { fileURLToPath } from 'node:url'
+import { promisify } from 'node:util'
 import { API_VARIABLES } from '@tidings/api/env'
+import { withClient } from '@tidings/stack/servers/postgres'
+import { createTestDatabase, useReleaser } from '@tidings/stack/testing/test-context'
 import { WORKER_VARIABLES } from '@tidings/worker/env'
-import { describe, expect, test } from 'vitest'
+import { describe, expect, inject, test } from 'vitest'
 import { parse } from 'yaml'
 import { z } from 'zod'
 
-const read = (path: string) => readFile(new URL(`../${path}`, import.meta.url), 'utf8')
+const ROOT = new URL('..', import.meta.url)
+const read = (path: string) => readFile(new URL(path, ROOT), 'utf8')
 
 const serviceSchema = z.object({
   read_only: z.boolean(),
@@ -73,9 +79,41 @@ describe('docker-compose.yml', () => {
     for (const { environment } of Object.values(compose.services))
       for (const [name, value] of Object.entries(environment))
         if (/PASSWORD|KEYS|SECRET/.test(name)) expect(value).toMatch(/^\$\{\w+:[?-]/)
-    expect(compose.services.api?.environment.DATABASE_URL).toContain('POSTGRES_PASSWORD:?')
+    expect(compose.services.api?.environment.PGPASSWORD).toContain('POSTGRES_PASSWORD:?')
+  })
+
+  describe('with a password that a URL would have to encode', () => {
+    const releaser = useReleaser()
+    const password = 'p/a#s s:w@o?r%d'
+
+    test('connects to PostgreSQL', async () => {
+      const { url } = await createTestDatabase(releaser)
+      const role = `compose_${randomBytes(6).toString('hex')}`
+      const admin = (sql: string) =>
+        withClient(inject('servers').postgresAdminUrl, (client) => client.query(sql))
+      await admin(`CREATE ROLE ${role} SUPERUSER LOGIN PASSWORD '${password}'`)
+      releaser.onRelease(async () => void (await admin(`DROP ROLE ${role}`)))
+
+      const { DATABASE_URL = '', PGPASSWORD = '' } = compose.services.migrate?.environment ?? {}
+      const target = new URL(substitute(DATABASE_URL, { POSTGRES_PASSWORD: password }))
+      target.host = new URL(url).host
+      target.pathname = new URL(url).pathname
+      target.username = role
+      const { stdout } = await promisify(execFile)(process.execPath, ['packages/db/src/main.ts'], {
+        cwd: fileURLToPath(ROOT),
+        env: {
+          DATABASE_URL: target.href,
+          PGPASSWORD: substitute(PGPASSWORD, { POSTGRES_PASSWORD: password }),
+        },
+      })
+      expect(stdout).toBe('Database is at the newest schema.\n')
+    })
   })
 })
+
+/** Replaces `${NAME:?…}` and `${NAME:-…}`, as docker compose does. */
+const substitute = (text: string, variables: Readonly<Record<string, string>>) =>
+  text.replace(/\$\{(\w+):[?-][^}]*\}/g, (_, name: string) => variables[name] ?? '')
 
 test('pnpm chooses packages for the Node that runs them, not for the Node that installs them', async () => {
   const workspaceSchema = z.object({ nodeVersion: z.string(), catalog: z.object({ node: z.string() }) })
@@ -88,11 +126,12 @@ test('the image installs the lockfile, does not run as root, and copies every ma
   expect(dockerfile).toContain('install --frozen-lockfile --prod')
   expect(dockerfile).toMatch(/^USER node$/m)
   expect(dockerfile).toMatch(/^HEALTHCHECK /m)
-  const root = fileURLToPath(new URL('..', import.meta.url))
   const manifests: string[] = []
-  for await (const path of glob('{apps,packages}/*/package.json', { cwd: root })) manifests.push(path)
+  for await (const path of glob('{apps,packages}/*/package.json', { cwd: fileURLToPath(ROOT) }))
+    manifests.push(path)
   const copied = [...dockerfile.matchAll(/^COPY (\S+\/package\.json) (\S+)\/$/gm)]
   expect(copied.map(([, manifest]) => manifest).sort()).toEqual(manifests.sort())
   for (const [, manifest, folder] of copied) expect(manifest).toBe(`${folder}/package.json`)
   expect(dockerfile).toMatch(/^COPY patches patches$/m)
+  expect(dockerfile).toMatch(/^ENV PATH=\/app\/apps\/cli\/bin:\$PATH$/m)
 })

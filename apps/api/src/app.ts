@@ -11,7 +11,7 @@ import type { Authorize } from './http/authorize.ts'
 import type { ApiEnv } from './http/context.ts'
 import { createErrorHandler } from './http/error-response.ts'
 import { createInstrument, type RouteHandler } from './http/instrument.ts'
-import { createRequestMetrics } from './http/request-metrics.ts'
+import { createRefusalCounter, createRequestMetrics } from './http/request-metrics.ts'
 import { traceRequests } from './http/trace-requests.ts'
 import { createUnmatchedHandler } from './http/unmatched.ts'
 import { metricsOperations, metricsRoutes } from './metrics/metrics-route.ts'
@@ -53,7 +53,7 @@ const ID = ':id{[0-9a-fA-F-]+|me}'
  */
 export function createApp(deps: AppDeps): Hono<ApiEnv> {
   const app = new Hono<ApiEnv>({ strict: false })
-  const answerError = createErrorHandler(deps.log)
+  const answerError = createErrorHandler(deps.log, createRefusalCounter(deps.registry))
   const instrument = createInstrument(deps.log, createRequestMetrics(deps.registry), answerError)
   // Hono's fast router cannot match a parameter beside a fixed name, and POST has both. These routes match last.
   const last = new Hono<ApiEnv>({ strict: false })

@@ -1,13 +1,17 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import { openDatabase } from '@tidings/db/database'
+import { addIngestCounts } from '@tidings/db/events/ingest-counters'
 import { queueBackendOf } from '@tidings/queue/backend'
+import { tryWrite } from '@tidings/queue/try-write'
 import type { Lifecycle } from '@tidings/runtime/lifecycle'
 import type { Logger } from '@tidings/runtime/log'
 import { throttledWarning } from '@tidings/runtime/throttled-warning'
 import type { Tracing } from '@tidings/telemetry/tracing'
-import { createBoardQueues } from './admin/board-queues.ts'
+import { BoardThread } from './admin/board-thread.ts'
+import { BOARD_PATH } from './admin/routes.ts'
 import { createApp } from './app.ts'
-import { createServiceKeyAuthenticator } from './auth/service-keys.ts'
+import { createServiceKeyAuthenticator, SHARED_KEY_TTL_MS, sharedKeySchema } from './auth/service-keys.ts'
+import { createSharedCache } from './cache/redis-cache.ts'
 import { openAccounts } from './compose/open-accounts.ts'
 import { openIngest } from './compose/open-ingest.ts'
 import type { Env } from './env.ts'
@@ -42,23 +46,39 @@ export async function startApi(
   })
   lifecycle.onRelease('database', db.close)
 
-  const serviceKeys = createServiceKeyAuthenticator({ db, log })
-  lifecycle.onRelease('service keys', serviceKeys.close)
-
   const registry = createRegistry()
   const { ingest, publisher } = openIngest({ env, registry, lifecycle, log, tracing, onUnsafe })
+  const { redis } = publisher
+
+  const serviceKeys = createServiceKeyAuthenticator({
+    db,
+    log,
+    shared:
+      redis &&
+      createSharedCache(redis, {
+        keyPrefix: `${env.QUEUE_PREFIX}:cache:service-key:v1:`,
+        ttlMs: SHARED_KEY_TTL_MS,
+        schema: sharedKeySchema,
+      }),
+  })
+  lifecycle.onRelease('service keys', serviceKeys.close)
+
   const health = createHealthProbes({
-    pingDatabase: () => db.pool.query('SELECT 1'),
+    writeToDatabase: () => addIngestCounts(db, { accepted: 0 }),
     queueState: () => (publisher.isConnected ? 'up' : 'down'),
+    writeToQueue: redis && (() => tryWrite(redis, env.QUEUE_PREFIX)),
   })
   const admin = env.ADMIN_UI_ENABLED
     ? {
         db,
         authenticateService: serviceKeys.authenticate,
-        boardQueues: createBoardQueues(queueBackendOf(env), env.QUEUE_SHARDS, log),
+        board: new BoardThread(
+          { backend: queueBackendOf(env), shards: env.QUEUE_SHARDS, basePath: BOARD_PATH },
+          throttledWarning(log, 'board connection'),
+        ),
       }
     : undefined
-  lifecycle.onRelease('admin queues', () => admin?.boardQueues.close())
+  lifecycle.onRelease('admin queues', () => admin?.board.close())
   const accounts = await openAccounts({ env, db, registry, lifecycle, log })
   const app = createApp({
     ...accounts,

@@ -8,7 +8,7 @@ export interface WorkerHttpOptions {
   port: number
   host: string
   registry: Registry
-  /** True while the worker takes jobs. */
+  /** True while the worker takes jobs and both stores take writes. */
   isReady(): boolean
 }
 

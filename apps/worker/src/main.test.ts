@@ -1,6 +1,7 @@
 import { prepareQueueBackend } from '@tidings/queue/backend'
 import { spawnApp } from '@tidings/stack/dev/app-process'
 import { findFreePort } from '@tidings/stack/servers/free-port'
+import { waitFor } from '@tidings/stack/servers/wait-for'
 import {
   createTestBackend,
   createTestDatabase,
@@ -101,9 +102,34 @@ describeRedis('the worker process while Redis does not answer', () => {
     redis.freeze()
     try {
       const answer = await fetch(`http://127.0.0.1:${port}/metrics`, { signal: AbortSignal.timeout(5_000) })
-      expect(await answer.text()).toMatch(/^tidings_worker_taking_jobs 1$/m)
+      const metrics = await answer.text()
+      expect(metrics).toMatch(/^tidings_worker_taking_jobs 1$/m)
+      // Never counted, so not known: not 0.
+      expect(metrics).not.toMatch(/^tidings_dead_letters /m)
     } finally {
       redis.thaw()
     }
+  })
+
+  it('is unhealthy while PostgreSQL was never reached', async () => {
+    const redis = await startTestRedis(releaser)
+    const port = await findFreePort()
+    const worker = await spawnApp({
+      name: 'worker',
+      main: MAIN,
+      baseEnv,
+      env: {
+        DATABASE_URL: 'postgres://nobody@127.0.0.1:1/none',
+        REDIS_URL: redis.url,
+        WORKER_PORT: String(port),
+      },
+    })
+    releaser.add(worker, () => worker.stop())
+    await waitFor('the worker to run', () => worker.output().includes('"msg":"taking jobs"'))
+    for (const path of ['/health', '/health/ready'])
+      expect((await fetch(`http://127.0.0.1:${port}${path}`)).status).toBe(503)
+    const metrics = await (await fetch(`http://127.0.0.1:${port}/metrics`)).text()
+    expect(metrics).toMatch(/^tidings_worker_taking_jobs 0$/m)
+    expect(metrics).toMatch(/^tidings_dead_letters 0$/m)
   })
 })

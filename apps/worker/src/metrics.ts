@@ -37,13 +37,13 @@ const COUNT_LIMIT_MS = 1_000
 export function watchStatusWorker(registry: Registry, worker: StatusWorker): void {
   new Gauge({
     name: 'tidings_worker_taking_jobs',
-    help: '1 while the worker takes jobs, 0 while PostgreSQL is away.',
+    help: '1 while the worker takes jobs, 0 while PostgreSQL takes no writes.',
     registers: [registry],
     collect() {
       this.set(worker.isTakingJobs ? 1 : 0)
     },
   })
-  new Gauge({
+  const deadLetters = new Gauge({
     name: 'tidings_dead_letters',
     help: 'Dead letters that wait for an operator.',
     registers: [registry],
@@ -57,4 +57,6 @@ export function watchStatusWorker(registry: Registry, worker: StatusWorker): voi
       if (counts) this.set(Object.values(counts).reduce((sum, entries) => sum + entries, 0))
     },
   })
+  // A gauge starts at 0, which would say that there are none. Absent until the first count.
+  deadLetters.remove()
 }

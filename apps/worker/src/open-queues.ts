@@ -7,6 +7,7 @@ import type { Lifecycle } from '@tidings/runtime/lifecycle'
 import type { Logger } from '@tidings/runtime/log'
 import type { DeadLetter } from '@tidings/shared/dead-letter'
 import type { Tracing } from '@tidings/telemetry/tracing'
+import type { Redis } from 'ioredis'
 import { connectRedis } from './connect-redis.ts'
 import { JobRecovery } from './recover-jobs.ts'
 
@@ -27,6 +28,8 @@ export interface WorkerQueues {
   recovery: JobRecovery | undefined
   /** For the workers of these queues. */
   version: Awaited<ReturnType<typeof versionOptions>>
+  /** The connection of the queues; undefined on PostgreSQL. */
+  redis: Redis | undefined
 }
 
 /**
@@ -52,5 +55,5 @@ export async function openQueues(options: OpenQueuesOptions): Promise<WorkerQueu
   })
   const recovery =
     redis && backend.kind === 'redis' ? new JobRecovery(redis, backend, shardNames(shards), log) : undefined
-  return { queues, deadLetters, recovery, version }
+  return { queues, deadLetters, recovery, version, redis }
 }

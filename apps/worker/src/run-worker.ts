@@ -53,7 +53,7 @@ export async function runWorker(env: WorkerEnv, hooks: RunWorkerHooks = {}): Pro
     port: env.WORKER_PORT,
     host: env.HOST,
     registry: metrics.registry,
-    isReady: () => worker?.isTakingJobs ?? false,
+    isReady: () => (worker?.isTakingJobs && worker.isQueueWritable) ?? false,
   })
   lifecycle.onRelease('http', () => void server.close())
 

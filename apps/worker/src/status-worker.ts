@@ -1,12 +1,16 @@
 import type { Database } from '@tidings/db/database'
 import { addIngestCounts } from '@tidings/db/events/ingest-counters'
+import { classifyFailure, sqlState } from '@tidings/db/failure'
 import { findErasedUsers } from '@tidings/db/users/erased-users'
 import { type JobQueue, type JobWorker, openWorker, type QueueBackend } from '@tidings/queue/backend'
 import { buryEvents, type DeadLetterQueue, type FailedEvent } from '@tidings/queue/dead-letters/bury'
 import { LOCK_DURATION_MS, MAX_STALLED_COUNT, STALLED_INTERVAL_MS } from '@tidings/queue/policy'
+import { tryWrite } from '@tidings/queue/try-write'
 import type { Lifecycle } from '@tidings/runtime/lifecycle'
 import type { Logger } from '@tidings/runtime/log'
+import { RegularCheck } from '@tidings/runtime/regular-check'
 import { throttledWarning } from '@tidings/runtime/throttled-warning'
+import { errorMessage } from '@tidings/shared/errors'
 import type { Tracing } from '@tidings/telemetry/tracing'
 import { BurialLog } from './dead-letters/burial-log.ts'
 import { startSweeping } from './dead-letters/start-sweeping.ts'
@@ -47,14 +51,22 @@ export interface StatusWorkerTiming {
   probeIntervalMs?: number
   /** How long a job waits after it met an outage. */
   outageDelayMs?: number
+  /** Time between two writes that check both stores. */
+  checkIntervalMs?: number
 }
 
 export interface StatusWorker {
   readonly queues: readonly JobQueue<unknown>[]
   readonly deadLetters: DeadLetterQueue
-  /** False while PostgreSQL is unreachable and the worker takes no jobs. */
+  /** False until PostgreSQL took a write, and while it takes none: the worker then takes no jobs. */
   readonly isTakingJobs: boolean
+  /** Whether the queue's store took the last write that checked it. */
+  readonly isQueueWritable: boolean
 }
+
+/** Time between two writes that check a store, and how long one may take, in milliseconds. Together under 10 s. */
+const CHECK_INTERVAL_MS = 5_000
+const CHECK_LIMIT_MS = 4_000
 
 /**
  * Starts to take jobs, as soon as the queue's store is reachable. Registers with the lifecycle the release of
@@ -63,14 +75,8 @@ export interface StatusWorker {
 export async function startStatusWorker(options: StatusWorkerOptions): Promise<StatusWorker> {
   const { db, backend, shards, count, lifecycle, log, tracing, timing } = options
   const onError = throttledWarning(log, 'queue')
-  const { queues, deadLetters, recovery, version } = await openQueues({
-    backend,
-    shards,
-    lifecycle,
-    log,
-    tracing,
-    onError,
-  })
+  const opened = await openQueues({ backend, shards, lifecycle, log, tracing, onError })
+  const { queues, deadLetters, recovery, version } = opened
   const workers: JobWorker<unknown>[] = []
 
   const concurrency = createAdaptiveConcurrency({
@@ -81,11 +87,12 @@ export async function startStatusWorker(options: StatusWorkerOptions): Promise<S
     },
   })
   const jobsPerQueue = () => Math.ceil(concurrency.jobs / queues.length)
+  // It must be a write: a standby, a read-only server and a server with a full disk all answer a SELECT. A connection
+  // keeps the read-only default from when it was opened, but the pool drops a connection whose query failed.
+  const writeToPostgres = () => addIngestCounts(db, { stored: 0 })
   const outage = createPostgresOutage({
     log,
-    // It must be a write: a standby, a read-only server and a server with a full disk all answer a SELECT. A connection
-    // keeps the read-only default from when it was opened, but the pool drops a connection whose query failed.
-    probe: () => addIngestCounts(db, { stored: 0 }),
+    probe: writeToPostgres,
     pause: async () => void (await Promise.all(workers.map((worker) => worker.pause(true)))),
     resume: async () => void (await Promise.all(workers.map((worker) => worker.resume()))),
     probeIntervalMs: timing?.probeIntervalMs,
@@ -161,11 +168,37 @@ export async function startStatusWorker(options: StatusWorkerOptions): Promise<S
   lifecycle.onRelease('watchdog', stopWatchdog)
   sweeper.request()
 
+  // An idle worker meets an outage here, not with its next job.
+  const checkTiming = { intervalMs: timing?.checkIntervalMs ?? CHECK_INTERVAL_MS, limitMs: CHECK_LIMIT_MS }
+  const postgresCheck = new RegularCheck({
+    ...checkTiming,
+    // A paused worker already probes more often.
+    check: async () => {
+      if (!outage.isPaused) await writeToPostgres()
+    },
+    onFailure(error) {
+      if (classifyFailure(error) !== 'outage') return
+      outage.report({ code: sqlState(error) ?? 'unknown', message: errorMessage(error) })
+    },
+  })
+  const { redis } = opened
+  const queueCheck =
+    redis && backend.kind === 'redis'
+      ? new RegularCheck({ ...checkTiming, check: () => tryWrite(redis, backend.prefix), onFailure: onError })
+      : postgresCheck
+  lifecycle.onRelease('checks', () => {
+    postgresCheck.close()
+    queueCheck.close()
+  })
+
   return {
     queues,
     deadLetters,
     get isTakingJobs() {
-      return !outage.isPaused
+      return postgresCheck.isOk && !outage.isPaused
+    },
+    get isQueueWritable() {
+      return queueCheck.isOk
     },
   }
 }

@@ -68,6 +68,34 @@ export const apiRows: Row[] = [
     },
   },
   {
+    name: 'api-without-postgres',
+    fault: 'API started while PostgreSQL is down',
+    short: false,
+    run: (stage) =>
+      runUnderLoad(stage, {}, async ({ system, ledger }) => {
+        const [api] = system.apis
+        if (!api) throw new Error('The system has no API')
+        await sleep(1_000)
+        await stage.servers.postgres.stop('immediate')
+        try {
+          await api.terminate()
+          await api.start()
+          await api.untilReady()
+          const [refused, accepted] = [ledger.answered('503'), ledger.answered('202')]
+          await sleep(3_000)
+          const since = {
+            refused: ledger.answered('503') - refused,
+            accepted: ledger.answered('202') - accepted,
+          }
+          return [
+            check('only 202 once ready', since.refused === 0 && since.accepted > 0, JSON.stringify(since)),
+          ]
+        } finally {
+          await stage.servers.postgres.start()
+        }
+      }),
+  },
+  {
     name: 'sigterm',
     fault: 'SIGTERM ×10',
     short: true,

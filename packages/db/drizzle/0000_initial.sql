@@ -55,6 +55,8 @@ CREATE TABLE "service_keys" (
 	"key_hash" "bytea" NOT NULL,
 	"prefix" varchar(16) NOT NULL,
 	"scopes" text[] NOT NULL,
+	"events_per_second" integer,
+	"burst" integer,
 	"created_at" timestamp (3) with time zone DEFAULT now() NOT NULL,
 	"last_used_at" timestamp (3) with time zone,
 	"revoked_at" timestamp (3) with time zone

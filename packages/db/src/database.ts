@@ -48,12 +48,29 @@ export function openDatabase(options: DatabaseOptions): Database {
     max: options.maxConnections,
     connectionTimeoutMillis: options.connectTimeoutMs ?? 2_000,
     idleTimeoutMillis: 30_000,
-    statement_timeout: statementTimeoutMs,
+    onConnect: applySettings({ statement_timeout: statementTimeoutMs }),
     query_timeout: options.queryTimeoutMs ?? statementTimeoutMs + 1_000,
     keepAlive: true,
   })
   handlePoolErrors(pool, onError)
   return { pool, orm: drizzle({ client: pool }), close: () => pool.end() }
+}
+
+/**
+ * Makes a pool's `onConnect` that applies settings, named as in postgresql.conf, to each new connection. A setting must
+ * never be a startup parameter (`statement_timeout` or `options` of a pool): PgBouncer refuses the connection.
+ */
+export function applySettings(
+  settings: Readonly<Record<string, string | number>>,
+): (client: pg.ClientBase) => Promise<void> {
+  const names = Object.keys(settings)
+  const values = Object.values(settings).map(String)
+  return async (client) => {
+    await client.query(
+      'SELECT set_config(name, value, false) FROM unnest($1::text[], $2::text[]) AS given(name, value)',
+      [names, values],
+    )
+  }
 }
 
 /** Reports broken idle connections to `onError`. Without a handler they would end the process. */

@@ -1,4 +1,4 @@
-import { leaveErrorsToQueries } from '@tidings/db/database'
+import { applySettings, leaveErrorsToQueries } from '@tidings/db/database'
 import { ConnectErrorTrackingClient } from '@tidings/db/failure'
 import { ConfigError } from '@tidings/runtime/env'
 import { parseExactJson } from '@tidings/shared/json'
@@ -182,19 +182,32 @@ const EXACT_JSON = new pg.TypeOverrides()
 EXACT_JSON.setTypeParser(pg.types.builtins.JSONB, parseExactJson)
 
 function postgresConnection(backend: { url: string; schema: string }, silenceLimitMs = SILENCE_LIMIT_MS) {
+  const setSearchPath = applySettings({ search_path: pg.escapeIdentifier(backend.schema) })
   return {
     Client: ConnectErrorTrackingClient,
-    connectionString: backend.url,
+    connectionString: withoutStartupOptions(backend.url),
     schema: backend.schema,
     max: 8,
     connectionTimeoutMillis: 2_000,
     // Waiting for jobs is not a query: BullMQ uses LISTEN.
     query_timeout: silenceLimitMs,
     keepAlive: true,
-    // BullMQ does not handle errors of the connections in its pool.
-    onConnect: leaveErrorsToQueries,
+    onConnect(client: pg.ClientBase): Promise<void> {
+      // BullMQ does not handle errors of the connections in its pool.
+      leaveErrorsToQueries(client)
+      return setSearchPath(client)
+    },
     types: EXACT_JSON,
   }
+}
+
+/**
+ * Returns the URL with empty `options`. BullMQ sets the search path as a startup parameter, which PgBouncer refuses.
+ * The options of a URL take precedence over that.
+ */
+function withoutStartupOptions(url: string): string {
+  if (/[?&]options=/.test(url)) return url
+  return `${url}${url.includes('?') ? '&' : '?'}options=`
 }
 
 /** @throws Error when there is no connection: a mistake of the caller. */

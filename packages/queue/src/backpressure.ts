@@ -17,8 +17,8 @@ export interface BackpressureOptions {
 export interface Backpressure {
   /** The last reading. No pressure while the store is unreachable: events then go to PostgreSQL. */
   readonly pressure: Pressure
-  /** Jobs at the last reading. */
-  readonly depth: number
+  /** Jobs at the last reading; undefined before the first one. */
+  readonly depth: number | undefined
   poll(): Promise<void>
   close(): void
 }
@@ -27,7 +27,7 @@ export interface Backpressure {
 export function watchBackpressure(options: BackpressureOptions): Backpressure {
   const { publisher, maxDepth, maxMemoryShare = 0.7, pollIntervalMs = 500 } = options
   let pressure = NONE
-  let depth = 0
+  let depth: number | undefined
   let polling = false
 
   async function poll() {

@@ -1,6 +1,13 @@
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
-import { canonicalJson, findUnsafeJson, hasUnsafeInteger, MAX_JSON_DEPTH, parseExactJson } from './json.ts'
+import {
+  canonicalJson,
+  findUnsafeJson,
+  hasUnsafeInteger,
+  isLargeJson,
+  MAX_JSON_DEPTH,
+  parseExactJson,
+} from './json.ts'
 
 const nested = (depth: number) => JSON.parse('['.repeat(depth) + ']'.repeat(depth)) as unknown
 
@@ -59,5 +66,21 @@ describe('canonicalJson', () => {
         expect(JSON.parse(canonicalJson(object))).toEqual(JSON.parse(JSON.stringify(object)))
       }),
     )
+  })
+})
+
+describe('isLargeJson', () => {
+  it.each([
+    ['a long text', { a: 'x'.repeat(1_000) }],
+    ['many small members', Object.fromEntries(Array.from({ length: 200 }, (_, index) => [`k${index}`, 1]))],
+    ['many empty objects', Array.from({ length: 500 }, () => ({}))],
+  ])('finds %s', (_name, value) => {
+    expect(isLargeJson(value, 1_000)).toBe(true)
+    expect(isLargeJson(value, 10_000)).toBe(false)
+  })
+
+  it('is right to a few characters, and stops at any depth', () => {
+    fc.assert(fc.property(fc.jsonValue(), (value) => !isLargeJson(value, JSON.stringify(value).length + 8)))
+    expect(isLargeJson(nested(20_000), 1_000)).toBe(false)
   })
 })

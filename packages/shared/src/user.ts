@@ -1,7 +1,9 @@
 import { z } from 'zod'
 import { optional } from './optional.ts'
 
-const preferencesSchema = z.strictObject({ email: z.boolean(), push: z.boolean() })
+const preferencesSchema = z
+  .strictObject({ email: z.boolean(), push: z.boolean() })
+  .meta({ id: 'Preferences' })
 const preferencesChangeSchema = z.strictObject({
   email: optional(z.boolean()),
   push: optional(z.boolean()),
@@ -108,27 +110,31 @@ const UNDELIVERABLE_REASONS = ['unknown_user', 'inactive', 'opted_out', 'no_push
 export type UndeliverableReason = (typeof UNDELIVERABLE_REASONS)[number]
 
 /** The answer to a sender that asks before it sends. A reason is null when the channel reaches the user. */
-export const deliverabilitySchema = z.strictObject({
-  user_id: z.guid(),
-  /** The user's choice; null for an unknown user. */
-  preferences: preferencesSchema.nullable(),
-  /** Whether a message would reach the user: the choice, and everything else that decides. */
-  deliverable: z.strictObject({ email: z.boolean(), push: z.boolean() }),
-  reasons: z.strictObject({
-    email: z.enum(UNDELIVERABLE_REASONS).nullable(),
-    push: z.enum(UNDELIVERABLE_REASONS).nullable(),
-  }),
-})
+export const deliverabilitySchema = z
+  .strictObject({
+    user_id: z.guid(),
+    /** The user's choice; null for an unknown user. */
+    preferences: preferencesSchema.nullable(),
+    /** Whether a message would reach the user: the choice, and everything else that decides. */
+    deliverable: z.strictObject({ email: z.boolean(), push: z.boolean() }),
+    reasons: z.strictObject({
+      email: z.enum(UNDELIVERABLE_REASONS).nullable(),
+      push: z.enum(UNDELIVERABLE_REASONS).nullable(),
+    }),
+  })
+  .meta({ id: 'Deliverability' })
 export type Deliverability = z.infer<typeof deliverabilitySchema>
 
 /** A user as the API shows it. Times are ISO 8601. */
-export const userSchema = z.object({
-  id: z.guid(),
-  name: z.string(),
-  email: z.string(),
-  push_token: z.string().nullable(),
-  preferences: preferencesSchema,
-  created_at: z.string(),
-  updated_at: z.string(),
-})
+export const userSchema = z
+  .object({
+    id: z.guid(),
+    name: z.string(),
+    email: z.string(),
+    push_token: z.string().nullable(),
+    preferences: preferencesSchema,
+    created_at: z.string(),
+    updated_at: z.string(),
+  })
+  .meta({ id: 'User' })
 export type User = z.infer<typeof userSchema>

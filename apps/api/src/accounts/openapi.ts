@@ -11,8 +11,12 @@ import { pathUserSchema } from '../users/path-user.ts'
 
 const params = { id: pathUserSchema }
 
+const EXAMPLE_EMAIL = 'ada@example.com'
+const EXAMPLE_PASSWORD = 'a long passphrase of several words'
+
 export const accountOperations: readonly Operation[] = [
   {
+    id: 'registerUser',
     method: 'post',
     path: '/api/v1/users',
     tag: 'users',
@@ -21,20 +25,29 @@ export const accountOperations: readonly Operation[] = [
       'The password must not be common or repetitive, and must not be made of the name or the address.',
     access: 'public',
     body: registrationSchema,
+    example: {
+      name: 'Ada Lovelace',
+      email: EXAMPLE_EMAIL,
+      password: EXAMPLE_PASSWORD,
+      preferences: { email: true, push: false },
+    },
     answers: { 201: { description: 'Registered and logged in.', data: loginResultSchema } },
     errors: ['email_taken', 'rate_limited', 'overloaded'],
   },
   {
+    id: 'logIn',
     method: 'post',
     path: '/api/v1/users/login',
     tag: 'users',
     summary: 'Log in',
     access: 'public',
     body: credentialsSchema,
+    example: { email: EXAMPLE_EMAIL, password: EXAMPLE_PASSWORD },
     answers: { 200: { description: 'Logged in.', data: loginResultSchema } },
     errors: ['invalid_credentials', 'rate_limited', 'overloaded'],
   },
   {
+    id: 'changePassword',
     method: 'post',
     path: '/api/v1/users/:id/password',
     tag: 'users',
@@ -43,12 +56,14 @@ export const accountOperations: readonly Operation[] = [
     access: ['user'],
     params,
     body: passwordChangeSchema,
+    example: { current_password: EXAMPLE_PASSWORD, new_password: 'another long passphrase' },
     answers: {
       200: { description: 'Changed.', data: z.strictObject({ ended_sessions: z.int() }) },
     },
     errors: ['conflict', 'rate_limited', 'overloaded'],
   },
   {
+    id: 'eraseUser',
     method: 'delete',
     path: '/api/v1/users/:id',
     tag: 'users',

@@ -9,15 +9,15 @@ import { auth } from 'hono/utils/basic-auth'
 import { requireScope } from '../http/authorize.ts'
 import type { ApiContext, ApiEnv } from '../http/context.ts'
 import type { Authenticate, ServicePrincipal } from '../http/principal.ts'
-import type { BoardQueues } from './board-queues.ts'
+import type { BoardThread } from './board-thread.ts'
 
 export interface AdminRouteDeps {
   db: Database
   authenticateService: Authenticate<ServicePrincipal>
-  boardQueues: BoardQueues
+  board: BoardThread
 }
 
-const BOARD_PATH = '/admin/queues'
+export const BOARD_PATH = '/admin/queues'
 
 /** Changes that the board may make. All others could lose events, so operators use the CLI. */
 const ALLOWED_CHANGES = [
@@ -28,7 +28,7 @@ const ALLOWED_CHANGES = [
 /** Blocks the fonts that the page would load from another site. */
 const CONTENT_POLICY =
   "default-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data:; frame-ancestors 'none'; form-action 'none'"
-/** Masking and writing jobs blocks all other requests. The page itself asks for up to 300. */
+/** A page takes seconds where jobs are large. The page itself asks for up to 300. */
 const MAX_JOBS_PER_PAGE = 50
 const DELETION = new RegExp(`^/api/queues/${DEAD_LETTER_QUEUE}/([\\w-]+)/clean$`)
 
@@ -37,7 +37,6 @@ const DELETION = new RegExp(`^/api/queues/${DEAD_LETTER_QUEUE}/([\\w-]+)/clean$`
  * ALLOWED_CHANGES, each recorded in the audit table before and after.
  */
 export function adminRoutes(deps: AdminRouteDeps): Hono<ApiEnv> {
-  const boards: { readOnly?: Hono; writable?: Hono } = {}
   const app = new Hono<ApiEnv>({ strict: false })
 
   app.all(`${BOARD_PATH}/*`, async (c) => {
@@ -52,17 +51,10 @@ export function adminRoutes(deps: AdminRouteDeps): Hono<ApiEnv> {
     const path = c.req.path.slice(BOARD_PATH.length)
     if (isChange) assertAllowed(c, principal, path)
 
-    const queues = await deps.boardQueues.open()
-    const kind = principal.scopes.has('dlq:write') ? 'writable' : 'readOnly'
-    // Loaded on first use: it takes 57 MB, and most processes never serve it.
-    boards[kind] ??= (await import('./board.ts')).createBoard(queues, {
-      basePath: BOARD_PATH,
-      readOnly: kind === 'readOnly',
-    })
-    const board = boards[kind]
+    const access = { readOnly: !principal.scopes.has('dlq:write') }
     const answer = isChange
-      ? await auditChange(deps.db, principal, path, () => board.fetch(c.req.raw))
-      : await board.fetch(capPage(c.req.raw))
+      ? await auditChange(deps.db, principal, path, () => deps.board.fetch(c.req.raw, access))
+      : await deps.board.fetch(capPage(c.req.raw), access)
     if (answer.status >= 500) throw toRefusal(await answer.text())
     const response = new Response(answer.body, answer)
     response.headers.set('Content-Security-Policy', CONTENT_POLICY)
@@ -128,7 +120,7 @@ async function auditChange(
   db: Database,
   principal: ServicePrincipal,
   path: string,
-  change: () => Response | Promise<Response>,
+  change: () => Promise<Response>,
 ): Promise<Response> {
   const run = randomUUID()
   const deleted = DELETION.exec(path)?.[1]
@@ -142,7 +134,10 @@ async function auditChange(
       result,
     })
   await write(0, AUDIT_STARTED)
-  const answer = await change()
+  const answer = await change().catch(async (error: unknown) => {
+    await write(0, 'failed')
+    throw error
+  })
   await write(answer.ok ? 1 : 0, answer.ok ? 'done' : 'failed')
   return answer
 }

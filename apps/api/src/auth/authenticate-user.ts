@@ -1,3 +1,4 @@
+import { withDeadline } from '@tidings/runtime/deadline'
 import { AppError } from '@tidings/shared/errors'
 import type { Caches, SessionOwner } from '../cache/caches.ts'
 import { andThen, type MaybePromise } from '../http/and-then.ts'
@@ -18,14 +19,14 @@ export function createUserAuthenticator({
   caches,
 }: AuthenticateUserDeps): Authenticate<UserPrincipal> {
   function checkSession({ userId }: AccessClaims, sessionId: string): MaybePromise<UserPrincipal> {
-    return andThen(caches.sessions.get(sessionId), (owner: SessionOwner | undefined) => {
+    return andThen(inTime(caches.sessions.get(sessionId)), (owner: SessionOwner | undefined) => {
       if (owner?.userId !== userId) throw refused()
       return { kind: 'user', userId, sessionId }
     })
   }
 
   async function checkLegacyToken({ userId, issuedAt }: AccessClaims): Promise<UserPrincipal> {
-    const user = await caches.users.get(userId)
+    const user = await inTime(caches.users.get(userId))
     const endedAtMs = user?.legacyTokensEndedAtMs ?? 0
     if (!user?.isActive || issuedAt * 1000 < endedAtMs) throw refused()
     return { kind: 'user', userId, sessionId: null }
@@ -36,5 +37,14 @@ export function createUserAuthenticator({
       claims.sessionId === null ? checkLegacyToken(claims) : checkSession(claims, claims.sessionId),
     )
 }
+
+/** How long a request waits for PostgreSQL, in milliseconds. Also a status post with a user's token answers in time. */
+const LOOK_UP_WITHIN_MS = 800
+
+const inTime = <Value>(value: MaybePromise<Value>): MaybePromise<Value> =>
+  value instanceof Promise ? withDeadline(value, LOOK_UP_WITHIN_MS, cannotCheck) : value
+
+const cannotCheck = () =>
+  new AppError('unavailable', 'The access token cannot be checked right now. Try again shortly.')
 
 const refused = () => new AppError('unauthorized', 'The access token is not valid.')

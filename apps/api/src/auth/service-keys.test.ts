@@ -1,7 +1,9 @@
 import { type Database, openDatabase } from '@tidings/db/database'
 import { createServiceKey, listServiceKeys, revokeServiceKey } from '@tidings/db/operators/service-keys'
+import { withDeadline } from '@tidings/runtime/deadline'
 import { createLogger } from '@tidings/runtime/log'
 import type { Scope } from '@tidings/shared/service-key'
+import { waitFor } from '@tidings/stack/servers/wait-for'
 import { startTcpProxy, type TcpProxy } from '@tidings/stack/testing/tcp-proxy'
 import { createTestDatabase, type TestDatabase, useReleaser } from '@tidings/stack/testing/test-context'
 import { beforeAll, describe, expect, it } from 'vitest'
@@ -50,6 +52,19 @@ describe('service keys', () => {
     }
   }
 
+  /** While it runs, no statement on service keys gets an answer. */
+  async function whileLocked(run: () => Promise<void>) {
+    const client = await test.database.pool.connect()
+    try {
+      await client.query('BEGIN; LOCK TABLE service_keys IN ACCESS EXCLUSIVE MODE')
+      await run()
+    } finally {
+      await client.query('ROLLBACK')
+      client.release()
+    }
+  }
+  /** A status post is answered within a second. The statement that waits for the lock ends after many. */
+  const inTime = <Result>(work: Promise<Result>) => withDeadline(work, 1_000, () => new Error('Too late'))
   /** Turns a call that may throw synchronously into a promise. */
   const attempt = async (authenticator: ServiceKeyAuthenticator, key: string) =>
     authenticator.authenticate(key)
@@ -100,6 +115,28 @@ describe('service keys', () => {
     await expect(attempt(authenticator, 'tdk_unknown')).rejects.toMatchObject({ code: 'unavailable' })
     await proxy.restore()
     await expect(attempt(authenticator, 'tdk_unknown')).rejects.toMatchObject({ code: 'unauthorized' })
+  })
+
+  it('accepts a known key at once while the database gives no answer', async () => {
+    const { key } = await create('status:read')
+    const authenticator = open(proxied)
+    await attempt(authenticator, key)
+    await whileLocked(async () => {
+      authenticator.passMs(60_000)
+      await expect(inTime(attempt(authenticator, key))).resolves.toMatchObject({ kind: 'service' })
+      await expect(inTime(attempt(authenticator, 'tdk_unknown'))).rejects.toMatchObject({
+        code: 'unavailable',
+      })
+    })
+  })
+
+  it('uses an answer of the database that comes too late for the request', async () => {
+    const { key } = await create('status:read')
+    const authenticator = open(proxied)
+    await whileLocked(async () => {
+      await expect(attempt(authenticator, key)).rejects.toMatchObject({ code: 'unavailable' })
+    })
+    await waitFor('the answer', async () => (await attempt(authenticator, key)).kind === 'service')
   })
 
   it('stores when a key was last used', async () => {

@@ -64,14 +64,16 @@ export function openIngest(options: OpenIngestOptions): { ingest: Ingest; publis
     labelNames: ['path'] as const,
     registers: [registry],
   })
-  new Gauge({
+  const queueJobs = new Gauge({
     name: 'tidings_queue_jobs',
     help: 'Jobs in the queue in any state, at the last poll.',
     registers: [registry],
     collect() {
-      this.set(backpressure.depth)
+      if (backpressure.depth !== undefined) this.set(backpressure.depth)
     },
   })
+  // A gauge starts at 0, which would say that the queue is empty. Absent until the first poll.
+  queueJobs.remove()
   const ingest = new QueueIngest({
     publisher: tracing ? tracePublish(publisher, tracing) : publisher,
     backpressure,

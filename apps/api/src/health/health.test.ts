@@ -1,5 +1,6 @@
 import { waitFor } from '@tidings/stack/servers/wait-for'
-import { useReleaser } from '@tidings/stack/testing/test-context'
+import { describeRedis, startTestRedis, useReleaser } from '@tidings/stack/testing/test-context'
+import { Redis } from 'ioredis'
 import { beforeAll, describe, expect, it } from 'vitest'
 import { sendRaw } from '../testing/raw-http.ts'
 import { startTestApi, type TestApi } from '../testing/test-api.ts'
@@ -46,10 +47,59 @@ describe('health over HTTP', () => {
   })
 })
 
+describe('health of stores that answer and take no writes', () => {
+  const releaser = useReleaser()
+
+  const untilHealth = (api: TestApi, status: number, body: object) =>
+    waitFor('the health to change', async () => {
+      const response = await fetch(`${api.apiUrl}/health/`)
+      expect([response.status, await response.json()]).toEqual([status, expect.objectContaining(body)])
+      return true
+    })
+
+  it('is unhealthy while the disk of PostgreSQL, which also holds the queue, is full', async () => {
+    const api = await startTestApi(releaser)
+    const { pool } = api.database
+    await pool.query(`
+      CREATE FUNCTION disk_full() RETURNS trigger LANGUAGE plpgsql AS $$
+      BEGIN RAISE 'could not extend file: No space left on device' USING ERRCODE = '53100'; END $$;
+      CREATE TRIGGER disk_full BEFORE INSERT ON ingest_counters FOR EACH ROW EXECUTE FUNCTION disk_full()`)
+    await untilHealth(api, 503, {
+      status: 'unhealthy',
+      dependencies: { database: 'unhealthy', redis: 'unhealthy' },
+    })
+    expect((await fetch(`${api.apiUrl}/health/ready`)).status).toBe(503)
+    await pool.query('DROP FUNCTION disk_full CASCADE')
+    await untilHealth(api, 200, { status: 'healthy' })
+  })
+
+  describeRedis('with the queue in Redis', () => {
+    it('is degraded while Redis is a read-only replica, and the API stays ready', async () => {
+      const server = await startTestRedis(releaser)
+      const control = releaser.add(new Redis(server.url), (connection) => connection.disconnect())
+      const backend = { kind: 'redis', url: server.url, prefix: 'health' } as const
+      const api = await startTestApi(releaser, {}, { backend })
+      await untilHealth(api, 200, { status: 'healthy' })
+      await control.replicaof('127.0.0.1', 1)
+      await untilHealth(api, 200, {
+        status: 'degraded',
+        dependencies: { database: 'healthy', redis: 'unhealthy' },
+      })
+      expect((await fetch(`${api.apiUrl}/health/ready`)).status).toBe(200)
+      await control.replicaof('NO', 'ONE')
+      await untilHealth(api, 200, { status: 'healthy' })
+    })
+  })
+})
+
 describe('health probes', () => {
   it('are ready once the queue was reached, and while either store is up', async () => {
     let queue: 'up' | 'down' = 'down'
-    const health = createHealthProbes({ pingDatabase: async () => {}, queueState: () => queue })
+    const health = createHealthProbes({
+      writeToDatabase: async () => {},
+      queueState: () => queue,
+      writeToQueue: async () => {},
+    })
     expect(await health.isReady()).toBe(false)
     expect(await health.check()).toEqual({ database: true, queue: false })
     queue = 'up'
@@ -60,19 +110,23 @@ describe('health probes', () => {
     expect(await health.isReady()).toBe(false)
   })
 
-  it('ask the database once a second and wait one second for its answer', async () => {
-    let pings = 0
+  it('try the database once a second and wait one second for its answer', async () => {
+    let writes = 0
     const health = createHealthProbes({
-      pingDatabase: () => {
-        pings++
+      writeToDatabase: () => {
+        writes++
         return new Promise(() => {})
       },
       queueState: () => 'up',
+      writeToQueue: async () => {},
     })
     const startedMs = performance.now()
     const states = await Promise.all(Array.from({ length: 50 }, () => health.check()))
     expect(performance.now() - startedMs).toBeLessThan(2_000)
     expect(states[0]).toEqual({ database: false, queue: true })
-    expect(pings).toBe(1)
+    expect(writes).toBe(1)
+    // An attempt that hangs is not joined by a second one.
+    await health.check()
+    expect(writes).toBe(1)
   })
 })

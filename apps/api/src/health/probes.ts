@@ -1,4 +1,4 @@
-/** Which dependencies of the API are up. */
+/** Which dependencies of the API take writes. */
 export interface DependencyState {
   database: boolean
   /** The queue's store: Redis, or PostgreSQL on the PostgreSQL backend. */
@@ -6,7 +6,7 @@ export interface DependencyState {
 }
 
 export interface HealthProbes {
-  /** Pings PostgreSQL at most once a second, and counts it as down when it does not answer within a second. */
+  /** Tries each store at most once a second. A store that does not take the write within a second counts as down. */
   check(): Promise<DependencyState>
   /**
    * Whether a load balancer should send traffic: only after the queue was reached once, while at least one store is
@@ -18,29 +18,27 @@ export interface HealthProbes {
 }
 
 export interface HealthSources {
-  /** Resolves when PostgreSQL answers. */
-  pingDatabase(): Promise<unknown>
+  /** Writes to PostgreSQL. A read-only server and one with a full disk answer a SELECT. */
+  writeToDatabase(): Promise<unknown>
+  /** Whether there is a connection to the queue's store. */
   queueState(): 'up' | 'down'
+  /** Writes to the queue's store. Undefined when that is the database. */
+  writeToQueue: (() => Promise<unknown>) | undefined
 }
 
 const CACHE_MS = 1_000
 const DEADLINE_MS = 1_000
 
 export function createHealthProbes(sources: HealthSources): HealthProbes {
-  let pingedAtMs = Number.NEGATIVE_INFINITY
-  let answer: Promise<boolean> = Promise.resolve(false)
+  const takesWrites = createProbe(() => sources.writeToDatabase())
+  const queueTakesWrites = sources.writeToQueue ? createProbe(sources.writeToQueue) : takesWrites
   let queueWasUp = false
   let stopping = false
 
   async function check(): Promise<DependencyState> {
-    const nowMs = performance.now()
-    if (nowMs - pingedAtMs >= CACHE_MS) {
-      pingedAtMs = nowMs
-      answer = withDeadline(sources.pingDatabase())
-    }
-    const database = await answer
-    const queue = sources.queueState() === 'up'
-    queueWasUp ||= queue
+    const isConnected = sources.queueState() === 'up'
+    queueWasUp ||= isConnected
+    const [database, queue] = await Promise.all([takesWrites(), isConnected && queueTakesWrites()])
     return { database, queue }
   }
 
@@ -56,15 +54,34 @@ export function createHealthProbes(sources: HealthSources): HealthProbes {
   }
 }
 
-/** Resolves to true when the ping succeeds within DEADLINE_MS. A late rejection is ignored. */
-async function withDeadline(ping: Promise<unknown>): Promise<boolean> {
+/** Makes a function that tells whether `attempt` succeeds. It keeps an answer for CACHE_MS. */
+function createProbe(attempt: () => Promise<unknown>): () => Promise<boolean> {
+  let startedAtMs = Number.NEGATIVE_INFINITY
+  let answer: Promise<boolean> = Promise.resolve(false)
+  let isPending = false
+  return () => {
+    const nowMs = performance.now()
+    // An attempt that hangs holds a connection. Another one would take the next.
+    if (isPending || nowMs - startedAtMs < CACHE_MS) return answer
+    startedAtMs = nowMs
+    isPending = true
+    const settled = attempt().then(
+      () => true,
+      () => false,
+    )
+    void settled.then(() => {
+      isPending = false
+    })
+    answer = withDeadline(settled)
+    return answer
+  }
+}
+
+/** Resolves to false when the attempt takes longer than DEADLINE_MS. */
+async function withDeadline(attempt: Promise<boolean>): Promise<boolean> {
   let timer: NodeJS.Timeout | undefined
   const late = new Promise<boolean>((resolve) => {
     timer = setTimeout(() => resolve(false), DEADLINE_MS)
   })
-  const answered = ping.then(
-    () => true,
-    () => false,
-  )
-  return Promise.race([answered, late]).finally(() => clearTimeout(timer))
+  return Promise.race([attempt, late]).finally(() => clearTimeout(timer))
 }

@@ -52,10 +52,12 @@ const healthSchema = z.strictObject({
   timestamp: z.iso.datetime(),
   dependencies: z.strictObject({ database: dependencySchema, redis: dependencySchema }),
 })
-const stateSchema = (...states: string[]) => z.strictObject({ status: z.enum(states) })
+const livenessSchema = z.strictObject({ status: z.literal('alive') })
+const readinessSchema = z.strictObject({ status: z.enum(['ready', 'not_ready']) })
 
 export const healthOperations: readonly Operation[] = [
   {
+    id: 'getHealth',
     method: 'get',
     path: '/health',
     tag: 'service',
@@ -68,22 +70,24 @@ export const healthOperations: readonly Operation[] = [
     },
   },
   {
+    id: 'getLiveness',
     method: 'get',
     path: '/health/live',
     tag: 'service',
     summary: 'Liveness: the process answers',
     access: 'public',
-    answers: { 200: { description: 'Alive', json: stateSchema('alive') } },
+    answers: { 200: { description: 'Alive', json: livenessSchema } },
   },
   {
+    id: 'getReadiness',
     method: 'get',
     path: '/health/ready',
     tag: 'service',
     summary: 'Readiness: the process can take traffic',
     access: 'public',
     answers: {
-      200: { description: 'Ready', json: stateSchema('ready') },
-      503: { description: 'Starting, stopping or without stores', json: stateSchema('not_ready') },
+      200: { description: 'Ready', json: readinessSchema },
+      503: { description: 'Starting, stopping or without stores', json: readinessSchema },
     },
   },
 ]

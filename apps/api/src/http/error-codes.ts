@@ -114,7 +114,8 @@ export const ERRORS = {
   rate_limited: {
     status: 429,
     title: 'Too many requests',
-    meaning: 'Too many attempts came from this address or for this account.',
+    meaning:
+      'Too many attempts came from this address or for this account, or more events than the service key may report.',
     nextStep: 'Wait for the seconds in `Retry-After`, then repeat the request.',
   },
   overloaded: {

@@ -1,6 +1,6 @@
 import { classifyFailure, sqlState } from '@tidings/db/failure'
 import type { Logger } from '@tidings/runtime/log'
-import { AppError } from '@tidings/shared/errors'
+import { AppError, type ErrorCode } from '@tidings/shared/errors'
 import type { ApiContext } from './context.ts'
 import { describeError } from './describe-error.ts'
 import { createProblem, PROBLEM_CONTENT_TYPE, type Problem } from './problem.ts'
@@ -16,11 +16,16 @@ const TRANSIENT_STATES: ReadonlySet<string | undefined> = new Set([
   '57014', // query_canceled, by statement_timeout
 ])
 
-/** Creates the function that answers a thrown error. Only the messages of AppErrors reach the caller. */
-export function createErrorHandler(log: Logger) {
+/**
+ * Creates the function that answers a thrown error. Only the messages of AppErrors reach the caller.
+ *
+ * @param countRefusal gets the pattern of the route, and the code of the answer.
+ */
+export function createErrorHandler(log: Logger, countRefusal: (route: string, error: ErrorCode) => void) {
   return (thrown: unknown, c: ApiContext): Response => {
     const error = toAppError(thrown)
     const { requestId } = c.env.outgoing
+    countRefusal(c.env.route ?? '/*', error.code)
     if (error.code === 'internal_error') {
       log.error({ requestId, route: c.env.route, error: describeError(thrown) }, 'request failed')
     } else if (error.code === 'unavailable' || error.internal !== undefined) {

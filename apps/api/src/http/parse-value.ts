@@ -24,7 +24,8 @@ export function parseValue<Schema extends z.ZodType>(
   throw toAppError(parsed.error.issues)
 }
 
-function omit(member: string, value: unknown): unknown {
+/** A copy of an object without the member; any other value as it is. */
+export function omit(member: string, value: unknown): unknown {
   return typeof value === 'object' && value !== null && member in value
     ? { ...value, [member]: undefined }
     : value

@@ -9,6 +9,14 @@ export interface ServicePrincipal {
   /** Name of the key, which becomes the `source` of reported events. */
   name: string
   scopes: ReadonlySet<Scope>
+  /** How many events it may report. Undefined: any number. */
+  limit?: EventLimit | undefined
+}
+
+export interface EventLimit {
+  eventsPerSecond: number
+  /** Events that it may report at once after a pause. */
+  burst: number
 }
 
 /** A user, authenticated by an access token. */

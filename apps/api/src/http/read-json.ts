@@ -1,12 +1,13 @@
 import { isUtf8 } from 'node:buffer'
 import type { IncomingMessage } from 'node:http'
 import { AppError } from '@tidings/shared/errors'
+import { isLargeJson } from '@tidings/shared/json'
 import type { z } from 'zod'
 import type { ApiContext } from './context.ts'
-import { parseValue } from './parse-value.ts'
+import { omit, parseValue } from './parse-value.ts'
 
 /** Largest body of a request for one object, in bytes. */
-const MAX_BODY_BYTES = 64 * 1024
+export const MAX_BODY_BYTES = 64 * 1024
 /** Largest body of a batch, in bytes. */
 export const MAX_BATCH_BODY_BYTES = 1024 * 1024
 
@@ -31,7 +32,10 @@ export async function readJson<Schema extends z.ZodType>(
   const { incoming } = c.env
   checkMediaType(incoming)
   const body = await readBody(incoming, maxBytes)
-  return parseValue(schema, parseJson(body), uncheckedMember)
+  const value = parseJson(body)
+  if (uncheckedMember !== undefined && isLargeJson(omit(uncheckedMember, value), MAX_BODY_BYTES))
+    throw new AppError('payload_too_large', `The body is too large beside \`${uncheckedMember}\`.`)
+  return parseValue(schema, value, uncheckedMember)
 }
 
 /** Like readJson, for a route that works without a body: undefined when there is none. */

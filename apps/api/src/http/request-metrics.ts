@@ -1,3 +1,4 @@
+import type { ErrorCode } from '@tidings/shared/errors'
 import { Counter, collectDefaultMetrics, Histogram, Registry } from 'prom-client'
 
 /** Returns a recorder for the finished requests of a method and a route. `route` is the pattern, never the path. */
@@ -31,6 +32,17 @@ export function createRequestMetrics(registry: Registry): RequestMetrics {
       children[statusClass].observe(seconds)
     }
   }
+}
+
+/** Counts refused requests by error code: `4xx` alone does not tell a wrong password from a limit. */
+export function createRefusalCounter(registry: Registry): (route: string, error: ErrorCode) => void {
+  const refusals = new Counter({
+    name: 'tidings_http_refusals_total',
+    help: 'Requests that were answered with a problem, by route pattern and error code.',
+    labelNames: ['route', 'error'],
+    registers: [registry],
+  })
+  return (route, error) => refusals.inc({ route, error })
 }
 
 /** Counts bytes that never became a request, and dropped connections. Neither is in the access log or the durations. */

@@ -3,11 +3,13 @@ import { z } from 'zod'
 const JSON_HEADERS = { 'content-type': 'application/json; charset=utf-8' }
 
 /** The `meta` of a page. */
-export const pageMetaSchema = z.strictObject({
-  limit: z.int(),
-  next_cursor: z.string().nullable().describe('Opaque; null on the last page.'),
-  has_next: z.boolean(),
-})
+export const pageMetaSchema = z
+  .strictObject({
+    limit: z.int(),
+    next_cursor: z.string().nullable().describe('Opaque; null on the last page.'),
+    has_next: z.boolean(),
+  })
+  .meta({ id: 'PageMeta' })
 export type PageMeta = z.infer<typeof pageMetaSchema>
 
 /**

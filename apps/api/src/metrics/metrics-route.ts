@@ -48,6 +48,7 @@ const familyOf = (address: string) => (isIPv6(address) ? 'ipv6' : 'ipv4')
 
 export const metricsOperations: readonly Operation[] = [
   {
+    id: 'getMetrics',
     method: 'get',
     path: '/metrics',
     tag: 'service',

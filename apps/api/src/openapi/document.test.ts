@@ -2,10 +2,25 @@ import { Validator } from '@seriousme/openapi-schema-validator'
 import { createLogger } from '@tidings/runtime/log'
 import { useReleaser } from '@tidings/stack/testing/test-context'
 import { beforeAll, describe, expect, it } from 'vitest'
+import { z } from 'zod'
 import { type AppDeps, createApp, createRoutes } from '../app.ts'
 import { createRegistry } from '../http/request-metrics.ts'
+import { call } from '../testing/http.ts'
 import { startTestApi, type TestApi } from '../testing/test-api.ts'
 import { documentedPath, type OpenApiDocument } from './document.ts'
+
+const contentSchema = z
+  .record(
+    z.string(),
+    z.object({ schema: z.record(z.string(), z.unknown()), example: z.unknown().optional() }),
+  )
+  .optional()
+const operationSchema = z.object({
+  operationId: z.string(),
+  security: z.array(z.record(z.string(), z.unknown())),
+  requestBody: z.object({ content: contentSchema }).optional(),
+  responses: z.record(z.string(), z.object({ content: contentSchema })),
+})
 
 describe('the OpenAPI document', () => {
   const releaser = useReleaser()
@@ -27,9 +42,10 @@ describe('the OpenAPI document', () => {
     corsOrigins: [],
   } as unknown as AppDeps
 
-  it('describes every mounted route and nothing more', () => {
+  it('describes every mounted route but the files of the reference, and nothing more', () => {
     const mounted = createRoutes(deps)
       .flatMap(({ routes }) => routes)
+      .filter(({ path }) => !path.startsWith('/docs/'))
       .map(({ method, path }) => `${method} ${documentedPath(path)}`)
     const described = Object.entries(document.paths).flatMap(([path, operations]) =>
       Object.keys(operations).map((method) => `${method.toUpperCase()} ${path}`),
@@ -43,9 +59,58 @@ describe('the OpenAPI document', () => {
     expect(router.name).toBe('SmartRouter + RegExpRouter')
   })
 
-  it('gives each operation its own id', () => {
-    const ids = Object.values(document.paths).flatMap((path) => Object.values(path).map((o) => o.operationId))
+  const operations = () =>
+    Object.entries(document.paths).flatMap(([path, methods]) =>
+      Object.entries(methods).map(([method, operation]) => ({
+        path,
+        method,
+        ...operationSchema.parse(operation),
+      })),
+    )
+
+  it('gives each operation its own id, in camel case', () => {
+    const ids = operations().map(({ operationId }) => operationId)
     expect(new Set(ids).size).toBe(ids.length)
+    for (const id of ids) expect(id).toMatch(/^[a-z]+([A-Z][a-z]+)*$/)
+  })
+
+  it('names the schema of every JSON body and answer, and uses every name', () => {
+    const { schemas } = z.object({ schemas: z.record(z.string(), z.unknown()) }).parse(document.components)
+    for (const { requestBody, responses } of operations())
+      for (const { content } of [requestBody ?? {}, ...Object.values(responses)])
+        for (const [type, { schema }] of Object.entries(content ?? {}))
+          if (type.endsWith('json')) expect(Object.keys(schema)).toEqual(['$ref'])
+    const referred = [...JSON.stringify(document).matchAll(/"#\/components\/schemas\/(\w+)"/g)]
+    expect(new Set(referred.map(([, name]) => name))).toEqual(new Set(Object.keys(schemas)))
+    for (const name of ['User', 'LoginResult', 'Session', 'StatusReport', 'StatusEvent', 'Notification'])
+      expect(Object.keys(schemas)).toContain(name)
+  })
+
+  it('says where the API is: where the document is', () => {
+    expect(document.servers).toMatchObject([{ url: '/' }])
+  })
+
+  it('has an example for every body, which the API accepts', async () => {
+    const key = await api.createKey()
+    const send = (path: string, method: string, token: string, body: unknown) =>
+      call<{ token: string }>(`${api.apiUrl}${path.replace('{id}', 'me')}`, { method, token, body })
+    const withBody = operations().filter(({ requestBody }) => requestBody !== undefined)
+    const exampleOf = (operation: (typeof withBody)[number]) =>
+      operation.requestBody?.content?.['application/json']?.example
+    const [register, ...others] = withBody
+    if (register === undefined) throw new Error('No operation has a body')
+    expect(register.operationId).toBe('registerUser')
+    const registered = await send(register.path, 'POST', '', exampleOf(register))
+    expect(registered.status, registered.text).toBe(201)
+    for (const operation of others) {
+      const { path, method, operationId, security } = operation
+      const isUsers = security.some((credential) => 'user' in credential)
+      const token = isUsers ? registered.body.data.token : key
+      const reply = await send(path, method.toUpperCase(), token, exampleOf(operation))
+      // Only a login has a refresh token that works.
+      if (operationId === 'refreshSession') expect([operationId, reply.status]).toEqual([operationId, 401])
+      else expect(reply.status, `${operationId}: ${reply.text}`).toBeLessThan(300)
+    }
   })
 
   it('has a reference page that loads nothing from elsewhere', async () => {

@@ -10,6 +10,7 @@ type JsonObject = Record<string, unknown>
 export interface OpenApiDocument {
   openapi: '3.1.1'
   info: JsonObject
+  servers: JsonObject[]
   tags: JsonObject[]
   paths: Record<string, Record<string, JsonObject>>
   components: JsonObject
@@ -35,10 +36,12 @@ const BODY_ERRORS: readonly ErrorCode[] = [
 
 /** Makes the OpenAPI 3.1 document. */
 export function createOpenApiDocument(operations: readonly Operation[]): OpenApiDocument {
+  const components = new Components()
+  components.add('Problem', components.convert(problemSchema, 'output'))
   const paths: OpenApiDocument['paths'] = {}
   for (const operation of operations) {
     const path = documentedPath(operation.path)
-    paths[path] = { ...paths[path], [operation.method]: describeOperation(operation) }
+    paths[path] = { ...paths[path], [operation.method]: describeOperation(operation, components) }
   }
   return {
     openapi: '3.1.1',
@@ -50,10 +53,11 @@ export function createOpenApiDocument(operations: readonly Operation[]): OpenApi
         'Failures are RFC 9457 problems that also carry the envelope of earlier clients.',
       license: { name: 'MIT', identifier: 'MIT' },
     },
+    servers: [{ url: '/', description: 'The API that serves this document.' }],
     tags: TAGS,
     paths,
     components: {
-      schemas: { Problem: toJsonSchema(problemSchema, 'output') },
+      schemas: components.schemas,
       securitySchemes: {
         user: { type: 'http', scheme: 'bearer', bearerFormat: 'JWT', description: 'An access token.' },
         service: {
@@ -72,28 +76,30 @@ export function documentedPath(path: string): string {
   return path.startsWith('/api/') ? `${named}/` : named
 }
 
-function describeOperation(operation: Operation): JsonObject {
+function describeOperation(operation: Operation, components: Components): JsonObject {
   const scopes = operation.access === 'public' ? [] : operation.access.filter((who) => who !== 'user')
   const description = [operation.description, scopes.length > 0 && `Scope: ${scopes.join(', ')}.`]
   return {
-    operationId: operationId(operation),
+    operationId: operation.id,
     tags: [operation.tag],
     summary: operation.summary,
     description: description.filter(Boolean).join(' ') || undefined,
     security: securityOf(operation),
-    parameters: parametersOf(operation),
+    parameters: parametersOf(operation, components),
     requestBody: operation.body && {
       required: !operation.isBodyOptional,
-      content: { 'application/json': { schema: toJsonSchema(operation.body, 'input') } },
+      content: {
+        'application/json': {
+          schema: components.name(`${schemaName(operation)}Body`, operation.body, 'input'),
+          example: operation.example,
+        },
+      },
     },
-    responses: { ...answersOf(operation), ...failuresOf(operation) },
+    responses: { ...answersOf(operation, components), ...failuresOf(operation) },
   }
 }
 
-function operationId({ method, path }: Operation): string {
-  const words = path.split(/[^A-Za-z]+/).filter((word) => word !== '' && word !== 'api' && word !== 'v')
-  return [method, ...words].join('_')
-}
+const schemaName = ({ id }: Operation) => id.slice(0, 1).toUpperCase() + id.slice(1)
 
 function securityOf({ access }: Operation): JsonObject[] {
   if (access === 'public') return []
@@ -103,18 +109,21 @@ function securityOf({ access }: Operation): JsonObject[] {
   ]
 }
 
-function parametersOf({ path, params = {}, query, headers = {} }: Operation): JsonObject[] {
+function parametersOf(
+  { path, params = {}, query, headers = {} }: Operation,
+  components: Components,
+): JsonObject[] {
   const inPath = [...path.matchAll(/:(\w+)/g)].map(([, name = '']) => ({
     name,
     in: 'path',
     required: true,
-    schema: toJsonSchema(params[name] ?? z.string(), 'input'),
+    schema: components.convert(params[name] ?? z.string(), 'input'),
   }))
   const inQuery = Object.entries(query?.shape ?? {}).map(([name, schema]) => ({
     name,
     in: 'query',
     required: false,
-    schema: toJsonSchema(schema as z.ZodType, 'input'),
+    schema: components.convert(schema as z.ZodType, 'input'),
   }))
   const inHeader = Object.entries(headers).map(([name, description]) => ({
     name,
@@ -126,14 +135,14 @@ function parametersOf({ path, params = {}, query, headers = {} }: Operation): Js
   return [...inPath, ...inQuery, ...inHeader]
 }
 
-function answersOf({ answers }: Operation): JsonObject {
+function answersOf(operation: Operation, components: Components): JsonObject {
   return Object.fromEntries(
-    Object.entries(answers).map(([status, answer]) => [
+    Object.entries(operation.answers).map(([status, answer]) => [
       status,
       {
         description: answer.description,
         headers: answer.headers && describeHeaders(answer.headers),
-        content: contentOf(answer),
+        content: contentOf(answer, `${schemaName(operation)}Answer`, components),
       },
     ]),
   )
@@ -144,16 +153,17 @@ const describeHeaders = (headers: Readonly<Record<string, string>>) =>
     Object.entries(headers).map(([name, description]) => [name, { description, schema: { type: 'string' } }]),
   )
 
-function contentOf(answer: Answer): JsonObject | undefined {
+function contentOf(answer: Answer, name: string, components: Components): JsonObject | undefined {
   if ('empty' in answer) return undefined
   if ('other' in answer) return { [answer.other]: { schema: { type: 'string' } } }
-  if ('json' in answer) return { 'application/json': { schema: toJsonSchema(answer.json, 'output') } }
+  if ('json' in answer)
+    return { 'application/json': { schema: components.name(name, answer.json, 'output') } }
   const envelope = { success: z.literal(true), message: z.string() }
   const schema =
     'list' in answer
       ? z.strictObject({ ...envelope, data: z.array(answer.list), meta: pageMetaSchema })
       : z.strictObject({ ...envelope, data: answer.data })
-  return { 'application/json': { schema: toJsonSchema(schema, 'output') } }
+  return { 'application/json': { schema: components.name(name, schema, 'output') } }
 }
 
 function failuresOf(operation: Operation): JsonObject {
@@ -176,8 +186,39 @@ function failuresOf(operation: Operation): JsonObject {
   )
 }
 
-/** Leaves out checks that JSON Schema cannot express: the zod schemas still apply them. */
-function toJsonSchema(schema: z.ZodType, io: 'input' | 'output'): JsonObject {
-  const { $schema: _dialect, ...json } = z.toJSONSchema(schema, { io, unrepresentable: 'any' })
-  return json
+/** The named schemas of a document. Generated clients make a type of each. */
+class Components {
+  readonly schemas: Record<string, JsonObject> = {}
+
+  /**
+   * Converts a schema, and moves those in it that have an `id` (zod's `meta`) into the components. Leaves out checks
+   * that JSON Schema cannot express: the zod schemas still apply them.
+   */
+  convert(schema: z.ZodType, io: 'input' | 'output'): JsonObject {
+    const converted = z.toJSONSchema(schema, { io, unrepresentable: 'any' })
+    const { $schema: _dialect, $defs = {}, ...json } = pointToComponents(converted)
+    for (const [name, definition] of Object.entries($defs as Record<string, JsonObject>))
+      this.add(name, definition)
+    return json
+  }
+
+  /** Converts a schema, and refers to it by its own `id`, or by `name`. */
+  name(name: string, schema: z.ZodType, io: 'input' | 'output'): JsonObject {
+    const json = this.convert(schema, io)
+    return '$ref' in json ? json : this.add(name, json)
+  }
+
+  /** @throws Error when another schema has the name: an `id` is used twice, or for a body and an answer that differ. */
+  add(name: string, schema: JsonObject): JsonObject {
+    const known = this.schemas[name]
+    if (known !== undefined && JSON.stringify(known) !== JSON.stringify(schema))
+      throw new Error(`Two schemas have the name ${name}`)
+    this.schemas[name] = schema
+    return { $ref: `${COMPONENTS}${name}` }
+  }
 }
+
+const COMPONENTS = '#/components/schemas/'
+
+const pointToComponents = (schema: object): JsonObject =>
+  JSON.parse(JSON.stringify(schema).replaceAll('"$ref":"#/$defs/', `"$ref":"${COMPONENTS}`))

@@ -4,6 +4,8 @@ import type { z } from 'zod'
 
 /** The contract of one route, written beside the route. The OpenAPI document is made from these alone. */
 export interface Operation {
+  /** In camel case. Generated clients name their functions by it, and the schemas of body and answers. */
+  id: string
   method: 'get' | 'post' | 'patch' | 'delete'
   /** In Hono's form, without the trailing slash: `/api/v1/users/:id`. */
   path: string
@@ -21,6 +23,8 @@ export interface Operation {
   body?: z.ZodType
   /** The route also works without a body. */
   isBodyOptional?: true
+  /** A body that the route accepts. The reference fills it in. */
+  example?: unknown
   /** Successful answers by status. */
   answers: Readonly<Record<number, Answer>>
   /** Errors besides those that follow from access and body. */

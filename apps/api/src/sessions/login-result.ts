@@ -4,13 +4,15 @@ import { z } from 'zod'
 import type { AccessTokens } from '../auth/access-tokens.ts'
 
 /** The answer to registering, logging in and refreshing. */
-export const loginResultSchema = z.strictObject({
-  user: userSchema,
-  token: z.string(),
-  refresh_token: z.string(),
-  /** Lifetime of `token`, in seconds. */
-  expires_in: z.int(),
-})
+export const loginResultSchema = z
+  .strictObject({
+    user: userSchema,
+    token: z.string(),
+    refresh_token: z.string(),
+    /** Lifetime of `token`, in seconds. */
+    expires_in: z.int(),
+  })
+  .meta({ id: 'LoginResult' })
 export type LoginResult = z.infer<typeof loginResultSchema>
 
 /** Issues an access token for a stored session. */

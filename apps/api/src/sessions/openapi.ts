@@ -3,16 +3,18 @@ import type { Operation } from '../openapi/operation.ts'
 import { loginResultSchema } from './login-result.ts'
 import { refreshSchema } from './session-routes.ts'
 
-const sessionSchema = z.strictObject({
-  id: z.guid(),
-  /** True for the session of this request. */
-  current: z.boolean(),
-  ip: z.string().nullable(),
-  user_agent: z.string().nullable(),
-  created_at: z.iso.datetime(),
-  last_used_at: z.iso.datetime(),
-  expires_at: z.iso.datetime(),
-})
+const sessionSchema = z
+  .strictObject({
+    id: z.guid(),
+    /** True for the session of this request. */
+    current: z.boolean(),
+    ip: z.string().nullable(),
+    user_agent: z.string().nullable(),
+    created_at: z.iso.datetime(),
+    last_used_at: z.iso.datetime(),
+    expires_at: z.iso.datetime(),
+  })
+  .meta({ id: 'Session' })
 
 const jwksSchema = z.object({
   keys: z.array(
@@ -29,6 +31,7 @@ const jwksSchema = z.object({
 
 export const sessionOperations: readonly Operation[] = [
   {
+    id: 'refreshSession',
     method: 'post',
     path: '/api/v1/auth/refresh',
     tag: 'auth',
@@ -37,10 +40,12 @@ export const sessionOperations: readonly Operation[] = [
       'A repeat within ten seconds gets the same refresh token. A later repeat ends the session: two parties hold it.',
     access: 'public',
     body: refreshSchema,
+    example: { refresh_token: 'the refresh_token of a login' },
     answers: { 200: { description: 'A new pair.', data: loginResultSchema } },
     errors: ['unauthorized', 'rate_limited'],
   },
   {
+    id: 'logOut',
     method: 'post',
     path: '/api/v1/auth/logout',
     tag: 'auth',
@@ -50,6 +55,7 @@ export const sessionOperations: readonly Operation[] = [
     answers: { 200: { description: 'Ended.', data: z.strictObject({}) } },
   },
   {
+    id: 'logOutAll',
     method: 'post',
     path: '/api/v1/auth/logout-all',
     tag: 'auth',
@@ -58,6 +64,7 @@ export const sessionOperations: readonly Operation[] = [
     answers: { 200: { description: 'Ended.', data: z.strictObject({ ended_sessions: z.int() }) } },
   },
   {
+    id: 'listSessions',
     method: 'get',
     path: '/api/v1/auth/sessions',
     tag: 'auth',
@@ -66,6 +73,7 @@ export const sessionOperations: readonly Operation[] = [
     answers: { 200: { description: 'Live sessions.', data: z.array(sessionSchema) } },
   },
   {
+    id: 'readSigningKeys',
     method: 'get',
     path: '/.well-known/jwks.json',
     tag: 'service',

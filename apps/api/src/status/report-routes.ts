@@ -5,6 +5,7 @@ import {
   NOTIFICATION_TYPES,
   type NotificationType,
   type StatusEvent,
+  type StatusReport,
   statusReportSchema,
 } from '@tidings/shared/status-event'
 import { Hono } from 'hono'
@@ -13,6 +14,8 @@ import type { Authorize } from '../http/authorize.ts'
 import type { ApiContext, ApiEnv } from '../http/context.ts'
 import { MAX_BATCH_BODY_BYTES, readJson } from '../http/read-json.ts'
 import { success } from '../http/respond.ts'
+import { Turns } from '../http/turns.ts'
+import { EventLimits } from './event-limits.ts'
 import type { Ingest } from './ingest.ts'
 import { type BatchResult, validateBatch } from './validate-batch.ts'
 
@@ -22,18 +25,32 @@ export interface ReportDeps {
 }
 
 /** The body of a batch. Its events are validated one by one. */
-export const statusBatchSchema = z.object({ events: z.array(z.unknown()).min(1).max(LIMITS.envelopeEvents) })
+const statusBatchSchema = z.object({ events: z.array(z.unknown()).min(1).max(LIMITS.envelopeEvents) })
 
 /** POST /api/v1/{email|push}/status and …/batch: producers report status events. */
 export function reportRoutes(deps: ReportDeps): Hono<ApiEnv> {
   const app = new Hono<ApiEnv>({ strict: false })
-  for (const type of NOTIFICATION_TYPES) addRoutesOfType(app, type, deps)
+  const shared = { limits: new EventLimits(), turns: new Turns() }
+  for (const type of NOTIFICATION_TYPES) addRoutesOfType(app, type, deps, shared)
   return app
 }
 
-function addRoutesOfType(app: Hono<ApiEnv>, type: NotificationType, { authorize, ingest }: ReportDeps): void {
-  app.post(`/api/v1/${type}/status`, async (c) => {
+function addRoutesOfType(
+  app: Hono<ApiEnv>,
+  type: NotificationType,
+  { authorize, ingest }: ReportDeps,
+  { limits, turns }: { limits: EventLimits; turns: Turns },
+): void {
+  /** Authenticates the caller and takes one event from its allowance. */
+  async function admit(c: ApiContext) {
+    const startedMs = performance.now()
     const service = await authorize.service(c, `status:write:${type}`)
+    limits.take(service)
+    return { service, spentMs: performance.now() - startedMs }
+  }
+
+  app.post(`/api/v1/${type}/status`, async (c) => {
+    const { service, spentMs } = await admit(c)
     const report = await readJson(c, statusReportSchema)
     const event = identifyEvent(report, {
       type,
@@ -41,25 +58,27 @@ function addRoutesOfType(app: Hono<ApiEnv>, type: NotificationType, { authorize,
       receivedAt: new Date(),
       idempotencyKey: readIdempotencyKey(c),
     })
-    await ingest.accept(event)
+    await ingest.accept(event, spentMs)
     return success(202, 'Status accepted.', showAccepted(event))
   })
 
   app.post(`/api/v1/${type}/status/batch`, async (c) => {
-    const service = await authorize.service(c, `status:write:${type}`)
+    const { service, spentMs } = await admit(c)
     const { events } = await readJson(c, statusBatchSchema, {
       maxBytes: MAX_BATCH_BODY_BYTES,
       uncheckedMember: 'events',
     })
+    limits.takeMore(service, events.length - 1)
     const key = readIdempotencyKey(c, MAX_BATCH_KEY_LENGTH)
     const receivedAt = new Date()
-    const results = validateBatch(events, (report, index) => {
+    const identify = (report: StatusReport, index: number) => {
       const idempotencyKey = key === undefined ? undefined : `${key}#${index}`
       const event = identifyEvent(report, { type, source: service.name, receivedAt, idempotencyKey })
       return { event, refusal: ingest.findConflict(event) }
-    })
+    }
+    const results = await validateBatch(events, identify, turns.start())
     const accepted = results.flatMap((result) => (result.accepted ? [result.event] : []))
-    if (accepted.length > 0) await ingest.acceptAll(accepted)
+    if (accepted.length > 0) await ingest.acceptAll(accepted, spentMs)
     return success(202, `${accepted.length} of ${results.length} events accepted.`, results.map(showResult))
   })
 }

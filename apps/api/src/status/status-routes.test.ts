@@ -1,5 +1,6 @@
 import { randomUUID } from 'node:crypto'
 import { storeStatusEvents } from '@tidings/db/events/status-events'
+import { createServiceKey } from '@tidings/db/operators/service-keys'
 import { type StatusReport, statusEventSchema } from '@tidings/shared/status-event'
 import { makeEvent } from '@tidings/shared/testing/make-event'
 import { useReleaser } from '@tidings/stack/testing/test-context'
@@ -72,6 +73,27 @@ describe('status routes', () => {
     const first = await post('sent', key)
     expect((await post('sent', key)).body.data.id).toBe(first.body.data.id)
     expect(await post('delivered', key)).toMatchObject({ status: 409, body: { error: 'conflict' } })
+  })
+
+  it('answers 429 with Retry-After when a service key reports more events than it may', async () => {
+    const made = await createServiceKey(api.database, 'limited', ['status:write:email'], {
+      eventsPerSecond: 1,
+      burst: 3,
+    })
+    const token = made.outcome === 'created' ? made.key : undefined
+    const event = { notification_id: 'n', status: 'sent' }
+    const post = () => call(url('/api/v1/email/status/'), { token, body: event })
+    expect((await post()).status).toBe(202)
+    const batch = await call(url('/api/v1/email/status/batch/'), {
+      token,
+      body: { events: Array(60).fill(event) },
+    })
+    expect(batch.status).toBe(202)
+    const refused = await post()
+    expect(refused).toMatchObject({ status: 429, body: { error: 'rate_limited' } })
+    expect(Number(refused.headers.get('retry-after'))).toBeGreaterThan(30)
+    // Other keys are not concerned.
+    expect((await call(url('/api/v1/email/status/'), { token: emailKey, body: event })).status).toBe(202)
   })
 
   it('validates the events of a batch one by one', async () => {

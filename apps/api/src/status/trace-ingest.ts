@@ -5,13 +5,13 @@ import type { Ingest } from './ingest.ts'
 /** Wraps `ingest` and links each event to the span of its request. */
 export function followEvents(ingest: Ingest, tracing: Tracing): Ingest {
   return {
-    accept(event) {
+    accept(event, spentMs) {
       tracing.follow(event)
-      return ingest.accept(event)
+      return ingest.accept(event, spentMs)
     },
-    acceptAll(events) {
+    acceptAll(events, spentMs) {
       for (const event of events) tracing.follow(event)
-      return ingest.acceptAll(events)
+      return ingest.acceptAll(events, spentMs)
     },
     findConflict: (event) => ingest.findConflict(event),
     drain: () => ingest.drain(),

@@ -14,6 +14,7 @@ const uuidParams = { id: z.guid() }
 
 export const userOperations: readonly Operation[] = [
   {
+    id: 'listUsers',
     method: 'get',
     path: '/api/v1/users',
     tag: 'users',
@@ -23,6 +24,7 @@ export const userOperations: readonly Operation[] = [
     answers: { 200: { description: 'A page of users.', list: userSchema } },
   },
   {
+    id: 'readUser',
     method: 'get',
     path: '/api/v1/users/:id',
     tag: 'users',
@@ -37,6 +39,7 @@ export const userOperations: readonly Operation[] = [
     },
   },
   {
+    id: 'updateUser',
     method: 'patch',
     path: '/api/v1/users/:id',
     tag: 'users',
@@ -44,9 +47,11 @@ export const userOperations: readonly Operation[] = [
     access: ['user'],
     params,
     body: userUpdateSchema,
+    example: { name: 'Ada King', preferences: { push: true } },
     answers: { 200: { description: 'The user as it is now.', data: userSchema } },
   },
   {
+    id: 'updatePushToken',
     method: 'patch',
     path: '/api/v1/users/:id/update_push_token',
     tag: 'users',
@@ -54,9 +59,11 @@ export const userOperations: readonly Operation[] = [
     access: ['user'],
     params,
     body: pushTokenUpdateSchema,
+    example: { push_token: 'fcm-token' },
     answers: { 200: { description: 'The user as it is now.', data: userSchema } },
   },
   {
+    id: 'readPreferences',
     method: 'get',
     path: '/api/v1/users/:id/preferences',
     tag: 'users',
@@ -67,6 +74,7 @@ export const userOperations: readonly Operation[] = [
     answers: { 200: { description: 'Choice and deliverability.', data: deliverabilitySchema } },
   },
   {
+    id: 'readPreferencesBatch',
     method: 'post',
     path: '/api/v1/users/preferences/batch',
     tag: 'users',
@@ -74,6 +82,7 @@ export const userOperations: readonly Operation[] = [
     description: 'One answer per distinct id, in their order. An unknown user is not deliverable.',
     access: ['users:read'],
     body: preferencesBatchSchema,
+    example: { user_ids: ['018f2f6a-0000-7000-8000-000000000000'] },
     answers: { 200: { description: 'One answer per id.', data: z.array(deliverabilitySchema) } },
   },
 ]

@@ -14,6 +14,10 @@ export interface ServiceKey {
   name: string
   prefix: string
   scopes: Scope[]
+  /** Null: the key may report any number of events. */
+  eventsPerSecond: number | null
+  /** Null: as many as in a second. */
+  burst: number | null
   createdAt: Date
   lastUsedAt: Date | null
   revokedAt: Date | null
@@ -24,17 +28,24 @@ type CreateServiceKeyResult =
   /** The name has MAX_LIVE_KEYS_PER_NAME live keys; revoke one first. */
   | { outcome: 'too_many_live_keys' }
 
-/**
- * Creates a key. The returned text is the only copy: the database stores its digest.
- *
- * @param audit makes the audit row for the key of this id. Both are written in one transaction: nobody would have the
- *   text of a key whose audit row failed.
- */
+export interface CreateServiceKeyOptions {
+  /** Events that the key may report. Default: any number. */
+  eventsPerSecond?: number | undefined
+  /** Events that it may report at once after a pause. Default: as many as in a second. */
+  burst?: number | undefined
+  /**
+   * Makes the audit row for the key of this id. Both are written in one transaction: nobody would have the text of a
+   * key whose audit row failed.
+   */
+  audit?(id: string): AuditRecord
+}
+
+/** Creates a key. The returned text is the only copy: the database stores its digest. */
 export async function createServiceKey(
   db: Database,
   name: string,
   scopes: readonly Scope[],
-  audit?: (id: string) => AuditRecord,
+  { eventsPerSecond, burst, audit }: CreateServiceKeyOptions = {},
 ): Promise<CreateServiceKeyResult> {
   return db.orm.transaction(async (tx) => {
     // Two creators of one name take turns. Otherwise both would count before either inserts.
@@ -46,9 +57,15 @@ export async function createServiceKey(
     if ((live?.keys ?? 0) >= MAX_LIVE_KEYS_PER_NAME) return { outcome: 'too_many_live_keys' }
     const key = generateServiceKey()
     const id = uuidv7()
-    await tx
-      .insert(serviceKeys)
-      .values({ id, name, keyHash: hashSecret(key), prefix: displayPrefix(key), scopes: [...scopes] })
+    await tx.insert(serviceKeys).values({
+      id,
+      name,
+      keyHash: hashSecret(key),
+      prefix: displayPrefix(key),
+      scopes: [...scopes],
+      eventsPerSecond,
+      burst,
+    })
     if (audit) await insertAudit({ orm: tx }, audit(id))
     return { outcome: 'created', id, key }
   })

@@ -1,4 +1,4 @@
-import { index, pgTable, text, uniqueIndex, uuid, varchar } from 'drizzle-orm/pg-core'
+import { index, integer, pgTable, text, uniqueIndex, uuid, varchar } from 'drizzle-orm/pg-core'
 import { bytea, instant } from './columns.ts'
 
 /** Credentials of services and operators, by SHA-256 digest. */
@@ -12,6 +12,10 @@ export const serviceKeys = pgTable(
     /** The first characters of the key, so that an operator can recognise it. */
     prefix: varchar('prefix', { length: 16 }).notNull(),
     scopes: text('scopes').array().notNull(),
+    /** How many events the key may report, and how many at once after a pause. Null: any number. */
+    eventsPerSecond: integer('events_per_second'),
+    /** Null: as many as in a second. */
+    burst: integer('burst'),
     createdAt: instant('created_at').notNull().defaultNow(),
     lastUsedAt: instant('last_used_at'),
     revokedAt: instant('revoked_at'),

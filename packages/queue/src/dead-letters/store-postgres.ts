@@ -1,4 +1,4 @@
-import { handlePoolErrors } from '@tidings/db/database'
+import { applySettings, handlePoolErrors } from '@tidings/db/database'
 import { ConnectErrorTrackingClient } from '@tidings/db/failure'
 import pg from 'pg'
 import { type JobQueue, openQueue, type QueueBackend, SILENCE_LIMIT_MS } from '../backend.ts'
@@ -75,12 +75,14 @@ class PostgresDeadLetterStore implements DeadLetterStore {
     this.#pool = new pg.Pool({
       Client: ConnectErrorTrackingClient,
       connectionString: backend.url,
-      options: `-c search_path=${pg.escapeIdentifier(backend.schema)},public`,
       application_name: 'tidings-dead-letters',
       max: 4,
       connectionTimeoutMillis: 3_000,
-      // PostgreSQL ends a slow statement, because the reconciler and operators wait for the answers.
-      statement_timeout: SILENCE_LIMIT_MS,
+      onConnect: applySettings({
+        search_path: `${pg.escapeIdentifier(backend.schema)}, public`,
+        // PostgreSQL ends a slow statement, because the reconciler and operators wait for the answers.
+        statement_timeout: SILENCE_LIMIT_MS,
+      }),
       query_timeout: SILENCE_LIMIT_MS + 1_000,
       keepAlive: true,
     })

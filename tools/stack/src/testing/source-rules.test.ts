@@ -8,6 +8,8 @@ const ROOT = fileURLToPath(new URL('../../../..', import.meta.url))
 /** Modules that a process starts with. Only these do something when they are loaded. */
 const ENTRIES = new Set([
   'apps/api/src/main.ts',
+  // The main module of the thread that serves Bull Board.
+  'apps/api/src/admin/board-worker.ts',
   // The main module of the threads that hash passwords.
   'apps/api/src/passwords/hash-worker.ts',
   'apps/cli/src/main.ts',

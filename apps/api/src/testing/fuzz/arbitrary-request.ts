@@ -59,17 +59,24 @@ export function arbitraryRequest(
 ): fc.Arbitrary<FuzzRequest> {
   const operations = Object.entries(document.paths).flatMap(([template, methods]) =>
     Object.entries(methods).map(([method, operation]) => ({
-      // Static files are megabytes of the same bytes: a few requests are enough.
-      weight: template.startsWith('/docs/') ? 1 : 10,
-      arbitrary: requestTo(
-        template,
-        method.toUpperCase(),
-        operation as unknown as DocumentedOperation,
-        userIds,
-      ),
+      template,
+      method: method.toUpperCase(),
+      operation: resolveReferences(document, operation) as DocumentedOperation,
     })),
   )
-  return fc.oneof(...operations)
+  return fc.oneof(
+    ...operations.map(({ template, method, operation }) => requestTo(template, method, operation, userIds)),
+  )
+}
+
+/** Replaces every reference to a component with the component. */
+function resolveReferences({ components }: Pick<OpenApiDocument, 'components'>, value: unknown): unknown {
+  const { schemas } = components as { schemas: Record<string, unknown> }
+  return JSON.parse(JSON.stringify(value), (_key, member: unknown) => {
+    if (typeof member !== 'object' || member === null || !('$ref' in member)) return member
+    const name = String(member.$ref).replace('#/components/schemas/', '')
+    return resolveReferences({ components }, schemas[name])
+  })
 }
 
 function requestTo(

@@ -1,4 +1,5 @@
 import { countOutboxEvents } from '@tidings/db/events/event-outbox'
+import { addIngestCounts } from '@tidings/db/events/ingest-counters'
 import { readSchemaVersion } from '@tidings/db/schema-version'
 import { openRedis, queueBackendOf } from '@tidings/queue/backend'
 import type { DamagedDeadLetter } from '@tidings/queue/dead-letters/damage'
@@ -7,6 +8,7 @@ import { checkRedisDurability, describeWanted } from '@tidings/queue/durability'
 import { readEventBalance } from '@tidings/queue/event-balance'
 import { countJobs } from '@tidings/queue/queue-depth'
 import { unlessForbidden } from '@tidings/queue/redis-rights'
+import { tryWrite } from '@tidings/queue/try-write'
 import type { CliContext } from '../../context.ts'
 import { isRefusal, isUnreachable, storeError } from '../../exit-codes.ts'
 import { formatAge, formatCount } from '../../terminal/format.ts'
@@ -63,6 +65,28 @@ const adviceFor = (error: unknown) =>
     ? 'Check the user, the password and the database in its URL.'
     : 'Is it running? Is its URL right? Does it want TLS?'
 
+/**
+ * Tries a small write: a read-only replica and a full store answer reads.
+ *
+ * @returns the reason when the store refuses it. Undefined when it is written, and where this command may not write.
+ */
+async function findWriteProblem(
+  context: CliContext,
+  write: () => Promise<void>,
+): Promise<string | undefined> {
+  try {
+    context.assertWritable()
+  } catch {
+    return undefined
+  }
+  try {
+    await write()
+    return undefined
+  } catch (error) {
+    return storeError(error)
+  }
+}
+
 async function checkPostgres(context: CliContext): Promise<CheckResult[]> {
   const db = await context.database()
   const { rows } = await db.pool.query<{ version: string; read_only: string }>(
@@ -71,10 +95,18 @@ async function checkPostgres(context: CliContext): Promise<CheckResult[]> {
   const server = rows[0]
   const { applied, known } = await readSchemaVersion(db)
   const isBehind = applied < known
+  const version = server?.version ?? 'unknown'
+  const isReadOnly = server?.read_only === 'on'
+  const problem =
+    isBehind || isReadOnly
+      ? undefined
+      : await findWriteProblem(context, () => addIngestCounts(db, { accepted: 0 }))
   return [
-    server?.read_only === 'on'
-      ? failure('PostgreSQL', `${server.version}, read-only`, 'Point DATABASE_URL at the primary.')
-      : ok('PostgreSQL', server?.version ?? 'unknown'),
+    isReadOnly
+      ? failure('PostgreSQL', `${version}, read-only`, 'Point DATABASE_URL at the primary.')
+      : problem !== undefined
+        ? failure('PostgreSQL', `${version}, takes no writes: ${problem}`, 'Jobs wait until it does.')
+        : ok('PostgreSQL', version),
     isBehind
       ? failure(SCHEMA, `${applied} of ${known} migrations`, 'Run pnpm db:migrate.')
       : applied > known
@@ -94,19 +126,29 @@ async function checkQueue(context: CliContext): Promise<CheckResult[]> {
   const backend = queueBackendOf(context.env())
   const store = await context.deadLetters()
   const results: CheckResult[] = []
-  if (backend.kind === 'redis') results.push(...(await checkRedis(backend.url)))
+  if (backend.kind === 'redis') results.push(...(await checkRedis(context, backend)))
   else results.push(ok('Queue', `PostgreSQL, schema ${backend.schema}`))
   return [...results, ...(await checkDepth(store)), ...(await checkLostJobs(context.env()))]
 }
 
-async function checkRedis(url: string): Promise<CheckResult[]> {
+async function checkRedis(
+  context: CliContext,
+  { url, prefix }: { url: string; prefix: string },
+): Promise<CheckResult[]> {
   const redis = openRedis(url, 'operator', () => undefined)
   try {
     const info = (await unlessForbidden(redis.info('server'))) ?? ''
     const version = /redis_version:(\S+)/.exec(info)?.[1] ?? 'of unknown version'
+    const writeProblem = await findWriteProblem(context, () => tryWrite(redis, prefix))
     const { problems, unknown } = await checkRedisDurability(redis)
     return [
-      ok('Queue', `Redis ${version}`),
+      writeProblem === undefined
+        ? ok('Queue', `Redis ${version}`)
+        : failure(
+            'Queue',
+            `Redis ${version}, takes no writes: ${writeProblem}`,
+            'Point REDIS_URL at the primary, or give Redis memory.',
+          ),
       ...(problems.length + unknown.length === 0
         ? [ok('Durability', 'every acknowledged job survives a crash of Redis')]
         : []),

@@ -165,6 +165,29 @@ describeBackends('tidings doctor', (kind) => {
     await expectBehind(0)
   })
 
+  test('a PostgreSQL whose disk is full is a failure: exit code 1', async () => {
+    const { pool } = lab.db.database
+    await pool.query(`
+      CREATE FUNCTION disk_full() RETURNS trigger LANGUAGE plpgsql AS $$
+      BEGIN RAISE 'could not extend file: No space left on device' USING ERRCODE = '53100'; END $$;
+      CREATE TRIGGER disk_full BEFORE INSERT ON ingest_counters FOR EACH ROW EXECUTE FUNCTION disk_full()`)
+    try {
+      const { exitCode, complaints } = await examine(lab.cli)
+      expect(exitCode).toBe(1)
+      expect(complaints).toMatchObject([
+        {
+          check: 'PostgreSQL',
+          result: 'failure',
+          found: expect.stringContaining('takes no writes: could not'),
+        },
+      ])
+      // It tries nothing where it may change nothing.
+      expect((await lab.cli.run('--read-only', 'doctor')).exitCode).toBe(0)
+    } finally {
+      await pool.query('DROP FUNCTION disk_full CASCADE')
+    }
+  })
+
   test('exit code 6 when PostgreSQL does not answer; the other checks still run', async () => {
     const { exitCode, stderr, complaints, names } = await examine(
       withStores({ DATABASE_URL: NOWHERE.postgres }),
@@ -347,6 +370,25 @@ describeRedis('tidings doctor on a Redis without durability', () => {
       'Set it to yes',
       'Set it to always',
       'Set it to noeviction',
+    ])
+  })
+})
+
+describeRedis('tidings doctor on a Redis that became a read-only replica', () => {
+  const releaser = useReleaser()
+
+  test('says that it takes no writes: exit code 1', async () => {
+    const redis = await startTestRedis(releaser)
+    const control = releaser.add(
+      openRedis(redis.url, 'patient', () => {}),
+      (connection) => connection.disconnect(),
+    )
+    await control.replicaof('127.0.0.1', 1)
+    const { url } = await createTestDatabase(releaser)
+    const { exitCode, complaints } = await examine(createCli({ DATABASE_URL: url, REDIS_URL: redis.url }))
+    expect(exitCode).toBe(1)
+    expect(complaints).toMatchObject([
+      { check: 'Queue', result: 'failure', found: expect.stringContaining('takes no writes: READONLY') },
     ])
   })
 })

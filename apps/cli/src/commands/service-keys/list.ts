@@ -1,6 +1,6 @@
 import { listServiceKeys, type ServiceKey } from '@tidings/db/operators/service-keys'
 import type { CliContext } from '../../context.ts'
-import { formatAge } from '../../terminal/format.ts'
+import { formatAge, formatCount } from '../../terminal/format.ts'
 import { writeList } from '../../terminal/output.ts'
 import type { Column } from '../../terminal/table.ts'
 
@@ -20,6 +20,7 @@ export async function listKeys(context: CliContext): Promise<void> {
       { title: 'NAME', cell: (key) => key.name, style: 'bold' },
       { title: 'KEY', cell: (key) => `${key.prefix}…`, spare: 3 },
       { title: 'SCOPES', cell: (key) => key.scopes.join(' '), spare: 1 },
+      { title: 'LIMIT', cell: formatLimit, spare: 5 },
       { ...time('AGE', (key) => key.createdAt), spare: 2 },
       { ...time('USED', (key) => key.lastUsedAt), spare: 4 },
       { ...time('REVOKED', (key) => key.revokedAt), style: 'red' },
@@ -29,10 +30,17 @@ export async function listKeys(context: CliContext): Promise<void> {
       name: key.name,
       prefix: key.prefix,
       scopes: key.scopes,
+      events_per_second: key.eventsPerSecond,
+      burst: key.burst ?? key.eventsPerSecond,
       created_at: key.createdAt,
       last_used_at: key.lastUsedAt,
       revoked_at: key.revokedAt,
     }),
     id: (key) => key.id,
   })
+}
+
+function formatLimit({ eventsPerSecond, burst }: ServiceKey): string {
+  if (eventsPerSecond === null) return '-'
+  return `${formatCount(eventsPerSecond)}/s, ${formatCount(burst ?? eventsPerSecond)} at once`
 }

@@ -55,6 +55,30 @@ describe('tidings service-keys', () => {
     expect(ids).toEqual([{ id }, { id: linesOf(byId.stdout)[0] }])
   })
 
+  test('create takes a limit of events, and list shows it', async () => {
+    const limit = (...args: string[]) =>
+      cli.run('service-keys', 'create', 'a', '--scope', 'status:write:push', ...args)
+    expect(await limit('--events-per-second', '500', '--burst', '2000')).toMatchObject({ exitCode: 0 })
+    expect(await limit('--events-per-second', '10')).toMatchObject({ exitCode: 0 })
+    const listed = JSON.parse((await cli.run('service-keys', 'list', '-o', 'json')).stdout)
+    expect(listed).toMatchObject([
+      { events_per_second: 500, burst: 2000 },
+      { events_per_second: 10, burst: 10 },
+    ])
+    const lines = linesOf((await cli.run('service-keys', 'list')).stdout)
+    expect(lines.map((line) => line.split('\t')[4])).toEqual(['500/s, 2,000 at once', '10/s, 10 at once'])
+    expect(await audit()).toMatchObject([
+      { selector: { events_per_second: 500, burst: 2000 } },
+      { selector: { events_per_second: 10 } },
+    ])
+    for (const wrong of [
+      ['--burst', '10'],
+      ['--events-per-second', '0'],
+      ['--events-per-second', '1.5'],
+    ])
+      expect(await limit(...wrong)).toMatchObject({ exitCode: 64 })
+  })
+
   test('list shows all keys in every format, oldest first, without their text', async () => {
     const [first, second] = [await made('a'), await made('b')]
     await cli.run('service-keys', 'revoke', first.id)
@@ -65,6 +89,8 @@ describe('tidings service-keys', () => {
         name: 'a',
         prefix: first.key.slice(0, 12),
         scopes: ['status:read'],
+        events_per_second: null,
+        burst: null,
         created_at: expect.any(String),
         last_used_at: null,
         revoked_at: expect.any(String),

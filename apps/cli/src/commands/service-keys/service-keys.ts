@@ -1,6 +1,10 @@
-import { SCOPES, type Scope } from '@tidings/shared/service-key'
+import { SCOPES } from '@tidings/shared/service-key'
 import { type Command, Option } from 'commander'
 import type { CliContext } from '../../context.ts'
+import { parseCount } from '../../input/parse-option.ts'
+import type { CreateKeyOptions } from './create.ts'
+
+const parseEvents = parseCount(1, 1_000_000)
 
 /** The commands import their code on first use: loading the query builder takes longer than most commands. */
 export function registerServiceKeys(program: Command, context: CliContext): void {
@@ -14,15 +18,22 @@ export function registerServiceKeys(program: Command, context: CliContext): void
         .choices(SCOPES)
         .makeOptionMandatory(),
     )
-    .action(async (name: string, options: { scope: Scope[] }) => {
+    .option('--events-per-second <n>', 'how many events it may report to each API process', parseEvents)
+    .option(
+      '--burst <n>',
+      'how many events at once after a pause; default: as many as in a second',
+      parseEvents,
+    )
+    .action(async (name: string, options: CreateKeyOptions) => {
       const { createKey } = await import('./create.ts')
-      await createKey(context, name, options.scope)
+      await createKey(context, name, options)
     })
     .addHelpText(
       'after',
       `
 Examples:
   tidings service-keys create email-service --scope status:write:email
+  tidings service-keys create push-service --scope status:write:push --events-per-second 500 --burst 2000
   tidings service-keys create ops --scope dlq:read dlq:write -o json | jq -r .key`,
     )
   keys
