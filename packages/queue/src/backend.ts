@@ -177,9 +177,12 @@ export async function withQueueClient<Result>(
   }
 }
 
-const EXACT_JSON = new pg.TypeOverrides()
-// BullMQ writes a job's data as text again, which TolerantJob reads.
-EXACT_JSON.setTypeParser(pg.types.builtins.JSONB, parseExactJson)
+/** Reads jsonb with all digits of its numbers. BullMQ writes a job's data as text again, which TolerantJob reads. */
+function exactJsonTypes(): pg.TypeOverrides {
+  const types = new pg.TypeOverrides()
+  types.setTypeParser(pg.types.builtins.JSONB, parseExactJson)
+  return types
+}
 
 function postgresConnection(backend: { url: string; schema: string }, silenceLimitMs = SILENCE_LIMIT_MS) {
   const setSearchPath = applySettings({ search_path: pg.escapeIdentifier(backend.schema) })
@@ -197,7 +200,7 @@ function postgresConnection(backend: { url: string; schema: string }, silenceLim
       leaveErrorsToQueries(client)
       return setSearchPath(client)
     },
-    types: EXACT_JSON,
+    types: exactJsonTypes(),
   }
 }
 
