@@ -75,6 +75,7 @@ export const accountOperations: readonly Operation[] = [
     params,
     body: erasureSchema,
     isBodyOptional: true,
+    example: { password: EXAMPLE_PASSWORD },
     answers: { 200: { description: 'Erased.', data: z.strictObject({ id: z.guid() }) } },
     errors: ['reauthentication_required', 'rate_limited', 'overloaded'],
   },

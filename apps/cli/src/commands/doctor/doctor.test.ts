@@ -389,6 +389,7 @@ describeRedis('tidings doctor on a Redis that became a read-only replica', () =>
     expect(exitCode).toBe(1)
     expect(complaints).toMatchObject([
       { check: 'Queue', result: 'failure', found: expect.stringContaining('takes no writes: READONLY') },
+      { check: 'Workers', result: 'warning' },
     ])
   })
 })

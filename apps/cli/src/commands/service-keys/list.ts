@@ -18,9 +18,9 @@ export async function listKeys(context: CliContext): Promise<void> {
     columns: [
       { title: 'ID', cell: (key) => key.id, whole: true },
       { title: 'NAME', cell: (key) => key.name, style: 'bold' },
-      { title: 'KEY', cell: (key) => `${key.prefix}…`, spare: 3 },
+      { title: 'KEY', cell: (key) => `${key.prefix}…`, spare: 5 },
       { title: 'SCOPES', cell: (key) => key.scopes.join(' '), spare: 1 },
-      { title: 'LIMIT', cell: formatLimit, spare: 5 },
+      { title: 'LIMIT', cell: formatLimit, spare: 3 },
       { ...time('AGE', (key) => key.createdAt), spare: 2 },
       { ...time('USED', (key) => key.lastUsedAt), spare: 4 },
       { ...time('REVOKED', (key) => key.revokedAt), style: 'red' },
