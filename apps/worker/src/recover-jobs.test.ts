@@ -1,7 +1,9 @@
 import { openRedis } from '@tidings/queue/backend'
 import { countLostJobs } from '@tidings/queue/bullmq/lost-jobs'
+import { ENVELOPE_JOB, STATUS_QUEUE } from '@tidings/queue/policy'
 import { makeEvent } from '@tidings/shared/testing/make-event'
 import { describeRedis, useReleaser } from '@tidings/stack/testing/test-context'
+import { Queue as Queue5 } from 'bullmq-5'
 import type { Redis } from 'ioredis'
 import { beforeEach, expect, it } from 'vitest'
 import { TestWorker } from './testing/test-worker.ts'
@@ -48,6 +50,25 @@ describeRedis('jobs that a BullMQ 5 client left behind', () => {
     await worker.untilStored(...overwritten, ...later)
     await worker.untilIdle()
     expect(await countLostJobs(redis, key(''))).toBe(0)
+  })
+
+  it('are put back when a real BullMQ 5 client adds, pauses twice and resumes', async () => {
+    const { backend } = worker
+    if (backend.kind !== 'redis') throw new Error('This suite runs on Redis')
+    const client = new Queue5(STATUS_QUEUE, { connection: { url: backend.url }, prefix: backend.prefix })
+    releaser.onRelease(() => client.close())
+    const overwritten = Array.from({ length: 5 }, () => makeEvent())
+    for (const event of overwritten) await client.add(ENVELOPE_JOB, { v: 1, events: [event] })
+    await client.pause()
+    const later = await enqueueMany(3)
+    await client.pause()
+    await client.resume()
+    expect(await countLostJobs(redis, key(''))).toBe(5)
+    await worker.start()
+    await worker.untilStored(...overwritten, ...later)
+    const last = makeEvent()
+    await client.add(ENVELOPE_JOB, { v: 1, events: [last] })
+    await worker.untilStored(last)
   })
 
   it('are taken from the list of a paused queue once it is resumed', async () => {

@@ -42,10 +42,10 @@ describe('the OpenAPI document', () => {
     corsOrigins: [],
   } as unknown as AppDeps
 
-  it('describes every mounted route but the files of the reference, and nothing more', () => {
+  it('describes every mounted route but the files of the reference and the way to it, and nothing more', () => {
     const mounted = createRoutes(deps)
       .flatMap(({ routes }) => routes)
-      .filter(({ path }) => !path.startsWith('/docs/'))
+      .filter(({ path }) => path !== '/' && !path.startsWith('/docs/'))
       .map(({ method, path }) => `${method} ${documentedPath(path)}`)
     const described = Object.entries(document.paths).flatMap(([path, operations]) =>
       Object.keys(operations).map((method) => `${method.toUpperCase()} ${path}`),
@@ -123,6 +123,14 @@ describe('the OpenAPI document', () => {
     expect(links.filter((link) => !link.startsWith('/'))).toEqual(['data:,'])
     for (const link of local) expect((await fetch(`${api.apiUrl}${link}`)).status).toBe(200)
     expect(local).toHaveLength(3)
+  })
+
+  it('is where / sends a browser; other clients get a 404', async () => {
+    const ask = (accept: string) => fetch(api.apiUrl, { headers: { accept }, redirect: 'manual' })
+    const browser = await ask('text/html,application/xhtml+xml,*/*;q=0.8')
+    expect([browser.status, browser.headers.get('location')]).toEqual([302, '/docs'])
+    const other = await ask('*/*')
+    expect([other.status, await other.json()]).toMatchObject([404, { error: 'not_found' }])
   })
 
   it.each(['/openapi.json', '/docs/swagger-ui.css', '/docs/swagger-ui-bundle.js'])(

@@ -3,6 +3,8 @@ import { createRequire } from 'node:module'
 import { Hono } from 'hono'
 import { z } from 'zod'
 import type { ApiEnv } from '../http/context.ts'
+import { respondWithError } from '../http/error-response.ts'
+import { notFound } from '../http/read-query.ts'
 import { staticFile } from '../http/static-file.ts'
 import { createOpenApiDocument } from './document.ts'
 import type { Operation } from './operation.ts'
@@ -39,7 +41,7 @@ const PAGE_POLICY =
   "default-src 'none'; script-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data:; " +
   "connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
 
-/** Routes for /openapi.json and the reference at /docs. */
+/** Routes for /openapi.json and the reference at /docs, to which `/` sends browsers. */
 export function docsRoutes(operations: readonly Operation[]): Hono<ApiEnv> {
   const app = new Hono<ApiEnv>()
   const openApi = Buffer.from(JSON.stringify(createOpenApiDocument([...operations, ...docsOperations])))
@@ -47,6 +49,11 @@ export function docsRoutes(operations: readonly Operation[]): Hono<ApiEnv> {
   app.get(
     '/openapi.json',
     staticFile(async () => openApi, { 'content-type': 'application/json; charset=utf-8' }),
+  )
+  app.get('/', (c) =>
+    c.req.header('accept')?.includes('text/html')
+      ? c.redirect('/docs')
+      : respondWithError(notFound(), c.env.outgoing.requestId),
   )
   app.get('/docs', () =>
     respond(PAGE, 'text/html; charset=utf-8', { 'content-security-policy': PAGE_POLICY }),
