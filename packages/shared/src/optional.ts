@@ -1,9 +1,14 @@
 import type { z } from 'zod'
 
-/** An optional field. Null means absent, because many programs write null for a value that they do not have. */
+/**
+ * An optional field. Null means absent, because many programs write null for a value that they do not have.
+ *
+ * The transform must not accept undefined itself: zod then skips it for an absent field. Eight of them in each report
+ * and each event cost 5 % of the throughput otherwise.
+ */
 export function optional<Schema extends z.ZodType>(schema: Schema) {
   return schema
-    .nullish()
+    .nullable()
     .transform((value): z.output<Schema> | undefined => value ?? undefined)
     .optional()
 }
