@@ -3,8 +3,8 @@ import type { z } from 'zod'
 /**
  * An optional field. Null means absent, because many programs write null for a value that they do not have.
  *
- * The transform must not accept undefined itself: zod then skips it for an absent field. Eight of them in each report
- * and each event cost 5 % of the throughput otherwise.
+ * The transform must not accept undefined itself: zod then skips it for an absent field. It took 3 µs of each report
+ * and each event otherwise.
  */
 export function optional<Schema extends z.ZodType>(schema: Schema) {
   return schema
