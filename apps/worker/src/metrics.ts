@@ -1,4 +1,4 @@
-import { setTimeout as sleep } from 'node:timers/promises'
+import { withDeadline } from '@tidings/runtime/deadline'
 import { Counter, collectDefaultMetrics, Gauge, Registry } from 'prom-client'
 import type { EventCounters } from './jobs/process-envelope.ts'
 import type { StatusWorker } from './status-worker.ts'
@@ -49,14 +49,13 @@ export function watchStatusWorker(registry: Registry, worker: StatusWorker): voi
     registers: [registry],
     async collect() {
       // While Redis is unreachable, this command waits for it. The scrape then reports the last value.
-      const counting = worker.deadLetters.getJobCounts('prioritized', 'waiting').catch(() => undefined)
-      const limit = new AbortController()
-      const late = sleep(COUNT_LIMIT_MS, undefined, { signal: limit.signal }).catch(() => undefined)
-      const counts = await Promise.race([counting, late])
-      limit.abort()
+      const counting = worker.deadLetters.getJobCounts('prioritized', 'waiting')
+      const counts = await withDeadline(counting, COUNT_LIMIT_MS, tooLate).catch(() => undefined)
       if (counts) this.set(Object.values(counts).reduce((sum, entries) => sum + entries, 0))
     },
   })
   // A gauge starts at 0, which would say that there are none. Absent until the first count.
   deadLetters.remove()
 }
+
+const tooLate = () => new Error('The queue does not answer.')

@@ -11,8 +11,8 @@ const GATHER_CHARS = 16_384
 const GATHER_MS = 100
 
 /**
- * Logs JSON lines with a `service` field and the level as a word to stdout. Lines are gathered for up to 100 ms or 16 KB, so that a line per
- * request does not cost a system call per request. The rest is written at exit.
+ * Logs JSON lines with a `service` field and the level as a word to stdout. Lines are gathered for up to 100 ms or
+ * 16 KB, so that a line per request does not cost a system call per request. The rest is written at exit.
  *
  * @param activeFields gives fields to add to a line when it is logged, such as the id of the active trace.
  */

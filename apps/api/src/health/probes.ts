@@ -1,3 +1,5 @@
+import { withDeadline } from '@tidings/runtime/deadline'
+
 /** Which dependencies of the API take writes. */
 export interface DependencyState {
   database: boolean
@@ -72,16 +74,9 @@ function createProbe(attempt: () => Promise<unknown>): () => Promise<boolean> {
     void settled.then(() => {
       isPending = false
     })
-    answer = withDeadline(settled)
+    answer = withDeadline(settled, DEADLINE_MS, tooLate).catch(() => false)
     return answer
   }
 }
 
-/** Resolves to false when the attempt takes longer than DEADLINE_MS. */
-async function withDeadline(attempt: Promise<boolean>): Promise<boolean> {
-  let timer: NodeJS.Timeout | undefined
-  const late = new Promise<boolean>((resolve) => {
-    timer = setTimeout(() => resolve(false), DEADLINE_MS)
-  })
-  return Promise.race([attempt, late]).finally(() => clearTimeout(timer))
-}
+const tooLate = () => new Error('The store does not answer.')

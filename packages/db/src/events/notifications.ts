@@ -1,3 +1,4 @@
+import type { StatusFact } from '@tidings/shared/notification-status'
 import {
   type DeliveryError,
   type ErrorClass,
@@ -10,18 +11,10 @@ import type { Database } from '../database.ts'
 import { notificationStatus } from '../schema/notification-status.ts'
 
 /** A stored event in the API's shape. Times are ISO 8601. */
-export interface StoredEvent {
-  id: string
+export interface StoredEvent extends StatusFact {
   notification_id: string
-  notification_type: NotificationType
-  user_id: string | null
-  status: Status
-  error: DeliveryError | null
-  timestamp: string
-  received_at: string
   source: string
   event_id: string | null
-  attempt: number | null
   provider: string | null
   provider_message_id: string | null
   metadata: unknown

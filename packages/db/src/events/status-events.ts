@@ -15,9 +15,8 @@ const IS_OWNER = `coalesce((
 
 // One prepared statement for any batch size: one plan, one round trip. It leaves out events of unknown users, so that
 // they do not fail the others; the foreign key guards against a user who is erased meanwhile. It leaves out events that
-// name another user than an earlier event of the notification. It returns the ids that
-// did not become rows: nearly always none. It inserts in id order, because two statements with shared events could
-// otherwise deadlock.
+// name another user than an earlier event of the notification. It returns the ids that did not become rows: nearly
+// always none. It inserts in id order, because two statements with shared events could otherwise deadlock.
 const INSERT = `
 WITH event AS (
   SELECT * FROM unnest(
