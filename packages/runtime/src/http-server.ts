@@ -104,7 +104,7 @@ export function createHttpServer<Response extends typeof ServerResponse<Incoming
  * Starts Node's inactivity timer on the connections that hold unsent bytes of an answer. `server.timeout` would start
  * it on all of them, at each request and each answer: a tenth of the processor time of a small request.
  */
-function watchForUnreadAnswers(server: Server, { silentMs, checkIntervalMs }: ConnectionLimits): void {
+function watchForUnreadAnswers(server: NetServer, { silentMs, checkIntervalMs }: ConnectionLimits): void {
   const open = new Set<Socket>()
   const watched = new WeakSet<Socket>()
   server.on('connection', (socket: Socket) => {

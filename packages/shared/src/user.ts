@@ -131,6 +131,8 @@ export const userSchema = z
     id: z.guid(),
     name: z.string(),
     email: z.string(),
+    /** When the user proved to receive mail at this address. */
+    email_verified_at: z.string().nullable(),
     push_token: z.string().nullable(),
     preferences: preferencesSchema,
     created_at: z.string(),

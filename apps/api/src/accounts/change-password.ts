@@ -34,8 +34,12 @@ export async function changePassword(
       fields: [{ pointer: '/current_password', code: 'wrong_password', message }],
     })
   }
-  const hashes = { from: user.password, to: await passwords.hash(change.new_password) }
-  const changed = await storePassword(db, userId, hashes, keepSessionId ?? undefined)
+  const changed = await storePassword(db, {
+    userId,
+    from: user.password,
+    hash: await passwords.hash(change.new_password),
+    keepSessionId: keepSessionId ?? undefined,
+  })
   if (changed === undefined) throw new AppError('conflict', 'The password was changed meanwhile. Try again.')
   await Promise.all([caches.sessions.invalidate(changed.endedSessionIds), caches.users.invalidate([userId])])
   return { endedSessions: changed.endedSessionIds.length }

@@ -49,7 +49,7 @@ export function createCaches({ db, bus, registry, redis }: CacheOptions): Caches
       shared:
         redis &&
         createSharedCache(redis.connection, {
-          keyPrefix: `${redis.prefix}:cache:user:v1:`,
+          keyPrefix: `${redis.prefix}:cache:user:v2:`,
           ttlMs: USER_SHARED_TTL_MS,
           schema: cachedUserSchema,
         }),

@@ -8,6 +8,7 @@ export function toUser(row: UserRow): User {
     id: row.id,
     name: row.name,
     email: row.email,
+    email_verified_at: row.emailVerifiedAt?.toISOString() ?? null,
     push_token: row.pushToken,
     preferences: { email: row.emailNotifications, push: row.pushNotifications },
     created_at: row.createdAt.toISOString(),

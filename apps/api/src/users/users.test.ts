@@ -26,6 +26,7 @@ describe('reading a user', () => {
     expect(new Set(replies.map((reply) => `${reply.status} ${reply.text}`)).size).toBe(1)
     expect(replies[0]?.body.data).toEqual({
       id: user.id,
+      email_verified_at: null,
       name: 'Test Person',
       email: user.email,
       push_token: 'device-1',

@@ -1,9 +1,12 @@
 // drizzle-kit reads this file to generate migrations. Code imports the tables themselves.
+export * from './devices.ts'
 export * from './erased-users.ts'
 export * from './event-outbox.ts'
 export * from './ingest-counters.ts'
 export * from './notification-status.ts'
+export * from './one-time-tokens.ts'
 export * from './operator-audit.ts'
+export * from './outbound-messages.ts'
 export * from './service-keys.ts'
 export * from './sessions.ts'
 export * from './users.ts'

@@ -7,6 +7,8 @@ export const users = pgTable(
   {
     id: uuid('id').primaryKey(),
     email: varchar('email', { length: 254 }).notNull(),
+    /** When the user proved to receive mail at `email`. */
+    emailVerifiedAt: instant('email_verified_at'),
     name: varchar('name', { length: 255 }).notNull(),
     /** Django's format: pbkdf2_sha256$iterations$salt$base64. A hash that starts with `!` never logs in. */
     password: text('password').notNull(),

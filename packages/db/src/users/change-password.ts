@@ -1,30 +1,60 @@
 import { and, eq } from 'drizzle-orm'
 import type { Database, Handle } from '../database.ts'
 import { users } from '../schema/users.ts'
+import { voidTokens } from './one-time-tokens.ts'
+import { addNotice } from './outbound-messages.ts'
 import { endSessions } from './sessions.ts'
 
+export interface PasswordWrite {
+  userId: string
+  /** Encoded. */
+  hash: string
+  keepSessionId?: string | undefined
+  locale?: string | undefined
+}
+
 /**
- * Sets a new password and ends every session but `keepSessionId`, and all tokens of the Django service, in one
- * transaction. Only UPDATE_USERS sets a password elsewhere, by the same rule.
+ * Sets a new password if it still is `from`. See setPassword.
  *
- * @returns undefined when the password is no longer `hashes.from`: another request changed it first.
+ * @returns undefined when another request changed the password first.
  */
 export async function changePassword(
   db: Database,
-  userId: string,
-  hashes: { from: string; to: string },
-  keepSessionId?: string,
+  { from, ...write }: PasswordWrite & { from: string },
 ): Promise<{ endedSessionIds: string[] } | undefined> {
   return db.orm.transaction(async (tx) => {
-    const now = new Date()
-    const changed = await tx
-      .update(users)
-      .set({ password: hashes.to, updatedAt: now, legacyTokensEndedAt: now })
-      .where(and(eq(users.id, userId), eq(users.password, hashes.from)))
-      .returning({ id: users.id })
-    if (changed.length === 0) return undefined
-    return { endedSessionIds: await endSessions({ orm: tx }, userId, keepSessionId) }
+    const [unchanged] = await tx
+      .select({ id: users.id })
+      .from(users)
+      .where(and(eq(users.id, write.userId), eq(users.password, from)))
+      .for('update')
+    return unchanged && setPassword({ orm: tx }, write)
   })
+}
+
+/**
+ * Sets a password, in a transaction. It ends every session but `keepSessionId` and all tokens of the Django service. It
+ * voids links that reset the password or change the address, and sends a notice. A link that undoes a change of the
+ * address stays: whoever took over an account would otherwise void it. Only UPDATE_USERS sets a password elsewhere.
+ *
+ * @returns undefined when the user does not exist.
+ */
+export async function setPassword(
+  db: Handle,
+  { userId, hash, keepSessionId, locale }: PasswordWrite,
+): Promise<{ endedSessionIds: string[] } | undefined> {
+  const now = new Date()
+  const [user] = await db.orm
+    .update(users)
+    .set({ password: hash, updatedAt: now, legacyTokensEndedAt: now })
+    .where(eq(users.id, userId))
+    .returning({ email: users.email, name: users.name })
+  if (user === undefined) return undefined
+  const endedSessionIds = await endSessions(db, userId, keepSessionId)
+  await voidTokens(db, userId, ['password_reset', 'email_change'])
+  const variables = { name: user.name }
+  await addNotice(db, { kind: 'password_changed', userId, to: user.email, locale, variables })
+  return { endedSessionIds }
 }
 
 /** Ends all sessions of a user, and all tokens that the Django service issued. */

@@ -1,0 +1,82 @@
+import { randomBytes } from 'node:crypto'
+import { OUTBOUND_LINKS, type OutboundKind, type TokenPurpose } from '@tidings/shared/outbound-message'
+import { hashSecret } from '@tidings/shared/service-key'
+import { and, eq, gt, inArray, sql } from 'drizzle-orm'
+import type { Handle } from '../database.ts'
+import { oneTimeTokens } from '../schema/one-time-tokens.ts'
+import { outboundMessages } from '../schema/outbound-messages.ts'
+
+export interface NewToken {
+  userId: string
+  purpose: TokenPurpose
+  /** The address that the token proves, changes to, or restores. */
+  email: string
+  expiresAt: Date
+}
+
+/** Makes a token of 256 random bits and stores its digest. @returns the token, which nothing else stores. */
+export async function mintToken(db: Handle, token: NewToken): Promise<string> {
+  const secret = randomBytes(32).toString('base64url')
+  await db.orm.insert(oneTimeTokens).values({ ...token, digest: hashSecret(secret) })
+  return secret
+}
+
+export interface TokenGrant {
+  userId: string
+  email: string
+}
+
+/**
+ * Uses a token up, together with the user's other tokens for the same purpose. Of concurrent uses, one succeeds.
+ *
+ * @returns undefined when the token is unknown, used, void, expired, or made for another purpose.
+ */
+export async function useToken(
+  db: Handle,
+  purpose: TokenPurpose,
+  token: string,
+): Promise<TokenGrant | undefined> {
+  const [grant] = await db.orm
+    .delete(oneTimeTokens)
+    .where(
+      and(
+        eq(oneTimeTokens.digest, hashSecret(token)),
+        eq(oneTimeTokens.purpose, purpose),
+        gt(oneTimeTokens.expiresAt, sql`now()`),
+      ),
+    )
+    .returning({ userId: oneTimeTokens.userId, email: oneTimeTokens.email })
+  if (grant !== undefined) await voidTokens(db, grant.userId, [purpose])
+  return grant
+}
+
+/**
+ * Ends a user's tokens for these purposes, and cancels the messages that would carry one. Call it in the transaction
+ * of the change that makes them void.
+ */
+export async function voidTokens(
+  db: Handle,
+  userId: string,
+  purposes: readonly TokenPurpose[],
+): Promise<void> {
+  // The messages first: this waits for a relay that is making a token, and the next statement then sees it.
+  await db.orm
+    .update(outboundMessages)
+    .set({ state: 'cancelled' })
+    .where(
+      and(
+        eq(outboundMessages.userId, userId),
+        eq(outboundMessages.state, 'pending'),
+        inArray(outboundMessages.kind, kindsFor(purposes)),
+      ),
+    )
+  await db.orm
+    .delete(oneTimeTokens)
+    .where(and(eq(oneTimeTokens.userId, userId), inArray(oneTimeTokens.purpose, [...purposes])))
+}
+
+const kindsFor = (purposes: readonly TokenPurpose[]) =>
+  (Object.keys(OUTBOUND_LINKS) as OutboundKind[]).filter((kind) => {
+    const link = OUTBOUND_LINKS[kind]
+    return link !== undefined && purposes.includes(link.purpose)
+  })

@@ -1,0 +1,136 @@
+import {
+  DEFAULT_LOCALE,
+  OUTBOUND_LINKS,
+  OUTBOUND_TTL_SECONDS,
+  type OutboundKind,
+  type OutboundVariables,
+} from '@tidings/shared/outbound-message'
+import { and, eq, gt, inArray, ne, sql } from 'drizzle-orm'
+import { v7 as uuidv7 } from 'uuid'
+import type { Database, Handle } from '../database.ts'
+import { outboundMessages } from '../schema/outbound-messages.ts'
+import { users } from '../schema/users.ts'
+import { mintToken } from './one-time-tokens.ts'
+
+export interface NewMessage {
+  kind: OutboundKind
+  /** Null for a password reset: the relay finds the user. */
+  userId: string | null
+  to: string
+  locale?: string | undefined
+  variables?: OutboundVariables
+}
+
+/** Writes a message for the relay to put on the queue. Call it in the transaction of what causes the message. */
+export async function addMessage(db: Handle, message: NewMessage): Promise<void> {
+  const { kind, userId, to, locale = DEFAULT_LOCALE, variables = {} } = message
+  const expiresAt = new Date(Date.now() + OUTBOUND_TTL_SECONDS[kind] * 1000)
+  await db.orm
+    .insert(outboundMessages)
+    .values({ id: uuidv7(), kind, userId, to, locale, variables, expiresAt })
+}
+
+/** Adds a notice, unless the user got one of this kind within the last hour. */
+export async function addNotice(db: Handle, notice: NewMessage & { userId: string }): Promise<void> {
+  const isRecent = await hasRecentMessage(db, notice.userId, notice.kind, '1 hour')
+  if (!isRecent) await addMessage(db, notice)
+}
+
+/** Tells whether a message of this kind was written for the user within `period`, an SQL interval. */
+async function hasRecentMessage(
+  db: Handle,
+  userId: string,
+  kind: OutboundKind,
+  period: string,
+): Promise<boolean> {
+  const recent = await db.orm
+    .select({ id: outboundMessages.id })
+    .from(outboundMessages)
+    .where(
+      and(
+        eq(outboundMessages.userId, userId),
+        eq(outboundMessages.kind, kind),
+        ne(outboundMessages.state, 'cancelled'),
+        gt(outboundMessages.createdAt, sql`now() - ${period}::interval`),
+      ),
+    )
+    .limit(1)
+  return recent.length > 0
+}
+
+/** A message that is about to be put on the queue. */
+export interface ClaimedMessage {
+  id: string
+  kind: OutboundKind
+  userId: string
+  to: string
+  locale: string
+  variables: OutboundVariables
+  expiresAt: Date
+  /** The secret of the link; undefined for a notice. */
+  token: string | undefined
+}
+
+/**
+ * Takes the oldest pending messages for 30 seconds, and stores a new token for each that carries a link. Publish them,
+ * then call markQueued. The digest is stored before the job exists, so every link that a user receives works. When the
+ * relay is killed in between, another one takes the messages and makes further tokens.
+ *
+ * Drops password resets of unknown addresses, and those within a minute of an earlier one for the same account.
+ */
+export async function claimMessages(db: Database, limit: number): Promise<ClaimedMessage[]> {
+  return db.orm.transaction(async (tx) => {
+    const handle = { orm: tx }
+    const due = await tx
+      .select()
+      .from(outboundMessages)
+      .where(
+        and(
+          eq(outboundMessages.state, 'pending'),
+          sql`(${outboundMessages.claimedUntil} IS NULL OR ${outboundMessages.claimedUntil} < now())`,
+        ),
+      )
+      .orderBy(outboundMessages.createdAt)
+      .limit(limit)
+      .for('update', { skipLocked: true })
+    const claimed: ClaimedMessage[] = []
+    for (const message of due) {
+      const { id, kind, expiresAt } = message
+      if (expiresAt <= new Date()) {
+        await tx.update(outboundMessages).set({ state: 'expired' }).where(eq(outboundMessages.id, id))
+        continue
+      }
+      const userId = message.userId ?? (await findResetUser(handle, message.to))
+      if (userId === undefined) {
+        await tx.delete(outboundMessages).where(eq(outboundMessages.id, id))
+        continue
+      }
+      await tx
+        .update(outboundMessages)
+        .set({ userId, claimedUntil: sql`now() + interval '30 seconds'` })
+        .where(eq(outboundMessages.id, id))
+      const purpose = OUTBOUND_LINKS[kind]?.purpose
+      const token = purpose && (await mintToken(handle, { userId, purpose, email: message.to, expiresAt }))
+      claimed.push({ ...message, userId, token })
+    }
+    return claimed
+  })
+}
+
+/** The active user of an address; undefined also when they got a reset within the last minute. */
+async function findResetUser(db: Handle, email: string): Promise<string | undefined> {
+  const [user] = await db.orm
+    .select({ id: users.id })
+    .from(users)
+    .where(and(eq(sql`lower(${users.email})`, sql`lower(${email})`), eq(users.isActive, true)))
+  if (user === undefined) return undefined
+  return (await hasRecentMessage(db, user.id, 'password_reset', '1 minute')) ? undefined : user.id
+}
+
+/** Records that messages are on the queue. */
+export async function markQueued(db: Database, ids: readonly string[]): Promise<void> {
+  await db.orm
+    .update(outboundMessages)
+    .set({ state: 'queued', claimedUntil: null })
+    .where(and(inArray(outboundMessages.id, [...ids]), eq(outboundMessages.state, 'pending')))
+}
