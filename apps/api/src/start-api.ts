@@ -87,6 +87,7 @@ export async function startApi(
     registry,
     db,
     ingest,
+    recipientKey: env.RECIPIENT_KEY,
     health,
     authorize: createAuthorize({
       authenticateService: serviceKeys.authenticate,

@@ -10,6 +10,7 @@ const schema = z.object({
   QUEUE_BACKEND: envFields.QUEUE_BACKEND,
   QUEUE_PREFIX: envFields.QUEUE_PREFIX,
   QUEUE_SHARDS: envFields.QUEUE_SHARDS,
+  RECIPIENT_KEY: envFields.RECIPIENT_KEY,
   /** Where `doctor --probe` reports its event. */
   API_URL: httpUrl('http://localhost:8001').optional(),
   /** The actor in the audit table. The default is the login name. */
@@ -44,6 +45,7 @@ const DEV_ENV_VARIABLES = [
   'QUEUE_BACKEND',
   'QUEUE_PREFIX',
   'QUEUE_SHARDS',
+  'RECIPIENT_KEY',
   'API_URL',
 ]
 

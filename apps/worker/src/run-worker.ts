@@ -65,6 +65,7 @@ export async function runWorker(env: WorkerEnv, hooks: RunWorkerHooks = {}): Pro
     db,
     backend,
     shards: env.QUEUE_SHARDS,
+    recipientKey: env.RECIPIENT_KEY,
     concurrency: env.WORKER_CONCURRENCY,
     store: hooks.wrapStore?.(store) ?? store,
     writers: WRITERS,

@@ -27,6 +27,8 @@ export interface StatusWorkerOptions {
   backend: QueueBackend
   /** The number of shards. Higher shards that still hold jobs are read too. */
   shards: number
+  /** See digestRecipient. */
+  recipientKey: string
   /** Most jobs at once. They are divided among the shards and rounded up: each shard runs at least one. */
   concurrency: number
   /** Writes a batch to PostgreSQL. Fault tests pass one that fails. */
@@ -112,6 +114,7 @@ export async function startStatusWorker(options: StatusWorkerOptions): Promise<S
     onSettleError: throttledWarning(log, 'recording outcomes'),
     count,
     suspectLock: { isHeld: false },
+    recipientKey: options.recipientKey,
     onNewerVersion: (version) =>
       warnOfVersion(`it has version ${version}, this worker reads version 1. It waits for a newer worker.`),
     outageDelayMs: timing?.outageDelayMs,
@@ -123,6 +126,7 @@ export async function startStatusWorker(options: StatusWorkerOptions): Promise<S
     queues,
     recovery,
     bury,
+    recipientKey: options.recipientKey,
     count,
     lifecycle,
     log,

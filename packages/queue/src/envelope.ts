@@ -2,6 +2,7 @@ import { type FailedAttempt, failedAttemptSchema } from '@tidings/shared/dead-le
 import { identifyEvent } from '@tidings/shared/event-identity'
 import { PARSE_OPTIONS } from '@tidings/shared/issue-message'
 import { cutDeepJson, isTooDeep, mayLoseDigits } from '@tidings/shared/json'
+import { DEFAULT_RECIPIENT_KEY } from '@tidings/shared/recipient'
 import {
   BARE_EVENT_FIELDS,
   bareEventSchema,
@@ -62,8 +63,10 @@ const DEFAULT_SOURCE = 'queue'
 /**
  * Reads a job's data: an envelope of events, or one bare event. It parses events one by one, so that a bad event does
  * not affect the others. Reading the same job again gives the same ids.
+ *
+ * @param recipientKey see digestRecipient.
  */
-export function parseEnvelope(job: EnvelopeJob): ParsedEnvelope {
+export function parseEnvelope(job: EnvelopeJob, recipientKey = DEFAULT_RECIPIENT_KEY): ParsedEnvelope {
   const newerVersion = newerVersionOf(job.data)
   if (newerVersion !== undefined)
     return { events: [], invalid: [toNewerJob(job.data, newerVersion)], failures: {}, newerVersion }
@@ -71,7 +74,7 @@ export function parseEnvelope(job: EnvelopeJob): ParsedEnvelope {
   const parsed: ParsedEnvelope = { events: [], invalid: [], failures: readFailures(job.data) }
   items.forEach((raw, index) => {
     const key = `${job.queueName}/${job.id}/${job.timestamp}/${index}`
-    const event = readEvent(raw, key, job.timestamp)
+    const event = readEvent(raw, { key, jobTimestamp: job.timestamp, recipientKey })
     if (event.success && problem === undefined) {
       parsed.events.push(event.data)
       return
@@ -136,24 +139,33 @@ const joinProblems = (...problems: readonly (string | undefined)[]) =>
 
 type ReadEvent = { success: true; data: StatusEvent; message?: never } | { success: false; message: string }
 
+/** What identifies a bare event of a job. */
+interface BareReception {
+  /** Names the event by its place in the job. */
+  key: string
+  /** Milliseconds. */
+  jobTimestamp: number
+  recipientKey: string
+}
+
 /** Never throws: a job that throws here could be neither stored nor dead-lettered. */
-function readEvent(raw: unknown, key: string, jobTimestamp: number): ReadEvent {
+function readEvent(raw: unknown, bare: BareReception): ReadEvent {
   try {
-    return parseEvent(raw, key, jobTimestamp)
+    return parseEvent(raw, bare)
   } catch {
     // It is nested so deeply that parsing it overflows the stack.
     return { success: false, message: 'event: cannot be read' }
   }
 }
 
-function parseEvent(raw: unknown, key: string, jobTimestamp: number): ReadEvent {
-  if (typeof raw === 'string') return readText(raw, key, jobTimestamp)
-  if (isEventObject(raw) && !isAccepted(raw)) return readBareEvent(raw, key, jobTimestamp)
+function parseEvent(raw: unknown, bare: BareReception): ReadEvent {
+  if (typeof raw === 'string') return readText(raw, bare)
+  if (isEventObject(raw) && !isAccepted(raw)) return readBareEvent(raw, bare)
   return checkEvent(raw)
 }
 
 /** Reads an event that was kept as text, so that its numbers keep their digits: they may be in unknown fields only. */
-function readText(text: string, key: string, jobTimestamp: number): ReadEvent {
+function readText(text: string, bare: BareReception): ReadEvent {
   let event: unknown
   try {
     event = JSON.parse(text)
@@ -163,14 +175,14 @@ function readText(text: string, key: string, jobTimestamp: number): ReadEvent {
       message: 'event: Must be an object. This is text: not JSON, or longer than can be read.',
     }
   }
-  return isEventObject(event) && mayLoseDigits(text) ? parseEvent(event, key, jobTimestamp) : checkEvent(text)
+  return isEventObject(event) && mayLoseDigits(text) ? parseEvent(event, bare) : checkEvent(text)
 }
 
 /** Only an event that an API accepted has both fields. A bare event may have an `id` field that is not ours. */
 const isAccepted = ({ id, received_at }: Record<string, unknown>) =>
   (id ?? undefined) !== undefined && (received_at ?? undefined) !== undefined
 
-function readBareEvent(raw: Record<string, unknown>, key: string, jobTimestamp: number): ReadEvent {
+function readBareEvent(raw: Record<string, unknown>, reception: BareReception): ReadEvent {
   const bare = bareEventSchema.safeParse(raw, PARSE_OPTIONS)
   if (!bare.success)
     return { success: false, message: joinProblems(describe(bare.error), ...describeCamelCase(raw)) }
@@ -178,8 +190,9 @@ function readBareEvent(raw: Record<string, unknown>, key: string, jobTimestamp: 
   const event = identifyEvent(report, {
     type,
     source,
-    receivedAt: readTime(jobTimestamp),
-    fallbackKey: key,
+    receivedAt: readTime(reception.jobTimestamp),
+    fallbackKey: reception.key,
+    recipientKey: reception.recipientKey,
   })
   // This schema also refuses values that PostgreSQL cannot store.
   return checkEvent(event)

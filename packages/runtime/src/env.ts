@@ -1,3 +1,4 @@
+import { DEFAULT_RECIPIENT_KEY } from '@tidings/shared/recipient'
 import { z } from 'zod'
 import { LOG_LEVELS } from './log-level.ts'
 
@@ -100,6 +101,8 @@ export const envFields = {
     .regex(/^[\w{}-]+$/, 'may hold letters, digits, _ - { }')
     .default('tidings'),
   QUEUE_SHARDS: wholeNumber(1, MAX_QUEUE_SHARDS).default(1),
+  /** Key of the digests of recipients. The same for every process, and never changed. */
+  RECIPIENT_KEY: z.string().min(16, 'needs at least 16 characters').default(DEFAULT_RECIPIENT_KEY),
   LOG_LEVEL: z.enum(LOG_LEVELS).default('info'),
   STRICT_DURABILITY: flag(false),
   /** Base URL of an OTLP/HTTP collector. Without it nothing is traced. */

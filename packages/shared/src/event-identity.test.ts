@@ -59,3 +59,25 @@ describe('the identity of an event', () => {
       expect(id).toMatch(/^[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}$/)
   })
 })
+
+describe('the recipient of an event', () => {
+  const at = { source: 'mailer', receivedAt: new Date() }
+
+  it('is kept as a keyed digest, equal for each spelling of an address', () => {
+    const digests = ['a@example.com', ' A@Example.COM '].map(
+      (recipient) =>
+        identifyEvent(makeReport({ recipient }), { ...at, type: 'email', recipientKey: 'k'.repeat(16) })
+          .recipient_digest,
+    )
+    expect(digests[0]).toMatch(/^[0-9a-f]{64}$/)
+    expect(digests[1]).toBe(digests[0])
+  })
+
+  it('differs by key and by channel, and is nowhere in the event', () => {
+    const identify = (type: 'email' | 'push', recipientKey: string) =>
+      identifyEvent(makeReport({ recipient: 'abc' }), { ...at, type, recipientKey })
+    const events = [identify('email', 'one'), identify('email', 'two'), identify('push', 'one')]
+    expect(new Set(events.map((event) => event.recipient_digest)).size).toBe(3)
+    for (const event of events) expect(event).not.toHaveProperty('recipient')
+  })
+})

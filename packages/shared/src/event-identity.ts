@@ -1,6 +1,7 @@
 import { hash, randomFillSync } from 'node:crypto'
 import { v7 as uuidv7 } from 'uuid'
 import { canonicalJson } from './json.ts'
+import { DEFAULT_RECIPIENT_KEY, digestRecipient } from './recipient.ts'
 import type { NotificationType, StatusEvent, StatusReport } from './status-event.ts'
 
 export interface Reception {
@@ -8,6 +9,10 @@ export interface Reception {
   /** Name of the service key, or of the queue when a producer enqueued the job itself. */
   source: string
   receivedAt: Date
+  /** The secret key of recipients' digests. */
+  recipientKey?: string
+  /** See `feedback` of an event. */
+  feedback?: boolean
   /** The Idempotency-Key header. The report's own event_id takes precedence. */
   idempotencyKey?: string | undefined
   /** Used when the report has no key and no timestamp: a redelivered job then gives the same id. */
@@ -21,14 +26,17 @@ export interface Reception {
  * - with neither: a new UUID v7, so every report is a new event.
  */
 export function identifyEvent(report: StatusReport, reception: Reception): StatusEvent {
-  const { type, source, receivedAt } = reception
+  const { type, source, receivedAt, recipientKey = DEFAULT_RECIPIENT_KEY, feedback } = reception
+  const { recipient, ...rest } = report
   const received_at = receivedAt.toISOString()
   const event = {
-    ...report,
+    ...rest,
     notification_type: type,
     source,
     received_at,
     timestamp: report.timestamp ?? received_at,
+    ...(recipient !== undefined && { recipient_digest: digestRecipient(recipientKey, type, recipient) }),
+    ...(feedback && { feedback: true as const }),
   }
   const eventId = report.event_id ?? reception.idempotencyKey
   if (eventId !== undefined) {

@@ -7,6 +7,10 @@ export const SCOPES = [
   'users:read',
   'dlq:read',
   'dlq:write',
+  'feedback:write',
+  'suppressions:read',
+  'suppressions:write',
+  'stats:read',
 ] as const
 export type Scope = (typeof SCOPES)[number]
 

@@ -36,6 +36,8 @@ export const LIMITS = {
   errorLength: 4096,
   errorCodeLength: 128,
   providerLength: 128,
+  recipientLength: 4096,
+  categoryLength: 64,
   metadataBytes: 4096,
   /** PostgreSQL `integer`. */
   int: 2_147_483_647,
@@ -132,6 +134,12 @@ const attemptSchema = z
     'The number of this sending of the notification by your system. Never the retry count of a provider.',
   )
 
+/** What kind of message it is, such as `newsletter`. */
+export const categorySchema = z
+  .string()
+  .regex(/^[a-z0-9][a-z0-9_.-]*$/, { error: 'Use lower-case letters, digits, and . _ - after the first.' })
+  .max(LIMITS.categoryLength)
+
 const reportFields = {
   notification_id: notificationIdSchema,
   status: z.enum(STATUSES),
@@ -142,8 +150,12 @@ const reportFields = {
   attempt: optional(attemptSchema),
   provider: optional(text(LIMITS.providerLength)),
   provider_message_id: optional(text(LIMITS.notificationIdLength)),
+  category: optional(categorySchema),
   metadata: optional(metadataSchema),
 }
+
+/** The address or push token that the message went to. Only its keyed digest is kept. */
+const recipientSchema = optional(text(LIMITS.recipientLength))
 
 const requiresError = (report: { status: Status; error?: unknown }) =>
   report.error !== undefined || !STATUSES_WITH_ERROR.includes(report.status)
@@ -157,12 +169,15 @@ const missingError = {
  * A status as a producer reports it: the body of POST /api/v1/{type}/status/. Unknown fields are dropped, because
  * producers may add fields before this service knows them.
  */
-export const statusReportSchema = z.object(reportFields).refine(requiresError, missingError)
+export const statusReportSchema = z
+  .object({ ...reportFields, recipient: recipientSchema })
+  .refine(requiresError, missingError)
 export type StatusReport = z.infer<typeof statusReportSchema>
 
 /** A report as a producer puts it onto the queue by itself: with its type, and the name of its source if it has one. */
 const bareEventFields = {
   ...reportFields,
+  recipient: recipientSchema,
   notification_type: z.enum(NOTIFICATION_TYPES),
   source: optional(text(LIMITS.notificationIdLength)),
 }
@@ -185,6 +200,10 @@ export const statusEventSchema = z
     timestamp: storedTimeSchema,
     /** Digest of the content, for events with an idempotency key: tells a repeat from a conflict. */
     content_hash: optional(z.string().regex(/^[0-9a-f]{32}$/)),
+    /** Keyed digest of the recipient; see digestRecipient. */
+    recipient_digest: optional(z.string().regex(/^[0-9a-f]{64}$/)),
+    /** Whether the reporter may suppress recipients: a provider's verified receiver, or a key with `feedback:write`. */
+    feedback: optional(z.literal(true)),
     /** How often an operator redrove it. */
     redrives: optional(z.int().min(1)),
   })

@@ -12,6 +12,7 @@ import { Hono } from 'hono'
 import { z } from 'zod'
 import type { Authorize } from '../http/authorize.ts'
 import type { ApiContext, ApiEnv } from '../http/context.ts'
+import type { ServicePrincipal } from '../http/principal.ts'
 import { MAX_BATCH_BODY_BYTES, readJson } from '../http/read-json.ts'
 import { success } from '../http/respond.ts'
 import { Turns } from '../http/turns.ts'
@@ -22,6 +23,8 @@ import { type BatchResult, validateBatch } from './validate-batch.ts'
 export interface ReportDeps {
   authorize: Authorize
   ingest: Ingest
+  /** See digestRecipient. */
+  recipientKey: string
 }
 
 /** The body of a batch. Its events are validated one by one. */
@@ -38,7 +41,7 @@ export function reportRoutes(deps: ReportDeps): Hono<ApiEnv> {
 function addRoutesOfType(
   app: Hono<ApiEnv>,
   type: NotificationType,
-  { authorize, ingest }: ReportDeps,
+  { authorize, ingest, recipientKey }: ReportDeps,
   { limits, turns }: { limits: EventLimits; turns: Turns },
 ): void {
   /** Authenticates the caller and takes one event from its allowance. */
@@ -49,12 +52,18 @@ function addRoutesOfType(
     return { service, spentMs: performance.now() - startedMs }
   }
 
+  const receptionBy = ({ name, scopes }: ServicePrincipal) => ({
+    type,
+    source: name,
+    recipientKey,
+    feedback: scopes.has('feedback:write'),
+  })
+
   app.post(`/api/v1/${type}/status`, async (c) => {
     const { service, spentMs } = await admit(c)
     const report = await readJson(c, statusReportSchema)
     const event = identifyEvent(report, {
-      type,
-      source: service.name,
+      ...receptionBy(service),
       receivedAt: new Date(),
       idempotencyKey: readIdempotencyKey(c),
     })
@@ -71,9 +80,10 @@ function addRoutesOfType(
     limits.takeMore(service, events.length - 1)
     const key = readIdempotencyKey(c, MAX_BATCH_KEY_LENGTH)
     const receivedAt = new Date()
+    const reception = receptionBy(service)
     const identify = (report: StatusReport, index: number) => {
       const idempotencyKey = key === undefined ? undefined : `${key}#${index}`
-      const event = identifyEvent(report, { type, source: service.name, receivedAt, idempotencyKey })
+      const event = identifyEvent(report, { ...reception, receivedAt, idempotencyKey })
       return { event, refusal: ingest.findConflict(event) }
     }
     const results = await validateBatch(events, identify, turns.start())

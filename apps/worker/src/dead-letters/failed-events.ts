@@ -28,8 +28,8 @@ export function invalidInJob(job: Job, invalid: InvalidEvent): FailedEvent {
 }
 
 /** All events of a job that BullMQ gave up on: its attempts are used up, or it stalled too often. */
-export function toFailedEvents(job: Job): FailedEvent[] {
-  const { events, invalid, failures } = parseEnvelope(job)
+export function toFailedEvents(job: Job, recipientKey?: string): FailedEvent[] {
+  const { events, invalid, failures } = parseEnvelope(job, recipientKey)
   const stalled = job.stalledCounter > MAX_STALLED_COUNT
   const common = {
     // Each stall is one run that a worker did not finish. After too many stalls, BullMQ fails the job without a run.

@@ -22,6 +22,8 @@ export interface SweepingOptions {
   shards: number
   queues: readonly JobQueue<unknown>[]
   recovery: Pick<JobRecovery, 'run'> | undefined
+  /** See digestRecipient. */
+  recipientKey: string
   bury(failedEvents: readonly FailedEvent[]): Promise<void>
   count: EventCounters
   lifecycle: Lifecycle
@@ -56,6 +58,7 @@ export function startSweeping(options: SweepingOptions): Sweeper {
   }
   const sweeper = new Sweeper({
     queues,
+    recipientKey: options.recipientKey,
     bury,
     findStored,
     exclusively: (work) => withSweepLock(db.pool, work),

@@ -2,6 +2,7 @@ import { type JobQueue, openQueue, openRedis, openWorker, type QueueBackend } fr
 import type { FailedEvent } from '@tidings/queue/dead-letters/bury'
 import { STATUS_QUEUE } from '@tidings/queue/policy'
 import { createLogger } from '@tidings/runtime/log'
+import { DEFAULT_RECIPIENT_KEY } from '@tidings/shared/recipient'
 import { makeEvent } from '@tidings/shared/testing/make-event'
 import { waitFor } from '@tidings/stack/servers/wait-for'
 import { createTestBackend, describeRedis, useReleaser } from '@tidings/stack/testing/test-context'
@@ -50,6 +51,7 @@ describeRedis('the sweeper', () => {
   function createSweeper(more: Partial<SweeperOptions> = {}) {
     const sweeper = new Sweeper({
       queues: [queue],
+      recipientKey: DEFAULT_RECIPIENT_KEY,
       bury: async () => {},
       findStored: async () => new Map(),
       exclusively: async (work) => {

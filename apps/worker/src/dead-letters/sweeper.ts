@@ -11,6 +11,8 @@ import { toFailedEvents } from './failed-events.ts'
 
 export interface SweeperOptions {
   queues: readonly JobQueue<unknown>[]
+  /** See digestRecipient. */
+  recipientKey: string
   bury(failedEvents: readonly FailedEvent[]): Promise<void>
   findStored(eventIds: readonly string[]): Promise<StoredContent>
   /** Runs `work` when no other process sweeps. Otherwise it resolves to false and does nothing. */
@@ -130,8 +132,8 @@ export class Sweeper {
 
   /** Buries the events of the job that are not stored, then removes the job: in this order a crash loses no event. */
   async #buryJob(job: Job): Promise<number> {
-    const { findStored, bury, onBuried, log } = this.#options
-    const failedEvents = toFailedEvents(job)
+    const { findStored, bury, onBuried, log, recipientKey } = this.#options
+    const failedEvents = toFailedEvents(job, recipientKey)
     const rows = await findStored(failedEvents.map(({ eventId }) => eventId))
     const unstored = failedEvents.filter((failed) => !isStored(failed, rows))
     await bury(unstored)

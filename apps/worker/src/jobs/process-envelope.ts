@@ -23,6 +23,8 @@ export interface EnvelopeContext extends ReturnOptions {
   bury(failedEvents: readonly FailedEvent[]): Promise<void>
   count: EventCounters
   suspectLock: SuspectLock
+  /** See digestRecipient. */
+  recipientKey: string
   /** Called each time a job waits because a newer version wrote it. */
   onNewerVersion(version: number): void
 }
@@ -93,7 +95,7 @@ async function settleEnvelope(
   write: (events: StatusEvent[]) => Promise<WriteResult[]>,
 ): Promise<void> {
   const { job } = locked
-  const { events, invalid, failures, newerVersion } = parseEnvelope(job)
+  const { events, invalid, failures, newerVersion } = parseEnvelope(job, context.recipientKey)
   if (newerVersion !== undefined && isYoung(job)) {
     context.onNewerVersion(newerVersion)
     return delayWithoutAttempt(locked, LOOK_AGAIN_MS * Math.min(job.attemptsStarted, MAX_LOOK_FACTOR))

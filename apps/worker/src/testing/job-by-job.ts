@@ -2,6 +2,7 @@ import { type JobQueue, openQueue, openRedis, openWorker, type QueueBackend } fr
 import type { DeadLetterQueue } from '@tidings/queue/dead-letters/bury'
 import { DEAD_LETTER_QUEUE, ENVELOPE_JOB, ENVELOPE_JOB_OPTIONS, STATUS_QUEUE } from '@tidings/queue/policy'
 import type { DeadLetter } from '@tidings/shared/dead-letter'
+import { DEFAULT_RECIPIENT_KEY } from '@tidings/shared/recipient'
 import type { Releaser } from '@tidings/stack/releaser'
 import type { Job } from 'bullmq'
 import type { BatchWriter, WriteResult } from '../jobs/batch-writer.ts'
@@ -63,6 +64,7 @@ export const createContext = (
   onOutage: ignore,
   count: { stored: ignore, duplicate: ignore, dead: ignore, retried: ignore },
   suspectLock: { isHeld: false },
+  recipientKey: DEFAULT_RECIPIENT_KEY,
   onNewerVersion: ignore,
   ...more,
 })

@@ -12,6 +12,7 @@ import { DEAD_LETTER_QUEUE, ENVELOPE_JOB, ENVELOPE_JOB_OPTIONS, STATUS_QUEUE } f
 import { createLifecycle } from '@tidings/runtime/lifecycle'
 import { createLogger } from '@tidings/runtime/log'
 import type { DeadLetter } from '@tidings/shared/dead-letter'
+import { DEFAULT_RECIPIENT_KEY } from '@tidings/shared/recipient'
 import type { Releaser } from '@tidings/stack/releaser'
 import { waitFor } from '@tidings/stack/servers/wait-for'
 import { type BackendKind, createTestBackend, createTestDatabase } from '@tidings/stack/testing/test-context'
@@ -27,6 +28,7 @@ type StartOptions = Pick<StatusWorkerOptions, 'db' | 'backend' | 'lifecycle'> & 
 export function startTestWorker(options: StartOptions): Promise<StatusWorker> {
   return startStatusWorker({
     shards: 1,
+    recipientKey: DEFAULT_RECIPIENT_KEY,
     concurrency: 8,
     store: (events) => storeStatusEvents(options.db, events),
     writers: 2,

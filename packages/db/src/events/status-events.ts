@@ -22,13 +22,14 @@ WITH event AS (
   SELECT * FROM unnest(
     $1::uuid[], $2::uuid[], $3::timestamptz[], $4::timestamptz[], $5::notification_type[],
     $6::notification_status_name[], $7::int[], $8::text[], $9::text[], $10::text[], $11::text[], $12::text[],
-    $13::text[], $14::bytea[], $15::text[], $16::text[], $17::jsonb[]
+    $13::text[], $14::bytea[], $15::text[], $16::text[], $17::text[], $18::bytea[], $19::jsonb[]
   ) AS e(id, user_id, "timestamp", received_at, notification_type, status, attempt, notification_id, source,
-    error, error_code, error_class, event_id, content_hash, provider, provider_message_id, metadata)
+    error, error_code, error_class, event_id, content_hash, provider, provider_message_id, category, recipient_digest,
+    metadata)
 ), stored AS (
   INSERT INTO notification_status (id, user_id, "timestamp", received_at, notification_type, status, attempt,
     notification_id, source, error, error_code, error_class, event_id, content_hash, provider,
-    provider_message_id, metadata)
+    provider_message_id, category, recipient_digest, metadata)
   SELECT * FROM event e WHERE e.user_id IS NULL
     OR (EXISTS (SELECT 1 FROM users u WHERE u.id = e.user_id) AND ${IS_OWNER})
   ORDER BY e.id
@@ -161,6 +162,8 @@ function columnsOf(events: readonly StatusEvent[]): (unknown[] | null)[] {
     optional(events.map((event) => event.content_hash && `\\x${event.content_hash}`)),
     optional(events.map((event) => event.provider)),
     optional(events.map((event) => event.provider_message_id)),
+    optional(events.map((event) => event.category)),
+    optional(events.map((event) => event.recipient_digest && `\\x${event.recipient_digest}`)),
     optional(events.map((event) => event.metadata && JSON.stringify(event.metadata))),
   ]
 }

@@ -31,6 +31,9 @@ export const notificationStatus = pgTable(
     contentHash: bytea('content_hash'),
     provider: varchar('provider', { length: 128 }),
     providerMessageId: varchar('provider_message_id', { length: 255 }),
+    category: varchar('category', { length: 64 }),
+    /** Keyed digest of the address or token. See digestRecipient. */
+    recipientDigest: bytea('recipient_digest'),
     metadata: jsonb('metadata'),
   },
   (table) => [

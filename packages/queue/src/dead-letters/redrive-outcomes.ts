@@ -31,6 +31,8 @@ export interface TrackerOptions {
   store: Pick<DeadLetterStore, 'sizes'>
   findStored(eventIds: readonly string[]): Promise<StoredContent>
   signal?: AbortSignal | undefined
+  /** See digestRecipient. */
+  recipientKey: string
   patienceMs: number
   onChange?(outcomes: Outcomes): void
 }
@@ -45,14 +47,15 @@ interface Followed extends Pick<DeadLetterEntry, 'id' | 'event' | 'error'> {
  * An unreadable event may be readable by now: by a newer worker, or after a repair. Its row or its next dead letter
  * then has the id that the worker gives to the event, not the one of the entry.
  */
-function toFollowed(entry: DeadLetterEntry): Followed {
+function toFollowed(entry: DeadLetterEntry, recipientKey: string): Followed {
   const { id, event, error } = entry
   if (error.code !== UNREADABLE_EVENT) return { id, event, error, deadIds: [id] }
-  const { events, invalid } = parseEnvelope({
+  const job = {
     data: { v: 1, events: [toRedrivenEvent(entry)] },
     timestamp: Date.now(),
     queueName: STATUS_QUEUE,
-  })
+  }
+  const { events, invalid } = parseEnvelope(job, recipientKey)
   const [readable] = events
   const deadAgain = [
     ...events.map((each) => deadLetterId({ eventId: each.id, event: each, contentHash: each.content_hash })),
@@ -70,7 +73,7 @@ const CHECK_BATCH = 500
 const POLL_MS = 200
 
 export function createOutcomeTracker(options: TrackerOptions): OutcomeTracker {
-  const { store, findStored, signal, patienceMs } = options
+  const { store, findStored, signal, patienceMs, recipientKey } = options
   const open = new Map<string, Followed>()
   const outcomes: Outcomes = { stored: 0, dead: 0, pending: 0 }
 
@@ -90,7 +93,7 @@ export function createOutcomeTracker(options: TrackerOptions): OutcomeTracker {
   return {
     outcomes,
     follow(entries) {
-      for (const entry of entries) open.set(entry.id, toFollowed(entry))
+      for (const entry of entries) open.set(entry.id, toFollowed(entry, recipientKey))
       outcomes.pending = open.size
     },
     async settle(pending) {

@@ -12,6 +12,7 @@ const startEnvSchema = z.object({
   QUEUE_BACKEND: envFields.QUEUE_BACKEND,
   QUEUE_PREFIX: envFields.QUEUE_PREFIX,
   QUEUE_SHARDS: envFields.QUEUE_SHARDS,
+  RECIPIENT_KEY: envFields.RECIPIENT_KEY,
   JWT_KEYS: z.string().optional(),
   JWT_KEYS_FILE: z.string().optional(),
 })

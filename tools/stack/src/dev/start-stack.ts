@@ -62,6 +62,7 @@ async function startParts(options: StackOptions, releaser: Releaser): Promise<St
     QUEUE_BACKEND: stores.redisUrl === undefined ? 'postgres' : 'redis',
     QUEUE_PREFIX: env.QUEUE_PREFIX,
     QUEUE_SHARDS: String(env.QUEUE_SHARDS),
+    RECIPIENT_KEY: env.RECIPIENT_KEY,
   }
   await writeEnvFile(devEnvFile, 'Written by npm start. It holds secrets: do not share it.', {
     DATA_DIR: dataDir,

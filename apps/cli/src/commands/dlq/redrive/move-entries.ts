@@ -90,6 +90,7 @@ async function openTracker(
     store,
     findStored: (eventIds) => findStoredContent(db, eventIds),
     signal: context.interruption(),
+    recipientKey: context.env().RECIPIENT_KEY,
     patienceMs,
   })
 }
