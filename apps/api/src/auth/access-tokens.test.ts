@@ -1,7 +1,16 @@
-import { createHmac } from 'node:crypto'
-import { generateSigningKey, type SigningKey } from '@tidings/shared/signing-keys'
+import { createHmac, createPrivateKey, createPublicKey, sign } from 'node:crypto'
+import { generateSigningKey, SIGNING_ALGORITHMS, type SigningKey } from '@tidings/shared/signing-keys'
 import { useReleaser } from '@tidings/stack/testing/test-context'
-import { decodeJwt, decodeProtectedHeader, importJWK, type JWTPayload, SignJWT } from 'jose'
+import {
+  createLocalJWKSet,
+  decodeJwt,
+  decodeProtectedHeader,
+  importJWK,
+  type JWK,
+  type JWTPayload,
+  jwtVerify,
+  SignJWT,
+} from 'jose'
 import { beforeAll, describe, expect, it, vi } from 'vitest'
 import { call, register, type TestUser } from '../testing/http.ts'
 import { startTestApi, type TestApi } from '../testing/test-api.ts'
@@ -10,7 +19,7 @@ import { importSigningKeys } from './signing-keys.ts'
 
 const LEGACY_SECRET = 'the secret of the django service'
 const key = generateSigningKey()
-const older = generateSigningKey()
+const older = generateSigningKey('ES256')
 
 const releaser = useReleaser()
 let api: TestApi
@@ -45,9 +54,9 @@ interface Forgery {
 /** Signs the user's own token again, with changes. */
 async function forge({ header = {}, claims = {}, signer = key }: Forgery): Promise<string> {
   const token = new SignJWT({ ...decodeJwt(user.token), ...claims })
-  token.setProtectedHeader({ alg: 'EdDSA', typ: 'at+jwt', kid: signer.kid, ...header })
+  token.setProtectedHeader({ alg: signer.alg, typ: 'at+jwt', kid: signer.kid, ...header })
   const crit = header.crit === undefined ? undefined : { crit: { b64: true, 'urn:example': true } }
-  return token.sign(await importJWK({ ...signer }, 'EdDSA'), crit)
+  return token.sign(await importJWK({ ...signer }), crit)
 }
 
 const segment = (value: unknown) => Buffer.from(JSON.stringify(value)).toString('base64url')
@@ -56,6 +65,14 @@ const segment = (value: unknown) => Buffer.from(JSON.stringify(value)).toString(
 function forgeHmac(secret: string | Buffer, header: object, claims: object): string {
   const text = `${segment(header)}.${segment(claims)}`
   return `${text}.${createHmac('sha256', secret).update(text).digest('base64url')}`
+}
+
+/** Signs with a key, and names whatever the header says: a library refuses to. */
+function forgeSignature(signer: SigningKey, header: object): string {
+  const text = `${segment({ typ: 'at+jwt', ...header })}.${segment(decodeJwt(user.token))}`
+  const privateKey = createPrivateKey({ key: { ...signer }, format: 'jwk' })
+  const options = { key: privateKey, dsaEncoding: 'ieee-p1363' as const }
+  return `${text}.${sign(signer.alg === 'EdDSA' ? null : 'sha256', Buffer.from(text), options).toString('base64url')}`
 }
 
 const inSeconds = (seconds: number) => Math.floor(Date.now() / 1000) + seconds
@@ -75,10 +92,18 @@ describe('an access token', () => {
     expect((claims.exp ?? 0) - (claims.iat ?? 0)).toBe(900)
   })
 
-  it('is signed with the first key of the set, and verified with any of them', async () => {
+  it('is signed with the first key of the set, and verified with any of them, of either algorithm', async () => {
     expect((await readMe(`Bearer ${await forge({})}`)).status).toBe(200)
     expect((await readMe(`Bearer ${await forge({ signer: older })}`)).status).toBe(200)
   })
+
+  it.each(SIGNING_ALGORITHMS)(
+    'made by hand with the right key and %s is accepted: the forgeries below miss one thing',
+    async (alg) => {
+      const signer = alg === key.alg ? key : older
+      expect((await readMe(`Bearer ${forgeSignature(signer, { alg, kid: signer.kid })}`)).status).toBe(200)
+    },
+  )
 
   it('is refused from its expiry on, even if it was verified a millisecond before', async () => {
     const tokens = await openTokens()
@@ -99,14 +124,22 @@ describe('an access token', () => {
 
   it('can be verified with the published keys, which contain nothing private', async () => {
     const reply = await fetch(`${api.apiUrl}/.well-known/jwks.json`)
-    const { keys } = (await reply.json()) as { keys: Record<string, string>[] }
-    expect(keys.map(({ kid }) => kid)).toEqual([key.kid, older.kid])
-    expect(keys.flatMap((jwk) => Object.keys(jwk)).filter((name) => name === 'd')).toEqual([])
+    const { keys } = (await reply.json()) as { keys: JWK[] }
+    const [{ d: _d, ...first }, { d: _older, ...second }] = [key, older]
+    expect(keys).toEqual([first, second])
+    expect(keys.map(({ kty, crv, alg, use }) => [kty, crv, alg, use])).toEqual([
+      ['OKP', 'Ed25519', 'EdDSA', 'sig'],
+      ['EC', 'P-256', 'ES256', 'sig'],
+    ])
+    const jwks = createLocalJWKSet({ keys })
+    for (const signer of [key, older])
+      expect((await jwtVerify(await forge({ signer }), jwks)).payload.sub).toBe(user.id)
   })
 })
 
 describe('refused with 401 and WWW-Authenticate', () => {
   const pem = JSON.stringify({ kty: 'OKP', crv: 'Ed25519', x: key.x })
+  const ecPem = createPublicKey({ key: { ...older }, format: 'jwk' }).export({ type: 'spki', format: 'pem' })
   const own = () => decodeJwt(user.token)
   const forgeries: [string, () => string | Promise<string>][] = [
     ['an expired token', async () => `Bearer ${await forge({ claims: { exp: inSeconds(-1) } })}`],
@@ -121,6 +154,33 @@ describe('refused with 401 and WWW-Authenticate', () => {
       () =>
         `Bearer ${forgeHmac(Buffer.from(key.x, 'base64url'), { alg: 'HS256', typ: 'at+jwt', kid: key.kid }, own())}`,
     ],
+    [
+      'HS256 keyed with the public point of an ES256 key',
+      () =>
+        `Bearer ${forgeHmac(Buffer.from(older.x, 'base64url'), { alg: 'HS256', typ: 'at+jwt', kid: older.kid }, own())}`,
+    ],
+    [
+      'HS256 keyed with the public PEM of an ES256 key',
+      () => `Bearer ${forgeHmac(ecPem, { alg: 'HS256', kid: older.kid }, own())}`,
+    ],
+    [
+      'ES256 in the header, signed with an EdDSA key',
+      () => `Bearer ${forgeSignature(key, { alg: 'ES256', kid: key.kid })}`,
+    ],
+    [
+      'EdDSA in the header, signed with an ES256 key',
+      () => `Bearer ${forgeSignature(older, { alg: 'EdDSA', kid: older.kid })}`,
+    ],
+    [
+      'an ES256 key under the kid of an EdDSA key',
+      () => `Bearer ${forgeSignature(older, { alg: 'ES256', kid: key.kid })}`,
+    ],
+    [
+      'an EdDSA key under the kid of an ES256 key',
+      () => `Bearer ${forgeSignature(key, { alg: 'EdDSA', kid: older.kid })}`,
+    ],
+    ['another name of EdDSA', () => `Bearer ${forgeSignature(key, { alg: 'Ed25519', kid: key.kid })}`],
+    ['an algorithm of no key', () => `Bearer ${forgeSignature(older, { alg: 'ES384', kid: older.kid })}`],
     ['HS256 keyed with the public JWK', () => `Bearer ${forgeHmac(pem, { alg: 'HS256' }, own())}`],
     [
       'a foreign key under our kid',

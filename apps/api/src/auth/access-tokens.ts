@@ -63,7 +63,7 @@ const legacyClaimsSchema = z.object({
 const legacyTypeSchema = z.string().regex(/^jwt$/i).optional()
 
 /**
- * Issues and verifies access tokens (RFC 9068), signed with Ed25519. A verified token stays in memory until it
+ * Issues and verifies access tokens (RFC 9068), signed with the first signing key. A verified token stays in memory until it
  * expires: verifying a signature costs more than the rest of a read.
  */
 export function createAccessTokens(options: AccessTokenOptions): AccessTokens {
@@ -87,10 +87,11 @@ export function createAccessTokens(options: AccessTokenOptions): AccessTokens {
   }
 
   async function verifyOwn(token: string, kid: string | undefined): Promise<AccessClaims> {
-    const key = kid === undefined ? undefined : await keys.findVerifier(kid)
-    if (key === undefined) throw refused()
-    const { payload } = await jwtVerify(token, key, {
-      algorithms: ['EdDSA'],
+    const pinned = kid === undefined ? undefined : await keys.findVerifier(kid)
+    if (pinned === undefined) throw refused()
+    const { payload } = await jwtVerify(token, pinned.key, {
+      // The key decides the algorithm. The header must name the same one.
+      algorithms: [pinned.alg],
       typ: 'at+jwt',
       issuer,
       audience,
@@ -118,9 +119,9 @@ export function createAccessTokens(options: AccessTokenOptions): AccessTokens {
 
   return {
     async issue(userId, sessionId) {
-      const { kid, key } = keys.signer()
+      const { kid, alg, key } = keys.signer()
       const token = await new SignJWT({ sid: sessionId, user_id: userId })
-        .setProtectedHeader({ alg: 'EdDSA', typ: 'at+jwt', kid })
+        .setProtectedHeader({ alg, typ: 'at+jwt', kid })
         .setIssuer(issuer)
         .setAudience(audience)
         .setSubject(userId)

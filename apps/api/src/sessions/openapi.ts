@@ -1,3 +1,4 @@
+import { SIGNING_ALGORITHMS } from '@tidings/shared/signing-keys'
 import { z } from 'zod'
 import type { Operation } from '../openapi/operation.ts'
 import { loginResultSchema } from './login-result.ts'
@@ -19,12 +20,13 @@ const sessionSchema = z
 const jwksSchema = z.object({
   keys: z.array(
     z.object({
-      kty: z.string(),
-      crv: z.string(),
+      kty: z.enum(['OKP', 'EC']),
+      crv: z.enum(['Ed25519', 'P-256']),
       x: z.string(),
+      y: z.string().optional().meta({ description: 'Only of a key for ES256.' }),
       kid: z.string(),
-      alg: z.string(),
-      use: z.string(),
+      alg: z.enum(SIGNING_ALGORITHMS).meta({ description: 'The only algorithm of tokens with this `kid`.' }),
+      use: z.literal('sig'),
     }),
   ),
 })

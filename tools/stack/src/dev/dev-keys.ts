@@ -20,7 +20,7 @@ const SERVICE_SCOPES: readonly Scope[] = [
 ]
 
 /**
- * Writes a JWK set of one new Ed25519 key, unless the file exists.
+ * Writes a JWK set of one new key, unless the file exists.
  *
  * @throws when the file exists and cannot be read: a new set would invalidate every token.
  */
