@@ -75,6 +75,12 @@ function forgeSignature(signer: SigningKey, header: object): string {
   return `${text}.${sign(signer.alg === 'EdDSA' ? null : 'sha256', Buffer.from(text), options).toString('base64url')}`
 }
 
+/** Runs a function while the clock of this process differs by so many seconds. */
+async function atAnotherTime(seconds: number, run: () => Promise<unknown>) {
+  vi.useFakeTimers({ toFake: ['Date'], now: Date.now() + seconds * 1000 })
+  await Promise.resolve(run()).finally(() => vi.useRealTimers())
+}
+
 const inSeconds = (seconds: number) => Math.floor(Date.now() / 1000) + seconds
 
 describe('an access token', () => {
@@ -105,10 +111,10 @@ describe('an access token', () => {
     },
   )
 
-  it('is refused from its expiry on, even if it was verified a millisecond before', async () => {
+  it('is refused ten seconds after its expiry, even if it was verified a millisecond before', async () => {
     const tokens = await openTokens()
     const { token } = await tokens.issue(user.id, user.id)
-    const endsAtMs = (decodeJwt(token).exp ?? 0) * 1000
+    const endsAtMs = ((decodeJwt(token).exp ?? 0) + 10) * 1000
     vi.useFakeTimers({ toFake: ['Date'], now: endsAtMs - 1 })
     try {
       // The last millisecond passes during the signature check.
@@ -137,12 +143,78 @@ describe('an access token', () => {
   })
 })
 
+describe('the clocks of issuer and verifier may differ by ten seconds', () => {
+  const NOW = 1_800_000_000
+  const HOUR = 3_600
+  const legacy = (times: { iat: number; exp: number }) =>
+    forgeHmac(LEGACY_SECRET, { alg: 'HS256', typ: 'JWT' }, { user_id: user.id, ...times })
+  const own = (times: { iat: number; exp: number }) => forge({ claims: times })
+  const kinds: [string, (times: { iat: number; exp: number }) => string | Promise<string>][] = [
+    ['a token of this service', own],
+    ['a token of the Django service', legacy],
+  ]
+
+  describe.each(kinds)('%s', (_kind, make) => {
+    it.each<[string, number, number, 'accepted' | 'refused']>([
+      ['expired 9 s ago', -HOUR, -9, 'accepted'],
+      ['expired 10 s ago', -HOUR, -10, 'refused'],
+      ['expired 11 s ago', -HOUR, -11, 'refused'],
+      ['issued in 9 s', 9, HOUR, 'accepted'],
+      ['issued in 10 s', 10, HOUR, 'accepted'],
+      ['issued in 11 s', 11, HOUR, 'refused'],
+    ])('that %s', async (_what, iat, exp, expected) => {
+      const tokens = await openTokens({ legacySecret: LEGACY_SECRET })
+      const token = await make({ iat: NOW + iat, exp: NOW + exp })
+      vi.useFakeTimers({ toFake: ['Date'], now: NOW * 1000 })
+      try {
+        const outcome = await Promise.resolve(tokens.verify(token)).then(
+          () => 'accepted',
+          () => 'refused',
+        )
+        expect(outcome).toBe(expected)
+      } finally {
+        vi.useRealTimers()
+      }
+    })
+
+    it('that was verified before follows the same rule', async () => {
+      const tokens = await openTokens({ legacySecret: LEGACY_SECRET })
+      const token = await make({ iat: NOW - HOUR, exp: NOW })
+      vi.useFakeTimers({ toFake: ['Date'], now: (NOW - 1) * 1000 })
+      try {
+        const claims = await tokens.verify(token)
+        vi.setSystemTime((NOW + 9) * 1000)
+        // The same object: it comes from memory.
+        expect(tokens.verify(token)).toMatchObject(claims)
+        vi.setSystemTime((NOW + 10) * 1000)
+        await expect(async () => tokens.verify(token)).rejects.toMatchObject({ code: 'unauthorized' })
+      } finally {
+        vi.useRealTimers()
+      }
+    })
+  })
+
+  it('and a session that is logged out ends at once, within the ten seconds too', async () => {
+    const person = await register(api.apiUrl)
+    const claims = { ...decodeJwt(person.token), exp: inSeconds(0) }
+    const expired = `Bearer ${await forge({ claims })}`
+    expect((await readMe(expired)).status).toBe(200)
+    const ended = await call(`${api.apiUrl}/api/v1/auth/logout/`, {
+      method: 'POST',
+      headers: { authorization: expired },
+    })
+    expect(ended.status).toBe(200)
+    for (const token of [expired, `Bearer ${person.token}`]) expect((await readMe(token)).status).toBe(401)
+  })
+})
+
 describe('refused with 401 and WWW-Authenticate', () => {
   const pem = JSON.stringify({ kty: 'OKP', crv: 'Ed25519', x: key.x })
   const ecPem = createPublicKey({ key: { ...older }, format: 'jwk' }).export({ type: 'spki', format: 'pem' })
   const own = () => decodeJwt(user.token)
   const forgeries: [string, () => string | Promise<string>][] = [
-    ['an expired token', async () => `Bearer ${await forge({ claims: { exp: inSeconds(-1) } })}`],
+    ['an expired token', async () => `Bearer ${await forge({ claims: { exp: inSeconds(-11) } })}`],
+    ['a token issued in a minute', async () => `Bearer ${await forge({ claims: { iat: inSeconds(60) } })}`],
     ['a token not valid yet', async () => `Bearer ${await forge({ claims: { nbf: inSeconds(60) } })}`],
     ['alg none', () => `Bearer ${segment({ alg: 'none', typ: 'at+jwt', kid: key.kid })}.${segment(own())}.`],
     [
@@ -232,7 +304,7 @@ describe('a token of the Django service', () => {
   it('is accepted until it expires', async () => {
     const reply = await readMe(legacy(user.id, inSeconds(7 * 86_400)))
     expect([reply.status, reply.body.data.id]).toEqual([200, user.id])
-    expect((await readMe(legacy(user.id, inSeconds(-1)))).status).toBe(401)
+    expect((await readMe(legacy(user.id, inSeconds(-11)))).status).toBe(401)
   })
 
   it('is refused with another secret, for an unknown user and for an inactive user', async () => {
@@ -258,7 +330,9 @@ describe('a token of the Django service', () => {
     })
     expect(ended.status).toBe(200)
     expect((await readMe(authorization)).status).toBe(401)
-    expect((await readMe(legacy(person.id, inSeconds(7 * 86_400 + 1)))).status).toBe(200)
+    await atAnotherTime(11, async () =>
+      expect((await readMe(legacy(person.id, inSeconds(7 * 86_400)))).status).toBe(200),
+    )
     expect((await readMe(`Bearer ${person.token}`)).status).toBe(200)
   })
 
@@ -318,11 +392,16 @@ describe('a token of the Django service', () => {
     // It lives for an hour: `exp` alone would make it six days older.
     const short = legacy(person.id, inSeconds(3_590), LEGACY_SECRET, { iat: inSeconds(-10) })
     const plain = legacy(person.id, inSeconds(WEEK - 10))
-    for (const token of [short, plain]) expect((await readMe(token)).status).toBe(200)
+    // By a clock that is ahead: it would outlive the logout.
+    const ahead = legacy(person.id, inSeconds(3_600), LEGACY_SECRET, { iat: inSeconds(9) })
+    const all = [short, plain, ahead]
+    for (const token of all) expect((await readMe(token)).status).toBe(200)
     expect((await end(person, short)).status).toBe(200)
-    for (const token of [short, plain]) expect((await readMe(token)).status).toBe(401)
-    const later = legacy(person.id, inSeconds(3_600), LEGACY_SECRET, { iat: inSeconds(1) })
-    expect((await readMe(later)).status).toBe(200)
+    for (const token of all) expect((await readMe(token)).status).toBe(401)
+    await atAnotherTime(11, async () => {
+      const later = legacy(person.id, inSeconds(3_600), LEGACY_SECRET, { iat: inSeconds(0) })
+      expect((await readMe(later)).status).toBe(200)
+    })
   })
 
   it('is refused when no secret is configured', async () => {
