@@ -30,7 +30,7 @@ export async function logIn(deps: LogInDeps, credentials: Credentials, client: C
     return matches && found?.isActive ? found : undefined
   })
   if (user === undefined) throw wrongCredentials()
-  const passwordHash = await strengthenHash(deps, user, credentials.password)
+  const passwordHash = await renewHash(deps, user, credentials.password)
   const session = newSession(user.id, client, deps.refreshTtlSeconds)
   const started = await startSession(db, session, passwordHash)
   if (started === undefined) throw wrongCredentials()
@@ -42,13 +42,13 @@ const wrongCredentials = () =>
   new AppError('invalid_credentials', 'The e-mail address or the password is wrong.')
 
 /**
- * Replaces a hash with too few iterations: only a login knows the password.
+ * Replaces a hash of another algorithm or with too few iterations: only a login knows the password.
  *
  * @returns the stored hash.
  */
-async function strengthenHash(deps: LogInDeps, user: UserRow, password: string): Promise<string> {
+async function renewHash(deps: LogInDeps, user: UserRow, password: string): Promise<string> {
   const { db, passwords } = deps
-  if (!passwords.isWeak(user.password)) return user.password
+  if (!passwords.needsRehash(user.password)) return user.password
   try {
     const to = await passwords.hash(password)
     return (await replacePasswordHash(db, user.id, { from: user.password, to })) ? to : user.password

@@ -91,6 +91,14 @@ async function dumpTarget() {
   return { users: users.rows, logs: logs.rows }
 }
 
+const NO_ALGORITHMS = {
+  pbkdf2_sha256: 0,
+  pbkdf2_sha1: 0,
+  argon2: 0,
+  bcrypt: 0,
+  bcrypt_sha256: 0,
+  scrypt: 0,
+}
 const EXPECTED_USERS = {
   found: 6,
   imported: 4,
@@ -102,7 +110,9 @@ const EXPECTED_USERS = {
   invalid: 0,
   inactive: 1,
   staff: 1,
+  password_algorithms: { ...NO_ALGORITHMS, pbkdf2_sha256: 5 },
   unusable_passwords: 1,
+  unusable_password_reasons: { not_set: 1, unsupported: 0, damaged: 0, over_limit: 0 },
   max_iterations: 1_000_000,
 }
 const EXPECTED_LOGS = { found: 6, imported: 4, already_there: 0, unknown_user: 1, invalid: 1 }
@@ -344,23 +354,56 @@ describe('tidings users import-django', () => {
       })
     })
 
-    it('counts the hashes that no login can verify', async () => {
+    it('counts passwords by algorithm, and those that no login can verify by reason', async () => {
+      const bcrypt = '$2b$12$abcdefghijklmnopqrstuupd4kvGe1RE7cUAJBlAgNLjj8dnLUqIu'
       const passwords = [
+        HASH,
+        'pbkdf2_sha1$10000$wz5B6WkasRoF$atJmJ1o+XfJxKq1+Nu1f1i57Z5I=',
+        'argon2$argon2id$v=19$m=102400,t=2,p=8$Y041dExhNkljRUUy$TMa6A8fPJhCAUXRhJXCXdw',
+        'argon2$argon2i$v=19$m=8,t=1,p=1$c2FsdHNhbHQ$YC9+jJCrQhs5R6db7LlN8Q',
+        `bcrypt$${bcrypt}`,
+        `bcrypt_sha256$${bcrypt}`,
+        'scrypt$16384$seasalt$8$1$Qj3+9PPyRjSJIebHnG81TMjsqtaIGxNQG/aEB/NYafTJ7tibgfYz71m0ldQESkXFRkdVCBhhY8mx7rQwite/Pw==',
         '!',
         '!abc',
+        'md5$salt$5f4dcc3b5aa765d61d8327deb882cf99',
         'pbkdf2_sha256$',
         'pbkdf2_sha256$900000$salt$AAAA',
         'argon2$x',
         '',
-        HASH,
+        `bcrypt$${bcrypt.replace('$12$', '$31$')}`,
       ]
       const file = await writeDump(passwords.map((password, n) => user(idOf(n), { password })))
       const { stdout } = await tidings(file, '-o', 'json')
       expect(JSON.parse(stdout).users).toMatchObject({
         imported: passwords.length,
-        unusable_passwords: passwords.length - 1,
-        max_iterations: 1_000,
+        password_algorithms: {
+          pbkdf2_sha256: 1,
+          pbkdf2_sha1: 1,
+          argon2: 2,
+          bcrypt: 1,
+          bcrypt_sha256: 1,
+          scrypt: 1,
+        },
+        unusable_passwords: 8,
+        unusable_password_reasons: { not_set: 2, unsupported: 1, damaged: 4, over_limit: 1 },
+        // Of bcrypt, by estimate.
+        max_iterations: 2_457_600,
       })
+      const text = await tidings(file, '--dry-run')
+      expect(text.stdout.split('\n').filter((line) => /^ {4}| password/.test(line))).toEqual([
+        '  password hashed with pbkdf2_sha256: 1',
+        '  password hashed with pbkdf2_sha1: 1',
+        '  password hashed with argon2: 2',
+        '  password hashed with bcrypt: 1',
+        '  password hashed with bcrypt_sha256: 1',
+        '  password hashed with scrypt: 1',
+        '  without a usable password: 8 (they cannot log in until one is set)',
+        '    never set: 2 (Django marks it with !)',
+        '    of an algorithm that is not supported: 1',
+        '    damaged: 4',
+        '    too expensive to verify: 1',
+      ])
     })
 
     it('shows no control characters of a row', async () => {
@@ -430,6 +473,7 @@ describe('an import', () => {
               email: `user-${n}@example.com`,
               name: 'N',
               password: '!',
+              passwordKind: 'not_set' as const,
               hashIterations: null,
               pushToken: null,
               emailNotifications: true,

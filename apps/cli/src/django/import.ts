@@ -1,6 +1,6 @@
 import type { UserBatch, UserImport } from '@tidings/db/django/import-users'
 import type { ImportedPreferences, ImportedStatusLog, ImportedUser } from '@tidings/db/django/imported-rows'
-import { addInvalid, createReport, type ImportReport, MAX_LISTED } from './report.ts'
+import { addInvalid, countPasswords, createReport, type ImportReport, MAX_LISTED } from './report.ts'
 import type { DjangoSource } from './source.ts'
 
 export interface ImportOptions {
@@ -88,7 +88,7 @@ class DjangoImport {
       email_taken: counts.emailTaken,
       inactive: counts.inactive,
       staff: counts.staff,
-      unusable_passwords: counts.unusablePasswords,
+      ...countPasswords(counts.passwords),
       max_iterations: counts.maxIterations,
     } satisfies Partial<ImportReport['users']>)
     return counts

@@ -6,7 +6,7 @@ export const STAGE = `
 CREATE TEMP TABLE django_user (
   id uuid PRIMARY KEY, email text, name text, password text, push_token text, email_notifications boolean,
   push_notifications boolean, is_active boolean, is_staff boolean, last_login_at timestamptz(3),
-  created_at timestamptz(3), updated_at timestamptz(3), hash_iterations int, verdict text
+  created_at timestamptz(3), updated_at timestamptz(3), hash_iterations int, password_kind text, verdict text
 );
 CREATE TEMP TABLE django_preference (user_id uuid PRIMARY KEY, email boolean, push boolean);
 `
@@ -14,7 +14,7 @@ CREATE TEMP TABLE django_preference (user_id uuid PRIMARY KEY, email boolean, pu
 export const STAGE_USERS = `
 INSERT INTO django_user SELECT * FROM unnest($1::uuid[], $2::text[], $3::text[], $4::text[], $5::text[],
   $6::boolean[], $7::boolean[], $8::boolean[], $9::boolean[], $10::timestamptz[], $11::timestamptz[],
-  $12::timestamptz[], $13::int[]) ON CONFLICT DO NOTHING`
+  $12::timestamptz[], $13::int[], $14::text[]) ON CONFLICT DO NOTHING`
 
 export const STAGE_PREFERENCES = `
 INSERT INTO django_preference SELECT * FROM unnest($1::uuid[], $2::boolean[], $3::boolean[])
@@ -60,9 +60,11 @@ SELECT count(*)::int AS "found",
   (count(*) FILTER (WHERE verdict = 'email_taken'))::int AS "emailTaken",
   (count(*) FILTER (WHERE NOT is_active))::int AS "inactive",
   (count(*) FILTER (WHERE is_staff))::int AS "staff",
-  (count(*) FILTER (WHERE hash_iterations IS NULL))::int AS "unusablePasswords",
   coalesce(max(hash_iterations), 0) AS "maxIterations"
 FROM django_user`
+
+export const COUNT_PASSWORDS = `
+SELECT password_kind AS "kind", count(*)::int AS "count" FROM django_user GROUP BY password_kind`
 
 // A user who registered here since the classification stays unchanged. This statement meets the row but cannot see it,
 // therefore CLASSIFY_AGAIN gives the new verdict.

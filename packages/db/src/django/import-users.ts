@@ -6,6 +6,7 @@ import {
   CLASSIFY_LOGS,
   CLASSIFY_USERS,
   COUNT,
+  COUNT_PASSWORDS,
   IMPORT_LOGS,
   IMPORT_USERS,
   MARK_TAKEN,
@@ -40,9 +41,10 @@ interface UserImportCounts {
   emailTaken: number
   inactive: number
   staff: number
-  /** Users who cannot log in with their password: it is `!…`, damaged, or uses another algorithm. */
-  unusablePasswords: number
+  /** The cost of the most expensive hash, in iterations of PBKDF2-SHA256. */
   maxIterations: number
+  /** How many users have a password of each kind. A kind without users may be absent. */
+  passwords: ReadonlyMap<ImportedUser['passwordKind'], number>
 }
 
 /** The users of one batch by verdict. */
@@ -103,10 +105,13 @@ export class UserImport {
   /** Gives each staged user a verdict. Call it once, after everything is staged and before the other methods. */
   async classify(): Promise<UserImportCounts> {
     await this.#client.query(CLASSIFY_USERS)
-    const { rows } = await this.#client.query<UserImportCounts>(COUNT)
+    const { rows } = await this.#client.query<Omit<UserImportCounts, 'passwords'>>(COUNT)
     const [counts] = rows
     if (counts === undefined) throw new Error('Counting gave no row')
-    return counts
+    const passwords = await this.#client.query<{ kind: ImportedUser['passwordKind']; count: number }>(
+      COUNT_PASSWORDS,
+    )
+    return { ...counts, passwords: new Map(passwords.rows.map(({ kind, count }) => [kind, count])) }
   }
 
   /** Users who are not imported because others have their address. */
