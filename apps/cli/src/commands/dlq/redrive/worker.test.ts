@@ -131,6 +131,27 @@ describeBackends('tidings dlq redrive with a worker', (kind) => {
       expect(exitCode).toBe(0)
     })
 
+    test('--wait counts two without event_id and timestamp as stored, and each is one row', async () => {
+      const event = makeBare('nameless', { event_id: undefined })
+      for (const _ of [1, 2]) {
+        await lab.bury(1, { ...UNREADABLE, eventId: '3'.repeat(32), event })
+        const { stdout, exitCode } = await redrive('nameless', '--wait')
+        expect(JSON.parse(stdout)).toMatchObject({ redriven: 1, stored: 1, dead: 0, pending: 0 })
+        expect(exitCode).toBe(0)
+      }
+      const { rowCount } = await lab.db.database.pool.query(
+        "SELECT FROM notification_status WHERE source = 'nameless'",
+      )
+      expect(rowCount).toBe(2)
+    })
+
+    test('--wait counts one without event_id and timestamp whose user does not exist as dead', async () => {
+      const event = makeBare('nobody', { event_id: undefined, user_id: randomUUID() })
+      await lab.bury(1, { ...UNREADABLE, eventId: '4'.repeat(32), event })
+      const { stdout } = await redrive('nobody', '--wait')
+      expect(JSON.parse(stdout)).toMatchObject({ redriven: 1, stored: 0, dead: 1, pending: 0 })
+    })
+
     test('--wait counts those that are dead for another reason now as dead', async () => {
       const event = makeBare('orphaned', { user_id: randomUUID() })
       await lab.bury(1, { ...UNREADABLE, eventId: '2'.repeat(32), event })
