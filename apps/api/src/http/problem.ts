@@ -2,8 +2,6 @@ import type { ErrorCode, FieldError } from '@tidings/shared/errors'
 import { z } from 'zod'
 import { type ConnectionErrorCode, definitionOf } from './error-codes.ts'
 
-export const PROBLEM_CONTENT_TYPE = 'application/problem+json'
-
 export const statusOf = (code: ErrorCode): number => definitionOf(code).status
 
 /** The body of a failure: the Django service's envelope and an RFC 9457 problem document in one. */

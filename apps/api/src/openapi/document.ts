@@ -1,7 +1,8 @@
+import { PROBLEM_CONTENT_TYPE } from '@tidings/runtime/broken-request'
 import type { ErrorCode } from '@tidings/shared/errors'
 import { SCOPES } from '@tidings/shared/service-key'
 import { z } from 'zod'
-import { PROBLEM_CONTENT_TYPE, problemSchema, statusOf } from '../http/problem.ts'
+import { problemSchema, statusOf } from '../http/problem.ts'
 import { pageMetaSchema } from '../http/respond.ts'
 import type { Answer, Operation } from './operation.ts'
 
