@@ -6,19 +6,15 @@ import { findFreePort } from '@tidings/stack/servers/free-port'
 import { waitFor } from '@tidings/stack/servers/wait-for'
 import { describeBackends, useReleaser } from '@tidings/stack/testing/test-context'
 import { beforeAll, describe, expect, test } from 'vitest'
-import { type CliLab, createCliLab } from '../../../testing/cli-lab.ts'
-import type { Cli } from '../../../testing/cli-process.ts'
+import { useCliLab } from '../../../testing/cli-lab.ts'
 
 /* Each test has another source: the worker runs all the time, so the stores cannot be emptied between tests. */
 describeBackends('tidings dlq redrive with a worker', (kind) => {
   const releaser = useReleaser()
-  let lab: CliLab
-  let cli: Cli
+  const { lab, cli } = useCliLab(kind, releaser)
   let worker: AppProcess
 
   beforeAll(async () => {
-    lab = await createCliLab(kind, releaser)
-    cli = lab.cli
     const port = await findFreePort()
     worker = await spawnApp({
       name: 'worker',
