@@ -4,6 +4,10 @@ import { type ConnectionErrorCode, definitionOf } from './error-codes.ts'
 
 export const statusOf = (code: ErrorCode): number => definitionOf(code).status
 
+export const fieldErrorSchema = z
+  .strictObject({ pointer: z.string(), code: z.string(), message: z.string() })
+  .meta({ id: 'FieldError' })
+
 /** The body of a failure: the Django service's envelope and an RFC 9457 problem document in one. */
 export const problemSchema = z.strictObject({
   type: z.string(),
@@ -15,7 +19,7 @@ export const problemSchema = z.strictObject({
   error: z.string(),
   message: z.string(),
   data: z.record(z.string(), z.array(z.string())).describe('Messages by field; empty when none is to blame.'),
-  errors: z.array(z.strictObject({ pointer: z.string(), code: z.string(), message: z.string() })),
+  errors: z.array(fieldErrorSchema),
 })
 export type Problem = z.infer<typeof problemSchema>
 
