@@ -11,6 +11,7 @@ import type { Authorize } from './http/authorize.ts'
 import type { ApiEnv } from './http/context.ts'
 import { createErrorHandler } from './http/error-response.ts'
 import { createInstrument, type RouteHandler } from './http/instrument.ts'
+import { hasKnownQuery, refuseUnknownQuery } from './http/known-query.ts'
 import { createRefusalCounter, createRequestMetrics } from './http/request-metrics.ts'
 import { traceRequests } from './http/trace-requests.ts'
 import { createUnmatchedHandler } from './http/unmatched.ts'
@@ -60,8 +61,15 @@ export function createApp(deps: AppDeps): Hono<ApiEnv> {
   function mount(routes: Hono<ApiEnv>) {
     for (const { method, path, handler } of routes.routes) {
       const target = method === 'POST' && path.includes('/:') ? last : app
-      target.on(method, path.replace(':id', ID), instrument(path, handler as RouteHandler))
+      const guarded = guardQuery(method, path, handler as RouteHandler)
+      target.on(method, path.replace(':id', ID), instrument(path, guarded))
     }
+  }
+
+  function guardQuery(method: string, path: string, handler: RouteHandler): RouteHandler {
+    if (!hasKnownQuery(method, path)) return handler
+    const operation = operations.find((each) => each.method.toUpperCase() === method && each.path === path)
+    return refuseUnknownQuery(operation ?? { access: 'public' }, deps.authorize, handler)
   }
 
   app.onError(answerError)

@@ -46,6 +46,11 @@ export const LIMITS = {
 export const ERROR_CLASSES = ['transient', 'permanent', 'config'] as const
 export type ErrorClass = (typeof ERROR_CLASSES)[number]
 
+/** Schemas with an `id` become named types of generated clients. */
+export const errorClassSchema = z.enum(ERROR_CLASSES).meta({ id: 'ErrorClass' })
+export const statusSchema = z.enum(STATUSES).meta({ id: 'Status' })
+export const notificationTypeSchema = z.enum(NOTIFICATION_TYPES).meta({ id: 'NotificationType' })
+
 const text = (max: number) => z.string().min(1).max(max)
 
 /** The producer's text, or its parts when the producer could parse the provider's answer. */
@@ -54,7 +59,7 @@ export const deliveryErrorSchema = z.union(
     text(LIMITS.errorLength),
     z.object({
       code: optional(text(LIMITS.errorCodeLength)),
-      class: optional(z.enum(ERROR_CLASSES)),
+      class: optional(errorClassSchema),
       message: text(LIMITS.errorLength),
     }),
   ],
@@ -134,7 +139,7 @@ const attemptSchema = z
 
 const reportFields = {
   notification_id: notificationIdSchema,
-  status: z.enum(STATUSES),
+  status: statusSchema,
   user_id: optional(userIdSchema),
   error: optional(deliveryErrorSchema),
   timestamp: optional(timestampSchema),
@@ -163,7 +168,7 @@ export type StatusReport = z.infer<typeof statusReportSchema>
 /** A report as a producer puts it onto the queue by itself: with its type, and the name of its source if it has one. */
 const bareEventFields = {
   ...reportFields,
-  notification_type: z.enum(NOTIFICATION_TYPES),
+  notification_type: notificationTypeSchema,
   source: optional(text(LIMITS.notificationIdLength)),
 }
 export const bareEventSchema = z.object(bareEventFields).refine(requiresError, missingError)
@@ -177,7 +182,7 @@ export const statusEventSchema = z
   .object({
     ...reportFields,
     id: z.guid().transform((value) => value.toLowerCase()),
-    notification_type: z.enum(NOTIFICATION_TYPES),
+    notification_type: notificationTypeSchema,
     /** Name of the service key that reported the event. */
     source: text(LIMITS.notificationIdLength),
     received_at: storedTimeSchema,

@@ -4,10 +4,9 @@ import { optional } from './optional.ts'
 const preferencesSchema = z
   .strictObject({ email: z.boolean(), push: z.boolean() })
   .meta({ id: 'Preferences' })
-const preferencesChangeSchema = z.strictObject({
-  email: optional(z.boolean()),
-  push: optional(z.boolean()),
-})
+const preferencesChangeSchema = z
+  .strictObject({ email: optional(z.boolean()), push: optional(z.boolean()) })
+  .meta({ id: 'PreferencesChange' })
 
 export const PASSWORD_LENGTH = { min: 8, max: 1024 } as const
 const NAME_MAX_LENGTH = 255
@@ -107,6 +106,7 @@ export const MAX_PREFERENCES_BATCH = 500
 
 /** Why a channel does not reach a user, in the order they are checked: the first that applies is reported. */
 const UNDELIVERABLE_REASONS = ['unknown_user', 'inactive', 'opted_out', 'no_push_token'] as const
+const undeliverableReasonSchema = z.enum(UNDELIVERABLE_REASONS).meta({ id: 'UndeliverableReason' })
 export type UndeliverableReason = (typeof UNDELIVERABLE_REASONS)[number]
 
 /** The answer to a sender that asks before it sends. A reason is null when the channel reaches the user. */
@@ -116,10 +116,10 @@ export const deliverabilitySchema = z
     /** The user's choice; null for an unknown user. */
     preferences: preferencesSchema.nullable(),
     /** Whether a message would reach the user: the choice, and everything else that decides. */
-    deliverable: z.strictObject({ email: z.boolean(), push: z.boolean() }),
+    deliverable: z.strictObject({ email: z.boolean(), push: z.boolean() }).meta({ id: 'Deliverable' }),
     reasons: z.strictObject({
-      email: z.enum(UNDELIVERABLE_REASONS).nullable(),
-      push: z.enum(UNDELIVERABLE_REASONS).nullable(),
+      email: undeliverableReasonSchema.nullable(),
+      push: undeliverableReasonSchema.nullable(),
     }),
   })
   .meta({ id: 'Deliverability' })

@@ -17,8 +17,10 @@ interface EraseUserDeps extends Pick<AccountDeps, 'db' | 'caches' | 'rateLimits'
  * Makes the function that erases users. An erasure reads all dead letters, so calls for one user share the erasure that
  * is running, and an address may start a limited number of them.
  *
- * @returns a function that throws AppError `not_found` when there is no such user, `unavailable` when a store cannot be
- *   reached, `rate_limited`.
+ * @returns a function that erases one user. It throws these AppErrors:
+ *   - `not_found`: the user does not exist;
+ *   - `unavailable`: a store does not answer;
+ *   - `rate_limited`: the address started too many erasures.
  */
 export function createUserEraser(deps: EraseUserDeps): (userId: string, client: Client) => Promise<void> {
   const running = new Map<string, Promise<void>>()

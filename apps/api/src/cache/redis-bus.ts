@@ -5,7 +5,8 @@ import type { Redis } from 'ioredis'
 import { deliverMessage, formatMessage, type InvalidationBus, type Subscriber } from './invalidation-bus.ts'
 
 /**
- * Sends changes over Redis pub/sub, and listens on a connection of its own.
+ * Announces changed cache entries over Redis pub/sub. It listens on a second connection, because a connection that
+ * subscribes cannot publish.
  *
  * @param redis publishes; the caller closes it.
  */

@@ -1,3 +1,4 @@
+import { REFUSAL_STATUSES } from '@tidings/runtime/broken-request'
 import type { ErrorCode } from '@tidings/shared/errors'
 
 /** One row of docs/error-codes.md, which `npm run docs:errors` generates from this file. */
@@ -100,7 +101,7 @@ export const ERRORS = {
     nextStep: 'Log in, or register another address.',
   },
   payload_too_large: {
-    status: 413,
+    status: REFUSAL_STATUSES.payload_too_large,
     title: 'Payload too large',
     meaning: 'The body is over 64 KB, or over 1 MB for a batch, or its chunk extensions are too large.',
     nextStep: 'Send smaller events or smaller batches.',
@@ -141,25 +142,25 @@ export const ERRORS = {
 /** Refusals of bytes that do not become a request. The connection is closed after each of them. */
 export const CONNECTION_ERRORS = {
   bad_request: {
-    status: 400,
+    status: REFUSAL_STATUSES.bad_request,
     title: 'Bad request',
     meaning: 'The bytes are not valid HTTP, or the request target or Host is not valid or ambiguous.',
     nextStep: 'Correct the client or the proxy between.',
   },
   request_timeout: {
-    status: 408,
+    status: REFUSAL_STATUSES.request_timeout,
     title: 'Request timeout',
     meaning: 'The headers took over 10 s to arrive, or the whole request over 15 s.',
     nextStep: 'Repeat the request on a new connection.',
   },
   expectation_failed: {
-    status: 417,
+    status: REFUSAL_STATUSES.expectation_failed,
     title: 'Expectation failed',
     meaning: 'The `Expect` header asks for anything but `100-continue`.',
     nextStep: 'Leave out the `Expect` header.',
   },
   headers_too_large: {
-    status: 431,
+    status: REFUSAL_STATUSES.headers_too_large,
     title: 'Request header fields too large',
     meaning: 'The headers are over 16 KB.',
     nextStep: 'Send smaller headers.',

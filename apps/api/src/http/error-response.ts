@@ -1,9 +1,10 @@
 import { classifyFailure, sqlState } from '@tidings/db/failure'
+import { PROBLEM_CONTENT_TYPE } from '@tidings/runtime/broken-request'
 import type { Logger } from '@tidings/runtime/log'
 import { AppError, type ErrorCode } from '@tidings/shared/errors'
 import type { ApiContext } from './context.ts'
 import { describeError } from './describe-error.ts'
-import { createProblem, PROBLEM_CONTENT_TYPE, type Problem } from './problem.ts'
+import { createProblem, type Problem } from './problem.ts'
 
 /** `Retry-After` of a refusal that does not set one. */
 const DEFAULT_RETRY_AFTER_SECONDS = 1

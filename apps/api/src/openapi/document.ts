@@ -1,7 +1,9 @@
+import { PROBLEM_CONTENT_TYPE } from '@tidings/runtime/broken-request'
 import type { ErrorCode } from '@tidings/shared/errors'
 import { SCOPES } from '@tidings/shared/service-key'
 import { z } from 'zod'
-import { PROBLEM_CONTENT_TYPE, problemSchema, statusOf } from '../http/problem.ts'
+import { hasKnownQuery } from '../http/known-query.ts'
+import { problemSchema, statusOf } from '../http/problem.ts'
 import { pageMetaSchema } from '../http/respond.ts'
 import type { Answer, Operation } from './operation.ts'
 
@@ -50,6 +52,7 @@ export function createOpenApiDocument(operations: readonly Operation[]): OpenApi
       version: '1',
       description:
         'Users and the outcome of their notifications. Every path works with and without its trailing slash. ' +
+        'GET and DELETE refuse query parameters that they do not know. ' +
         'Failures are RFC 9457 problems that also carry the envelope of earlier clients.',
       license: { name: 'MIT', identifier: 'MIT' },
     },
@@ -170,7 +173,9 @@ function failuresOf(operation: Operation): JsonObject {
   const codes = new Set<ErrorCode>([
     ...(operation.errors ?? []),
     ...(operation.body ? BODY_ERRORS : []),
-    ...(operation.query ? (['validation_failed'] as const) : []),
+    ...(hasKnownQuery(operation.method.toUpperCase(), operation.path)
+      ? (['validation_failed'] as const)
+      : []),
     ...(operation.access === 'public' ? [] : ACCESS_ERRORS),
     ...GENERAL_ERRORS,
   ])
