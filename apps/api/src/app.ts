@@ -6,6 +6,8 @@ import type { Registry } from 'prom-client'
 import { type AccountRouteDeps, accountRoutes } from './accounts/account-routes.ts'
 import { accountOperations } from './accounts/openapi.ts'
 import { type AdminRouteDeps, adminRoutes } from './admin/routes.ts'
+import { type DeviceRouteDeps, deviceRoutes } from './devices/device-routes.ts'
+import { deviceOperations } from './devices/openapi.ts'
 import { type HealthDeps, healthOperations, healthRoutes } from './health/routes.ts'
 import type { Authorize } from './http/authorize.ts'
 import type { ApiEnv } from './http/context.ts'
@@ -31,6 +33,7 @@ export interface AppDeps
   extends HealthDeps,
     AccountRouteDeps,
     UserRouteDeps,
+    DeviceRouteDeps,
     SessionRouteDeps,
     ReportDeps,
     StatusReadDeps {
@@ -98,6 +101,7 @@ export function createRoutes(deps: AppDeps): Hono<ApiEnv>[] {
     healthRoutes(deps),
     accountRoutes(deps),
     userRoutes(deps),
+    deviceRoutes(deps),
     sessionRoutes(deps),
     reportRoutes(deps),
     statusReadRoutes(deps),
@@ -112,6 +116,7 @@ const operations: readonly Operation[] = [
   ...healthOperations,
   ...accountOperations,
   ...userOperations,
+  ...deviceOperations,
   ...sessionOperations,
   ...statusOperations,
   ...metricsOperations,

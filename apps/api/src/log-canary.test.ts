@@ -43,6 +43,7 @@ it('logs no password, token, key, address or push token, also during errors', as
   const email = `${canary('mail')}@example.com`
   const password = canary('Password-')
   const pushToken = canary('push-token-')
+  const deviceToken = canary('device-token-')
   const wrongPassword = canary('wrong-')
   const name = canary('Name ')
   const send = (path: string, options: CallOptions) =>
@@ -69,6 +70,10 @@ it('logs no password, token, key, address or push token, also during errors', as
       method: 'PATCH',
       body: { push_token: canary('push-token-') },
     })
+    const device = { token, method: 'PUT', body: { platform: 'fcm', token: deviceToken, app: name } }
+    await send('/users/me/devices/phone/', device)
+    await send('/users/me/devices/phone/', { ...device, body: { ...device.body, role: deviceToken } })
+    await send(`/users/me/devices/${deviceToken}/`, { token })
     await send('/auth/refresh/', { body: { refresh_token } })
     await send('/auth/refresh/', { body: { refresh_token: `${refresh_token}x` } })
     await send('/email/status/', { token: made.key, body: status })
@@ -87,6 +92,7 @@ it('logs no password, token, key, address or push token, also during errors', as
     password,
     wrongPassword,
     pushToken,
+    deviceToken,
     name,
     'error text': status.error,
     'access token': token.split('.')[2] ?? token,

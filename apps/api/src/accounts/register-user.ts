@@ -41,5 +41,6 @@ export async function registerUser(
       fields: [{ pointer: '/email', code: 'email_taken', message: 'This address is registered already.' }],
     })
   }
+  await deps.caches.users.invalidate(created.takenFrom)
   return toLoginResult(deps.tokens, toUser(created.user), session)
 }

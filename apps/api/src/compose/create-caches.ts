@@ -33,6 +33,15 @@ const SESSION_SHARED_TTL_MS = 20_000
 const MAX_LOCAL_USERS = 20_000
 const MAX_LOCAL_SESSIONS = 50_000
 
+/** Twenty devices with long tokens take the place of twenty users: the memory stays bounded. */
+const TOKEN_CHARACTERS_PER_ENTRY = 4_096
+
+const weighUser = ({ devices }: CachedUser) =>
+  Math.max(
+    1,
+    Math.ceil(devices.reduce((sum, { token }) => sum + token.length, 0) / TOKEN_CHARACTERS_PER_ENTRY),
+  )
+
 export function createCaches({ db, bus, registry, redis }: CacheOptions): Caches {
   const reads = new Counter({
     name: 'tidings_cache_reads_total',
@@ -44,12 +53,13 @@ export function createCaches({ db, bus, registry, redis }: CacheOptions): Caches
     users: new TieredCache<CachedUser>({
       name: 'user',
       maxEntries: MAX_LOCAL_USERS,
+      weigh: weighUser,
       localTtlMs: USER_LOCAL_TTL_MS,
       load: async (ids) => new Map((await findUsers(db, ids)).map((row) => [row.id, toCachedUser(row)])),
       shared:
         redis &&
         createSharedCache(redis.connection, {
-          keyPrefix: `${redis.prefix}:cache:user:v2:`,
+          keyPrefix: `${redis.prefix}:cache:user:v3:`,
           ttlMs: USER_SHARED_TTL_MS,
           schema: cachedUserSchema,
         }),

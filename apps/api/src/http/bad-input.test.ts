@@ -10,6 +10,7 @@ import {
 } from '../testing/bad-inputs/bad-input.ts'
 import { malformed, sizeAndType } from '../testing/bad-inputs/bodies.ts'
 import { credentials } from '../testing/bad-inputs/credentials.ts'
+import { deviceAndSessionIds, deviceFields } from '../testing/bad-inputs/devices.ts'
 import { queries, statusFields } from '../testing/bad-inputs/events.ts'
 import { pathIds, userFields } from '../testing/bad-inputs/users.ts'
 import { register } from '../testing/http.ts'
@@ -60,6 +61,8 @@ describe('bad input', () => {
     ...queries,
     ...userFields,
     ...pathIds,
+    ...deviceFields,
+    ...deviceAndSessionIds,
     ...credentials,
   ])('refuses $name', async (input) => {
     const response = await send(input)

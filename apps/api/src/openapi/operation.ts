@@ -6,7 +6,7 @@ import type { z } from 'zod'
 export interface Operation {
   /** In camel case. Generated clients name their functions by it, and the schemas of body and answers. */
   id: string
-  method: 'get' | 'post' | 'patch' | 'delete'
+  method: 'get' | 'post' | 'put' | 'patch' | 'delete'
   /** In Hono's form, without the trailing slash: `/api/v1/users/:id`. */
   path: string
   tag: 'users' | 'auth' | 'status' | 'service'

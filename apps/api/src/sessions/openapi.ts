@@ -9,6 +9,8 @@ const sessionSchema = z
     id: z.guid(),
     /** True for the session of this request. */
     current: z.boolean(),
+    /** Such as "Chrome on Windows", by the user agent. Null for an unknown one. */
+    device: z.string().nullable(),
     ip: z.string().nullable(),
     user_agent: z.string().nullable(),
     created_at: z.iso.datetime(),
@@ -39,7 +41,8 @@ export const sessionOperations: readonly Operation[] = [
     tag: 'auth',
     summary: 'Exchange a refresh token for a new pair',
     description:
-      'A repeat within ten seconds gets the same refresh token. A later repeat ends the session: two parties hold it.',
+      'A repeat gets the same refresh token until that one is exchanged. A later repeat ends the session: two ' +
+      'parties hold it.',
     access: 'public',
     body: refreshSchema,
     example: { refresh_token: 'the refresh_token of a login' },
@@ -73,6 +76,17 @@ export const sessionOperations: readonly Operation[] = [
     summary: "The caller's sessions, most recently used first",
     access: ['user'],
     answers: { 200: { description: 'Live sessions.', data: z.array(sessionSchema) } },
+  },
+  {
+    id: 'endSession',
+    method: 'delete',
+    path: '/api/v1/auth/sessions/:session_id',
+    tag: 'auth',
+    summary: "End one of the caller's sessions",
+    description: "Its access tokens end at once. Another user's session gets 404, like an unknown id.",
+    access: ['user'],
+    params: { session_id: z.guid() },
+    answers: { 200: { description: 'Ended.', data: z.strictObject({ id: z.guid() }) } },
   },
   {
     id: 'readSigningKeys',

@@ -1,14 +1,14 @@
-import { rotateRefreshToken } from '@tidings/db/users/sessions'
+import { rotateRefreshToken } from '@tidings/db/users/rotate-refresh-token'
 import { AppError } from '@tidings/shared/errors'
 import type { Client } from './client.ts'
 import { type LoginResult, toLoginResult } from './login-result.ts'
 import type { SessionDeps } from './session-deps.ts'
 
 /**
- * Exchanges a refresh token for a new access token and refresh token. A repeat within ten seconds gets the same
- * refresh token. A later repeat ends the session, because two parties hold the token.
+ * Exchanges a refresh token for a new access token and refresh token. A repeat gets the same refresh token until that
+ * one is exchanged. A later repeat ends the session, because two parties hold the token.
  *
- * @throws AppError `unauthorized` for an unknown token, one that is reused too late, an ended session or a missing
+ * @throws AppError `unauthorized` for an unknown token, one whose successor was exchanged, an ended session or a missing
  *   user; `rate_limited` for too many refreshes from one address.
  */
 export async function refreshSession(

@@ -45,8 +45,10 @@ class DjangoImport {
       await this.#writeUsers('importing users', importable, () => this.#target.importUsers(BATCH_ROWS))
       await this.#writeUsers('updating users', changed, () => this.#target.updateUsers(BATCH_ROWS))
     }
-    // After the writes: a user may have registered here meanwhile with the address of a staged one.
-    this.#report.conflicts = await this.#target.listConflicts(MAX_LISTED)
+    const conflicts = await this.#target.findConflicts({ limit: MAX_LISTED, dryRun })
+    this.#report.conflicts = conflicts.listed
+    this.#report.users.replaced = conflicts.replaced
+    this.#report.users.push_token_conflicts = conflicts.lostTokens
     if (!signal.aborted) await this.#importLogs()
     this.#report.complete = !signal.aborted
     return this.#report

@@ -16,6 +16,10 @@ export interface ImportReport {
     case_duplicates: number
     erased: number
     email_taken: number
+    /** Accounts here that never proved the address of an imported user. They are erased. */
+    replaced: number
+    /** Imported users whose push token another user has, who changed or was seen later. */
+    push_token_conflicts: number
     invalid: number
     inactive: number
     staff: number
@@ -35,7 +39,7 @@ export interface ImportReport {
     unknown_user: number
     invalid: number
   }
-  /** The first MAX_LISTED users that were not imported because of their address. */
+  /** The first MAX_LISTED decisions between two users: who was not imported, was replaced, or got no push token. */
   conflicts: ImportConflict[]
   /** The first MAX_LISTED invalid rows. */
   invalid: { table: DjangoTable; id: string; why: string }[]
@@ -56,6 +60,8 @@ export function createReport(dryRun: boolean): ImportReport {
       case_duplicates: 0,
       erased: 0,
       email_taken: 0,
+      replaced: 0,
+      push_token_conflicts: 0,
       invalid: 0,
       inactive: 0,
       staff: 0,

@@ -1,7 +1,7 @@
 import { and, eq } from 'drizzle-orm'
 import type { Database, Handle } from '../database.ts'
 import { users } from '../schema/users.ts'
-import { voidTokens } from './one-time-tokens.ts'
+import { PASSWORD_CHANGE_VOIDS, voidTokens } from './one-time-tokens.ts'
 import { addNotice } from './outbound-messages.ts'
 import { endSessions } from './sessions.ts'
 
@@ -51,7 +51,7 @@ export async function setPassword(
     .returning({ email: users.email, name: users.name })
   if (user === undefined) return undefined
   const endedSessionIds = await endSessions(db, userId, keepSessionId)
-  await voidTokens(db, userId, ['password_reset', 'email_change'])
+  await voidTokens(db, userId, PASSWORD_CHANGE_VOIDS)
   const variables = { name: user.name }
   await addNotice(db, { kind: 'password_changed', userId, to: user.email, locale, variables })
   return { endedSessionIds }

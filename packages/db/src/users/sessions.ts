@@ -1,4 +1,4 @@
-import { createHmac, randomBytes } from 'node:crypto'
+import { randomBytes } from 'node:crypto'
 import { hashSecret } from '@tidings/shared/service-key'
 import { and, desc, eq, gt, gte, inArray, isNull, lt, ne, or, sql } from 'drizzle-orm'
 import type { Database, Handle } from '../database.ts'
@@ -27,17 +27,9 @@ export interface Session {
 /** Most live sessions of a user. The next login ends the one that was not used for the longest time. */
 const MAX_SESSIONS = 50
 
-/** A refresh that is repeated within this time gets the same answer: the client may have lost the first one. */
-const REFRESH_GRACE_MS = 10_000
-
 /** 256 random bits. */
 export function generateRefreshToken(): string {
   return randomBytes(32).toString('base64url')
-}
-
-/** Derives the next refresh token. Only the holder of the parent can compute it, so no token is stored. */
-function deriveChild(parent: string, nonce: Buffer): string {
-  return createHmac('sha256', parent).update(nonce).digest('base64url')
 }
 
 export async function insertSession(db: Handle, session: NewSession): Promise<void> {
@@ -133,70 +125,6 @@ export async function listSessions(db: Database, userId: string): Promise<Sessio
     .limit(MAX_SESSIONS)
 }
 
-export type RotateResult =
-  | { outcome: 'rotated'; sessionId: string; userId: string; refreshToken: string }
-  /** Used again after the grace period: a second party has the token. The session was ended. */
-  | { outcome: 'reused'; sessionId: string }
-  | { outcome: 'invalid' }
-
-/**
- * Exchanges a refresh token for its child. Concurrent exchanges, and repeats within REFRESH_GRACE_MS, return the same
- * child. A later repeat ends the session. A token exchanged more than a lifetime ago is `invalid`.
- *
- * @param lifetimeMs lifetime of a refresh token. The session is prolonged by it, from now.
- */
-export async function rotateRefreshToken(
-  db: Database,
-  refreshToken: string,
-  lifetimeMs: number,
-): Promise<RotateResult> {
-  const tokenHash = hashSecret(refreshToken)
-  return db.orm.transaction(async (tx) => {
-    // Lock the session before its token, as an erasure does. In the other order the two could deadlock.
-    await tx
-      .select({ id: sessions.id })
-      .from(sessions)
-      .innerJoin(refreshTokens, eq(refreshTokens.sessionId, sessions.id))
-      .where(eq(refreshTokens.tokenHash, tokenHash))
-      .for('no key update', { of: sessions })
-    const nonce = randomBytes(16)
-    // Of concurrent exchanges, only one finds the token not rotated yet.
-    const [rotated] = await tx
-      .update(refreshTokens)
-      .set({ rotatedAt: new Date(), rotationNonce: nonce })
-      .where(and(eq(refreshTokens.tokenHash, tokenHash), isNull(refreshTokens.rotatedAt)))
-      .returning({ sessionId: refreshTokens.sessionId })
-    const [found] = await tx
-      .select({ token: refreshTokens, session: sessions, isActive: users.isActive })
-      .from(refreshTokens)
-      .innerJoin(sessions, eq(sessions.id, refreshTokens.sessionId))
-      .innerJoin(users, eq(users.id, sessions.userId))
-      .where(eq(refreshTokens.tokenHash, tokenHash))
-    if (found === undefined) return { outcome: 'invalid' }
-
-    const { token, session } = found
-    const ended = session.revokedAt !== null || session.expiresAt <= new Date() || !found.isActive
-    if (ended || token.rotationNonce === null || token.rotatedAt === null) return { outcome: 'invalid' }
-    if (Date.now() - token.rotatedAt.getTime() > REFRESH_GRACE_MS) {
-      await tx.update(sessions).set({ revokedAt: new Date() }).where(eq(sessions.id, session.id))
-      return { outcome: 'reused', sessionId: session.id }
-    }
-
-    const child = deriveChild(refreshToken, token.rotationNonce)
-    if (rotated !== undefined) {
-      const now = Date.now()
-      await tx.insert(refreshTokens).values({ tokenHash: hashSecret(child), sessionId: session.id })
-      await tx
-        .update(sessions)
-        .set({ lastUsedAt: new Date(now), expiresAt: new Date(now + lifetimeMs) })
-        .where(eq(sessions.id, session.id))
-      const isOld = lt(refreshTokens.rotatedAt, new Date(now - lifetimeMs))
-      await tx.delete(refreshTokens).where(and(eq(refreshTokens.sessionId, session.id), isOld))
-    }
-    return { outcome: 'rotated', sessionId: session.id, userId: session.userId, refreshToken: child }
-  })
-}
-
 /** Sessions deleted by one statement. Each may have thousands of tokens, and others wait for the locks. */
 const OVER_SESSIONS_AT_ONCE = 100
 
@@ -217,12 +145,12 @@ export async function deleteExpiredSessions(db: Database): Promise<number> {
   return result.rowCount ?? 0
 }
 
-/** Ends one session. @returns false when it was not live. */
+/** Ends a user's session. @returns false when the user has no such live session. */
 export async function endSession(db: Database, userId: string, sessionId: string): Promise<boolean> {
   const ended = await db.orm
     .update(sessions)
     .set({ revokedAt: new Date() })
-    .where(and(eq(sessions.id, sessionId), eq(sessions.userId, userId), isNull(sessions.revokedAt)))
+    .where(and(eq(sessions.id, sessionId), eq(sessions.userId, userId), isLive()))
     .returning({ id: sessions.id })
   return ended.length > 0
 }

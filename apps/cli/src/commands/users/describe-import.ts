@@ -22,6 +22,12 @@ export function describeImport(report: ImportReport): string {
     ['  addresses that differ only by case', users.case_duplicates, 'none of these is imported'],
     ['  erased here', users.erased, 'they are not imported again'],
     ['  address belongs to another user here', users.email_taken],
+    [
+      `  accounts here ${report.dry_run ? 'would be erased' : 'erased'}`,
+      users.replaced,
+      'they never proved the address of an imported user',
+    ],
+    ['  push token belongs to another user', users.push_token_conflicts, 'who changed or was seen later'],
     ['  not valid', users.invalid],
     ['  inactive', users.inactive, 'they cannot log in'],
     ['  staff', users.staff, 'imported as ordinary users'],

@@ -25,7 +25,8 @@ Ids, password hashes, preferences, times and the status log are kept. Run it
 again after an interruption, after conflicts were resolved, and for later
 changes: nothing is imported twice. Users who changed in Django since are
 updated, unless their row here is newer. Users whose addresses differ only by
-case are reported, and none of them is imported.
+case are reported, and none of them is imported. An account here that never
+proved the address of an imported user is erased; --dry-run lists these.
 
 Exit code 5: some rows were not imported; the report lists them.
 docs/migrating-from-django.md explains each step.
