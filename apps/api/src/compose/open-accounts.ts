@@ -1,4 +1,5 @@
 import { availableParallelism } from 'node:os'
+import type { EraseElsewhere } from '@tidings/accounts/erase-user'
 import type { Database } from '@tidings/db/database'
 import { openRedis, queueBackendOf } from '@tidings/queue/backend'
 import { ConfigError, StartupError } from '@tidings/runtime/env'
@@ -9,7 +10,6 @@ import { errorMessage } from '@tidings/shared/errors'
 import { Gauge, type Registry } from 'prom-client'
 import type { AccountDeps } from '../accounts/account-deps.ts'
 import { createDeadLetterEraser } from '../accounts/erase-dead-letters.ts'
-import type { EraseElsewhere } from '../accounts/erase-user.ts'
 import { createAccessTokens } from '../auth/access-tokens.ts'
 import { createUserAuthenticator } from '../auth/authenticate-user.ts'
 import { createClientAddress } from '../auth/client-address.ts'
@@ -91,12 +91,14 @@ export async function openAccounts(options: OpenAccountsOptions): Promise<Accoun
     rateLimits: createRateLimits({
       enabled: env.RATE_LIMIT_ENABLED,
       redis,
+      bus,
       loginsPerMinutePerIp: env.RATE_LIMIT_LOGIN_PER_IP,
       loginsPerMinutePerAccountIp: env.RATE_LIMIT_LOGIN_PER_ACCOUNT_IP,
       wrongPasswordsPerHourPerAccount: env.RATE_LIMIT_WRONG_PASSWORDS_PER_ACCOUNT,
       registrationsPerHourPerIp: env.RATE_LIMIT_REGISTER_PER_IP,
       refreshesPerMinutePerIp: env.RATE_LIMIT_REFRESH_PER_IP,
       erasuresPerHourPerIp: env.RATE_LIMIT_ERASE_PER_IP,
+      exportsPerHourPerUser: env.RATE_LIMIT_EXPORT_PER_USER,
     }),
     refreshTtlSeconds: env.REFRESH_TOKEN_TTL,
     clientAddress: createClientAddress(env.TRUSTED_PROXY_HOPS),

@@ -1,7 +1,8 @@
-import { randomInt, timingSafeEqual } from 'node:crypto'
+import { timingSafeEqual } from 'node:crypto'
+import { DIGEST_BYTES, formatPasswordHash, generateSalt } from '@tidings/accounts/passwords/new-hash'
 import { normalizePassword } from '@tidings/shared/user'
 import type { HashPool } from './hash-pool.ts'
-import { DIGEST_BYTES, formatPasswordHash, parsePasswordHash } from './password-hash.ts'
+import { parsePasswordHash } from './password-hash.ts'
 
 export interface Passwords {
   /** Returns a hash of the normalized password, in Django's format. */
@@ -17,13 +18,6 @@ export interface Passwords {
   /** Tells whether a hash has fewer iterations than new hashes get. */
   isWeak(encoded: string): boolean
 }
-
-const SALT_ALPHABET = 'ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789'
-/** The length that Django uses: 131 bits. */
-const SALT_LENGTH = 22
-
-const generateSalt = () =>
-  Array.from({ length: SALT_LENGTH }, () => SALT_ALPHABET[randomInt(SALT_ALPHABET.length)]).join('')
 
 /** Hashes with PBKDF2-HMAC-SHA256. New hashes get this number of iterations. */
 export function createPasswords(pool: Pick<HashPool, 'derive'>, iterations: number): Passwords {
