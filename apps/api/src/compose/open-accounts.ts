@@ -2,6 +2,8 @@ import { availableParallelism } from 'node:os'
 import type { EraseElsewhere } from '@tidings/accounts/erase-user'
 import type { Database } from '@tidings/db/database'
 import { openRedis, queueBackendOf } from '@tidings/queue/backend'
+import { openDeadLetters } from '@tidings/queue/dead-letters/open'
+import type { DeadLetterStore } from '@tidings/queue/dead-letters/store'
 import { ConfigError, StartupError } from '@tidings/runtime/env'
 import type { Lifecycle } from '@tidings/runtime/lifecycle'
 import type { Logger } from '@tidings/runtime/log'
@@ -38,6 +40,7 @@ interface Accounts extends AccountDeps {
   authenticateUser: Authenticate<UserPrincipal>
   signingKeys: SigningKeys
   eraseElsewhere: EraseElsewhere
+  openDeadLetters(): Promise<DeadLetterStore>
 }
 
 /**
@@ -104,6 +107,12 @@ export async function openAccounts(options: OpenAccountsOptions): Promise<Accoun
     clientAddress: createClientAddress(env.TRUSTED_PROXY_HOPS),
     authenticateUser: createUserAuthenticator({ tokens, caches }),
     eraseElsewhere: deadLetters.erase,
+    openDeadLetters: () =>
+      openDeadLetters({
+        backend,
+        shards: env.QUEUE_SHARDS,
+        onError: throttledWarning(log, 'dead letter connection'),
+      }),
   }
 }
 
