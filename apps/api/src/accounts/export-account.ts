@@ -6,6 +6,7 @@ import { findUser } from '@tidings/db/users/users'
 import type { DeadLetterStore } from '@tidings/queue/dead-letters/store'
 import type { Logger } from '@tidings/runtime/log'
 import { AppError, errorMessage } from '@tidings/shared/errors'
+import { describeError } from '../http/describe-error.ts'
 import { notFound } from '../http/read-query.ts'
 import type { AccountDeps } from './account-deps.ts'
 
@@ -24,7 +25,7 @@ const OWNER = 'the user'
  * Makes the function that exports accounts. It answers with a stream that reads the stores as fast as the client reads.
  * When the client goes away, the reading ends.
  *
- * @returns a function that throws AppError `not_found`, `rate_limited`, `overloaded`, `unavailable`.
+ * @returns a function of the user and of what cuts the connection when a store fails in the middle. It throws AppError `not_found`, `rate_limited`, `overloaded`, `unavailable`.
  */
 export function createAccountExporter({ db, rateLimits, openDeadLetters, log }: ExportDeps) {
   let running = 0
@@ -63,7 +64,7 @@ export function createAccountExporter({ db, rateLimits, openDeadLetters, log }: 
     }
   }
 
-  return async (userId: string): Promise<ReadableStream<Uint8Array>> => {
+  return async (userId: string, breakOff: () => void): Promise<ReadableStream<Uint8Array>> => {
     await rateLimits.checkExport(userId)
     if (running >= MAX_EXPORTS)
       throw new AppError('overloaded', 'Too many exports at once. Try again shortly.', {
@@ -72,7 +73,10 @@ export function createAccountExporter({ db, rateLimits, openDeadLetters, log }: 
     running++
     const parts = run(userId)
     // Now, so that a store that is away is an answer of its own, and so that the end of the export is reached always.
-    return toStream(await parts.next(), parts)
+    return toStream(await parts.next(), parts, (error) => {
+      log.error({ error: describeError(error) }, 'export broken off')
+      breakOff()
+    })
   }
 }
 
@@ -96,15 +100,21 @@ function auditExport(db: ExportDeps['db'], userId: string) {
 function toStream(
   first: IteratorResult<ExportPart>,
   rest: AsyncGenerator<ExportPart>,
+  onError: (error: unknown) => void,
 ): ReadableStream<Uint8Array> {
   let next: Promise<IteratorResult<ExportPart>> | undefined = Promise.resolve(first)
   return new ReadableStream<Uint8Array>(
     {
       async pull(controller) {
-        const part = await (next ?? rest.next())
-        next = undefined
-        if (part.done) controller.close()
-        else controller.enqueue(Buffer.from(part.value.text))
+        try {
+          const part = await (next ?? rest.next())
+          next = undefined
+          if (part.done) controller.close()
+          else controller.enqueue(Buffer.from(part.value.text))
+        } catch (error) {
+          // Not an error of the stream: the server would print it, with the parameters of a query.
+          onError(error)
+        }
       },
       async cancel() {
         await rest.return(undefined)

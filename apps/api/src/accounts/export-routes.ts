@@ -26,7 +26,9 @@ export function exportRoutes(deps: ExportRouteDeps): Hono<ApiEnv> {
     }
     // Hono drops the body of an answer to HEAD without telling it.
     if (c.env.incoming.method === 'HEAD') return new Response(null, { headers })
-    return new Response(await exportAccount(userId), { headers })
+    const { outgoing } = c.env
+    const body = await exportAccount(userId, () => outgoing.destroy())
+    return new Response(body, { headers })
   })
 
   return app
