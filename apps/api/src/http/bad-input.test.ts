@@ -11,7 +11,7 @@ import {
 import { malformed, sizeAndType } from '../testing/bad-inputs/bodies.ts'
 import { credentials } from '../testing/bad-inputs/credentials.ts'
 import { queries, statusFields } from '../testing/bad-inputs/events.ts'
-import { pathIds, userFields } from '../testing/bad-inputs/users.ts'
+import { exportRequests, pathIds, userFields } from '../testing/bad-inputs/users.ts'
 import { register } from '../testing/http.ts'
 import { startTestApi, type TestApi } from '../testing/test-api.ts'
 import { FIELD_CODES } from './error-codes.ts'
@@ -60,6 +60,7 @@ describe('bad input', () => {
     ...queries,
     ...userFields,
     ...pathIds,
+    ...exportRequests,
     ...credentials,
   ])('refuses $name', async (input) => {
     const response = await send(input)
