@@ -1,4 +1,4 @@
-import { randomUUID } from 'node:crypto'
+import { createHmac, randomUUID } from 'node:crypto'
 import { type IncomingMessage, request } from 'node:http'
 import { mintToken } from '@tidings/db/users/one-time-tokens'
 import { addMessage } from '@tidings/db/users/outbound-messages'
@@ -281,6 +281,20 @@ describe('limits of exports', () => {
     }
     expect([await statusOf(ada), await statusOf(ada), await statusOf(ada)]).toEqual([200, 200, 429])
     expect(await statusOf(bob)).toBe(200)
+  })
+
+  it('need a session: a token of the Django service is refused', async () => {
+    const secret = 'a secret of the Django service'
+    const legacy = await startTestApi(releaser, { LEGACY_HS256_SECRET: secret })
+    const owner = await register(legacy.apiUrl)
+    const encode = (part: object) => Buffer.from(JSON.stringify(part)).toString('base64url')
+    const now = Math.floor(Date.now() / 1000)
+    const claims = { user_id: owner.id, email: owner.email, iat: now + 1, exp: now + 600 }
+    const signed = `${encode({ alg: 'HS256', typ: 'JWT' })}.${encode(claims)}`
+    const token = `${signed}.${createHmac('sha256', secret).update(signed).digest('base64url')}`
+    expect((await call(`${legacy.apiUrl}/api/v1/users/me/`, { token })).status).toBe(200)
+    const refused = await call(`${legacy.apiUrl}/api/v1/users/me/export/`, { token })
+    expect([refused.status, refused.body.error]).toEqual([403, 'reauthentication_required'])
   })
 
   it('allow four at once', async () => {

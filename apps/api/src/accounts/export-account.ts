@@ -36,6 +36,7 @@ export function createAccountExporter({ db, rateLimits, openDeadLetters, log }: 
     let result = 'broken off'
     let deadLetters: DeadLetterStore | undefined
     try {
+      await rateLimits.checkExport(userId)
       const user = await findUser(db, userId)
       if (user === undefined) throw notFound()
       deadLetters = await openDeadLetters().catch((cause: unknown) => {
@@ -65,7 +66,6 @@ export function createAccountExporter({ db, rateLimits, openDeadLetters, log }: 
   }
 
   return async (userId: string, breakOff: () => void): Promise<ReadableStream<Uint8Array>> => {
-    await rateLimits.checkExport(userId)
     if (running >= MAX_EXPORTS)
       throw new AppError('overloaded', 'Too many exports at once. Try again shortly.', {
         retryAfterSeconds: 10,

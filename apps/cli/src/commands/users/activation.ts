@@ -23,7 +23,7 @@ export async function runDeactivate(context: CliContext, given: string, yes: boo
     const ended = done.endedSessionIds.length
     context.terminal.say(
       done.wasActive
-        ? `Deactivated. ${sessionCount(ended)} ended. The user gets a notice.`
+        ? `Deactivated. ${sessionCount(ended)} ended. The user gets a notice, at most one an hour.`
         : 'The user was inactive already.',
     )
     await writeResult(context, { id: user.id, changed: done.wasActive, ended_sessions: ended })

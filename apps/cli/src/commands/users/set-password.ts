@@ -44,7 +44,9 @@ export async function runSetPassword(
       audit.changed = 1
       await tellApis(context, user.id)
       const ended = done.endedSessionIds.length
-      context.terminal.say(`The password is set. ${sessionCount(ended)} ended. The user gets a notice.`)
+      context.terminal.say(
+        `The password is set. ${sessionCount(ended)} ended. The user gets a notice, at most one an hour.`,
+      )
       if (!user.isActive)
         context.terminal.say('The user is inactive and cannot log in: tidings users reactivate')
       await writeResult(context, { id: user.id, ended_sessions: ended })

@@ -321,6 +321,10 @@ describe('tidings users', () => {
         ],
       })
       expect(differs.exitCode).toBe(64)
+      const stopped = await cli.runOnTerminal(['users', 'set-password', BOB, '--yes'], {
+        answer: { prompt: 'New password', keys: CTRL_C },
+      })
+      expect(stopped.exitCode).toBe(2)
       expect((await readUser(BOB)).password).toBe('!')
     })
   })
