@@ -4,6 +4,7 @@ import { Hono } from 'hono'
 import { cors } from 'hono/cors'
 import type { Registry } from 'prom-client'
 import { type AccountRouteDeps, accountRoutes } from './accounts/account-routes.ts'
+import { type ExportRouteDeps, exportRoutes } from './accounts/export-routes.ts'
 import { accountOperations } from './accounts/openapi.ts'
 import { type AdminRouteDeps, adminRoutes } from './admin/routes.ts'
 import { type DeviceRouteDeps, deviceRoutes } from './devices/device-routes.ts'
@@ -32,6 +33,7 @@ import { type UserRouteDeps, userRoutes } from './users/user-routes.ts'
 export interface AppDeps
   extends HealthDeps,
     AccountRouteDeps,
+    ExportRouteDeps,
     UserRouteDeps,
     DeviceRouteDeps,
     SessionRouteDeps,
@@ -100,6 +102,7 @@ export function createRoutes(deps: AppDeps): Hono<ApiEnv>[] {
   return [
     healthRoutes(deps),
     accountRoutes(deps),
+    exportRoutes(deps),
     userRoutes(deps),
     deviceRoutes(deps),
     sessionRoutes(deps),

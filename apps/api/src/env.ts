@@ -1,3 +1,4 @@
+import { accountEnvFields } from '@tidings/accounts/env-fields'
 import { envFields, flag, parseEnv, wholeNumber } from '@tidings/runtime/env'
 import { z } from 'zod'
 
@@ -14,9 +15,6 @@ function isOrigin(text: string): boolean {
   // A URL may hold a *, and no browser sends one.
   return /^https?:\/\/[^*]+$/.test(text) && URL.canParse(text) && new URL(text).origin === text
 }
-
-/** The minimum of NIST SP 800-132, section 5.2. It refuses a mistyped value; the default is what OWASP recommends. */
-const MIN_PASSWORD_ITERATIONS = 1_000
 
 const schema = z.object({
   ...envFields,
@@ -37,7 +35,7 @@ const schema = z.object({
   /** Seconds. */
   REFRESH_TOKEN_TTL: wholeNumber(1, 365 * 86_400).default(30 * 86_400),
   LEGACY_HS256_SECRET: z.string().min(16, 'needs at least 16 characters').optional(),
-  PASSWORD_ITERATIONS: wholeNumber(MIN_PASSWORD_ITERATIONS, 10_000_000).default(600_000),
+  PASSWORD_ITERATIONS: accountEnvFields.PASSWORD_ITERATIONS,
   CORS_ORIGINS: origins.default([]),
   TRUSTED_PROXY_HOPS: wholeNumber(0, 16).default(0),
   /** Serves Bull Board at /admin/queues, behind an operator key. */
@@ -51,9 +49,11 @@ const schema = z.object({
   /** Refreshes a minute from one address. */
   RATE_LIMIT_REFRESH_PER_IP: limit.default(120),
   /** Wrong passwords an hour for one account, over all addresses. */
-  RATE_LIMIT_WRONG_PASSWORDS_PER_ACCOUNT: limit.default(30),
+  RATE_LIMIT_WRONG_PASSWORDS_PER_ACCOUNT: accountEnvFields.RATE_LIMIT_WRONG_PASSWORDS_PER_ACCOUNT,
   /** Erasures of accounts an hour from one address. */
   RATE_LIMIT_ERASE_PER_IP: limit.default(20),
+  /** Exports of an account's data an hour. */
+  RATE_LIMIT_EXPORT_PER_USER: limit.default(5),
 })
 
 export type Env = z.infer<typeof schema>

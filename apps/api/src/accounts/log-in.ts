@@ -1,3 +1,4 @@
+import { accountOf } from '@tidings/accounts/limits/limit-keys'
 import { hasLoggedInFrom, startSession } from '@tidings/db/users/sessions'
 import { findUserByEmail, replacePasswordHash, type UserRow } from '@tidings/db/users/users'
 import { AppError } from '@tidings/shared/errors'
@@ -21,7 +22,7 @@ type LogInDeps = Pick<AccountDeps, 'db' | 'tokens' | 'passwords' | 'rateLimits' 
  */
 export async function logIn(deps: LogInDeps, credentials: Credentials, client: Client): Promise<LoginResult> {
   const { db, caches, tokens, rateLimits, passwords } = deps
-  const account = credentials.email.trim().toLowerCase()
+  const account = accountOf(credentials.email)
   const isFamiliar = (network: string) => hasLoggedInFrom(db, account, network)
   const login = { account, address: client.address, isFamiliar }
   const user = await rateLimits.limitLogin(login, async () => {

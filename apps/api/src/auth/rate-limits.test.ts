@@ -181,6 +181,7 @@ describeRedis('a blocked address', () => {
       wrongPasswordsPerHourPerAccount: 10,
       registrationsPerHourPerIp: 10,
       refreshesPerMinutePerIp: 10,
+      exportsPerHourPerUser: 1,
       erasuresPerHourPerIp: 10,
     })
     const isNot = async () => false

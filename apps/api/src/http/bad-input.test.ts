@@ -12,7 +12,7 @@ import { malformed, sizeAndType } from '../testing/bad-inputs/bodies.ts'
 import { credentials } from '../testing/bad-inputs/credentials.ts'
 import { deviceAndSessionIds, deviceFields } from '../testing/bad-inputs/devices.ts'
 import { queries, statusFields } from '../testing/bad-inputs/events.ts'
-import { pathIds, userFields } from '../testing/bad-inputs/users.ts'
+import { exportRequests, pathIds, userFields } from '../testing/bad-inputs/users.ts'
 import { register } from '../testing/http.ts'
 import { startTestApi, type TestApi } from '../testing/test-api.ts'
 import { FIELD_CODES } from './error-codes.ts'
@@ -63,6 +63,7 @@ describe('bad input', () => {
     ...pathIds,
     ...deviceFields,
     ...deviceAndSessionIds,
+    ...exportRequests,
     ...credentials,
   ])('refuses $name', async (input) => {
     const response = await send(input)

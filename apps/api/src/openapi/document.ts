@@ -25,6 +25,9 @@ const TAGS = [
   { name: 'service', description: 'Health, keys and this document.' },
 ]
 
+/** One JSON value a line. The document describes a line. */
+export const NDJSON = 'application/x-ndjson'
+
 /** Any request can get these. */
 const GENERAL_ERRORS: readonly ErrorCode[] = ['not_found', 'internal_error', 'unavailable']
 const ACCESS_ERRORS: readonly ErrorCode[] = ['unauthorized', 'forbidden']
@@ -159,6 +162,7 @@ const describeHeaders = (headers: Readonly<Record<string, string>>) =>
 function contentOf(answer: Answer, name: string, components: Components): JsonObject | undefined {
   if ('empty' in answer) return undefined
   if ('other' in answer) return { [answer.other]: { schema: { type: 'string' } } }
+  if ('lines' in answer) return { [NDJSON]: { schema: components.name(name, answer.lines, 'output') } }
   if ('json' in answer)
     return { 'application/json': { schema: components.name(name, answer.json, 'output') } }
   const envelope = { success: z.literal(true), message: z.string() }

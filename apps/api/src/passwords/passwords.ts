@@ -1,4 +1,5 @@
-import { randomInt, timingSafeEqual } from 'node:crypto'
+import { timingSafeEqual } from 'node:crypto'
+import { DIGEST_BYTES, formatPasswordHash, generateSalt } from '@tidings/accounts/passwords/new-hash'
 import type { PasswordHash } from '@tidings/shared/password-hash'
 import { readStoredPassword } from '@tidings/shared/password-hash-format'
 import { normalizePassword } from '@tidings/shared/user'
@@ -8,9 +9,9 @@ export interface Passwords {
   /** Returns a hash of the normalized password, in Django's format `pbkdf2_sha256$iterations$salt$base64`. */
   hash(password: string): Promise<string>
   /**
-   * Tells whether the password matches the hash, of any algorithm that is understood. It tries the normalized password and then the password as typed,
-   * which Django hashes. An absent, unusable or cheaper hash takes as long as a current one that does not match, so that
-   * timing reveals nothing.
+   * Tells whether the password matches the hash, of any algorithm that is understood. It tries the normalized password
+   * and then the password as typed, which Django hashes. An absent, unusable or cheaper hash takes as long as a current
+   * one that does not match, so that timing reveals nothing.
    *
    * @throws AppError `overloaded` when no hashing thread becomes free in time.
    */
@@ -18,16 +19,6 @@ export interface Passwords {
   /** Tells whether a usable hash has another algorithm, or fewer iterations than new hashes get. */
   needsRehash(encoded: string): boolean
 }
-
-const SALT_ALPHABET = 'ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789'
-/** The length that Django uses: 131 bits. */
-const SALT_LENGTH = 22
-
-/** Length of a SHA-256 digest. */
-const DIGEST_BYTES = 32
-
-const generateSalt = () =>
-  Array.from({ length: SALT_LENGTH }, () => SALT_ALPHABET[randomInt(SALT_ALPHABET.length)]).join('')
 
 const readHash = (encoded: string): PasswordHash | undefined => {
   const stored = readStoredPassword(encoded)
@@ -43,7 +34,7 @@ export function createPasswords(pool: Pick<HashPool, 'derive'>, iterations: numb
       const derivation = newDerivation()
       const task = { password: normalizePassword(password), derivation, bytes: DIGEST_BYTES }
       const digest = await pool.derive(task)
-      return `${derivation.algorithm}$${iterations}$${derivation.salt}$${digest.toString('base64')}`
+      return formatPasswordHash({ iterations, salt: derivation.salt, digest })
     },
 
     async verify(password, encoded) {

@@ -11,7 +11,8 @@ import { insertSession, type NewSession } from './sessions.ts'
 /** A user with the devices, the most recently seen first. */
 export type UserRow = typeof users.$inferSelect & { devices: Device[] }
 
-const columns = { ...getTableColumns(users), devices: devicesOfUser }
+/** The columns of a UserRow. */
+export const userColumns = { ...getTableColumns(users), devices: devicesOfUser }
 
 export interface NewUser {
   id: string
@@ -41,7 +42,7 @@ export async function createUser(
       await tx.insert(users).values({ ...user, lastLoginAt: new Date() })
       const takenFrom = pushToken === null ? [] : await writePushToken(handle, user.id, pushToken)
       await insertSession(handle, session)
-      const [row] = await tx.select(columns).from(users).where(eq(users.id, user.id))
+      const [row] = await tx.select(userColumns).from(users).where(eq(users.id, user.id))
       return { outcome: 'created' as const, user: row as UserRow, takenFrom }
     })
   } catch (error) {
@@ -53,14 +54,14 @@ export async function createUser(
 /** Finds a user by address; upper and lower case are equal. */
 export async function findUserByEmail(db: Database, email: string): Promise<UserRow | undefined> {
   const [row] = await db.orm
-    .select(columns)
+    .select(userColumns)
     .from(users)
     .where(eq(sql`lower(${users.email})`, sql`lower(${email})`))
   return row
 }
 
 export async function findUser(db: Database, id: string): Promise<UserRow | undefined> {
-  const [row] = await db.orm.select(columns).from(users).where(eq(users.id, id))
+  const [row] = await db.orm.select(userColumns).from(users).where(eq(users.id, id))
   return row
 }
 
@@ -68,7 +69,7 @@ export async function findUser(db: Database, id: string): Promise<UserRow | unde
 export async function findUsers(db: Database, ids: readonly string[]): Promise<UserRow[]> {
   if (ids.length === 0) return []
   return db.orm
-    .select(columns)
+    .select(userColumns)
     .from(users)
     .where(inArray(users.id, [...ids]))
 }
@@ -86,7 +87,7 @@ export async function listUsers(
 ): Promise<UserRow[]> {
   const { after } = page
   return db.orm
-    .select(columns)
+    .select(userColumns)
     .from(users)
     .where(
       after &&
@@ -135,7 +136,7 @@ async function writeUser(db: Handle, id: string, change: UserUpdate, takenFrom: 
       updatedAt: new Date(),
     })
     .where(eq(users.id, id))
-    .returning(columns)
+    .returning(userColumns)
   return user && { user, takenFrom }
 }
 
