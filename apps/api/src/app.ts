@@ -6,6 +6,8 @@ import type { Registry } from 'prom-client'
 import { type AccountRouteDeps, accountRoutes } from './accounts/account-routes.ts'
 import { accountOperations } from './accounts/openapi.ts'
 import { type AdminRouteDeps, adminRoutes } from './admin/routes.ts'
+import { type EmailLinkRouteDeps, emailLinkRoutes } from './email-links/email-link-routes.ts'
+import { emailLinkOperations } from './email-links/openapi.ts'
 import { type HealthDeps, healthOperations, healthRoutes } from './health/routes.ts'
 import type { Authorize } from './http/authorize.ts'
 import type { ApiEnv } from './http/context.ts'
@@ -29,6 +31,7 @@ import { type UserRouteDeps, userRoutes } from './users/user-routes.ts'
 export interface AppDeps
   extends HealthDeps,
     AccountRouteDeps,
+    EmailLinkRouteDeps,
     UserRouteDeps,
     SessionRouteDeps,
     ReportDeps,
@@ -91,6 +94,7 @@ export function createRoutes(deps: AppDeps): Hono<ApiEnv>[] {
     accountRoutes(deps),
     userRoutes(deps),
     sessionRoutes(deps),
+    emailLinkRoutes(deps),
     reportRoutes(deps),
     statusReadRoutes(deps),
     metricsRoutes(deps),
@@ -105,6 +109,7 @@ const operations: readonly Operation[] = [
   ...accountOperations,
   ...userOperations,
   ...sessionOperations,
+  ...emailLinkOperations,
   ...statusOperations,
   ...metricsOperations,
 ]

@@ -182,6 +182,8 @@ describeRedis('a blocked address', () => {
       registrationsPerHourPerIp: 10,
       refreshesPerMinutePerIp: 10,
       erasuresPerHourPerIp: 10,
+      passwordResetsPerHourPerIp: 10,
+      emailChangesPerHourPerUser: 10,
     })
     const isNot = async () => false
     const tryLogin = (n: number) =>

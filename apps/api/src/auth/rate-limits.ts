@@ -1,10 +1,7 @@
-import { createHash } from 'node:crypto'
 import { isIPv6 } from 'node:net'
 import { setTimeout as sleep } from 'node:timers/promises'
-import { AppError } from '@tidings/shared/errors'
-import type { Redis } from 'ioredis'
-import { RateLimiterMemory, RateLimiterRedis, RateLimiterRes } from 'rate-limiter-flexible'
 import { networkOf } from './client-address.ts'
+import { consume, createLimiter, digestOf, isWithin, type LimiterRedis } from './limiter.ts'
 
 /** Limits guessing. Each method throws AppError `rate_limited` above a limit. */
 export interface RateLimits {
@@ -25,6 +22,13 @@ export interface RateLimits {
   checkRegistration(address: string): Promise<void>
   checkRefresh(address: string): Promise<void>
   checkErasure(address: string): Promise<void>
+  checkPasswordReset(address: string): Promise<void>
+  /**
+   * Runs `request` at most once a minute for an account, known or not. Otherwise it does nothing, in silence: a refusal
+   * would tell a stranger that somebody asks for this account.
+   */
+  limitResetRequest(account: string, request: () => Promise<void>): Promise<void>
+  checkEmailChange(userId: string): Promise<void>
 }
 
 interface Login {
@@ -46,14 +50,9 @@ interface RateLimitOptions {
   registrationsPerHourPerIp: number
   refreshesPerMinutePerIp: number
   erasuresPerHourPerIp: number
+  passwordResetsPerHourPerIp: number
+  emailChangesPerHourPerUser: number
 }
-
-interface LimiterRedis {
-  connection: Redis
-  prefix: string
-}
-
-type Limiter = RateLimiterRedis | RateLimiterMemory
 
 const MINUTE_SECONDS = 60
 const HOUR_SECONDS = 3600
@@ -85,6 +84,8 @@ export function createRateLimits(options: RateLimitOptions): RateLimits {
   const checkLoginAddress = limitByAddress('login-ip', options.loginsPerMinutePerIp, MINUTE_SECONDS)
   const byAccountIp = limiter('login-account-ip', options.loginsPerMinutePerAccountIp, MINUTE_SECONDS)
   const guesses = limiter('guess', options.wrongPasswordsPerHourPerAccount, HOUR_SECONDS)
+  const resetRequests = limiter('reset-account', 1, MINUTE_SECONDS)
+  const emailChanges = limiter('email-change', options.emailChangesPerHourPerUser, HOUR_SECONDS)
   let delayed = 0
 
   async function delayGuess(earlierGuesses: number) {
@@ -128,56 +129,28 @@ export function createRateLimits(options: RateLimitOptions): RateLimits {
     checkRegistration: limitByAddress('register-ip', options.registrationsPerHourPerIp, HOUR_SECONDS),
     checkRefresh: limitByAddress('refresh-ip', options.refreshesPerMinutePerIp, MINUTE_SECONDS),
     checkErasure: limitByAddress('erase-ip', options.erasuresPerHourPerIp, HOUR_SECONDS),
+    checkPasswordReset: limitByAddress('reset-ip', options.passwordResetsPerHourPerIp, HOUR_SECONDS),
+    async limitResetRequest(account, request) {
+      const key = digestOf(account)
+      if (!(await isWithin(resetRequests, key))) return
+      try {
+        await request()
+      } catch (error) {
+        // Nothing was sent, so the next request may try again.
+        await resetRequests.reward(key, 1)
+        throw error
+      }
+    },
+    async checkEmailChange(userId) {
+      await consume(emailChanges, digestOf(userId))
+    },
   }
-}
-
-interface LimiterOptions {
-  name: string
-  points: number
-  durationSeconds: number
-}
-
-function createLimiter(
-  redis: LimiterRedis | undefined,
-  { name, points, durationSeconds }: LimiterOptions,
-): Limiter {
-  const settings = {
-    keyPrefix: `${redis?.prefix ?? 'tidings'}:limit:${name}`,
-    points,
-    duration: durationSeconds,
-  }
-  const inMemory = new RateLimiterMemory(settings)
-  if (redis === undefined) return inMemory
-  return new RateLimiterRedis({
-    ...settings,
-    storeClient: redis.connection,
-    // Without Redis each replica counts by itself, at once and not after a timeout.
-    insuranceLimiter: inMemory,
-    rejectIfRedisNotReady: true,
-    // A caller above the limit is refused from memory until the window ends, without a Redis command.
-    inMemoryBlockOnConsumed: points + 1,
-  })
 }
 
 /** Doubles with each guess beyond the free ones, up to a maximum. */
 export function delayMsAfter(earlierGuesses: number): number {
   const doublings = Math.min(earlierGuesses - FREE_GUESSES - 1, 10)
   return Math.min(FIRST_DELAY_MS * 2 ** doublings, MAX_DELAY_MS)
-}
-
-/** Keeps addresses and accounts out of the keys in Redis. */
-const digestOf = (...parts: string[]) =>
-  createHash('sha256').update(parts.join('\n')).digest('base64url').slice(0, 22)
-
-async function consume(limiter: Limiter, key: string): Promise<RateLimiterRes> {
-  try {
-    return await limiter.consume(key)
-  } catch (refusal) {
-    if (!(refusal instanceof RateLimiterRes)) throw refusal
-    throw new AppError('rate_limited', 'Too many attempts. Try again later.', {
-      retryAfterSeconds: Math.max(1, Math.ceil(refusal.msBeforeNext / 1000)),
-    })
-  }
 }
 
 const nothing = async () => {}
@@ -188,4 +161,7 @@ export const NO_RATE_LIMITS: RateLimits = {
   checkRegistration: nothing,
   checkRefresh: nothing,
   checkErasure: nothing,
+  checkPasswordReset: nothing,
+  limitResetRequest: (_account, request) => request(),
+  checkEmailChange: nothing,
 }

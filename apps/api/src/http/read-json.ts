@@ -13,7 +13,10 @@ export const MAX_BATCH_BODY_BYTES = 1024 * 1024
 
 export interface ReadJsonOptions {
   maxBytes?: number
-  /** A member whose items the caller validates one by one, so that one invalid item does not refuse the others. */
+  /**
+   * A member that only the schema checks: its content is refused item by item, or with an answer of its own. It does not
+   * count for the size of the rest.
+   */
   uncheckedMember?: string
 }
 

@@ -3,6 +3,7 @@ import { and, desc, eq, inArray, lt, or, sql } from 'drizzle-orm'
 import type { Database } from '../database.ts'
 import { sqlState, UNIQUE_VIOLATION } from '../failure.ts'
 import { users } from '../schema/users.ts'
+import { addMessage } from './outbound-messages.ts'
 import { insertSession, type NewSession } from './sessions.ts'
 
 export type UserRow = typeof users.$inferSelect
@@ -20,11 +21,12 @@ export interface NewUser {
 
 export type CreateUserResult = { outcome: 'created'; user: UserRow } | { outcome: 'email_taken' }
 
-/** Stores a user and the first session in one transaction. */
+/** Stores a user, the first session, and the message that verifies the address, in one transaction. */
 export async function createUser(
   db: Database,
   user: NewUser,
   session: NewSession,
+  locale?: string,
 ): Promise<CreateUserResult> {
   try {
     return await db.orm.transaction(async (tx) => {
@@ -33,6 +35,7 @@ export async function createUser(
         .values({ ...user, lastLoginAt: new Date() })
         .returning()
       await insertSession({ orm: tx }, session)
+      await addMessage({ orm: tx }, { kind: 'email_verification', userId: user.id, to: user.email, locale })
       return { outcome: 'created' as const, user: row as UserRow }
     })
   } catch (error) {
