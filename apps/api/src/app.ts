@@ -8,6 +8,7 @@ import { accountOperations } from './accounts/openapi.ts'
 import { type AdminRouteDeps, adminRoutes } from './admin/routes.ts'
 import { type EmailLinkRouteDeps, emailLinkRoutes } from './email-links/email-link-routes.ts'
 import { emailLinkOperations } from './email-links/openapi.ts'
+import { linkPageRoutes } from './email-links/pages/page-routes.ts'
 import { type HealthDeps, healthOperations, healthRoutes } from './health/routes.ts'
 import type { Authorize } from './http/authorize.ts'
 import type { ApiEnv } from './http/context.ts'
@@ -43,6 +44,8 @@ export interface AppDeps
   authorize: Authorize
   /** Exact origins that browsers may call from. An empty list turns CORS off. */
   corsOrigins: readonly string[]
+  /** Where an application answers the links in messages. Undefined: the API has pages for them. */
+  appUrl: string | undefined
   /** Bull Board at /admin/queues. Undefined while ADMIN_UI_ENABLED is false. */
   admin?: AdminRouteDeps | undefined
 }
@@ -95,6 +98,7 @@ export function createRoutes(deps: AppDeps): Hono<ApiEnv>[] {
     userRoutes(deps),
     sessionRoutes(deps),
     emailLinkRoutes(deps),
+    ...(deps.appUrl === undefined ? [linkPageRoutes(deps)] : []),
     reportRoutes(deps),
     statusReadRoutes(deps),
     metricsRoutes(deps),

@@ -12,6 +12,9 @@ export const passwordResetRequestSchema = z.strictObject({ email: emailSchema })
 export const passwordResetSchema = z.strictObject({ [TOKEN_MEMBER]: z.string(), password: newPasswordSchema })
 export type PasswordReset = z.infer<typeof passwordResetSchema>
 
+/** The form of the page that resets a password, besides the token. */
+export const passwordFormSchema = passwordResetSchema.omit({ [TOKEN_MEMBER]: true })
+
 /** Without a password the login must be recent. */
 export const emailChangeSchema = z.strictObject({ email: emailSchema, password: passwordSchema.nullish() })
 export type EmailChange = z.infer<typeof emailChangeSchema>

@@ -1,5 +1,6 @@
 import { Validator } from '@seriousme/openapi-schema-validator'
 import { createLogger } from '@tidings/runtime/log'
+import { OUTBOUND_LINKS } from '@tidings/shared/outbound-message'
 import { useReleaser } from '@tidings/stack/testing/test-context'
 import { beforeAll, describe, expect, it } from 'vitest'
 import { z } from 'zod'
@@ -52,10 +53,11 @@ describe('the OpenAPI document', () => {
     corsOrigins: [],
   } as unknown as AppDeps
 
-  it('describes every mounted route but the files of the reference and the way to it, and nothing more', () => {
+  it('describes every mounted route but pages, the files of the reference and the way to it, and nothing more', () => {
+    const pages = Object.values(OUTBOUND_LINKS).map((link) => link.path)
     const mounted = createRoutes(deps)
       .flatMap(({ routes }) => routes)
-      .filter(({ path }) => path !== '/' && !path.startsWith('/docs/'))
+      .filter(({ path }) => path !== '/' && !path.startsWith('/docs/') && !pages.includes(path))
       .map(({ method, path }) => `${method} ${documentedPath(path)}`)
     const described = Object.entries(document.paths).flatMap(([path, operations]) =>
       Object.keys(operations).map((method) => `${method.toUpperCase()} ${path}`),
