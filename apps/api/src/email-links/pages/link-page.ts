@@ -33,8 +33,11 @@ ${page.hasPassword ? passwordField(error !== undefined && error.fields.length > 
 /** Shows a refusal: with the form, if another attempt may succeed and the token is known. */
 export function showError(page: LinkPage, path: string, token: string | undefined, error: AppError): Page {
   if (token !== undefined && !FINAL.has(error.code)) return showForm(page, path, token, error)
-  const title = error.code === 'invalid_token' ? 'This link does not work' : 'This did not work'
-  return layOut(title, html`<p>${error.message}</p><p>${page.next}</p>`, { isError: true })
+  const [title, text] =
+    error.code === 'invalid_token'
+      ? ['This link does not work', 'It was used, is too old, or was not copied in full.']
+      : ['This did not work', error.message]
+  return layOut(title, html`<p>${text}</p><p>${page.next}</p>`, { isError: true })
 }
 
 export const showDone = ({ done }: LinkPage): Page => layOut(done.title, html`<p>${done.text}</p>`)
