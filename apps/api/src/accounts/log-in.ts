@@ -41,7 +41,8 @@ export async function logIn(deps: LogInDeps, credentials: Credentials, client: C
   }
   const passwordHash = await strengthenHash(deps, user, credentials.password)
   const session = newSession(user.id, client, deps.refreshTtlSeconds)
-  const started = await startSession(db, session, passwordHash, client.locale)
+  const notice = { device: client.userAgent, locale: client.locale }
+  const started = await startSession(db, session, passwordHash, notice)
   if (started === undefined) throw wrongCredentials()
   await caches.sessions.invalidate(started.endedSessionIds)
   return toLoginResult(tokens, toUser(user), session)

@@ -4,16 +4,17 @@ import type { Handle } from '../database.ts'
 import { oneTimeTokens } from '../schema/one-time-tokens.ts'
 import { users } from '../schema/users.ts'
 import { isUsable, useToken } from './one-time-tokens.ts'
-import type { UserRow } from './users.ts'
+
+type TokenUser = typeof users.$inferSelect
 
 /** An active user, and the address that their token is about. */
 interface TokenHolder {
-  user: UserRow
+  user: TokenUser
   email: string
 }
 
 /** Finds whose reset token this is, without using it. @returns undefined when it does not work. */
-export async function findResetUser(db: Handle, token: string): Promise<UserRow | undefined> {
+export async function findResetUser(db: Handle, token: string): Promise<TokenUser | undefined> {
   const holder = await findTokenHolder(db, 'password_reset', token)
   return holder && isOwnAddress(holder) ? holder.user : undefined
 }
@@ -56,7 +57,7 @@ export async function redeemOwnToken(
   db: Handle,
   purpose: TokenPurpose,
   token: string,
-): Promise<UserRow | undefined> {
+): Promise<TokenUser | undefined> {
   const holder = await redeemToken(db, purpose, token)
   return holder && isOwnAddress(holder) ? holder.user : undefined
 }

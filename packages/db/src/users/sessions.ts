@@ -26,6 +26,12 @@ export interface Session {
   expiresAt: Date
 }
 
+/** How the message about a new device describes it, and in which language. */
+interface NewDeviceNotice {
+  device: string | null
+  locale: string
+}
+
 /** Most live sessions of a user. The next login ends the one that was not used for the longest time. */
 const MAX_SESSIONS = 50
 
@@ -60,10 +66,10 @@ export async function startSession(
   db: Database,
   session: NewSession,
   passwordHash: string,
-  locale?: string,
+  notice: NewDeviceNotice,
 ): Promise<{ endedSessionIds: string[] } | undefined> {
   const now = new Date()
-  const { userId, userAgent, ip } = session
+  const { userId, ip } = session
   return db.orm.transaction(async (tx) => {
     // The row lock makes concurrent logins of a user take turns, so that each sees the sessions of the others.
     const [user] = await tx
@@ -90,8 +96,15 @@ export async function startSession(
       .returning({ id: sessions.id })
     await insertSession({ orm: tx }, session)
     if (user.isNewDevice) {
-      const variables = { ...greet(user), device: userAgent ?? '', address: user.network ?? '' }
-      await addNotice({ orm: tx }, { kind: 'new_device', userId, to: user.email, locale, variables })
+      const variables = { ...greet(user), device: notice.device ?? '', address: user.network ?? '' }
+      const message = {
+        kind: 'new_device',
+        userId,
+        to: user.email,
+        locale: notice.locale,
+        variables,
+      } as const
+      await addNotice({ orm: tx }, message)
     }
     return { endedSessionIds: ended.map(({ id }) => id) }
   })
