@@ -3,6 +3,7 @@ import { findUserByEmail, replacePasswordHash, type UserRow } from '@tidings/db/
 import { requestVerification } from '@tidings/db/users/verify-email'
 import { AppError } from '@tidings/shared/errors'
 import type { Credentials } from '@tidings/shared/user'
+import { neighbourhoodOf } from '../auth/client-address.ts'
 import type { Client } from '../sessions/client.ts'
 import { emailNotVerified } from '../sessions/email-not-verified.ts'
 import { type LoginResult, toLoginResult } from '../sessions/login-result.ts'
@@ -41,8 +42,9 @@ export async function logIn(deps: LogInDeps, credentials: Credentials, client: C
   }
   const passwordHash = await strengthenHash(deps, user, credentials.password)
   const session = newSession(user.id, client, deps.refreshTtlSeconds)
-  const notice = { device: client.userAgent, locale: client.locale }
-  const started = await startSession(db, session, passwordHash, notice)
+  const { userAgent: device, address, locale } = client
+  const origin = { device, network: neighbourhoodOf(address), locale }
+  const started = await startSession(db, session, passwordHash, origin)
   if (started === undefined) throw wrongCredentials()
   await caches.sessions.invalidate(started.endedSessionIds)
   return toLoginResult(tokens, toUser(user), session)

@@ -142,9 +142,24 @@ describe('undoing a change of the address', () => {
     const restored = await attemptLogin(api.apiUrl, user.email, user.password)
     expect(restored.body.data.user).toMatchObject({
       email: user.email,
-      email_verified_at: expect.any(String),
+      email_verified_at: null,
     })
     expect((await links.undoChange(undo)).body.error).toBe('invalid_token')
+  })
+
+  it('lets the reset that follows take the push tokens from whoever set them', async () => {
+    const { user, undo } = await change()
+    await call(`${api.apiUrl}/api/v1/users/me/`, {
+      method: 'PATCH',
+      token: user.token,
+      body: { push_token: 'push-token-of-the-thief' },
+    })
+    await links.undoChange(undo)
+    await links.requestReset(user.email)
+    const reset = await mailbox.readToken(user.email, 'password_reset')
+    expect((await links.reset(reset, 'another fine passphrase 9')).status).toBe(200)
+    const owner = await attemptLogin(api.apiUrl, user.email, 'another fine passphrase 9')
+    expect(owner.body.data.user).toMatchObject({ push_token: null, email_verified_at: expect.any(String) })
   })
 
   it('works after the password was changed, and after further changes of the address', async () => {

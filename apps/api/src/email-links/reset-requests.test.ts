@@ -1,4 +1,9 @@
-import { useReleaser } from '@tidings/stack/testing/test-context'
+import {
+  createTestBackend,
+  createTestDatabase,
+  describeBackends,
+  useReleaser,
+} from '@tidings/stack/testing/test-context'
 import { beforeAll, describe, expect, it } from 'vitest'
 import { emailLinks } from '../testing/email-links.ts'
 import { register } from '../testing/http.ts'
@@ -75,12 +80,13 @@ describe('requests for a password reset', () => {
   })
 })
 
-describe('limited requests for a password reset', () => {
-  const startLimited = (perIp: number) =>
-    startTestApi(releaser, {
-      RATE_LIMIT_ENABLED: 'true',
-      RATE_LIMIT_PASSWORD_RESET_PER_IP: String(perIp),
-    })
+describeBackends('limited requests for a password reset', (kind) => {
+  async function startLimited(perIp: number): Promise<TestApi> {
+    const database = await createTestDatabase(releaser)
+    const stores = { database, backend: await createTestBackend(kind, releaser, database) }
+    const limits = { RATE_LIMIT_ENABLED: 'true', RATE_LIMIT_PASSWORD_RESET_PER_IP: String(perIp) }
+    return startTestApi(releaser, limits, stores)
+  }
   const sendMany = async (api: TestApi, count: number, address: (n: number) => string) => {
     const { requestReset } = emailLinks(api.apiUrl)
     const replies = []

@@ -46,9 +46,14 @@ export type MoveResult =
  * Every change sends its message, however soon it follows another: each carries the only link that undoes this change.
  */
 export async function confirmEmailChange(db: Database, token: string, locale: string): Promise<MoveResult> {
-  return moveTo(db, 'email_change', token, async (handle, user) => {
+  return move(db, 'email_change', token, async (handle, user, email) => {
+    const now = new Date()
+    await handle.orm
+      .update(users)
+      .set({ email, emailVerifiedAt: now, updatedAt: now })
+      .where(eq(users.id, user.id))
     await voidTokens(handle, user.id, ['password_reset', 'email_verification'])
-    const variables = { ...greet(user), new_email: maskText(user.newEmail) }
+    const variables = { ...greet(user), new_email: maskText(email) }
     await addMessage(handle, { kind: 'email_changed', userId: user.id, to: user.email, locale, variables })
     return []
   })
@@ -57,41 +62,42 @@ export async function confirmEmailChange(db: Database, token: string, locale: st
 /**
  * Gives a user the earlier address back. Whoever changed it may have taken over the account: all sessions and all
  * tokens of the Django service end, and so do links that reset the password or change the address. The password stays,
- * because the owner resets it next.
+ * because the owner resets it next. The address counts as not verified until then, so that the reset also takes the
+ * push tokens from whoever set them: see resetPassword.
  */
 export async function undoEmailChange(db: Database, token: string): Promise<MoveResult> {
-  return moveTo(db, 'email_undo', token, async (handle, { id }) => {
+  return move(db, 'email_undo', token, async (handle, { id }, email) => {
+    const now = new Date()
+    await handle.orm
+      .update(users)
+      .set({ email, emailVerifiedAt: null, updatedAt: now, legacyTokensEndedAt: now })
+      .where(eq(users.id, id))
     await voidTokens(handle, id, ['password_reset', 'email_verification', 'email_change'])
-    await handle.orm.update(users).set({ legacyTokensEndedAt: new Date() }).where(eq(users.id, id))
     return endSessions(handle, id)
   })
 }
 
-interface MovedUser {
-  id: string
-  /** The address so far. */
-  email: string
-  newEmail: string
-  name: string
-  emailVerifiedAt: Date | null
-}
-
-/** Uses a token up and gives its user the address of the token, which the token proves. */
-async function moveTo(
+/**
+ * Uses a token up.
+ *
+ * @param moveTo gives the locked user the address of the token, and returns the ids of the sessions that it ended.
+ */
+async function move(
   db: Database,
   purpose: TokenPurpose,
   token: string,
-  then: (handle: Handle, user: MovedUser) => Promise<string[]>,
+  moveTo: (handle: Handle, user: typeof users.$inferSelect, email: string) => Promise<string[]>,
 ): Promise<MoveResult> {
   try {
     return await db.orm.transaction(async (tx) => {
       const holder = await redeemToken({ orm: tx }, purpose, token)
       if (holder === undefined) return { outcome: 'invalid_token' }
       const { user, email } = holder
-      const now = new Date()
-      await tx.update(users).set({ email, emailVerifiedAt: now, updatedAt: now }).where(eq(users.id, user.id))
-      const endedSessionIds = await then({ orm: tx }, { ...user, newEmail: email })
-      return { outcome: 'moved', userId: user.id, endedSessionIds }
+      return {
+        outcome: 'moved',
+        userId: user.id,
+        endedSessionIds: await moveTo({ orm: tx }, user, email),
+      }
     })
   } catch (error) {
     if (sqlState(error) === UNIQUE_VIOLATION) return { outcome: 'email_taken' }

@@ -4,7 +4,7 @@ import { and, desc, eq, gt, gte, inArray, isNull, lt, ne, or, sql } from 'drizzl
 import type { Database, Handle } from '../database.ts'
 import { refreshTokens, sessions } from '../schema/sessions.ts'
 import { users } from '../schema/users.ts'
-import { coarseAddress, isNewDevice } from './new-device.ts'
+import { isNewDevice, type LoginOrigin } from './new-device.ts'
 import { addNotice, greet } from './outbound-messages.ts'
 
 export interface NewSession {
@@ -24,12 +24,6 @@ export interface Session {
   createdAt: Date
   lastUsedAt: Date
   expiresAt: Date
-}
-
-/** How the message about a new device describes it, and in which language. */
-interface NewDeviceNotice {
-  device: string | null
-  locale: string
 }
 
 /** Most live sessions of a user. The next login ends the one that was not used for the longest time. */
@@ -66,10 +60,11 @@ export async function startSession(
   db: Database,
   session: NewSession,
   passwordHash: string,
-  notice: NewDeviceNotice,
+  origin: LoginOrigin,
 ): Promise<{ endedSessionIds: string[] } | undefined> {
   const now = new Date()
-  const { userId, ip } = session
+  const { userId } = session
+  const { device, network, locale } = origin
   return db.orm.transaction(async (tx) => {
     // The row lock makes concurrent logins of a user take turns, so that each sees the sessions of the others.
     const [user] = await tx
@@ -80,8 +75,7 @@ export async function startSession(
         email: users.email,
         name: users.name,
         emailVerifiedAt: users.emailVerifiedAt,
-        isNewDevice: isNewDevice(session),
-        network: coarseAddress(ip),
+        isNewDevice: isNewDevice(session, network),
       })
     if (user === undefined) return undefined
     const surplus = tx
@@ -96,12 +90,12 @@ export async function startSession(
       .returning({ id: sessions.id })
     await insertSession({ orm: tx }, session)
     if (user.isNewDevice) {
-      const variables = { ...greet(user), device: notice.device ?? '', address: user.network ?? '' }
+      const variables = { ...greet(user), device: device ?? '', address: network }
       const message = {
         kind: 'new_device',
         userId,
         to: user.email,
-        locale: notice.locale,
+        locale,
         variables,
       } as const
       await addNotice({ orm: tx }, message)
