@@ -9,6 +9,9 @@ import { accountOperations } from './accounts/openapi.ts'
 import { type AdminRouteDeps, adminRoutes } from './admin/routes.ts'
 import { type DeviceRouteDeps, deviceRoutes } from './devices/device-routes.ts'
 import { deviceOperations } from './devices/openapi.ts'
+import { type EmailLinkRouteDeps, emailLinkRoutes } from './email-links/email-link-routes.ts'
+import { emailLinkOperations } from './email-links/openapi.ts'
+import { linkPageRoutes } from './email-links/pages/page-routes.ts'
 import { type HealthDeps, healthOperations, healthRoutes } from './health/routes.ts'
 import type { Authorize } from './http/authorize.ts'
 import type { ApiEnv } from './http/context.ts'
@@ -34,6 +37,7 @@ export interface AppDeps
   extends HealthDeps,
     AccountRouteDeps,
     ExportRouteDeps,
+    EmailLinkRouteDeps,
     UserRouteDeps,
     DeviceRouteDeps,
     SessionRouteDeps,
@@ -46,6 +50,8 @@ export interface AppDeps
   authorize: Authorize
   /** Exact origins that browsers may call from. An empty list turns CORS off. */
   corsOrigins: readonly string[]
+  /** Where an application answers the links in messages. Undefined: the API has pages for them. */
+  appUrl: string | undefined
   /** Bull Board at /admin/queues. Undefined while ADMIN_UI_ENABLED is false. */
   admin?: AdminRouteDeps | undefined
 }
@@ -106,6 +112,8 @@ export function createRoutes(deps: AppDeps): Hono<ApiEnv>[] {
     userRoutes(deps),
     deviceRoutes(deps),
     sessionRoutes(deps),
+    emailLinkRoutes(deps),
+    ...(deps.appUrl === undefined ? [linkPageRoutes(deps)] : []),
     reportRoutes(deps),
     statusReadRoutes(deps),
     metricsRoutes(deps),
@@ -121,6 +129,7 @@ const operations: readonly Operation[] = [
   ...userOperations,
   ...deviceOperations,
   ...sessionOperations,
+  ...emailLinkOperations,
   ...statusOperations,
   ...metricsOperations,
 ]

@@ -1,5 +1,5 @@
 import { accountEnvFields } from '@tidings/accounts/env-fields'
-import { envFields, flag, parseEnv, wholeNumber } from '@tidings/runtime/env'
+import { envFields, flag, httpUrl, parseEnv, wholeNumber } from '@tidings/runtime/env'
 import { z } from 'zod'
 
 const limit = wholeNumber(1)
@@ -36,6 +36,9 @@ const schema = z.object({
   REFRESH_TOKEN_TTL: wholeNumber(1, 365 * 86_400).default(30 * 86_400),
   LEGACY_HS256_SECRET: z.string().min(16, 'needs at least 16 characters').optional(),
   PASSWORD_ITERATIONS: accountEnvFields.PASSWORD_ITERATIONS,
+  /** Where the application answers the links in messages. Without it the API serves pages of its own for them. */
+  APP_URL: httpUrl('https://app.example.com').optional(),
+  REQUIRE_VERIFIED_EMAIL: flag(false),
   CORS_ORIGINS: origins.default([]),
   TRUSTED_PROXY_HOPS: wholeNumber(0, 16).default(0),
   /** Serves Bull Board at /admin/queues, behind an operator key. */
@@ -54,6 +57,10 @@ const schema = z.object({
   RATE_LIMIT_ERASE_PER_IP: limit.default(20),
   /** Exports of an account's data an hour. */
   RATE_LIMIT_EXPORT_PER_USER: limit.default(5),
+  /** Requests for a reset of the password, and resets, an hour from one address. */
+  RATE_LIMIT_PASSWORD_RESET_PER_IP: limit.default(30),
+  /** Requests to change the e-mail address an hour of one user: each sends a message to an address that it names. */
+  RATE_LIMIT_EMAIL_CHANGE_PER_USER: limit.default(10),
 })
 
 export type Env = z.infer<typeof schema>

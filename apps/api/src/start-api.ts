@@ -93,6 +93,7 @@ export async function startApi(
       authenticateUser: accounts.authenticateUser,
     }),
     corsOrigins: env.CORS_ORIGINS,
+    appUrl: env.APP_URL,
     admin,
   })
   const server = await serveHttp(app, {

@@ -17,7 +17,7 @@ const NAME_MAX_LENGTH = 255
  * A plain ASCII address of at most 254 characters, put into lower case: two users never differ only by case.
  * Quoted local parts and non-ASCII characters are refused.
  */
-const emailSchema = z
+export const emailSchema = z
   .string()
   .max(254, { error: 'Use at most 254 characters.' })
   .meta({ format: 'email' })
@@ -35,7 +35,7 @@ const countCharacters = (text: string) => Array.from(text).length
  */
 export const normalizePassword = (password: string) => password.normalize('NFC')
 
-const passwordSchema = z
+export const passwordSchema = z
   .string()
   .refine((password) => countCharacters(password) <= PASSWORD_LENGTH.max, {
     error: `Use at most ${PASSWORD_LENGTH.max} characters.`,
@@ -43,7 +43,7 @@ const passwordSchema = z
   })
   .meta({ maxLength: PASSWORD_LENGTH.max })
 
-const newPasswordSchema = passwordSchema
+export const newPasswordSchema = passwordSchema
   .refine((password) => countCharacters(normalizePassword(password)) >= PASSWORD_LENGTH.min, {
     error: `Use at least ${PASSWORD_LENGTH.min} characters.`,
     params: { code: 'too_small' },

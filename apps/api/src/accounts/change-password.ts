@@ -39,6 +39,7 @@ export async function changePassword(
     from: user.password,
     hash: await passwords.hash(change.new_password),
     keepSessionId: keepSessionId ?? undefined,
+    locale: client.locale,
   })
   if (changed === undefined) throw new AppError('conflict', 'The password was changed meanwhile. Try again.')
   await Promise.all([caches.sessions.invalidate(changed.endedSessionIds), caches.users.invalidate([userId])])

@@ -122,7 +122,7 @@ describeBackends('exporting an account', (kind) => {
       device: 2,
       session: 1,
       one_time_token: 1,
-      outbound_message: 2,
+      outbound_message: 3,
       event: 2,
       waiting_event: 1,
       dead_letter: 2,

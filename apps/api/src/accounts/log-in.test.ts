@@ -36,6 +36,7 @@ describe('a refused login', () => {
         ttlSeconds: 60,
       }),
       refreshTtlSeconds: 60,
+      requireVerifiedEmail: true,
     }
     const accounts: [name: string, hash: string, isActive: boolean][] = [
       ['wrong', other(ITERATIONS), true],
@@ -52,7 +53,7 @@ describe('a refused login', () => {
         [`${name}@example.com`, name, hash, isActive],
       )
     }
-    const client = { address: '192.0.2.1', userAgent: null }
+    const client = { address: '192.0.2.1', userAgent: null, locale: 'en' }
     for (const name of ['unknown', ...accounts.map(([account]) => account)]) {
       const credentials = { email: `${name}@example.com`, password: 'any password' }
       await expect(logIn(deps, credentials, client), name).rejects.toMatchObject({

@@ -1,16 +1,23 @@
 import { accountOf } from '@tidings/accounts/limits/limit-keys'
+import { neighbourhoodOf } from '@tidings/accounts/limits/network'
 import { hasLoggedInFrom, startSession } from '@tidings/db/users/sessions'
 import { findUserByEmail, replacePasswordHash, type UserRow } from '@tidings/db/users/users'
+import { requestVerification } from '@tidings/db/users/verify-email'
 import { AppError } from '@tidings/shared/errors'
 import type { Credentials } from '@tidings/shared/user'
 import type { Client } from '../sessions/client.ts'
+import { describeDevice } from '../sessions/describe-device.ts'
+import { emailNotVerified } from '../sessions/email-not-verified.ts'
 import { type LoginResult, toLoginResult } from '../sessions/login-result.ts'
 import { newSession } from '../sessions/new-session.ts'
 import { toUser } from '../users/to-user.ts'
 import type { AccountDeps } from './account-deps.ts'
 
 /** The part of AccountDeps that a login uses. */
-type LogInDeps = Pick<AccountDeps, 'db' | 'tokens' | 'passwords' | 'rateLimits' | 'refreshTtlSeconds'> & {
+type LogInDeps = Pick<
+  AccountDeps,
+  'db' | 'tokens' | 'passwords' | 'rateLimits' | 'refreshTtlSeconds' | 'requireVerifiedEmail'
+> & {
   caches: { sessions: Pick<AccountDeps['caches']['sessions'], 'invalidate'> }
 }
 
@@ -18,7 +25,7 @@ type LogInDeps = Pick<AccountDeps, 'db' | 'tokens' | 'passwords' | 'rateLimits' 
  * Logs a user in. An unknown address, an inactive user, an unusable password and a wrong password get the same
  * refusal after the same work.
  *
- * @throws AppError `invalid_credentials`, `rate_limited`, `overloaded`.
+ * @throws AppError `invalid_credentials`; `email_not_verified` after the message was sent again; `rate_limited`, `overloaded`.
  */
 export async function logIn(deps: LogInDeps, credentials: Credentials, client: Client): Promise<LoginResult> {
   const { db, caches, tokens, rateLimits, passwords } = deps
@@ -31,9 +38,15 @@ export async function logIn(deps: LogInDeps, credentials: Credentials, client: C
     return matches && found?.isActive ? found : undefined
   })
   if (user === undefined) throw wrongCredentials()
+  if (deps.requireVerifiedEmail && user.emailVerifiedAt === null) {
+    await requestVerification(db, user.id, client.locale)
+    throw emailNotVerified()
+  }
   const passwordHash = await renewHash(deps, user, credentials.password)
   const session = newSession(user.id, client, deps.refreshTtlSeconds)
-  const started = await startSession(db, session, passwordHash)
+  const { userAgent, address, locale } = client
+  const origin = { device: describeDevice(userAgent), network: neighbourhoodOf(address), locale }
+  const started = await startSession(db, session, passwordHash, origin)
   if (started === undefined) throw wrongCredentials()
   await caches.sessions.invalidate(started.endedSessionIds)
   return toLoginResult(tokens, toUser(user), session)

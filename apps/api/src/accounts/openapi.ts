@@ -45,7 +45,7 @@ export const accountOperations: readonly Operation[] = [
     body: credentialsSchema,
     example: { email: EXAMPLE_EMAIL, password: EXAMPLE_PASSWORD },
     answers: { 200: { description: 'Logged in.', data: loginResultSchema } },
-    errors: ['invalid_credentials', 'rate_limited', 'overloaded'],
+    errors: ['invalid_credentials', 'email_not_verified', 'rate_limited', 'overloaded'],
   },
   {
     id: 'changePassword',

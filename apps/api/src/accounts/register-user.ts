@@ -10,7 +10,7 @@ import { toUser } from '../users/to-user.ts'
 import type { AccountDeps } from './account-deps.ts'
 
 /**
- * Registers a user and logs them in.
+ * Registers a user, logs them in, and sends the message that verifies the address.
  *
  * @throws AppError `validation_failed` for a weak password, `email_taken`, `rate_limited`, `overloaded`.
  */
@@ -35,6 +35,7 @@ export async function registerUser(
       pushNotifications: registration.preferences?.push ?? true,
     },
     session,
+    client.locale,
   )
   if (created.outcome === 'email_taken') {
     throw new AppError('email_taken', 'This e-mail address is registered already.', {

@@ -183,6 +183,8 @@ describeRedis('a blocked address', () => {
       refreshesPerMinutePerIp: 10,
       exportsPerHourPerUser: 1,
       erasuresPerHourPerIp: 10,
+      passwordResetsPerHourPerIp: 10,
+      emailChangesPerHourPerUser: 10,
     })
     const isNot = async () => false
     const tryLogin = (n: number) =>

@@ -6,15 +6,13 @@ import {
   GUESSES,
   guessKey,
   LOGINS_BY_ACCOUNT_IP,
-  limitKeyPrefix,
   loginNetwork,
   networkKey,
   sessionGuessKey,
 } from '@tidings/accounts/limits/limit-keys'
 import { networkOf } from '@tidings/accounts/limits/network'
-import { AppError } from '@tidings/shared/errors'
-import { RateLimiterMemory, RateLimiterRedis, RateLimiterRes } from 'rate-limiter-flexible'
 import type { InvalidationBus } from '../cache/invalidation-bus.ts'
+import { consume, createLimiter, isWithin } from './limiter.ts'
 
 /** Limits guessing. Each method throws AppError `rate_limited` above a limit. */
 export interface RateLimits {
@@ -36,6 +34,13 @@ export interface RateLimits {
   checkRefresh(address: string): Promise<void>
   checkErasure(address: string): Promise<void>
   checkExport(userId: string): Promise<void>
+  checkPasswordReset(address: string): Promise<void>
+  /**
+   * Runs `request` at most once a minute for an account, known or not. Otherwise it does nothing, in silence: a refusal
+   * would tell a stranger that somebody asks for this account.
+   */
+  limitResetRequest(account: string, request: () => Promise<void>): Promise<void>
+  checkEmailChange(userId: string): Promise<void>
 }
 
 interface Login {
@@ -60,9 +65,9 @@ interface RateLimitOptions {
   refreshesPerMinutePerIp: number
   erasuresPerHourPerIp: number
   exportsPerHourPerUser: number
+  passwordResetsPerHourPerIp: number
+  emailChangesPerHourPerUser: number
 }
-
-type Limiter = RateLimiterRedis | RateLimiterMemory
 
 /** Topic of the messages that an operator reset the counters of an account. */
 const UNLOCKED: ChangeTopic = 'limit'
@@ -108,6 +113,8 @@ export function createRateLimits(options: RateLimitOptions): RateLimits {
     // A missed message leaves the counters until their window ends.
     onGap: nothing,
   })
+  const resetRequests = limiter('reset-account', 1, MINUTE_SECONDS)
+  const emailChanges = limiter('email-change', options.emailChangesPerHourPerUser, HOUR_SECONDS)
   let delayed = 0
 
   async function delayGuess(earlierGuesses: number) {
@@ -152,52 +159,26 @@ export function createRateLimits(options: RateLimitOptions): RateLimits {
     checkRefresh: limitByAddress('refresh-ip', options.refreshesPerMinutePerIp, MINUTE_SECONDS),
     checkErasure: limitByAddress('erase-ip', options.erasuresPerHourPerIp, HOUR_SECONDS),
     checkExport: async (userId) => void (await consume(exports, digestOf(userId))),
+    checkPasswordReset: limitByAddress('reset-ip', options.passwordResetsPerHourPerIp, HOUR_SECONDS),
+    async limitResetRequest(account, request) {
+      const key = digestOf(account)
+      if (!(await isWithin(resetRequests, key))) return
+      try {
+        await request()
+      } catch (error) {
+        // Nothing was sent, so the next request may try again.
+        await resetRequests.reward(key, 1)
+        throw error
+      }
+    },
+    checkEmailChange: async (userId) => void (await consume(emailChanges, digestOf(userId))),
   }
-}
-
-interface LimiterOptions {
-  name: string
-  points: number
-  durationSeconds: number
-}
-
-function createLimiter(
-  redis: PrefixedRedis | undefined,
-  { name, points, durationSeconds }: LimiterOptions,
-): Limiter {
-  const settings = {
-    keyPrefix: limitKeyPrefix(redis?.prefix ?? 'tidings', name),
-    points,
-    duration: durationSeconds,
-  }
-  const inMemory = new RateLimiterMemory(settings)
-  if (redis === undefined) return inMemory
-  return new RateLimiterRedis({
-    ...settings,
-    storeClient: redis.connection,
-    // Without Redis each replica counts by itself, at once and not after a timeout.
-    insuranceLimiter: inMemory,
-    rejectIfRedisNotReady: true,
-    // A caller above the limit is refused from memory until the window ends, without a Redis command.
-    inMemoryBlockOnConsumed: points + 1,
-  })
 }
 
 /** Doubles with each guess beyond the free ones, up to a maximum. */
 export function delayMsAfter(earlierGuesses: number): number {
   const doublings = Math.min(earlierGuesses - FREE_GUESSES - 1, 10)
   return Math.min(FIRST_DELAY_MS * 2 ** doublings, MAX_DELAY_MS)
-}
-
-async function consume(limiter: Limiter, key: string): Promise<RateLimiterRes> {
-  try {
-    return await limiter.consume(key)
-  } catch (refusal) {
-    if (!(refusal instanceof RateLimiterRes)) throw refusal
-    throw new AppError('rate_limited', 'Too many attempts. Try again later.', {
-      retryAfterSeconds: Math.max(1, Math.ceil(refusal.msBeforeNext / 1000)),
-    })
-  }
 }
 
 const nothing = async () => {}
@@ -209,4 +190,7 @@ export const NO_RATE_LIMITS: RateLimits = {
   checkRefresh: nothing,
   checkErasure: nothing,
   checkExport: nothing,
+  checkPasswordReset: nothing,
+  limitResetRequest: (_account, request) => request(),
+  checkEmailChange: nothing,
 }

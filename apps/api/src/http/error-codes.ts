@@ -51,6 +51,13 @@ export const ERRORS = {
     meaning: 'The status is `failed` or `bounced` and the event has no `error`.',
     nextStep: "Send the provider's error with the event.",
   },
+  invalid_token: {
+    status: 400,
+    title: 'Invalid token',
+    meaning:
+      'The token of a link is unknown, used, void, expired, incomplete, or made for another purpose. The answer is the same for all.',
+    nextStep: 'Ask for a new link. A link is used up when it works, or when a newer one does.',
+  },
   unauthorized: {
     status: 401,
     title: 'Unauthorized',
@@ -74,6 +81,12 @@ export const ERRORS = {
     title: 'Reauthentication required',
     meaning: 'The request needs the password in its body, or a login within the last five minutes.',
     nextStep: 'Ask the user for the password and send it as `password`, or log in again.',
+  },
+  email_not_verified: {
+    status: 403,
+    title: 'E-mail not verified',
+    meaning: 'REQUIRE_VERIFIED_EMAIL is on, and the user has not verified the e-mail address.',
+    nextStep: 'Ask the user to open the link in their mail. A login with the right password sends it again.',
   },
   not_found: {
     status: 404,
@@ -196,6 +209,7 @@ export const FIELD_CODES = {
   password_is_identity:
     'The password is a part of the name or the e-mail address, with at most four digits or signs around it.',
   email_taken: 'Another account has this e-mail address.',
+  same_email: 'The account has this e-mail address already.',
   forbidden_character: 'The text has a control character, a line break or a direction override.',
   not_visible: 'The text has no visible character.',
   nul_character: 'A text or key holds the NUL character.',

@@ -47,7 +47,7 @@ export const sessionOperations: readonly Operation[] = [
     body: refreshSchema,
     example: { refresh_token: 'the refresh_token of a login' },
     answers: { 200: { description: 'A new pair.', data: loginResultSchema } },
-    errors: ['unauthorized', 'rate_limited'],
+    errors: ['unauthorized', 'email_not_verified', 'rate_limited'],
   },
   {
     id: 'logOut',

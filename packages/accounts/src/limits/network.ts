@@ -17,3 +17,7 @@ export function networkOf(address: string, bits: 56 | 64): string {
   const last = bits === 64 ? fourth : (fourth ?? 0) & 0xff00
   return `${[first, second, third, last].map((group) => (group ?? 0).toString(16)).join(':')}::/${bits}`
 }
+
+/** The network around an address in which a home or an office gets its next one: a /24 of IPv4, a /56 of IPv6. */
+export const neighbourhoodOf = (address: string): string =>
+  isIPv6(address) ? networkOf(address, 56) : address.replace(/\d+$/, '0/24')

@@ -3,7 +3,7 @@ import { eq } from 'drizzle-orm'
 import type { Database } from '../database.ts'
 import { users } from '../schema/users.ts'
 import { voidTokens } from './one-time-tokens.ts'
-import { addNotice } from './outbound-messages.ts'
+import { addNotice, greet } from './outbound-messages.ts'
 import { endSessions } from './sessions.ts'
 
 /**
@@ -18,7 +18,7 @@ export async function deactivateUser(
 ): Promise<{ wasActive: boolean; endedSessionIds: string[] } | undefined> {
   return db.orm.transaction(async (tx) => {
     const handle = { orm: tx }
-    const [user] = await tx.select().from(users).where(eq(users.id, userId)).for('update')
+    const [user] = await tx.select().from(users).where(eq(users.id, userId)).for('no key update')
     if (user === undefined) return undefined
     const now = new Date()
     await tx
@@ -28,7 +28,7 @@ export async function deactivateUser(
     const endedSessionIds = await endSessions(handle, userId)
     await voidTokens(handle, userId, TOKEN_PURPOSES)
     const notice = { kind: 'account_deactivated', userId, to: user.email } as const
-    if (user.isActive) await addNotice(handle, { ...notice, variables: { name: user.name } })
+    if (user.isActive) await addNotice(handle, { ...notice, variables: greet(user) })
     return { wasActive: user.isActive, endedSessionIds }
   })
 }
@@ -39,7 +39,7 @@ export async function reactivateUser(
   userId: string,
 ): Promise<{ wasActive: boolean } | undefined> {
   return db.orm.transaction(async (tx) => {
-    const [user] = await tx.select().from(users).where(eq(users.id, userId)).for('update')
+    const [user] = await tx.select().from(users).where(eq(users.id, userId)).for('no key update')
     if (user === undefined) return undefined
     if (!user.isActive)
       await tx.update(users).set({ isActive: true, updatedAt: new Date() }).where(eq(users.id, userId))

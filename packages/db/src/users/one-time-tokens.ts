@@ -24,6 +24,14 @@ export async function mintToken(db: Handle, token: NewToken): Promise<string> {
   return secret
 }
 
+/** The condition that finds a token which still works. Any text may be asked for, because only its digest is. */
+export const isUsable = (purpose: TokenPurpose, token: string) =>
+  and(
+    eq(oneTimeTokens.digest, hashSecret(token)),
+    eq(oneTimeTokens.purpose, purpose),
+    gt(oneTimeTokens.expiresAt, sql`now()`),
+  )
+
 export interface TokenGrant {
   userId: string
   email: string
@@ -41,13 +49,7 @@ export async function useToken(
 ): Promise<TokenGrant | undefined> {
   const [grant] = await db.orm
     .delete(oneTimeTokens)
-    .where(
-      and(
-        eq(oneTimeTokens.digest, hashSecret(token)),
-        eq(oneTimeTokens.purpose, purpose),
-        gt(oneTimeTokens.expiresAt, sql`now()`),
-      ),
-    )
+    .where(isUsable(purpose, token))
     .returning({ userId: oneTimeTokens.userId, email: oneTimeTokens.email })
   if (grant !== undefined) await voidTokens(db, grant.userId, [purpose])
   return grant

@@ -80,7 +80,20 @@ describe('outbound messages', () => {
     await requestReset('b@example.com')
     expect((await claim()).map(({ userId }) => userId)).toEqual([USER, OTHER])
     const { rows } = await test.database.pool.query('SELECT "to" FROM outbound_messages ORDER BY "to"')
-    expect(rows).toEqual([{ to: 'A@example.com' }, { to: 'b@example.com' }])
+    expect(rows).toEqual([{ to: 'a@example.com' }, { to: 'b@example.com' }])
+  })
+
+  it('go to the stored address, whatever was typed', async () => {
+    await test.database.pool.query("UPDATE users SET email = 'kate@example.com' WHERE id = $1", [USER])
+    // The Kelvin sign is k in lower case.
+    await requestReset('\u212aATE@example.com')
+    expect((await claim()).map(({ to }) => to)).toEqual(['kate@example.com'])
+  })
+
+  it('drop a change to an address that another user has', async () => {
+    for (const to of ['B@example.com', 'free@example.com'])
+      await addMessage(test.database, { kind: 'email_change', userId: USER, to })
+    expect((await claim()).map(({ to }) => to)).toEqual(['free@example.com'])
   })
 
   it('expire', async () => {

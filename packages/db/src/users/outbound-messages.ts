@@ -30,6 +30,10 @@ export async function addMessage(db: Handle, message: NewMessage): Promise<void>
     .values({ id: uuidv7(), kind, userId, to, locale, variables, expiresAt })
 }
 
+/** The variables of a message to a user. A name that anyone may have typed is not sent to an address that nobody proved. */
+export const greet = (user: { name: string; emailVerifiedAt: Date | null }): OutboundVariables =>
+  user.emailVerifiedAt === null ? {} : { name: user.name }
+
 /** Adds a notice, unless the user got one of this kind within the last hour. */
 export async function addNotice(db: Handle, notice: NewMessage & { userId: string }): Promise<void> {
   const isRecent = await hasRecentMessage(db, notice.userId, notice.kind, '1 hour')
@@ -37,7 +41,7 @@ export async function addNotice(db: Handle, notice: NewMessage & { userId: strin
 }
 
 /** Tells whether a message of this kind was written for the user within `period`, an SQL interval. */
-async function hasRecentMessage(
+export async function hasRecentMessage(
   db: Handle,
   userId: string,
   kind: OutboundKind,
@@ -76,7 +80,8 @@ export interface ClaimedMessage {
  * then call markQueued. The digest is stored before the job exists, so every link that a user receives works. When the
  * relay is killed in between, another one takes the messages and makes further tokens.
  *
- * Drops password resets of unknown addresses, and those within a minute of an earlier one for the same account.
+ * Drops password resets of unknown addresses, and those within a minute of an earlier one for the same account. Drops
+ * changes to an address that another user has. Both are decided here, so that the requests take equally long.
  */
 export async function claimMessages(db: Database, limit: number): Promise<ClaimedMessage[]> {
   return db.orm.transaction(async (tx) => {
@@ -100,31 +105,55 @@ export async function claimMessages(db: Database, limit: number): Promise<Claime
         await tx.update(outboundMessages).set({ state: 'expired' }).where(eq(outboundMessages.id, id))
         continue
       }
-      const userId = message.userId ?? (await findResetUser(handle, message.to))
-      if (userId === undefined) {
+      const recipient = await findRecipient(handle, message)
+      if (recipient === undefined) {
         await tx.delete(outboundMessages).where(eq(outboundMessages.id, id))
         continue
       }
       await tx
         .update(outboundMessages)
-        .set({ userId, claimedUntil: sql`now() + interval '30 seconds'` })
+        .set({ ...recipient, claimedUntil: sql`now() + interval '30 seconds'` })
         .where(eq(outboundMessages.id, id))
+      const { userId, to } = recipient
       const purpose = OUTBOUND_LINKS[kind]?.purpose
-      const token = purpose && (await mintToken(handle, { userId, purpose, email: message.to, expiresAt }))
-      claimed.push({ ...message, userId, token })
+      const token = purpose && (await mintToken(handle, { userId, purpose, email: to, expiresAt }))
+      claimed.push({ ...message, ...recipient, token })
     }
     return claimed
   })
 }
 
-/** The active user of an address; undefined also when they got a reset within the last minute. */
-async function findResetUser(db: Handle, email: string): Promise<string | undefined> {
+interface Recipient {
+  userId: string
+  to: string
+}
+
+async function findRecipient(
+  db: Handle,
+  { kind, userId, to }: { kind: OutboundKind; userId: string | null; to: string },
+): Promise<Recipient | undefined> {
+  if (userId === null) return findResetUser(db, to)
+  const isFree = kind !== 'email_change' || (await findAddress(db, to)) === undefined
+  return isFree ? { userId, to } : undefined
+}
+
+/**
+ * The active user of an address; undefined also when they got a reset within the last minute. The mail goes to the
+ * stored address: one that was typed could differ from it and still be equal for PostgreSQL.
+ */
+async function findResetUser(db: Handle, email: string): Promise<Recipient | undefined> {
+  const user = await findAddress(db, email)
+  if (!user?.isActive) return undefined
+  const isRecent = await hasRecentMessage(db, user.id, 'password_reset', '1 minute')
+  return isRecent ? undefined : { userId: user.id, to: user.email }
+}
+
+async function findAddress(db: Handle, email: string) {
   const [user] = await db.orm
-    .select({ id: users.id })
+    .select({ id: users.id, email: users.email, isActive: users.isActive })
     .from(users)
-    .where(and(eq(sql`lower(${users.email})`, sql`lower(${email})`), eq(users.isActive, true)))
-  if (user === undefined) return undefined
-  return (await hasRecentMessage(db, user.id, 'password_reset', '1 minute')) ? undefined : user.id
+    .where(eq(sql`lower(${users.email})`, sql`lower(${email})`))
+  return user
 }
 
 /** Records that messages are on the queue. */

@@ -4,6 +4,8 @@ import { and, desc, eq, gt, gte, inArray, isNull, lt, ne, or, sql } from 'drizzl
 import type { Database, Handle } from '../database.ts'
 import { refreshTokens, sessions } from '../schema/sessions.ts'
 import { users } from '../schema/users.ts'
+import { isNewDevice, type LoginOrigin } from './new-device.ts'
+import { addNotice, greet } from './outbound-messages.ts'
 
 export interface NewSession {
   id: string
@@ -40,7 +42,8 @@ export async function insertSession(db: Handle, session: NewSession): Promise<vo
 
 /**
  * Stores a login: it adds the session, sets the time of the last login, and deletes the user's expired sessions. Of the
- * others it keeps MAX_SESSIONS with the new one: live ones first, then the most recently used.
+ * others it keeps MAX_SESSIONS with the new one: live ones first, then the most recently used. The user is told of a
+ * login from a device that no stored session has.
  *
  * @returns the ids of the deleted sessions; undefined when the password changed since it was checked, or the user was
  *   deactivated.
@@ -49,17 +52,24 @@ export async function startSession(
   db: Database,
   session: NewSession,
   passwordHash: string,
+  origin: LoginOrigin,
 ): Promise<{ endedSessionIds: string[] } | undefined> {
   const now = new Date()
   const { userId } = session
+  const { device, network, locale } = origin
   return db.orm.transaction(async (tx) => {
     // The row lock makes concurrent logins of a user take turns, so that each sees the sessions of the others.
-    const loggedIn = await tx
+    const [user] = await tx
       .update(users)
       .set({ lastLoginAt: now })
       .where(and(eq(users.id, userId), eq(users.password, passwordHash), eq(users.isActive, true)))
-      .returning({ id: users.id })
-    if (loggedIn.length === 0) return undefined
+      .returning({
+        email: users.email,
+        name: users.name,
+        emailVerifiedAt: users.emailVerifiedAt,
+        isNewDevice: isNewDevice(session, network),
+      })
+    if (user === undefined) return undefined
     const surplus = tx
       .select({ id: sessions.id })
       .from(sessions)
@@ -71,6 +81,17 @@ export async function startSession(
       .where(and(eq(sessions.userId, userId), or(lt(sessions.expiresAt, now), inArray(sessions.id, surplus))))
       .returning({ id: sessions.id })
     await insertSession({ orm: tx }, session)
+    if (user.isNewDevice) {
+      const variables = { ...greet(user), device: device ?? '', address: network }
+      const message = {
+        kind: 'new_device',
+        userId,
+        to: user.email,
+        locale,
+        variables,
+      } as const
+      await addNotice({ orm: tx }, message)
+    }
     return { endedSessionIds: ended.map(({ id }) => id) }
   })
 }

@@ -6,6 +6,7 @@ import { sqlState, UNIQUE_VIOLATION } from '../failure.ts'
 import { devices } from '../schema/devices.ts'
 import { users } from '../schema/users.ts'
 import { devicesOfUser, lockForToken, writePushToken } from './devices.ts'
+import { addMessage } from './outbound-messages.ts'
 import { insertSession, type NewSession } from './sessions.ts'
 
 /** A user with the devices, the most recently seen first. */
@@ -29,11 +30,12 @@ export type CreateUserResult =
   /** `takenFrom`: other users who had the push token. */
   { outcome: 'created'; user: UserRow; takenFrom: string[] } | { outcome: 'email_taken' }
 
-/** Stores a user, the push token and the first session in one transaction. */
+/** Stores a user, the push token, the first session, and the message that verifies the address, in one transaction. */
 export async function createUser(
   db: Database,
   { pushToken, ...user }: NewUser,
   session: NewSession,
+  locale?: string,
 ): Promise<CreateUserResult> {
   try {
     return await db.orm.transaction(async (tx) => {
@@ -42,6 +44,7 @@ export async function createUser(
       await tx.insert(users).values({ ...user, lastLoginAt: new Date() })
       const takenFrom = pushToken === null ? [] : await writePushToken(handle, user.id, pushToken)
       await insertSession(handle, session)
+      await addMessage(handle, { kind: 'email_verification', userId: user.id, to: user.email, locale })
       const [row] = await tx.select(userColumns).from(users).where(eq(users.id, user.id))
       return { outcome: 'created' as const, user: row as UserRow, takenFrom }
     })
