@@ -9,6 +9,7 @@ import { errorMessage } from '@tidings/shared/errors'
 import { Gauge, type Registry } from 'prom-client'
 import type { AccountDeps } from '../accounts/account-deps.ts'
 import { createDeadLetterEraser } from '../accounts/erase-dead-letters.ts'
+import { createOutboundEraser } from '../accounts/erase-outbound.ts'
 import type { EraseElsewhere } from '../accounts/erase-user.ts'
 import { createAccessTokens } from '../auth/access-tokens.ts'
 import { createUserAuthenticator } from '../auth/authenticate-user.ts'
@@ -71,6 +72,8 @@ export async function openAccounts(options: OpenAccountsOptions): Promise<Accoun
 
   const deadLetters = createDeadLetterEraser({ backend, shards: env.QUEUE_SHARDS, log })
   lifecycle.onRelease('erasures', () => deadLetters.close())
+  const outbound = createOutboundEraser({ db, backend, log })
+  lifecycle.onRelease('erasures of messages', () => outbound.close())
 
   const expiredSessions = deleteExpiredSessionsRegularly(db, log)
   lifecycle.onRelease('expired sessions', () => expiredSessions.close())
@@ -101,7 +104,9 @@ export async function openAccounts(options: OpenAccountsOptions): Promise<Accoun
     refreshTtlSeconds: env.REFRESH_TOKEN_TTL,
     clientAddress: createClientAddress(env.TRUSTED_PROXY_HOPS),
     authenticateUser: createUserAuthenticator({ tokens, caches }),
-    eraseElsewhere: deadLetters.erase,
+    async eraseElsewhere(user) {
+      await Promise.all([deadLetters.erase(user), outbound.erase(user)])
+    },
   }
 }
 

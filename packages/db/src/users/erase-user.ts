@@ -1,6 +1,7 @@
 import { addressPattern, JSON_ESCAPE } from '@tidings/shared/email-mentions'
-import { eq, type SQL, sql } from 'drizzle-orm'
+import { and, eq, isNull, type SQL, sql } from 'drizzle-orm'
 import type { Database, Handle } from '../database.ts'
+import { outboundMessages } from '../schema/outbound-messages.ts'
 import { sessions } from '../schema/sessions.ts'
 import { users } from '../schema/users.ts'
 
@@ -28,6 +29,15 @@ export async function eraseUser(
     await scrubOutbox({ orm: tx }, user)
     const ended = await tx.select({ id: sessions.id }).from(sessions).where(eq(sessions.userId, userId))
     await tx.delete(users).where(eq(users.id, userId))
+    // Requests to reset the password that no relay has looked up yet. The others go with the user.
+    await tx
+      .delete(outboundMessages)
+      .where(
+        and(
+          isNull(outboundMessages.userId),
+          eq(sql`lower(${outboundMessages.to})`, user.email.toLowerCase()),
+        ),
+      )
     return { endedSessionIds: ended.map((session) => session.id) }
   })
 }

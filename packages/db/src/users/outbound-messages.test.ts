@@ -1,6 +1,7 @@
 import { createTestDatabase, type TestDatabase, useReleaser } from '@tidings/stack/testing/test-context'
 import { beforeAll, beforeEach, describe, expect, it } from 'vitest'
 import { changePassword } from './change-password.ts'
+import { deleteOldMessages } from './delete-old-messages.ts'
 import { useToken } from './one-time-tokens.ts'
 import { addMessage, addNotice, type ClaimedMessage, claimMessages, markQueued } from './outbound-messages.ts'
 
@@ -131,5 +132,24 @@ describe('one-time tokens', () => {
     expect(await resetWith(reset)).toBeUndefined()
     expect(await useToken(database, 'email_undo', undo)).toEqual({ userId: USER, email: to })
     expect((await claim()).map(({ kind }) => kind)).toEqual(['password_changed'])
+  })
+})
+
+describe('the deletion of old messages', () => {
+  it('removes messages a week after they expired, and tokens when they expired', async () => {
+    const { database } = test
+    await requestReset('a@example.com')
+    await requestReset('b@example.com')
+    await claim()
+    expect(await deleteOldMessages(database)).toBe(0)
+    await database.pool.query("UPDATE one_time_tokens SET expires_at = now() WHERE email = 'a@example.com'")
+    await database.pool.query(
+      `UPDATE outbound_messages SET expires_at = now() - interval '169 hours' WHERE "to" = 'b@example.com'`,
+    )
+    expect(await deleteOldMessages(database)).toBe(2)
+    const left = await database.pool.query(
+      'SELECT "to" FROM outbound_messages UNION ALL SELECT email FROM one_time_tokens ORDER BY 1',
+    )
+    expect(left.rows).toEqual([{ to: 'a@example.com' }, { to: 'b@example.com' }])
   })
 })
