@@ -6,6 +6,7 @@ import type { Registry } from 'prom-client'
 import { type AccountRouteDeps, accountRoutes } from './accounts/account-routes.ts'
 import { accountOperations } from './accounts/openapi.ts'
 import { type AdminRouteDeps, adminRoutes } from './admin/routes.ts'
+import { devMailboxRoutes } from './dev-mailbox/routes.ts'
 import { type HealthDeps, healthOperations, healthRoutes } from './health/routes.ts'
 import type { Authorize } from './http/authorize.ts'
 import type { ApiEnv } from './http/context.ts'
@@ -42,6 +43,8 @@ export interface AppDeps
   corsOrigins: readonly string[]
   /** Bull Board at /admin/queues. Undefined while ADMIN_UI_ENABLED is false. */
   admin?: AdminRouteDeps | undefined
+  /** The mailbox to show at /dev/mailbox. Undefined everywhere but in npm start. */
+  devMailboxUrl?: string | undefined
 }
 
 /** Pattern of `:id` in paths. It does not match fixed names: otherwise GET /users/login would be a user route. */
@@ -96,6 +99,7 @@ export function createRoutes(deps: AppDeps): Hono<ApiEnv>[] {
     metricsRoutes(deps),
     docsRoutes(operations),
     ...(deps.admin ? [adminRoutes(deps.admin)] : []),
+    ...(deps.devMailboxUrl ? [devMailboxRoutes(deps.devMailboxUrl)] : []),
   ]
 }
 

@@ -94,6 +94,7 @@ export async function startApi(
     }),
     corsOrigins: env.CORS_ORIGINS,
     admin,
+    devMailboxUrl: env.DEV_MAILBOX_URL,
   })
   const server = await serveHttp(app, {
     port: env.PORT,
