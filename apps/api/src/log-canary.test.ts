@@ -45,6 +45,7 @@ it('logs no password, token, key, address or push token, also during errors', as
   const pushToken = canary('push-token-')
   const wrongPassword = canary('wrong-')
   const name = canary('Name ')
+  const linkToken = canary('token-of-a-link-')
   const send = (path: string, options: CallOptions) =>
     call<LoginResult>(`http://127.0.0.1:${port}/api/v1${path}`, {
       ...options,
@@ -74,6 +75,8 @@ it('logs no password, token, key, address or push token, also during errors', as
     await send('/email/status/', { token: made.key, body: status })
     await send('/push/status/', { token: made.key, body: status })
     await send('/users/', { token: made.key })
+    for (const path of ['/reset-password', '/verify-email', '/dev/mailbox/'])
+      await fetch(`http://127.0.0.1:${port}${path}?token=${linkToken}`, { headers: { connection: 'close' } })
   }
   await misuse()
   // Without the database every request fails, and errors are what quotes values.
@@ -91,6 +94,7 @@ it('logs no password, token, key, address or push token, also during errors', as
     'error text': status.error,
     'access token': token.split('.')[2] ?? token,
     'refresh token': refresh_token,
+    'token of a link': linkToken,
     'service key': made.key,
     'signing key': signingKey.d,
   }

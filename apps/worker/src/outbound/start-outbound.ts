@@ -8,10 +8,10 @@ import { versionOptions } from '@tidings/queue/redis-rights'
 import type { Lifecycle } from '@tidings/runtime/lifecycle'
 import type { Logger } from '@tidings/runtime/log'
 import { throttledWarning } from '@tidings/runtime/throttled-warning'
-import { errorMessage } from '@tidings/shared/errors'
 import type { OutboundJob } from '@tidings/shared/outbound-message'
 import type { Registry } from 'prom-client'
 import { connectRedis } from '../connect-redis.ts'
+import { describeFailure } from './describe-failure.ts'
 import { createOutboundMetrics } from './outbound-metrics.ts'
 import { OutboundRelay } from './relay.ts'
 
@@ -33,7 +33,8 @@ const DELETE_INTERVAL_MS = 60_000
  */
 export async function startOutbound(options: OutboundOptions): Promise<void> {
   const { db, backend, registry, lifecycle, log } = options
-  const onError = throttledWarning(log, 'relay of outbound messages')
+  const warn = throttledWarning(log, 'relay of outbound messages')
+  const onError = (error: unknown) => warn(describeFailure(error))
   const redis = backend.kind === 'redis' ? await connectRedis(backend.url, onError) : undefined
   lifecycle.onRelease('outbound redis', () => redis?.disconnect())
   const version = await versionOptions(redis)
@@ -56,7 +57,7 @@ export async function startOutbound(options: OutboundOptions): Promise<void> {
     try {
       await deleteOldMessages(db)
     } catch (error) {
-      log.debug({ error: errorMessage(error) }, 'old messages not deleted; the next run tries again')
+      log.debug({ error: describeFailure(error) }, 'old messages not deleted; the next run tries again')
     }
   }
   const timer = setInterval(() => {
