@@ -36,7 +36,7 @@ summary { margin-top: 1rem; cursor: pointer }
 /** Allows this style and frames of this site. No script runs. */
 export const PAGE_POLICY =
   `default-src 'none'; style-src 'sha256-${createHash('sha256').update(STYLE).digest('base64')}'; ` +
-  "frame-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+  "frame-src 'self'; img-src data:; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
 
 /** For the HTML of a mail: its inline styles apply, its links open in a new tab, nothing runs or loads. */
 export const MAIL_POLICY =

@@ -38,7 +38,7 @@ describe('/dev/mailbox', () => {
     const page = await get('')
     const policy = page.headers.get('content-security-policy')
     expect(policy).toMatch(
-      /^default-src 'none'; style-src 'sha256-[\w+/=]+'; frame-src 'self'; base-uri 'none'/,
+      /^default-src 'none'; style-src 'sha256-[\w+/=]+'; frame-src 'self'; img-src data:; base-uri 'none'/,
     )
     const text = await page.text()
     expect(text).not.toContain('<script')
