@@ -54,8 +54,9 @@ export async function startOutbound(options: OutboundOptions): Promise<void> {
 
   let lastDeletion = deleteOld()
   async function deleteOld(): Promise<void> {
+    if (!options.isQueueWritable()) return
     try {
-      await deleteOldMessages(db)
+      await removeMessages(queue, await deleteOldMessages(db))
     } catch (error) {
       log.debug({ error: describeFailure(error) }, 'old messages not deleted; the next run tries again')
     }
