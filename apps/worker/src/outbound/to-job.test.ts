@@ -10,7 +10,7 @@ const message = fc.record<ClaimedMessage>({
   userId: fc.uuid(),
   to: fc.emailAddress(),
   locale: fc.constantFrom('en', 'pt-BR'),
-  variables: fc.dictionary(fc.string(), fc.string()),
+  variables: fc.dictionary(fc.stringMatching(/^[a-z][a-z_]{0,20}$/), fc.string()),
   expiresAt: fc.date({ noInvalidDate: true, min: new Date(0), max: new Date('9999-12-31') }),
   token: fc.option(fc.stringMatching(/^[\w-]{43}$/), { nil: undefined }),
 })
