@@ -1,7 +1,6 @@
 import { addressPattern, JSON_ESCAPE } from '@tidings/shared/email-mentions'
-import { and, eq, isNull, type SQL, sql } from 'drizzle-orm'
+import { eq, type SQL, sql } from 'drizzle-orm'
 import type { Database, Handle } from '../database.ts'
-import { outboundMessages } from '../schema/outbound-messages.ts'
 import { sessions } from '../schema/sessions.ts'
 import { users } from '../schema/users.ts'
 
@@ -22,6 +21,7 @@ export async function eraseUser(
     // There may be more rows than one statement clears.
   }
   return db.orm.transaction(async (tx) => {
+    await deleteMessages({ orm: tx }, userId)
     // The row lock keeps out new events and sessions of the user until the row is deleted.
     const [user] = await tx.select().from(users).where(eq(users.id, userId)).for('update')
     await scrubEvents({ orm: tx }, userId)
@@ -29,17 +29,18 @@ export async function eraseUser(
     await scrubOutbox({ orm: tx }, user)
     const ended = await tx.select({ id: sessions.id }).from(sessions).where(eq(sessions.userId, userId))
     await tx.delete(users).where(eq(users.id, userId))
-    // Requests to reset the password that no relay has looked up yet. The others go with the user.
-    await tx
-      .delete(outboundMessages)
-      .where(
-        and(
-          isNull(outboundMessages.userId),
-          eq(sql`lower(${outboundMessages.to})`, user.email.toLowerCase()),
-        ),
-      )
     return { endedSessionIds: ended.map((session) => session.id) }
   })
+}
+
+/**
+ * Deletes the messages to a user, also requests for a reset that no relay has looked up yet. Before the row of the user
+ * is locked: a relay locks a message first and its user then, and the other order could end in a deadlock.
+ */
+async function deleteMessages({ orm }: Handle, userId: string): Promise<void> {
+  await orm.execute(sql`
+    DELETE FROM outbound_messages WHERE user_id = ${userId} OR (user_id IS NULL
+      AND lower("to") = (SELECT lower(email) FROM users WHERE id = ${userId}))`)
 }
 
 /**
