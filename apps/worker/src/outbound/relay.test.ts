@@ -224,7 +224,7 @@ describeBackends('the relay of outbound messages', (kind) => {
 
   it('does not queue what expired', async () => {
     await addReset()
-    await test.database.pool.query('UPDATE outbound_messages SET expires_at = now()')
+    await test.database.pool.query("UPDATE outbound_messages SET expires_at = now() - interval '1 second'")
     await relayAll()
     expect([counted, await listJobs()]).toEqual([['password_reset expired'], []])
   })

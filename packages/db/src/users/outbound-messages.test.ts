@@ -88,7 +88,7 @@ describe('outbound messages', () => {
 
   it('expire', async () => {
     await requestReset('a@example.com')
-    await test.database.pool.query('UPDATE outbound_messages SET expires_at = now()')
+    await test.database.pool.query("UPDATE outbound_messages SET expires_at = now() - interval '1 second'")
     expect(await claim()).toEqual([])
     const { rows } = await test.database.pool.query('SELECT state FROM outbound_messages')
     expect(rows).toEqual([{ state: 'expired' }])
@@ -116,7 +116,7 @@ describe('one-time tokens', () => {
     await requestReset('a@example.com')
     const token = await claimToken()
     expect(await useToken(test.database, 'email_verification', token)).toBeUndefined()
-    await test.database.pool.query('UPDATE one_time_tokens SET expires_at = now()')
+    await test.database.pool.query("UPDATE one_time_tokens SET expires_at = now() - interval '1 second'")
     expect(await resetWith(token)).toBeUndefined()
   })
 
@@ -181,7 +181,9 @@ describe('the deletion of old messages', () => {
     await requestReset('b@example.com')
     await claim()
     expect(await deleteOldMessages(database)).toEqual([])
-    await database.pool.query("UPDATE one_time_tokens SET expires_at = now() WHERE email = 'a@example.com'")
+    await database.pool.query(
+      "UPDATE one_time_tokens SET expires_at = now() - interval '1 second' WHERE email = 'a@example.com'",
+    )
     await database.pool.query(
       `UPDATE outbound_messages SET expires_at = now() - interval '169 hours' WHERE "to" = 'b@example.com'`,
     )
