@@ -7,6 +7,7 @@ import { type AccountRouteDeps, accountRoutes } from './accounts/account-routes.
 import { type ExportRouteDeps, exportRoutes } from './accounts/export-routes.ts'
 import { accountOperations } from './accounts/openapi.ts'
 import { type AdminRouteDeps, adminRoutes } from './admin/routes.ts'
+import { devMailboxRoutes } from './dev-mailbox/routes.ts'
 import { type DeviceRouteDeps, deviceRoutes } from './devices/device-routes.ts'
 import { deviceOperations } from './devices/openapi.ts'
 import { type EmailLinkRouteDeps, emailLinkRoutes } from './email-links/email-link-routes.ts'
@@ -54,6 +55,8 @@ export interface AppDeps
   appUrl: string | undefined
   /** Bull Board at /admin/queues. Undefined while ADMIN_UI_ENABLED is false. */
   admin?: AdminRouteDeps | undefined
+  /** The mailbox to show at /dev/mailbox. Undefined everywhere but in npm start. */
+  devMailboxUrl?: string | undefined
 }
 
 /** Pattern of `:id` in paths. It does not match fixed names: otherwise GET /users/login would be a user route. */
@@ -119,6 +122,7 @@ export function createRoutes(deps: AppDeps): Hono<ApiEnv>[] {
     metricsRoutes(deps),
     docsRoutes(operations),
     ...(deps.admin ? [adminRoutes(deps.admin)] : []),
+    ...(deps.devMailboxUrl ? [devMailboxRoutes(deps.devMailboxUrl)] : []),
   ]
 }
 

@@ -43,6 +43,8 @@ const schema = z.object({
   TRUSTED_PROXY_HOPS: wholeNumber(0, 16).default(0),
   /** Serves Bull Board at /admin/queues, behind an operator key. */
   ADMIN_UI_ENABLED: flag(false),
+  /** The local mailbox of npm start, which /dev/mailbox shows to everybody. */
+  DEV_MAILBOX_URL: httpUrl('http://127.0.0.1:8025').optional(),
   RATE_LIMIT_ENABLED: flag(true),
   /** Logins a minute, failed or not: from one address, and for one account from one address. */
   RATE_LIMIT_LOGIN_PER_IP: limit.default(30),

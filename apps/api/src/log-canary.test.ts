@@ -104,6 +104,7 @@ it('logs no password, token, key, address or push token, also during errors', as
       await open(`${url}?token=${linkToken}%zz`, { referer: `${url}?token=${linkToken}` })
       await open(url, {}, { token: linkToken, password })
     }
+    await open(`http://127.0.0.1:${port}/dev/mailbox/?token=${linkToken}`)
   }
   await misuse()
   const metrics = await open(`http://127.0.0.1:${port}/metrics`)

@@ -95,6 +95,7 @@ export async function startApi(
     corsOrigins: env.CORS_ORIGINS,
     appUrl: env.APP_URL,
     admin,
+    devMailboxUrl: env.DEV_MAILBOX_URL,
   })
   const server = await serveHttp(app, {
     port: env.PORT,

@@ -12,6 +12,7 @@ import { errorMessage } from '@tidings/shared/errors'
 import { Gauge, type Registry } from 'prom-client'
 import type { AccountDeps } from '../accounts/account-deps.ts'
 import { createDeadLetterEraser } from '../accounts/erase-dead-letters.ts'
+import { createOutboundEraser } from '../accounts/erase-outbound.ts'
 import { createAccessTokens } from '../auth/access-tokens.ts'
 import { createUserAuthenticator } from '../auth/authenticate-user.ts'
 import { createClientAddress } from '../auth/client-address.ts'
@@ -74,6 +75,8 @@ export async function openAccounts(options: OpenAccountsOptions): Promise<Accoun
 
   const deadLetters = createDeadLetterEraser({ backend, shards: env.QUEUE_SHARDS, log })
   lifecycle.onRelease('erasures', () => deadLetters.close())
+  const outbound = createOutboundEraser({ db, backend, log })
+  lifecycle.onRelease('erasures of messages', () => outbound.close())
 
   const expiredSessions = deleteExpiredSessionsRegularly(db, log)
   lifecycle.onRelease('expired sessions', () => expiredSessions.close())
@@ -109,13 +112,15 @@ export async function openAccounts(options: OpenAccountsOptions): Promise<Accoun
     requireVerifiedEmail: env.REQUIRE_VERIFIED_EMAIL,
     clientAddress: createClientAddress(env.TRUSTED_PROXY_HOPS),
     authenticateUser: createUserAuthenticator({ tokens, caches }),
-    eraseElsewhere: deadLetters.erase,
     openDeadLetters: () =>
       openDeadLetters({
         backend,
         shards: env.QUEUE_SHARDS,
         onError: throttledWarning(log, 'dead letter connection'),
       }),
+    async eraseElsewhere(user) {
+      await Promise.all([deadLetters.erase(user), outbound.erase(user)])
+    },
   }
 }
 

@@ -17,9 +17,9 @@ type Deps = Pick<AccountDeps, 'db' | 'caches' | 'rateLimits' | 'passwords'>
 export async function requestPasswordReset(deps: Deps, email: string, client: Client): Promise<void> {
   const { db, rateLimits } = deps
   await rateLimits.checkPasswordReset(client.address)
-  await rateLimits.limitResetRequest(email, () =>
-    addMessage(db, { kind: 'password_reset', userId: null, to: email, locale: client.locale }),
-  )
+  await rateLimits.limitResetRequest(email, async () => {
+    await addMessage(db, { kind: 'password_reset', userId: null, to: email, locale: client.locale })
+  })
 }
 
 /**

@@ -5,9 +5,10 @@ import {
   type OutboundKind,
   type OutboundVariables,
 } from '@tidings/shared/outbound-message'
-import { and, eq, gt, inArray, ne, sql } from 'drizzle-orm'
+import { and, count, eq, gt, inArray, min, ne, sql } from 'drizzle-orm'
 import { v7 as uuidv7 } from 'uuid'
 import type { Database, Handle } from '../database.ts'
+import { notificationStatus } from '../schema/notification-status.ts'
 import { outboundMessages } from '../schema/outbound-messages.ts'
 import { users } from '../schema/users.ts'
 import { mintToken } from './one-time-tokens.ts'
@@ -21,13 +22,17 @@ export interface NewMessage {
   variables?: OutboundVariables
 }
 
-/** Writes a message for the relay to put on the queue. Call it in the transaction of what causes the message. */
-export async function addMessage(db: Handle, message: NewMessage): Promise<void> {
+/**
+ * Writes a message for the relay to put on the queue. Call it in the transaction of what causes the message.
+ *
+ * @returns its id.
+ */
+export async function addMessage(db: Handle, message: NewMessage): Promise<string> {
   const { kind, userId, to, locale = DEFAULT_LOCALE, variables = {} } = message
+  const id = uuidv7()
   const expiresAt = new Date(Date.now() + OUTBOUND_TTL_SECONDS[kind] * 1000)
-  await db.orm
-    .insert(outboundMessages)
-    .values({ id: uuidv7(), kind, userId, to, locale, variables, expiresAt })
+  await db.orm.insert(outboundMessages).values({ id, kind, userId, to, locale, variables, expiresAt })
+  return id
 }
 
 /** The variables of a message to a user. A name that anyone may have typed is not sent to an address that nobody proved. */
@@ -75,15 +80,26 @@ export interface ClaimedMessage {
   token: string | undefined
 }
 
+/** Why a message does not go to the queue. `reported` is already there: its relay was killed before markQueued. */
+export type UnsentOutcome = 'expired' | 'dropped' | 'reported'
+
 /**
  * Takes the oldest pending messages for 30 seconds, and stores a new token for each that carries a link. Publish them,
  * then call markQueued. The digest is stored before the job exists, so every link that a user receives works. When the
- * relay is killed in between, another one takes the messages and makes further tokens.
+ * relay is killed in between, another one takes the messages and makes further tokens. It leaves out those that the
+ * e-mail service has reported on meanwhile.
  *
  * Drops password resets of unknown addresses, and those within a minute of an earlier one for the same account. Drops
  * changes to an address that another user has. Both are decided here, so that the requests take equally long.
+ * Drops password resets of unknown addresses, and those within a minute of an earlier one for the same account.
+ *
+ * @param onUnsent called for each message that is taken and not returned. It may be called again after a failure.
  */
-export async function claimMessages(db: Database, limit: number): Promise<ClaimedMessage[]> {
+export async function claimMessages(
+  db: Database,
+  limit: number,
+  onUnsent: (kind: OutboundKind, outcome: UnsentOutcome) => void = () => {},
+): Promise<ClaimedMessage[]> {
   return db.orm.transaction(async (tx) => {
     const handle = { orm: tx }
     const due = await tx
@@ -103,11 +119,18 @@ export async function claimMessages(db: Database, limit: number): Promise<Claime
       const { id, kind, expiresAt } = message
       if (expiresAt <= new Date()) {
         await tx.update(outboundMessages).set({ state: 'expired' }).where(eq(outboundMessages.id, id))
+        onUnsent(kind, 'expired')
+        continue
+      }
+      if (message.claimedUntil !== null && (await isReported(handle, id))) {
+        await tx.update(outboundMessages).set({ state: 'queued' }).where(eq(outboundMessages.id, id))
+        onUnsent(kind, 'reported')
         continue
       }
       const recipient = await findRecipient(handle, message)
       if (recipient === undefined) {
         await tx.delete(outboundMessages).where(eq(outboundMessages.id, id))
+        onUnsent(kind, 'dropped')
         continue
       }
       await tx
@@ -156,10 +179,57 @@ async function findAddress(db: Handle, email: string) {
   return user
 }
 
-/** Records that messages are on the queue. */
-export async function markQueued(db: Database, ids: readonly string[]): Promise<void> {
-  await db.orm
+/** Tells whether the e-mail service has reported what became of a message. */
+async function isReported(db: Handle, id: string): Promise<boolean> {
+  const reported = await db.orm
+    .select({ id: notificationStatus.id })
+    .from(notificationStatus)
+    .where(and(eq(notificationStatus.notificationId, id), eq(notificationStatus.notificationType, 'email')))
+    .limit(1)
+  return reported.length > 0
+}
+
+/**
+ * Records that messages are on the queue.
+ *
+ * @returns the ids of those that are still wanted. The others were cancelled since, or their user was erased.
+ */
+export async function markQueued(db: Database, ids: readonly string[]): Promise<string[]> {
+  const queued = await db.orm
     .update(outboundMessages)
     .set({ state: 'queued', claimedUntil: null })
-    .where(and(inArray(outboundMessages.id, [...ids]), eq(outboundMessages.state, 'pending')))
+    .where(
+      and(inArray(outboundMessages.id, [...ids]), inArray(outboundMessages.state, ['pending', 'queued'])),
+    )
+    .returning({ id: outboundMessages.id })
+  return queued.map(({ id }) => id)
+}
+
+/** Lists the messages of a user that may be on the queue. */
+export async function listLiveMessages(db: Database, userId: string): Promise<string[]> {
+  const live = await db.orm
+    .select({ id: outboundMessages.id })
+    .from(outboundMessages)
+    .where(
+      and(
+        eq(outboundMessages.userId, userId),
+        inArray(outboundMessages.state, ['pending', 'queued']),
+        gt(outboundMessages.expiresAt, sql`now()`),
+      ),
+    )
+  return live.map(({ id }) => id)
+}
+
+/** Messages that wait for a relay, and since when the oldest does. */
+export interface PendingMessages {
+  pending: number
+  oldestAt: Date | undefined
+}
+
+export async function countPendingMessages(db: Database): Promise<PendingMessages> {
+  const [row] = await db.orm
+    .select({ pending: count(), oldestAt: min(outboundMessages.createdAt) })
+    .from(outboundMessages)
+    .where(eq(outboundMessages.state, 'pending'))
+  return { pending: row?.pending ?? 0, oldestAt: row?.oldestAt ?? undefined }
 }

@@ -29,6 +29,14 @@ export async function ensureJwtKeys(file: string): Promise<void> {
   await writeSecretFile(file, `${JSON.stringify({ keys: [generateSigningKey()] })}\n`)
 }
 
+/** Returns the key of the e-mail service, which the file keeps. dev.env does without it: no person needs it. */
+export async function ensureEmailServiceKey(db: Database, file: string): Promise<string> {
+  const previous = readFileIfExists(file)?.toString().trim()
+  const key = await ensureKey(db, 'email-service', ['status:write:email'], previous)
+  if (key !== previous) await writeSecretFile(file, `${key}\n`)
+  return key
+}
+
 export interface DevKeys {
   SERVICE_KEY: string
   OPERATOR_KEY: string

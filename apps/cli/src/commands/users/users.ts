@@ -120,7 +120,7 @@ ${examples('export ada@example.com ada.ndjson', 'export ada@example.com | jq -c 
     )
   command(users, 'erase', 'Erase a user for good. Events stay, without their user and texts.')
     .addOption(
-      new Option('--settle <duration>', 'time until the dead letters are searched again')
+      new Option('--settle <duration>', 'time until the queues are searched again')
         .argParser(parseDuration)
         .default(15_000, '15s'),
     )
