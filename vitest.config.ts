@@ -25,7 +25,7 @@ export default defineConfig({
         test: {
           ...LIMITS,
           name: 'tests',
-          include: testsOf(['apps', 'packages', 'tools', 'bench', 'chaos', 'test']),
+          include: testsOf(['apps', 'packages', 'tools', 'bench', 'chaos', 'examples', 'test']),
           // npm run bench:test runs these, because they need the packages that bench/ installs.
           exclude: [...configDefaults.exclude, FAULT_MATRIX, 'bench/src/testing/**'],
           globalSetup: ['tools/stack/src/testing/test-setup.ts'],

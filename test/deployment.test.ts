@@ -62,9 +62,9 @@ describe('docker-compose.yml', () => {
     expect(command).toContain('--maxmemory-policy noeviction')
   })
 
-  test('passes on every variable of an app, except those that .env.example names as its own', async () => {
+  test('passes on every variable of an app, except those that .env.example names as its own and the local mailbox', async () => {
     const [, said = ''] = /compose sets these itself: ([A-Z_, #\n]+)/.exec(await read('.env.example')) ?? []
-    const fixed = said.split(/[^A-Z_]+/)
+    const fixed = [...said.split(/[^A-Z_]+/), 'DEV_MAILBOX_URL']
     for (const [app, variables] of [
       ['api', API_VARIABLES],
       ['worker', WORKER_VARIABLES],

@@ -5,12 +5,18 @@ import { describe, expect, test } from 'vitest'
 
 const ROOT = fileURLToPath(new URL('..', import.meta.url))
 const PAGES = globSync(
-  ['*.md', 'docs/**/*.md', 'bench/HISTORY.md', 'packages/queue/src/bullmq/UPGRADING.md'],
+  [
+    '*.md',
+    'docs/**/*.md',
+    'examples/*/README.md',
+    'bench/HISTORY.md',
+    'packages/queue/src/bullmq/UPGRADING.md',
+  ],
   { cwd: ROOT },
 ).sort()
 const GENERATED = ['docs/tidings-manual.md', 'docs/error-codes.md']
 /** Folders whose files a page may name in backticks. */
-const REPOSITORY_FILE = /`((?:apps|packages|tools|chaos|bench|test|docs|deploy)\/[\w./-]+)`/g
+const REPOSITORY_FILE = /`((?:apps|packages|tools|chaos|bench|examples|test|docs|deploy)\/[\w./-]+)`/g
 
 const read = (page: string) => readFileSync(join(ROOT, page), 'utf8')
 const withoutCode = (page: string) => read(page).replace(/^```.*?^```$/gms, '')

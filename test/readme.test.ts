@@ -43,6 +43,7 @@ describe('the README', () => {
     expect(code, output).toBe(0)
     // curl exits with 0 whatever the answer is.
     expect(output).not.toMatch(/"success": ?false/)
+    expect(output).toContain('"email_verified_at":"20')
     expect(output).toContain('"notification_id":"notif-123"')
     expect(output).toContain('unknown_user')
     for (const path of ['/docs', '/openapi.json'])

@@ -100,6 +100,17 @@ describeBackends('tracing', (kind) => {
     for (const secret of [notificationId, SERVICE_KEY]) expect(collector.received()).not.toContain(secret)
   })
 
+  it('holds no token of a link', async () => {
+    const caller = makeCaller()
+    const token = `canary-${randomUUID()}`
+    const url = `${stack.apiUrl}/reset-password?token=${token}`
+    const headers = { traceparent: caller.traceparent, referer: url, connection: 'close' }
+    await (await fetch(url, { headers })).text()
+    const span = await findSpan('the page', ({ traceId }) => traceId === caller.traceId)
+    expect(span.attributes).toMatchObject({ 'http.route': '/reset-password' })
+    expect(collector.received()).not.toContain(token)
+  })
+
   it('writes the trace id into the log line of the request', async () => {
     const caller = makeCaller()
     await postStatus(stack, { notification_id: 'logged' }, { traceparent: caller.traceparent })

@@ -4,13 +4,21 @@ import { Hono } from 'hono'
 import { cors } from 'hono/cors'
 import type { Registry } from 'prom-client'
 import { type AccountRouteDeps, accountRoutes } from './accounts/account-routes.ts'
+import { type ExportRouteDeps, exportRoutes } from './accounts/export-routes.ts'
 import { accountOperations } from './accounts/openapi.ts'
 import { type AdminRouteDeps, adminRoutes } from './admin/routes.ts'
+import { devMailboxRoutes } from './dev-mailbox/routes.ts'
+import { type DeviceRouteDeps, deviceRoutes } from './devices/device-routes.ts'
+import { deviceOperations } from './devices/openapi.ts'
+import { type EmailLinkRouteDeps, emailLinkRoutes } from './email-links/email-link-routes.ts'
+import { emailLinkOperations } from './email-links/openapi.ts'
+import { linkPageRoutes } from './email-links/pages/page-routes.ts'
 import { type HealthDeps, healthOperations, healthRoutes } from './health/routes.ts'
 import type { Authorize } from './http/authorize.ts'
 import type { ApiEnv } from './http/context.ts'
 import { createErrorHandler } from './http/error-response.ts'
 import { createInstrument, type RouteHandler } from './http/instrument.ts'
+import { hasKnownQuery, refuseUnknownQuery } from './http/known-query.ts'
 import { createRefusalCounter, createRequestMetrics } from './http/request-metrics.ts'
 import { traceRequests } from './http/trace-requests.ts'
 import { createUnmatchedHandler } from './http/unmatched.ts'
@@ -29,7 +37,10 @@ import { type UserRouteDeps, userRoutes } from './users/user-routes.ts'
 export interface AppDeps
   extends HealthDeps,
     AccountRouteDeps,
+    ExportRouteDeps,
+    EmailLinkRouteDeps,
     UserRouteDeps,
+    DeviceRouteDeps,
     SessionRouteDeps,
     ReportDeps,
     StatusReadDeps {
@@ -40,8 +51,12 @@ export interface AppDeps
   authorize: Authorize
   /** Exact origins that browsers may call from. An empty list turns CORS off. */
   corsOrigins: readonly string[]
+  /** Where an application answers the links in messages. Undefined: the API has pages for them. */
+  appUrl: string | undefined
   /** Bull Board at /admin/queues. Undefined while ADMIN_UI_ENABLED is false. */
   admin?: AdminRouteDeps | undefined
+  /** The mailbox to show at /dev/mailbox. Undefined everywhere but in npm start. */
+  devMailboxUrl?: string | undefined
 }
 
 /** Pattern of `:id` in paths. It does not match fixed names: otherwise GET /users/login would be a user route. */
@@ -60,8 +75,15 @@ export function createApp(deps: AppDeps): Hono<ApiEnv> {
   function mount(routes: Hono<ApiEnv>) {
     for (const { method, path, handler } of routes.routes) {
       const target = method === 'POST' && path.includes('/:') ? last : app
-      target.on(method, path.replace(':id', ID), instrument(path, handler as RouteHandler))
+      const guarded = guardQuery(method, path, handler as RouteHandler)
+      target.on(method, path.replace(':id', ID), instrument(path, guarded))
     }
+  }
+
+  function guardQuery(method: string, path: string, handler: RouteHandler): RouteHandler {
+    if (!hasKnownQuery(method, path)) return handler
+    const operation = operations.find((each) => each.method.toUpperCase() === method && each.path === path)
+    return refuseUnknownQuery(operation ?? { access: 'public' }, deps.authorize, handler)
   }
 
   app.onError(answerError)
@@ -89,13 +111,18 @@ export function createRoutes(deps: AppDeps): Hono<ApiEnv>[] {
   return [
     healthRoutes(deps),
     accountRoutes(deps),
+    exportRoutes(deps),
     userRoutes(deps),
+    deviceRoutes(deps),
     sessionRoutes(deps),
+    emailLinkRoutes(deps),
+    ...(deps.appUrl === undefined ? [linkPageRoutes(deps)] : []),
     reportRoutes(deps),
     statusReadRoutes(deps),
     metricsRoutes(deps),
     docsRoutes(operations),
     ...(deps.admin ? [adminRoutes(deps.admin)] : []),
+    ...(deps.devMailboxUrl ? [devMailboxRoutes(deps.devMailboxUrl)] : []),
   ]
 }
 
@@ -104,7 +131,9 @@ const operations: readonly Operation[] = [
   ...healthOperations,
   ...accountOperations,
   ...userOperations,
+  ...deviceOperations,
   ...sessionOperations,
+  ...emailLinkOperations,
   ...statusOperations,
   ...metricsOperations,
 ]

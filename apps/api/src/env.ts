@@ -1,4 +1,5 @@
-import { envFields, flag, parseEnv, wholeNumber } from '@tidings/runtime/env'
+import { accountEnvFields } from '@tidings/accounts/env-fields'
+import { envFields, flag, httpUrl, parseEnv, wholeNumber } from '@tidings/runtime/env'
 import { z } from 'zod'
 
 const limit = wholeNumber(1)
@@ -14,9 +15,6 @@ function isOrigin(text: string): boolean {
   // A URL may hold a *, and no browser sends one.
   return /^https?:\/\/[^*]+$/.test(text) && URL.canParse(text) && new URL(text).origin === text
 }
-
-/** The minimum of NIST SP 800-132, section 5.2. It refuses a mistyped value; the default is what OWASP recommends. */
-const MIN_PASSWORD_ITERATIONS = 1_000
 
 const schema = z.object({
   ...envFields,
@@ -37,11 +35,16 @@ const schema = z.object({
   /** Seconds. */
   REFRESH_TOKEN_TTL: wholeNumber(1, 365 * 86_400).default(30 * 86_400),
   LEGACY_HS256_SECRET: z.string().min(16, 'needs at least 16 characters').optional(),
-  PASSWORD_ITERATIONS: wholeNumber(MIN_PASSWORD_ITERATIONS, 10_000_000).default(600_000),
+  PASSWORD_ITERATIONS: accountEnvFields.PASSWORD_ITERATIONS,
+  /** Where the application answers the links in messages. Without it the API serves pages of its own for them. */
+  APP_URL: httpUrl('https://app.example.com').optional(),
+  REQUIRE_VERIFIED_EMAIL: flag(false),
   CORS_ORIGINS: origins.default([]),
   TRUSTED_PROXY_HOPS: wholeNumber(0, 16).default(0),
   /** Serves Bull Board at /admin/queues, behind an operator key. */
   ADMIN_UI_ENABLED: flag(false),
+  /** The local mailbox of npm start, which /dev/mailbox shows to everybody. */
+  DEV_MAILBOX_URL: httpUrl('http://127.0.0.1:8025').optional(),
   RATE_LIMIT_ENABLED: flag(true),
   /** Logins a minute, failed or not: from one address, and for one account from one address. */
   RATE_LIMIT_LOGIN_PER_IP: limit.default(30),
@@ -51,9 +54,15 @@ const schema = z.object({
   /** Refreshes a minute from one address. */
   RATE_LIMIT_REFRESH_PER_IP: limit.default(120),
   /** Wrong passwords an hour for one account, over all addresses. */
-  RATE_LIMIT_WRONG_PASSWORDS_PER_ACCOUNT: limit.default(30),
+  RATE_LIMIT_WRONG_PASSWORDS_PER_ACCOUNT: accountEnvFields.RATE_LIMIT_WRONG_PASSWORDS_PER_ACCOUNT,
   /** Erasures of accounts an hour from one address. */
   RATE_LIMIT_ERASE_PER_IP: limit.default(20),
+  /** Exports of an account's data an hour. */
+  RATE_LIMIT_EXPORT_PER_USER: limit.default(5),
+  /** Requests for a reset of the password, and resets, an hour from one address. */
+  RATE_LIMIT_PASSWORD_RESET_PER_IP: limit.default(30),
+  /** Requests to change the e-mail address an hour of one user: each sends a message to an address that it names. */
+  RATE_LIMIT_EMAIL_CHANGE_PER_USER: limit.default(10),
 })
 
 export type Env = z.infer<typeof schema>

@@ -1,5 +1,6 @@
 import { randomBytes } from 'node:crypto'
 import { createServiceKey } from '@tidings/db/operators/service-keys'
+import { OUTBOUND_LINKS } from '@tidings/shared/outbound-message'
 import { generateSigningKey } from '@tidings/shared/signing-keys'
 import { spawnApp } from '@tidings/stack/dev/app-process'
 import { findFreePort } from '@tidings/stack/servers/free-port'
@@ -43,6 +44,7 @@ it('logs no password, token, key, address or push token, also during errors', as
   const email = `${canary('mail')}@example.com`
   const password = canary('Password-')
   const pushToken = canary('push-token-')
+  const deviceToken = canary('device-token-')
   const wrongPassword = canary('wrong-')
   const name = canary('Name ')
   const send = (path: string, options: CallOptions) =>
@@ -51,6 +53,15 @@ it('logs no password, token, key, address or push token, also during errors', as
       // Stopping the API waits up to 4 s for requests on open connections.
       headers: { connection: 'close' },
     })
+  const linkToken = canary('link-token-')
+  const newEmail = `${canary('new-mail')}@example.com`
+  const open = async (url: string, headers: Record<string, string> = {}, form?: Record<string, string>) =>
+    (
+      await fetch(url, {
+        headers: { connection: 'close', ...headers },
+        ...(form && { method: 'POST', body: new URLSearchParams(form) }),
+      })
+    ).text()
   const registration = { name, email, password, push_token: pushToken }
 
   const registered = await send('/users/', { body: registration })
@@ -69,13 +80,34 @@ it('logs no password, token, key, address or push token, also during errors', as
       method: 'PATCH',
       body: { push_token: canary('push-token-') },
     })
+    const device = { token, method: 'PUT', body: { platform: 'fcm', token: deviceToken, app: name } }
+    await send('/users/me/devices/phone/', device)
+    await send('/users/me/devices/phone/', { ...device, body: { ...device.body, role: deviceToken } })
+    await send(`/users/me/devices/${deviceToken}/`, { token })
     await send('/auth/refresh/', { body: { refresh_token } })
     await send('/auth/refresh/', { body: { refresh_token: `${refresh_token}x` } })
     await send('/email/status/', { token: made.key, body: status })
     await send('/push/status/', { token: made.key, body: status })
     await send('/users/', { token: made.key })
+    await send('/auth/password-reset/', { body: { email } })
+    await send('/auth/password-reset/', { body: { email: `${email} ` } })
+    await send('/auth/password-reset/confirm/', { body: { token: linkToken, password } })
+    await send(`/auth/email-verification/confirm/?token=${linkToken}`, { body: { token: linkToken } })
+    await send('/auth/email-verification/', { token, method: 'POST' })
+    await send('/users/me/email/', { token, body: { email: newEmail, password } })
+    await send('/users/me/email/', { token, body: { email: newEmail, password: wrongPassword } })
+    for (const use of ['confirm', 'undo'])
+      await send(`/auth/email-change/${use}/`, { body: { token: linkToken } })
+    for (const { path } of Object.values(OUTBOUND_LINKS)) {
+      const url = `http://127.0.0.1:${port}${path}`
+      await open(`${url}?token=${linkToken}`)
+      await open(`${url}?token=${linkToken}%zz`, { referer: `${url}?token=${linkToken}` })
+      await open(url, {}, { token: linkToken, password })
+    }
+    await open(`http://127.0.0.1:${port}/dev/mailbox/?token=${linkToken}`)
   }
   await misuse()
+  const metrics = await open(`http://127.0.0.1:${port}/metrics`)
   // Without the database every request fails, and errors are what quotes values.
   await proxy.cut()
   await misuse()
@@ -84,9 +116,12 @@ it('logs no password, token, key, address or push token, also during errors', as
   const log = api.output()
   const secrets = {
     email,
+    newEmail,
+    'token of a link': linkToken,
     password,
     wrongPassword,
     pushToken,
+    deviceToken,
     name,
     'error text': status.error,
     'access token': token.split('.')[2] ?? token,
@@ -95,6 +130,9 @@ it('logs no password, token, key, address or push token, also during errors', as
     'signing key': signingKey.d,
   }
   expect(log).toContain('"msg":"request"')
+  expect(log).toContain('"route":"/reset-password"')
+  expect(metrics).toContain('route="/reset-password"')
   for (const [what, secret] of Object.entries(secrets))
-    expect(log.includes(secret), `${what} in the log`).toBe(false)
+    for (const [where, text] of Object.entries({ log, metrics }))
+      expect(text.includes(secret), `${what} in the ${where}`).toBe(false)
 })

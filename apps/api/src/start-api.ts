@@ -94,7 +94,9 @@ export async function startApi(
       authenticateUser: accounts.authenticateUser,
     }),
     corsOrigins: env.CORS_ORIGINS,
+    appUrl: env.APP_URL,
     admin,
+    devMailboxUrl: env.DEV_MAILBOX_URL,
   })
   const server = await serveHttp(app, {
     port: env.PORT,

@@ -3,7 +3,7 @@ import type { CliContext } from './context.ts'
 import { CliError, EXIT } from './exit-codes.ts'
 import type { Terminal } from './terminal/terminal.ts'
 
-const declined = () => new CliError(EXIT.declined, 'Nothing was changed.')
+export const declined = () => new CliError(EXIT.declined, 'Nothing was changed.')
 
 /**
  * Refuses a change that needs an answer when there is no terminal to ask on.
@@ -27,6 +27,13 @@ export async function askToGoOn(context: CliContext, question: string): Promise<
   const { stdin, stderr } = assertCanAsk(context)
   const answer = await confirm({ message: question, initialValue: false, input: stdin, output: stderr })
   if (isCancel(answer) || !answer) throw declined()
+}
+
+/** As askForName, for the address of a user. It is not shown, and upper and lower case are equal. */
+export async function askForAddress(context: CliContext, question: string, address: string): Promise<void> {
+  const { stdin, stderr } = assertCanAsk(context)
+  const answer = await text({ message: question, input: stdin, output: stderr })
+  if (isCancel(answer) || answer?.trim().toLowerCase() !== address.toLowerCase()) throw declined()
 }
 
 /** As askToGoOn, for changes that cannot be undone: the operator types the name. */

@@ -1,9 +1,11 @@
 import { userInfo } from 'node:os'
 import { resolve } from 'node:path'
+import type { PrefixedRedis } from '@tidings/accounts/cache/changes'
 import type { Database } from '@tidings/db/database'
-import { queueBackendOf } from '@tidings/queue/backend'
+import { openRedis, queueBackendOf } from '@tidings/queue/backend'
 import { openDeadLetters } from '@tidings/queue/dead-letters/open'
 import type { DeadLetterStore } from '@tidings/queue/dead-letters/store'
+import { waitUntilReady } from '@tidings/queue/wait-until-ready'
 import { type CliEnv, isReadOnly, type KeyEnv, readCallersFolder, readCliEnv, readKeyEnv } from './env.ts'
 import { CliError, EXIT } from './exit-codes.ts'
 import type { Interruptions } from './interruptions.ts'
@@ -27,6 +29,8 @@ export interface CliContext {
   resolvePath(path: string): string
   database(): Promise<Database>
   deadLetters(): Promise<DeadLetterStore>
+  /** Where the APIs share values and counters. Undefined when the queue is on PostgreSQL: then they share none. */
+  redis(): Promise<PrefixedRedis | undefined>
   /** The operator's name for the audit table. */
   actor(): string
   /** Call it before the first question and the first change. @throws CliError when changes are forbidden. */
@@ -49,6 +53,7 @@ export function createContext(
   let env: CliEnv | undefined
   let database: Promise<Database> | undefined
   let deadLetters: Promise<DeadLetterStore> | undefined
+  let redis: Promise<PrefixedRedis | undefined> | undefined
   let interruption: AbortController | undefined
   const readEnv = () => {
     env ??= readCliEnv(source)
@@ -67,6 +72,15 @@ export function createContext(
     })
     releases.push(opened.close)
     return opened
+  }
+
+  async function connect(): Promise<PrefixedRedis | undefined> {
+    const backend = queueBackendOf(readEnv())
+    if (backend.kind === 'postgres') return undefined
+    const connection = openRedis(backend.url, 'operator', () => undefined)
+    releases.push(async () => connection.disconnect())
+    await waitUntilReady(connection)
+    return { connection, prefix: backend.prefix }
   }
 
   return {
@@ -90,6 +104,10 @@ export function createContext(
         return store
       })
       return deadLetters
+    },
+    redis() {
+      redis ??= connect()
+      return redis
     },
     actor: () => readEnv().TIDINGS_OPERATOR ?? loginName(),
     assertWritable() {

@@ -1,5 +1,6 @@
 import { existsSync } from 'node:fs'
 import { join, resolve } from 'node:path'
+import { accountEnvFields } from '@tidings/accounts/env-fields'
 import { ConfigError, envFields, flag, httpUrl, parseEnv, presentVariables } from '@tidings/runtime/env'
 import { readEnvFile } from '@tidings/runtime/env-file'
 import { z } from 'zod'
@@ -13,6 +14,10 @@ const schema = z.object({
   RECIPIENT_KEY: envFields.RECIPIENT_KEY,
   /** Where `doctor --probe` reports its event. */
   API_URL: httpUrl('http://localhost:8001').optional(),
+  /** Where links to users lead. Without it they lead to API_URL. */
+  APP_URL: httpUrl('https://app.example.com').optional(),
+  /** For `users set-password` and `users show`: as for the API. */
+  ...accountEnvFields,
   /** The actor in the audit table. The default is the login name. */
   TIDINGS_OPERATOR: z.string().max(255).optional(),
 })
@@ -47,6 +52,7 @@ const DEV_ENV_VARIABLES = [
   'QUEUE_SHARDS',
   'RECIPIENT_KEY',
   'API_URL',
+  'APP_URL',
 ]
 
 /**

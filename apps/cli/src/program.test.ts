@@ -79,7 +79,14 @@ describe('completion and manual', () => {
 
   test('every command is in the manual with its options and examples, and in each completion script', async () => {
     const manual = (await cli.run('manual')).stdout
-    for (const command of ['DLQ REDRIVE', 'DLQ STATS', 'STATUS', 'SERVICE-KEYS CREATE', 'DOCTOR'])
+    for (const command of [
+      'DLQ REDRIVE',
+      'DLQ STATS',
+      'STATUS',
+      'USERS ERASE',
+      'SERVICE-KEYS CREATE',
+      'DOCTOR',
+    ])
       expect(manual).toContain(`TIDINGS ${command}\n`)
     expect(manual).toContain('--abort-on-failure-ratio')
     expect(manual).toContain('tidings dlq redrive --all --dry-run')

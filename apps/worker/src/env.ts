@@ -1,11 +1,19 @@
-import { envFields, parseEnv, wholeNumber } from '@tidings/runtime/env'
+import { envFields, httpUrl, parseEnv, wholeNumber } from '@tidings/runtime/env'
 import { z } from 'zod'
+
+/** Paths are appended to it, so it may have neither a query nor a fragment. */
+const linkBase = (example: string) =>
+  httpUrl(example).refine((text) => !/[?#]/.test(text), 'may have no ? and no #: paths are appended to it')
 
 const workerEnvSchema = z.object({
   ...envFields,
   WORKER_PORT: wholeNumber(0, 65_535).default(8002),
   HOST: z.string().default('127.0.0.1'),
   WORKER_CONCURRENCY: wholeNumber(1, 256).default(100),
+  /** The application's own pages for the links in outbound messages. */
+  APP_URL: linkBase('https://app.example.com').optional(),
+  /** The public address of the API, whose pages the links name where APP_URL is not set. */
+  API_URL: linkBase('https://api.example.com').default('http://localhost:8001'),
 })
 
 export type WorkerEnv = z.infer<typeof workerEnvSchema>

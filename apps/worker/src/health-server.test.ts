@@ -36,6 +36,23 @@ describe("the worker's port", () => {
     expect(await text(socket)).toMatch(/^HTTP\/1\.1 200 OK/)
   })
 
+  it.each([
+    ['no Host', 'GET /health HTTP/1.1\r\n\r\n', 400],
+    ['two Host lines', 'GET /health HTTP/1.1\r\nHost: a\r\nHost: b\r\n\r\n', 400],
+    ['an invalid Host', 'GET /health HTTP/1.1\r\nHost: a b\r\n\r\n', 400],
+    ['no HTTP', 'hello\r\n\r\n', 400],
+    ['CONNECT', 'CONNECT a:443 HTTP/1.1\r\nHost: a:443\r\n\r\n', 400],
+    ['an unknown expectation', 'GET /health HTTP/1.1\r\nHost: a\r\nExpect: foo\r\n\r\n', 417],
+    ['headers over 16 KB', `GET /health HTTP/1.1\r\nHost: a\r\nX: ${'x'.repeat(17_000)}\r\n\r\n`, 431],
+  ])('answers with a problem and closes the connection: %s', async (_name, bytes, status) => {
+    const socket = openConnection()
+    socket.write(bytes)
+    const [head = '', body = ''] = (await text(socket)).split('\r\n\r\n')
+    expect(head).toMatch(new RegExp(`^HTTP/1.1 ${status} `))
+    expect(head).toMatch(/^content-type: application\/problem\+json\r?$/im)
+    expect(JSON.parse(body)).toMatchObject({ type: 'about:blank', status, detail: expect.any(String) })
+  })
+
   it('drops a connection that asks for hundreds of answers at once', async () => {
     const socket = openConnection().resume()
     const closed = new Promise((resolve) => socket.once('close', resolve))

@@ -1,7 +1,15 @@
 import { randomBytes, randomUUID } from 'node:crypto'
+import { addMessage } from '@tidings/db/users/outbound-messages'
 import { openQueue, openRedis } from '@tidings/queue/backend'
-import { DEAD_LETTER_QUEUE, ENVELOPE_JOB, ENVELOPE_JOB_OPTIONS, STATUS_QUEUE } from '@tidings/queue/policy'
+import {
+  DEAD_LETTER_QUEUE,
+  ENVELOPE_JOB,
+  ENVELOPE_JOB_OPTIONS,
+  OUTBOUND_QUEUE,
+  STATUS_QUEUE,
+} from '@tidings/queue/policy'
 import type { DeadLetter } from '@tidings/shared/dead-letter'
+import type { OutboundJob } from '@tidings/shared/outbound-message'
 import type { StatusReport } from '@tidings/shared/status-event'
 import { makeEvent } from '@tidings/shared/testing/make-event'
 import { spawnApp } from '@tidings/stack/dev/app-process'
@@ -78,8 +86,39 @@ describe.concurrent('the log of the worker', () => {
         async () => (await dead.getJobCountByTypes('prioritized', 'waiting')) >= events.length,
         { timeoutMs: 30_000 },
       )
+
+      // Two messages: one goes to the queue, and PostgreSQL refuses the other with an error that quotes it.
+      const userId = randomUUID()
+      await pool.query("INSERT INTO users (id, email, name, password) VALUES ($1, $2, $3, '!')", [
+        userId,
+        `${canary}@example.com`,
+        canary,
+      ])
+      const { database: db } = database
+      const message = { userId, to: `${canary}@example.com`, variables: { name: canary } }
+      const id = await addMessage(db, { ...message, kind: 'email_verification' })
+      const outbound = openQueue<OutboundJob>(OUTBOUND_QUEUE, backend, redis, { onError: () => {} })
+      releaser.onRelease(() => outbound.close())
+      await waitFor('the message on the queue', async () => (await outbound.getJob(id)) !== undefined)
+      await pool.query(`
+      CREATE FUNCTION refuse_message() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
+        RAISE EXCEPTION 'cannot change the row of %', NEW."to" USING ERRCODE = '23514', DETAIL = NEW.variables::text;
+      END $$;
+      CREATE TRIGGER refuse BEFORE UPDATE ON outbound_messages FOR EACH ROW EXECUTE FUNCTION refuse_message()`)
+      await addMessage(db, { ...message, kind: 'new_device' })
+      await waitFor('the failure', () => worker.output().includes('relay of outbound messages failed'))
+      const token = new URL((await outbound.getJob(id))?.data.variables.link ?? '').searchParams.get('token')
+      const metrics = await (await fetch(`http://127.0.0.1:${port}/metrics`)).text()
       await worker.stop()
 
+      expect(metrics).toMatch(
+        /^tidings_outbound_messages_total\{kind="email_verification",outcome="queued"\} 1$/m,
+      )
+      expect(metrics).toMatch(/^tidings_outbound_pending 1$/m)
+      expect(token).toMatch(/^[\w-]{43}$/)
+      expect(metrics + worker.output()).not.toContain(token)
+      expect(metrics).not.toContain(canary)
+      expect(worker.output()).toContain('PostgreSQL refuses a statement (23514)')
       expect(worker.output()).toContain('dead letters written')
       expect(worker.output()).not.toContain(canary)
     })

@@ -14,6 +14,7 @@ import { serveWorkerHttp } from './health-server.ts'
 import type { Store } from './jobs/batch-writer.ts'
 import type { EventCounters } from './jobs/process-envelope.ts'
 import { createWorkerMetrics, watchStatusWorker } from './metrics.ts'
+import { startOutbound } from './outbound/start-outbound.ts'
 import { startStatusWorker } from './status-worker.ts'
 
 /** Statements in flight at once, each on its own connection. */
@@ -37,7 +38,7 @@ export async function runWorker(env: WorkerEnv, hooks: RunWorkerHooks = {}): Pro
   const db = openDatabase({
     url: env.DATABASE_URL,
     applicationName: 'tidings-worker',
-    maxConnections: WRITERS + 4,
+    maxConnections: WRITERS + 5,
     statementTimeoutMs: 30_000,
     onError: throttledWarning(log, 'PostgreSQL connection'),
   })
@@ -76,6 +77,15 @@ export async function runWorker(env: WorkerEnv, hooks: RunWorkerHooks = {}): Pro
     onWedged: () => log.flush(() => process.exit(70)),
   })
   watchStatusWorker(metrics.registry, worker)
+  await startOutbound({
+    db,
+    backend,
+    linkBaseUrl: env.APP_URL ?? env.API_URL,
+    isQueueWritable: () => worker?.isQueueWritable ?? false,
+    registry: metrics.registry,
+    lifecycle,
+    log,
+  })
   log.info({ queue: backend.kind, shards: env.QUEUE_SHARDS, port: env.WORKER_PORT }, 'taking jobs')
   // Tells a parent with an IPC channel, such as npm start, that this process is the one that listens on the port.
   process.send?.('started')

@@ -53,7 +53,7 @@ describe('parsing an envelope', () => {
       parseEnvelope(job({ v: 1, events: [item] }, id)).invalid[0]?.id
     const item = { notification_type: 'fax', status: 'sent' }
     expect(idOf(item, '7')).toMatch(/^[0-9a-f]{32}$/)
-    expect(idOf({ ...item, redrives: 1 }, '8')).toBe(idOf(item, '7'))
+    expect(idOf({ ...item, redrives: 1, redrive_key: 'k' }, '8')).toBe(idOf(item, '7'))
     expect(idOf({ ...item, status: 'failed' }, '7')).not.toBe(idOf(item, '7'))
   })
 

@@ -74,7 +74,7 @@ export function parseEnvelope(job: EnvelopeJob, recipientKey = DEFAULT_RECIPIENT
   const parsed: ParsedEnvelope = { events: [], invalid: [], failures: readFailures(job.data) }
   items.forEach((raw, index) => {
     const key = `${job.queueName}/${job.id}/${job.timestamp}/${index}`
-    const event = readEvent(raw, { key, jobTimestamp: job.timestamp, recipientKey })
+    const event = readEvent(raw, { key: redriveKeyOf(raw) ?? key, jobTimestamp: job.timestamp, recipientKey })
     if (event.success && problem === undefined) {
       parsed.events.push(event.data)
       return
@@ -230,6 +230,10 @@ function readFailures(data: unknown): Record<string, FailedAttempt[]> {
 
 const redrivesOf = (raw: unknown): number =>
   z.object({ redrives: z.int().min(0) }).safeParse(raw).data?.redrives ?? 0
+
+/** What identifies an event that was unreadable when it was redriven. toRedrivenEvent adds it. */
+const redriveKeyOf = (raw: unknown): string | undefined =>
+  z.object({ redrive_key: z.string() }).safeParse(raw).data?.redrive_key
 
 function toNewerJob(data: unknown, version: number): InvalidEvent {
   return {

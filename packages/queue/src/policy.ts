@@ -5,6 +5,9 @@ export const STATUS_QUEUE = 'status-events'
 export const DEAD_LETTER_QUEUE = 'status-events-dead'
 export const ENVELOPE_JOB = 'envelope'
 export const DEAD_LETTER_JOB = 'dead-letter'
+/** The queue of messages that the e-mail service sends. */
+export const OUTBOUND_QUEUE = 'outbound-messages'
+export const OUTBOUND_JOB = 'message'
 
 export const shardNames = (shards: number): string[] =>
   Array.from({ length: shards }, (_, shard) => (shard === 0 ? STATUS_QUEUE : `${STATUS_QUEUE}-${shard}`))
@@ -34,6 +37,17 @@ export const DEAD_LETTER_JOB_OPTIONS = {
   // A priority puts the job into a sorted set, where removing one of 200,000 is O(log n). In the plain list it is O(n).
   priority: 1,
   removeOnFail: false,
+} as const satisfies JobsOptions
+
+/** The options of every outbound message. Its id is the job's id, so adding it twice adds it once. */
+export const OUTBOUND_JOB_OPTIONS = {
+  // The first run and ten retries after 2 s, 4 s, 8 s … 17 min, each shortened by up to half: 17 to 34 minutes in all.
+  // A password reset is worth sending for an hour.
+  attempts: 11,
+  backoff: { type: 'exponential', delay: 2_000, jitter: 0.5 },
+  // The data holds the secret of a link.
+  removeOnComplete: true,
+  removeOnFail: true,
 } as const satisfies JobsOptions
 
 /** How long a job stays locked after its worker exited, in milliseconds. Then another worker may take it. */

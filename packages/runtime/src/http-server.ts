@@ -6,6 +6,7 @@ import {
   type ServerResponse,
 } from 'node:http'
 import type { Server as NetServer, Socket } from 'node:net'
+import { type RefusalOptions, refuseBrokenRequests } from './broken-request.ts'
 import { explainListenError } from './listen-error.ts'
 
 /** How long a client may take, in milliseconds. */
@@ -41,7 +42,8 @@ const MAX_WAITING_REQUESTS = 32
 export type DropReason = 'too_many_pipelined' | 'unread_answer'
 
 export interface HttpServerOptions<Response extends typeof ServerResponse<IncomingMessage>>
-  extends ServerOptions<typeof IncomingMessage, Response> {
+  extends ServerOptions<typeof IncomingMessage, Response>,
+    RefusalOptions {
   limits: ConnectionLimits
   onDrop?(reason: DropReason): void
 }
@@ -50,16 +52,22 @@ export interface HttpServerOptions<Response extends typeof ServerResponse<Incomi
  * Creates a server that bounds what one connection costs. Node hands over all pipelined requests at once: 62 KB of
  * them can ask for 1,200 answers, held in memory until the client reads. This server handles the requests of a
  * connection one at a time, when the earlier answer has left, and resets a client that takes nothing. A client may
- * close its sending side after a request and still gets the answer.
+ * close its sending side after a request and still gets the answer. Requests that are not valid HTTP never reach
+ * `handle`: the server answers them with a problem.
  */
 export function createHttpServer<Response extends typeof ServerResponse<IncomingMessage>>(
-  { limits, onDrop, ...options }: HttpServerOptions<Response>,
+  { limits, onDrop, createAnswer, onRefusal, ...options }: HttpServerOptions<Response>,
   handle: (incoming: IncomingMessage, outgoing: InstanceType<Response>) => void,
 ): Server<typeof IncomingMessage, Response> {
+  const handleValid: typeof handle = (incoming, outgoing) => {
+    if (!refuseIfBroken(incoming)) handle(incoming, outgoing)
+  }
   const waiting = new WeakMap<Socket, number>()
   const server = createServer<typeof IncomingMessage, Response>(
     {
       ...options,
+      // Checked in refuseBrokenRequests: Node's own refusal has no body.
+      requireHostHeader: false,
       headersTimeout: limits.headersMs,
       requestTimeout: limits.requestMs,
       connectionsCheckingInterval: limits.checkIntervalMs,
@@ -71,7 +79,7 @@ export function createHttpServer<Response extends typeof ServerResponse<Incoming
       // An earlier request of this connection was refused or dropped.
       if (!socket.writable) return skipRest(socket)
       // Node gives a response its socket when all earlier ones have left.
-      if (outgoing.socket !== null) return handle(incoming, outgoing)
+      if (outgoing.socket !== null) return handleValid(incoming, outgoing)
       const ahead = waiting.get(socket) ?? 0
       if (ahead === MAX_WAITING_REQUESTS) {
         onDrop?.('too_many_pipelined')
@@ -83,11 +91,12 @@ export function createHttpServer<Response extends typeof ServerResponse<Incoming
         waiting.set(socket, (waiting.get(socket) ?? 1) - 1)
         // Right after this event Node writes what it holds of this answer, such as 100 Continue.
         process.nextTick(() => {
-          if (socket.writable) handle(incoming, outgoing)
+          if (socket.writable) handleValid(incoming, outgoing)
         })
       })
     },
   )
+  const refuseIfBroken = refuseBrokenRequests(server, { createAnswer, onRefusal })
   // Node's types lack this property. Without it Node ends the connection as soon as the client has stopped sending.
   Object.assign(server, { httpAllowHalfOpen: true })
   watchForUnreadAnswers(server, limits)

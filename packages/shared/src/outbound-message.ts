@@ -48,18 +48,17 @@ export type OutboundVariables = z.infer<typeof variablesSchema>
 export const outboundJobSchema = z
   .strictObject({
     v: z.literal(1),
-    /** Report what became of the message under this `notification_id`. */
-    id: z.guid(),
+    id: z
+      .guid()
+      .describe('Report what became of the message under this notification_id. Also the id of the job.'),
     kind: z.enum(OUTBOUND_KINDS),
-    /** The e-mail address. */
-    to: z.string(),
-    user_id: z.guid(),
-    /** A BCP 47 tag, such as `en` or `pt-BR`. */
-    locale: z.string(),
-    /** Texts for the template. `link` holds the secret of the message: do not log it. */
-    variables: variablesSchema,
-    /** ISO 8601. Do not send the message later. */
-    expires_at: z.iso.datetime(),
+    to: z.string().describe('The e-mail address.'),
+    user_id: z.guid().describe('Goes into every report.'),
+    locale: z.string().describe('A BCP 47 tag, such as en or pt-BR.'),
+    variables: variablesSchema.describe(
+      'Texts for the template. link holds the secret of the message: do not log it.',
+    ),
+    expires_at: z.iso.datetime().describe('Do not send the message later.'),
   })
   .meta({ id: 'OutboundMessage' })
 export type OutboundJob = z.infer<typeof outboundJobSchema>

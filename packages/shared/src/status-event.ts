@@ -48,6 +48,11 @@ export const LIMITS = {
 export const ERROR_CLASSES = ['transient', 'permanent', 'config'] as const
 export type ErrorClass = (typeof ERROR_CLASSES)[number]
 
+/** Schemas with an `id` become named types of generated clients. */
+export const errorClassSchema = z.enum(ERROR_CLASSES).meta({ id: 'ErrorClass' })
+export const statusSchema = z.enum(STATUSES).meta({ id: 'Status' })
+export const notificationTypeSchema = z.enum(NOTIFICATION_TYPES).meta({ id: 'NotificationType' })
+
 const text = (max: number) => z.string().min(1).max(max)
 
 /** The producer's text, or its parts when the producer could parse the provider's answer. */
@@ -56,7 +61,7 @@ export const deliveryErrorSchema = z.union(
     text(LIMITS.errorLength),
     z.object({
       code: optional(text(LIMITS.errorCodeLength)),
-      class: optional(z.enum(ERROR_CLASSES)),
+      class: optional(errorClassSchema),
       message: text(LIMITS.errorLength),
     }),
   ],
@@ -142,7 +147,7 @@ export const categorySchema = z
 
 const reportFields = {
   notification_id: notificationIdSchema,
-  status: z.enum(STATUSES),
+  status: statusSchema,
   user_id: optional(userIdSchema),
   error: optional(deliveryErrorSchema),
   timestamp: optional(timestampSchema),
@@ -178,7 +183,7 @@ export type StatusReport = z.infer<typeof statusReportSchema>
 const bareEventFields = {
   ...reportFields,
   recipient: recipientSchema,
-  notification_type: z.enum(NOTIFICATION_TYPES),
+  notification_type: notificationTypeSchema,
   source: optional(text(LIMITS.notificationIdLength)),
 }
 export const bareEventSchema = z.object(bareEventFields).refine(requiresError, missingError)
@@ -192,7 +197,7 @@ export const statusEventSchema = z
   .object({
     ...reportFields,
     id: z.guid().transform((value) => value.toLowerCase()),
-    notification_type: z.enum(NOTIFICATION_TYPES),
+    notification_type: notificationTypeSchema,
     /** Name of the service key that reported the event. */
     source: text(LIMITS.notificationIdLength),
     received_at: storedTimeSchema,

@@ -1,48 +1,30 @@
 import { z } from 'zod'
+import { deviceSchema, pushTokenSchema } from './device.ts'
+import { displayed } from './displayed-text.ts'
 import { optional } from './optional.ts'
 
 const preferencesSchema = z
   .strictObject({ email: z.boolean(), push: z.boolean() })
   .meta({ id: 'Preferences' })
-const preferencesChangeSchema = z.strictObject({
-  email: optional(z.boolean()),
-  push: optional(z.boolean()),
-})
+const preferencesChangeSchema = z
+  .strictObject({ email: optional(z.boolean()), push: optional(z.boolean()) })
+  .meta({ id: 'PreferencesChange' })
 
 export const PASSWORD_LENGTH = { min: 8, max: 1024 } as const
 const NAME_MAX_LENGTH = 255
-const PUSH_TOKEN_MAX_LENGTH = 4096
 
 /**
  * A plain ASCII address of at most 254 characters, put into lower case: two users never differ only by case.
  * Quoted local parts and non-ASCII characters are refused.
  */
-const emailSchema = z
+export const emailSchema = z
   .string()
   .max(254, { error: 'Use at most 254 characters.' })
   .meta({ format: 'email' })
   .pipe(z.email({ error: 'Use a plain e-mail address.' }))
   .transform((value) => value.toLowerCase())
 
-/** Control characters, line separators, and marks that reverse the direction of the text after them. */
-const DISRUPTIVE = /[\p{Cc}\u2028\u2029\u202a-\u202e\u2066-\u2069]/u
-/** A letter, digit, sign or symbol that leaves ink: neither ignorable nor the blank Braille pattern. */
-const VISIBLE = /(?![\p{Default_Ignorable_Code_Point}\u2800])[\p{L}\p{N}\p{P}\p{S}]/u
-
-/** A text on one line that mail headers, terminals and lists can show. */
-const displayed = (schema: z.ZodString) =>
-  schema
-    .refine((text) => !DISRUPTIVE.test(text), {
-      error: 'Control characters, line breaks and direction overrides are not allowed.',
-      params: { code: 'forbidden_character' },
-    })
-    .refine((text) => text === '' || VISIBLE.test(text), {
-      error: 'Use at least one visible character.',
-      params: { code: 'not_visible' },
-    })
-
 const nameSchema = displayed(z.string().trim().min(1).max(NAME_MAX_LENGTH))
-const pushTokenSchema = displayed(z.string().min(1).max(PUSH_TOKEN_MAX_LENGTH)).nullable()
 
 /** Counts code points, as JSON Schema and Django do: an emoji counts once, not twice. */
 const countCharacters = (text: string) => Array.from(text).length
@@ -53,7 +35,7 @@ const countCharacters = (text: string) => Array.from(text).length
  */
 export const normalizePassword = (password: string) => password.normalize('NFC')
 
-const passwordSchema = z
+export const passwordSchema = z
   .string()
   .refine((password) => countCharacters(password) <= PASSWORD_LENGTH.max, {
     error: `Use at most ${PASSWORD_LENGTH.max} characters.`,
@@ -61,7 +43,7 @@ const passwordSchema = z
   })
   .meta({ maxLength: PASSWORD_LENGTH.max })
 
-const newPasswordSchema = passwordSchema
+export const newPasswordSchema = passwordSchema
   .refine((password) => countCharacters(normalizePassword(password)) >= PASSWORD_LENGTH.min, {
     error: `Use at least ${PASSWORD_LENGTH.min} characters.`,
     params: { code: 'too_small' },
@@ -72,7 +54,7 @@ export const registrationSchema = z.strictObject({
   name: nameSchema,
   email: emailSchema,
   password: newPasswordSchema,
-  push_token: pushTokenSchema.optional(),
+  push_token: pushTokenSchema.nullable().optional(),
   preferences: optional(preferencesChangeSchema),
 })
 export type Registration = z.infer<typeof registrationSchema>
@@ -86,12 +68,12 @@ export type Credentials = z.infer<typeof credentialsSchema>
 export const userUpdateSchema = z.strictObject({
   name: optional(nameSchema),
   /** Null removes the token. */
-  push_token: pushTokenSchema.optional(),
+  push_token: pushTokenSchema.nullable().optional(),
   preferences: optional(preferencesChangeSchema),
 })
 export type UserUpdate = z.infer<typeof userUpdateSchema>
 
-export const pushTokenUpdateSchema = z.strictObject({ push_token: pushTokenSchema })
+export const pushTokenUpdateSchema = z.strictObject({ push_token: pushTokenSchema.nullable() })
 
 export const passwordChangeSchema = z.strictObject({
   current_password: passwordSchema,
@@ -107,6 +89,7 @@ export const MAX_PREFERENCES_BATCH = 500
 
 /** Why a channel does not reach a user, in the order they are checked: the first that applies is reported. */
 const UNDELIVERABLE_REASONS = ['unknown_user', 'inactive', 'opted_out', 'no_push_token'] as const
+const undeliverableReasonSchema = z.enum(UNDELIVERABLE_REASONS).meta({ id: 'UndeliverableReason' })
 export type UndeliverableReason = (typeof UNDELIVERABLE_REASONS)[number]
 
 /** The answer to a sender that asks before it sends. A reason is null when the channel reaches the user. */
@@ -116,11 +99,13 @@ export const deliverabilitySchema = z
     /** The user's choice; null for an unknown user. */
     preferences: preferencesSchema.nullable(),
     /** Whether a message would reach the user: the choice, and everything else that decides. */
-    deliverable: z.strictObject({ email: z.boolean(), push: z.boolean() }),
+    deliverable: z.strictObject({ email: z.boolean(), push: z.boolean() }).meta({ id: 'Deliverable' }),
     reasons: z.strictObject({
-      email: z.enum(UNDELIVERABLE_REASONS).nullable(),
-      push: z.enum(UNDELIVERABLE_REASONS).nullable(),
+      email: undeliverableReasonSchema.nullable(),
+      push: undeliverableReasonSchema.nullable(),
     }),
+    /** Where to send a push message, the most recently seen device first. Empty unless push reaches the user. */
+    devices: z.array(deviceSchema),
   })
   .meta({ id: 'Deliverability' })
 export type Deliverability = z.infer<typeof deliverabilitySchema>
@@ -133,6 +118,7 @@ export const userSchema = z
     email: z.string(),
     /** When the user proved to receive mail at this address. */
     email_verified_at: z.string().nullable(),
+    /** The token of the most recently seen device. */
     push_token: z.string().nullable(),
     preferences: preferencesSchema,
     created_at: z.string(),

@@ -1,3 +1,4 @@
+import type { EraseElsewhere } from '@tidings/accounts/erase-user'
 import {
   credentialsSchema,
   erasureSchema,
@@ -14,7 +15,7 @@ import { requireSelf } from '../users/path-user.ts'
 import type { AccountDeps } from './account-deps.ts'
 import { changePassword } from './change-password.ts'
 import { confirmOwner } from './confirm-owner.ts'
-import { createUserEraser, type EraseElsewhere } from './erase-user.ts'
+import { createUserEraser } from './erase-user.ts'
 import { logIn } from './log-in.ts'
 import { registerUser } from './register-user.ts'
 

@@ -1,9 +1,9 @@
+import { requireStrongPassword } from '@tidings/accounts/passwords/password-rules'
 import { changePassword as storePassword } from '@tidings/db/users/change-password'
 import { findUser } from '@tidings/db/users/users'
 import { AppError } from '@tidings/shared/errors'
 import type { PasswordChange } from '@tidings/shared/user'
 import { notFound } from '../http/read-query.ts'
-import { requireStrongPassword } from '../passwords/password-rules.ts'
 import type { Client } from '../sessions/client.ts'
 import type { AccountDeps } from './account-deps.ts'
 
@@ -39,6 +39,7 @@ export async function changePassword(
     from: user.password,
     hash: await passwords.hash(change.new_password),
     keepSessionId: keepSessionId ?? undefined,
+    locale: client.locale,
   })
   if (changed === undefined) throw new AppError('conflict', 'The password was changed meanwhile. Try again.')
   await Promise.all([caches.sessions.invalidate(changed.endedSessionIds), caches.users.invalidate([userId])])

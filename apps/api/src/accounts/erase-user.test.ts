@@ -1,8 +1,11 @@
+import { addMessage } from '@tidings/db/users/outbound-messages'
 import { openQueue, type QueueBackend } from '@tidings/queue/backend'
 import { openDeadLetters } from '@tidings/queue/dead-letters/open'
-import { DEAD_LETTER_QUEUE } from '@tidings/queue/policy'
+import { publishMessages } from '@tidings/queue/outbound-queue'
+import { DEAD_LETTER_QUEUE, OUTBOUND_QUEUE } from '@tidings/queue/policy'
 import { bury, makeFailedEvent } from '@tidings/queue/testing/dead-letter-fixtures'
 import type { DeadLetter } from '@tidings/shared/dead-letter'
+import type { OutboundJob } from '@tidings/shared/outbound-message'
 import {
   createTestBackend,
   createTestDatabase,
@@ -51,6 +54,8 @@ describeBackends('erasing an account', (kind) => {
         : undefined
     const queue = openQueue<DeadLetter>(DEAD_LETTER_QUEUE, backend, redis, { onError: () => {} })
     releaser.onRelease(() => queue.close())
+    const outboundQueue = openQueue<OutboundJob>(OUTBOUND_QUEUE, backend, redis, { onError: () => {} })
+    releaser.onRelease(() => outboundQueue.close())
     const [ofUser = '', ofNobody = '', ofOther = ''] = EVENT_IDS
     const failed = (eventId: string, fields: Record<string, unknown>, message: string) =>
       makeFailedEvent({ eventId, fields: { status: 'failed', ...fields }, error: { code: '40001', message } })
@@ -60,11 +65,31 @@ describeBackends('erasing an account', (kind) => {
       failed(ofOther, { user_id: other.id, error: 'kept as it is' }, 'kept too'),
     ])
 
+    const outbound = { kind: 'email_verification', userId: user.id, to: email } as const
+    const messages = [
+      await addMessage(database.database, outbound),
+      await addMessage(database.database, { ...outbound, variables: { name: email } }),
+    ]
+    await addMessage(database.database, { kind: 'password_reset', userId: null, to: email.toLowerCase() })
+    await publishMessages(
+      outboundQueue,
+      messages.map((id) => ({
+        v: 1,
+        id,
+        kind: outbound.kind,
+        to: email,
+        user_id: user.id,
+        locale: 'en',
+        variables: {},
+        expires_at: new Date(Date.now() + 60_000).toISOString(),
+      })),
+    )
+
     // The searches find the address as long as it is there.
     expect(await findTextInPostgres(database.url, email)).toEqual(
-      expect.arrayContaining(['public.users', 'public.notification_status']),
+      expect.arrayContaining(['public.users', 'public.notification_status', 'public.outbound_messages']),
     )
-    if (redis) expect((await findTextInRedis(redis, email)).length).toBeGreaterThanOrEqual(3)
+    if (redis) expect((await findTextInRedis(redis, email)).length).toBeGreaterThanOrEqual(5)
 
     const erased = await call(`${api.apiUrl}/api/v1/users/me/`, { method: 'DELETE', token: user.token })
     expect([erased.status, erased.body.data]).toEqual([200, { id: user.id }])

@@ -4,10 +4,9 @@ import { beforeAll, describe, expect, it } from 'vitest'
 import { createAccessTokens } from '../auth/access-tokens.ts'
 import { NO_RATE_LIMITS } from '../auth/rate-limits.ts'
 import { importSigningKeys } from '../auth/signing-keys.ts'
-import { formatPasswordHash, parsePasswordHash } from '../passwords/password-hash.ts'
 import { createPasswords } from '../passwords/passwords.ts'
 import { createCountingPool } from '../testing/counting-pool.ts'
-import { DJANGO_HASHES } from '../testing/django-hashes.ts'
+import { DJANGO_HASHES, OTHER_DJANGO_HASHES } from '../testing/django-hashes.ts'
 import { attemptLogin, register } from '../testing/http.ts'
 import { startTestApi, type TestApi } from '../testing/test-api.ts'
 import { logIn } from './log-in.ts'
@@ -18,9 +17,9 @@ describe('a refused login', () => {
   const ITERATIONS = 600_000
   /** The counting pool derives zeroes: this hash matches every password. */
   const matching = (iterations: number) =>
-    formatPasswordHash({ iterations, salt: 's', digest: Buffer.alloc(32) })
+    `pbkdf2_sha256$${iterations}$s$${Buffer.alloc(32).toString('base64')}`
   const other = (iterations: number) =>
-    formatPasswordHash({ iterations, salt: 's', digest: Buffer.alloc(32, 1) })
+    `pbkdf2_sha256$${iterations}$s$${Buffer.alloc(32, 1).toString('base64')}`
 
   it('takes the same work for every account, known or not', async () => {
     const { database } = await createTestDatabase(releaser)
@@ -37,6 +36,7 @@ describe('a refused login', () => {
         ttlSeconds: 60,
       }),
       refreshTtlSeconds: 60,
+      requireVerifiedEmail: true,
     }
     const accounts: [name: string, hash: string, isActive: boolean][] = [
       ['wrong', other(ITERATIONS), true],
@@ -44,6 +44,8 @@ describe('a refused login', () => {
       ['inactive-weak', matching(ITERATIONS / 4), false],
       ['unusable', '!', true],
       ['weaker', other(ITERATIONS / 4), true],
+      ['over-limit', other(10_000_001), true],
+      ...OTHER_DJANGO_HASHES.map(({ hash }, n): [string, string, boolean] => [`other-${n}`, hash, true]),
     ]
     for (const [name, hash, isActive] of accounts) {
       await database.pool.query(
@@ -51,7 +53,7 @@ describe('a refused login', () => {
         [`${name}@example.com`, name, hash, isActive],
       )
     }
-    const client = { address: '192.0.2.1', userAgent: null }
+    const client = { address: '192.0.2.1', userAgent: null, locale: 'en' }
     for (const name of ['unknown', ...accounts.map(([account]) => account)]) {
       const credentials = { email: `${name}@example.com`, password: 'any password' }
       await expect(logIn(deps, credentials, client), name).rejects.toMatchObject({
@@ -86,9 +88,14 @@ describe('logins with slow hashes', () => {
     expect(answered).toBeGreaterThan(2 * flood.length)
   })
 
-  it.each([
+  it.each<[string, { password: string; hash: string }, number]>([
     ['replace a weaker hash of Django', DJANGO_HASHES[0], ITERATIONS],
     ['keep a stronger hash of Django', DJANGO_HASHES[1], 260_000],
+    ...OTHER_DJANGO_HASHES.map((vector): [string, { password: string; hash: string }, number] => [
+      `replace a hash of ${vector.source}`,
+      vector,
+      ITERATIONS,
+    ]),
   ])('%s', async (_, { password, hash }, iterations) => {
     const { id, email } = await register(api.apiUrl)
     const { pool } = api.database
@@ -97,7 +104,7 @@ describe('logins with slow hashes', () => {
 
     const { rows } = await pool.query<{ password: string }>('SELECT password FROM users WHERE id = $1', [id])
     const stored = rows[0]?.password ?? ''
-    expect(parsePasswordHash(stored)?.iterations).toBe(iterations)
+    expect(stored).toMatch(new RegExp(`^pbkdf2_sha256\\$${iterations}\\$`))
     expect(stored === hash).toBe(iterations !== ITERATIONS)
     expect((await attemptLogin(api.apiUrl, email, password)).status).toBe(200)
   })

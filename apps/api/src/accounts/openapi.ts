@@ -1,3 +1,4 @@
+import { exportLineSchema } from '@tidings/accounts/export-user'
 import {
   credentialsSchema,
   erasureSchema,
@@ -44,7 +45,7 @@ export const accountOperations: readonly Operation[] = [
     body: credentialsSchema,
     example: { email: EXAMPLE_EMAIL, password: EXAMPLE_PASSWORD },
     answers: { 200: { description: 'Logged in.', data: loginResultSchema } },
-    errors: ['invalid_credentials', 'rate_limited', 'overloaded'],
+    errors: ['invalid_credentials', 'email_not_verified', 'rate_limited', 'overloaded'],
   },
   {
     id: 'changePassword',
@@ -61,6 +62,20 @@ export const accountOperations: readonly Operation[] = [
       200: { description: 'Changed.', data: z.strictObject({ ended_sessions: z.int() }) },
     },
     errors: ['conflict', 'rate_limited', 'overloaded'],
+  },
+  {
+    id: 'exportUser',
+    method: 'get',
+    path: '/api/v1/users/:id/export',
+    tag: 'users',
+    summary: 'Export everything that is held about the caller',
+    description:
+      'NDJSON: one object a line, the newest events first. The last line has the type `end` and the number of lines of ' +
+      'each type. Without it the export is incomplete: ask again. It holds no password and no secret of a link or session.',
+    access: ['user'],
+    params,
+    answers: { 200: { description: 'One object a line.', lines: exportLineSchema } },
+    errors: ['reauthentication_required', 'rate_limited', 'overloaded'],
   },
   {
     id: 'eraseUser',

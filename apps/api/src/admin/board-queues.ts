@@ -1,6 +1,8 @@
 import { type JobQueue, openQueue, openRedis, type QueueBackend } from '@tidings/queue/backend'
 import { DEAD_LETTER_QUEUE, shardNames } from '@tidings/queue/policy'
 import { versionOptions } from '@tidings/queue/redis-rights'
+import { withDeadline } from '@tidings/runtime/deadline'
+import type { Redis } from 'ioredis'
 
 export interface BoardQueues {
   /**
@@ -13,43 +15,43 @@ export interface BoardQueues {
 
 const READY_LIMIT_MS = 3_000
 
-/** The shards of the main queue and the dead letters. Uses a separate connection, so that browsing never delays posts. */
+/**
+ * The shards of the main queue and the dead letters. Uses a separate connection, so that browsing never delays posts.
+ *
+ * @param limitMs most milliseconds until the store has answered every step of opening.
+ */
 export function createBoardQueues(
   backend: QueueBackend,
   shards: number,
   onError: (error: Error) => void,
+  limitMs = READY_LIMIT_MS,
 ): BoardQueues {
   let opened: Promise<JobQueue<object>[]> | undefined
 
-  async function build() {
+  async function build(redis: Redis | undefined, queues: JobQueue<object>[]) {
+    await redis?.ping()
+    const version = await versionOptions(redis)
+    for (const name of [...shardNames(shards), DEAD_LETTER_QUEUE])
+      queues.push(openQueue<object>(name, backend, redis, { onError, ...version }))
+    await Promise.all(queues.map((queue) => queue.waitUntilReady()))
+    return queues
+  }
+
+  async function buildInTime() {
     const redis = backend.kind === 'redis' ? openRedis(backend.url, 'operator', onError) : undefined
     const queues: JobQueue<object>[] = []
-    const close = async () => {
-      await Promise.allSettled(queues.map((queue) => queue.close()))
-      redis?.disconnect()
-    }
-    const timeout = AbortSignal.timeout(READY_LIMIT_MS)
-    const tooLate = new Promise<never>((_, reject) => {
-      timeout.addEventListener('abort', () => reject(new Error('The queue does not answer.')))
-    })
     try {
-      await Promise.race([redis?.ping(), tooLate])
-      const version = await versionOptions(redis)
-      for (const name of [...shardNames(shards), DEAD_LETTER_QUEUE])
-        queues.push(openQueue<object>(name, backend, redis, { onError, ...version }))
-      await Promise.race([Promise.all(queues.map((queue) => queue.waitUntilReady())), tooLate])
-      tooLate.catch(() => undefined)
-      return queues
+      return await withDeadline(build(redis, queues), limitMs, () => new Error('The queue does not answer.'))
     } catch (error) {
-      void close()
       opened = undefined
+      void Promise.allSettled(queues.map((queue) => queue.close())).then(() => redis?.disconnect())
       throw error
     }
   }
 
   return {
     open() {
-      opened ??= build()
+      opened ??= buildInTime()
       return opened
     },
   }

@@ -14,8 +14,8 @@ const NOT_PASSED_ON = /^(content-|transfer-encoding$|authorization$)/
 const RESOURCE_LIMITS = { maxOldGenerationSizeMb: 512 }
 
 /**
- * Runs the board in a thread of its own: reading, masking and writing a page of large jobs takes seconds, and the event
- * loop of the intake must not wait for it. The thread starts with the first request. It takes about 60 MB.
+ * Runs the board in a separate thread. A page of large jobs takes seconds to read, mask and write, and would block the
+ * event loop that accepts events. The thread starts with the first request and takes about 60 MB.
  */
 export class BoardThread {
   readonly #data: BoardThreadData

@@ -36,7 +36,7 @@ export function createBoard(queues: readonly JobQueue<object>[], { basePath, rea
 const SHOWN_EVENTS = 10
 /** Most characters shown of a job's data. Enough for ten events of maximum size, or for a dead letter. */
 const SHOWN_LENGTH = 128 * 1024
-/** A long value with more members is no event: show only its length. */
+/** The board shows only the length of a long value that has more members than this: events have fewer. */
 const MAX_MEMBERS = 100
 
 /** Shortens a job's data for the page. */

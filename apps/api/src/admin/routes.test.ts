@@ -1,10 +1,12 @@
+import { randomUUID } from 'node:crypto'
 import { monitorEventLoopDelay } from 'node:perf_hooks'
 import { type JobQueue, openQueue, openRedis, type QueueBackend } from '@tidings/queue/backend'
 import type { FailedEvent } from '@tidings/queue/dead-letters/bury'
 import { deadLetterId } from '@tidings/queue/dead-letters/entry-id'
 import { openDeadLetters } from '@tidings/queue/dead-letters/open'
 import { readEventBalance } from '@tidings/queue/event-balance'
-import { DEAD_LETTER_QUEUE, ENVELOPE_JOB, STATUS_QUEUE } from '@tidings/queue/policy'
+import { publishMessages, withOutboundQueue } from '@tidings/queue/outbound-queue'
+import { DEAD_LETTER_QUEUE, ENVELOPE_JOB, OUTBOUND_QUEUE, STATUS_QUEUE } from '@tidings/queue/policy'
 import { bury, makeFailedEvent } from '@tidings/queue/testing/dead-letter-fixtures'
 import type { DeadLetter } from '@tidings/shared/dead-letter'
 import { createTestBackend, describeBackends, useReleaser } from '@tidings/stack/testing/test-context'
@@ -93,6 +95,42 @@ describeBackends('/admin/queues', (kind) => {
     expect(text).toContain('"name":"status-events"')
     expect(text).toContain(entryId)
     expect(text).not.toContain('grace@example.com')
+  })
+
+  test('shows nothing of the outbound messages, whose jobs hold secrets', async () => {
+    const link = 'https://app.example.com/reset-password?token=canary-of-a-link'
+    const id = randomUUID()
+    await withOutboundQueue(
+      backend,
+      () => undefined,
+      (queue) =>
+        publishMessages(queue, [
+          {
+            v: 1,
+            id,
+            kind: 'password_reset',
+            to: 'canary@example.com',
+            user_id: randomUUID(),
+            locale: 'en',
+            variables: { link },
+            expires_at: new Date(Date.now() + 60_000).toISOString(),
+          },
+        ]),
+    )
+    for (const path of [
+      '/api/queues',
+      `/api/queues?activeQueue=${OUTBOUND_QUEUE}&status=waiting`,
+      `/api/queues/${OUTBOUND_QUEUE}/${id}`,
+      `/api/queues/${OUTBOUND_QUEUE}/${id}/logs`,
+    ]) {
+      const text = await (await request(path, writer)).text()
+      expect([path, text.includes('canary'), text.includes(`"name":"${OUTBOUND_QUEUE}"`)]).toEqual([
+        path,
+        false,
+        false,
+      ])
+    }
+    expect((await change(`${OUTBOUND_QUEUE}/${id}/retry/waiting`, writer)).status).toBe(403)
   })
 
   /** Lists the dead letters of the board while `failedEvents` are among them. */

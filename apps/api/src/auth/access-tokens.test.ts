@@ -1,7 +1,16 @@
-import { createHmac } from 'node:crypto'
-import { generateSigningKey, type SigningKey } from '@tidings/shared/signing-keys'
+import { createHmac, createPrivateKey, createPublicKey, sign } from 'node:crypto'
+import { generateSigningKey, SIGNING_ALGORITHMS, type SigningKey } from '@tidings/shared/signing-keys'
 import { useReleaser } from '@tidings/stack/testing/test-context'
-import { decodeJwt, decodeProtectedHeader, importJWK, type JWTPayload, SignJWT } from 'jose'
+import {
+  createLocalJWKSet,
+  decodeJwt,
+  decodeProtectedHeader,
+  importJWK,
+  type JWK,
+  type JWTPayload,
+  jwtVerify,
+  SignJWT,
+} from 'jose'
 import { beforeAll, describe, expect, it, vi } from 'vitest'
 import { call, register, type TestUser } from '../testing/http.ts'
 import { startTestApi, type TestApi } from '../testing/test-api.ts'
@@ -10,7 +19,7 @@ import { importSigningKeys } from './signing-keys.ts'
 
 const LEGACY_SECRET = 'the secret of the django service'
 const key = generateSigningKey()
-const older = generateSigningKey()
+const older = generateSigningKey('ES256')
 
 const releaser = useReleaser()
 let api: TestApi
@@ -45,9 +54,9 @@ interface Forgery {
 /** Signs the user's own token again, with changes. */
 async function forge({ header = {}, claims = {}, signer = key }: Forgery): Promise<string> {
   const token = new SignJWT({ ...decodeJwt(user.token), ...claims })
-  token.setProtectedHeader({ alg: 'EdDSA', typ: 'at+jwt', kid: signer.kid, ...header })
+  token.setProtectedHeader({ alg: signer.alg, typ: 'at+jwt', kid: signer.kid, ...header })
   const crit = header.crit === undefined ? undefined : { crit: { b64: true, 'urn:example': true } }
-  return token.sign(await importJWK({ ...signer }, 'EdDSA'), crit)
+  return token.sign(await importJWK({ ...signer }), crit)
 }
 
 const segment = (value: unknown) => Buffer.from(JSON.stringify(value)).toString('base64url')
@@ -56,6 +65,20 @@ const segment = (value: unknown) => Buffer.from(JSON.stringify(value)).toString(
 function forgeHmac(secret: string | Buffer, header: object, claims: object): string {
   const text = `${segment(header)}.${segment(claims)}`
   return `${text}.${createHmac('sha256', secret).update(text).digest('base64url')}`
+}
+
+/** Signs with a key, and names whatever the header says: a library refuses to. */
+function forgeSignature(signer: SigningKey, header: object): string {
+  const text = `${segment({ typ: 'at+jwt', ...header })}.${segment(decodeJwt(user.token))}`
+  const privateKey = createPrivateKey({ key: { ...signer }, format: 'jwk' })
+  const options = { key: privateKey, dsaEncoding: 'ieee-p1363' as const }
+  return `${text}.${sign(signer.alg === 'EdDSA' ? null : 'sha256', Buffer.from(text), options).toString('base64url')}`
+}
+
+/** Runs a function while the clock of this process differs by so many seconds. */
+async function atAnotherTime(seconds: number, run: () => Promise<unknown>) {
+  vi.useFakeTimers({ toFake: ['Date'], now: Date.now() + seconds * 1000 })
+  await Promise.resolve(run()).finally(() => vi.useRealTimers())
 }
 
 const inSeconds = (seconds: number) => Math.floor(Date.now() / 1000) + seconds
@@ -75,15 +98,23 @@ describe('an access token', () => {
     expect((claims.exp ?? 0) - (claims.iat ?? 0)).toBe(900)
   })
 
-  it('is signed with the first key of the set, and verified with any of them', async () => {
+  it('is signed with the first key of the set, and verified with any of them, of either algorithm', async () => {
     expect((await readMe(`Bearer ${await forge({})}`)).status).toBe(200)
     expect((await readMe(`Bearer ${await forge({ signer: older })}`)).status).toBe(200)
   })
 
-  it('is refused from its expiry on, even if it was verified a millisecond before', async () => {
+  it.each(SIGNING_ALGORITHMS)(
+    'made by hand with the right key and %s is accepted: the forgeries below miss one thing',
+    async (alg) => {
+      const signer = alg === key.alg ? key : older
+      expect((await readMe(`Bearer ${forgeSignature(signer, { alg, kid: signer.kid })}`)).status).toBe(200)
+    },
+  )
+
+  it('is refused ten seconds after its expiry, even if it was verified a millisecond before', async () => {
     const tokens = await openTokens()
     const { token } = await tokens.issue(user.id, user.id)
-    const endsAtMs = (decodeJwt(token).exp ?? 0) * 1000
+    const endsAtMs = ((decodeJwt(token).exp ?? 0) + 10) * 1000
     vi.useFakeTimers({ toFake: ['Date'], now: endsAtMs - 1 })
     try {
       // The last millisecond passes during the signature check.
@@ -99,17 +130,91 @@ describe('an access token', () => {
 
   it('can be verified with the published keys, which contain nothing private', async () => {
     const reply = await fetch(`${api.apiUrl}/.well-known/jwks.json`)
-    const { keys } = (await reply.json()) as { keys: Record<string, string>[] }
-    expect(keys.map(({ kid }) => kid)).toEqual([key.kid, older.kid])
-    expect(keys.flatMap((jwk) => Object.keys(jwk)).filter((name) => name === 'd')).toEqual([])
+    const { keys } = (await reply.json()) as { keys: JWK[] }
+    const [{ d: _d, ...first }, { d: _older, ...second }] = [key, older]
+    expect(keys).toEqual([first, second])
+    expect(keys.map(({ kty, crv, alg, use }) => [kty, crv, alg, use])).toEqual([
+      ['OKP', 'Ed25519', 'EdDSA', 'sig'],
+      ['EC', 'P-256', 'ES256', 'sig'],
+    ])
+    const jwks = createLocalJWKSet({ keys })
+    for (const signer of [key, older])
+      expect((await jwtVerify(await forge({ signer }), jwks)).payload.sub).toBe(user.id)
+  })
+})
+
+describe('the clocks of issuer and verifier may differ by ten seconds', () => {
+  const NOW = 1_800_000_000
+  const HOUR = 3_600
+  const legacy = (times: { iat: number; exp: number }) =>
+    forgeHmac(LEGACY_SECRET, { alg: 'HS256', typ: 'JWT' }, { user_id: user.id, ...times })
+  const own = (times: { iat: number; exp: number }) => forge({ claims: times })
+  const kinds: [string, (times: { iat: number; exp: number }) => string | Promise<string>][] = [
+    ['a token of this service', own],
+    ['a token of the Django service', legacy],
+  ]
+
+  describe.each(kinds)('%s', (_kind, make) => {
+    it.each<[string, number, number, 'accepted' | 'refused']>([
+      ['expired 9 s ago', -HOUR, -9, 'accepted'],
+      ['expired 10 s ago', -HOUR, -10, 'refused'],
+      ['expired 11 s ago', -HOUR, -11, 'refused'],
+      ['issued in 9 s', 9, HOUR, 'accepted'],
+      ['issued in 10 s', 10, HOUR, 'accepted'],
+      ['issued in 11 s', 11, HOUR, 'refused'],
+    ])('that %s', async (_what, iat, exp, expected) => {
+      const tokens = await openTokens({ legacySecret: LEGACY_SECRET })
+      const token = await make({ iat: NOW + iat, exp: NOW + exp })
+      vi.useFakeTimers({ toFake: ['Date'], now: NOW * 1000 })
+      try {
+        const outcome = await Promise.resolve(tokens.verify(token)).then(
+          () => 'accepted',
+          () => 'refused',
+        )
+        expect(outcome).toBe(expected)
+      } finally {
+        vi.useRealTimers()
+      }
+    })
+
+    it('that was verified before follows the same rule', async () => {
+      const tokens = await openTokens({ legacySecret: LEGACY_SECRET })
+      const token = await make({ iat: NOW - HOUR, exp: NOW })
+      vi.useFakeTimers({ toFake: ['Date'], now: (NOW - 1) * 1000 })
+      try {
+        const claims = await tokens.verify(token)
+        vi.setSystemTime((NOW + 9) * 1000)
+        // The same object: it comes from memory.
+        expect(tokens.verify(token)).toMatchObject(claims)
+        vi.setSystemTime((NOW + 10) * 1000)
+        await expect(async () => tokens.verify(token)).rejects.toMatchObject({ code: 'unauthorized' })
+      } finally {
+        vi.useRealTimers()
+      }
+    })
+  })
+
+  it('and a session that is logged out ends at once, within the ten seconds too', async () => {
+    const person = await register(api.apiUrl)
+    const claims = { ...decodeJwt(person.token), exp: inSeconds(0) }
+    const expired = `Bearer ${await forge({ claims })}`
+    expect((await readMe(expired)).status).toBe(200)
+    const ended = await call(`${api.apiUrl}/api/v1/auth/logout/`, {
+      method: 'POST',
+      headers: { authorization: expired },
+    })
+    expect(ended.status).toBe(200)
+    for (const token of [expired, `Bearer ${person.token}`]) expect((await readMe(token)).status).toBe(401)
   })
 })
 
 describe('refused with 401 and WWW-Authenticate', () => {
   const pem = JSON.stringify({ kty: 'OKP', crv: 'Ed25519', x: key.x })
+  const ecPem = createPublicKey({ key: { ...older }, format: 'jwk' }).export({ type: 'spki', format: 'pem' })
   const own = () => decodeJwt(user.token)
   const forgeries: [string, () => string | Promise<string>][] = [
-    ['an expired token', async () => `Bearer ${await forge({ claims: { exp: inSeconds(-1) } })}`],
+    ['an expired token', async () => `Bearer ${await forge({ claims: { exp: inSeconds(-11) } })}`],
+    ['a token issued in a minute', async () => `Bearer ${await forge({ claims: { iat: inSeconds(60) } })}`],
     ['a token not valid yet', async () => `Bearer ${await forge({ claims: { nbf: inSeconds(60) } })}`],
     ['alg none', () => `Bearer ${segment({ alg: 'none', typ: 'at+jwt', kid: key.kid })}.${segment(own())}.`],
     [
@@ -121,6 +226,33 @@ describe('refused with 401 and WWW-Authenticate', () => {
       () =>
         `Bearer ${forgeHmac(Buffer.from(key.x, 'base64url'), { alg: 'HS256', typ: 'at+jwt', kid: key.kid }, own())}`,
     ],
+    [
+      'HS256 keyed with the public point of an ES256 key',
+      () =>
+        `Bearer ${forgeHmac(Buffer.from(older.x, 'base64url'), { alg: 'HS256', typ: 'at+jwt', kid: older.kid }, own())}`,
+    ],
+    [
+      'HS256 keyed with the public PEM of an ES256 key',
+      () => `Bearer ${forgeHmac(ecPem, { alg: 'HS256', kid: older.kid }, own())}`,
+    ],
+    [
+      'ES256 in the header, signed with an EdDSA key',
+      () => `Bearer ${forgeSignature(key, { alg: 'ES256', kid: key.kid })}`,
+    ],
+    [
+      'EdDSA in the header, signed with an ES256 key',
+      () => `Bearer ${forgeSignature(older, { alg: 'EdDSA', kid: older.kid })}`,
+    ],
+    [
+      'an ES256 key under the kid of an EdDSA key',
+      () => `Bearer ${forgeSignature(older, { alg: 'ES256', kid: key.kid })}`,
+    ],
+    [
+      'an EdDSA key under the kid of an ES256 key',
+      () => `Bearer ${forgeSignature(key, { alg: 'EdDSA', kid: older.kid })}`,
+    ],
+    ['another name of EdDSA', () => `Bearer ${forgeSignature(key, { alg: 'Ed25519', kid: key.kid })}`],
+    ['an algorithm of no key', () => `Bearer ${forgeSignature(older, { alg: 'ES384', kid: older.kid })}`],
     ['HS256 keyed with the public JWK', () => `Bearer ${forgeHmac(pem, { alg: 'HS256' }, own())}`],
     [
       'a foreign key under our kid',
@@ -172,7 +304,7 @@ describe('a token of the Django service', () => {
   it('is accepted until it expires', async () => {
     const reply = await readMe(legacy(user.id, inSeconds(7 * 86_400)))
     expect([reply.status, reply.body.data.id]).toEqual([200, user.id])
-    expect((await readMe(legacy(user.id, inSeconds(-1)))).status).toBe(401)
+    expect((await readMe(legacy(user.id, inSeconds(-11)))).status).toBe(401)
   })
 
   it('is refused with another secret, for an unknown user and for an inactive user', async () => {
@@ -198,7 +330,9 @@ describe('a token of the Django service', () => {
     })
     expect(ended.status).toBe(200)
     expect((await readMe(authorization)).status).toBe(401)
-    expect((await readMe(legacy(person.id, inSeconds(7 * 86_400 + 1)))).status).toBe(200)
+    await atAnotherTime(11, async () =>
+      expect((await readMe(legacy(person.id, inSeconds(7 * 86_400)))).status).toBe(200),
+    )
     expect((await readMe(`Bearer ${person.token}`)).status).toBe(200)
   })
 
@@ -258,11 +392,16 @@ describe('a token of the Django service', () => {
     // It lives for an hour: `exp` alone would make it six days older.
     const short = legacy(person.id, inSeconds(3_590), LEGACY_SECRET, { iat: inSeconds(-10) })
     const plain = legacy(person.id, inSeconds(WEEK - 10))
-    for (const token of [short, plain]) expect((await readMe(token)).status).toBe(200)
+    // By a clock that is ahead: it would outlive the logout.
+    const ahead = legacy(person.id, inSeconds(3_600), LEGACY_SECRET, { iat: inSeconds(9) })
+    const all = [short, plain, ahead]
+    for (const token of all) expect((await readMe(token)).status).toBe(200)
     expect((await end(person, short)).status).toBe(200)
-    for (const token of [short, plain]) expect((await readMe(token)).status).toBe(401)
-    const later = legacy(person.id, inSeconds(3_600), LEGACY_SECRET, { iat: inSeconds(1) })
-    expect((await readMe(later)).status).toBe(200)
+    for (const token of all) expect((await readMe(token)).status).toBe(401)
+    await atAnotherTime(11, async () => {
+      const later = legacy(person.id, inSeconds(3_600), LEGACY_SECRET, { iat: inSeconds(0) })
+      expect((await readMe(later)).status).toBe(200)
+    })
   })
 
   it('is refused when no secret is configured', async () => {

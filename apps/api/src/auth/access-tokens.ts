@@ -3,6 +3,7 @@ import { decodeProtectedHeader, jwtVerify, SignJWT } from 'jose'
 import { LRUCache } from 'lru-cache'
 import { v7 as uuidv7 } from 'uuid'
 import { z } from 'zod'
+import { CLOCK_LEEWAY_SECONDS } from './clock-leeway.ts'
 import type { SigningKeys } from './signing-keys.ts'
 
 /** The claims of an access token whose signature and times were checked. */
@@ -33,8 +34,6 @@ export interface AccessTokenOptions {
 
 /** Lifetime of the Django service's tokens. They carry `exp`, and `iat` only after a change of that service. */
 const LEGACY_TTL_SECONDS = 7 * 86_400
-/** How far the clock of the Django service may be ahead. */
-const LEGACY_CLOCK_SKEW_SECONDS = 60
 const MAX_VERIFIED_TOKENS = 20_000
 
 /** Headers that change where the key comes from or how the token is read. Own tokens need only `kid`. */
@@ -63,7 +62,7 @@ const legacyClaimsSchema = z.object({
 const legacyTypeSchema = z.string().regex(/^jwt$/i).optional()
 
 /**
- * Issues and verifies access tokens (RFC 9068), signed with Ed25519. A verified token stays in memory until it
+ * Issues and verifies access tokens (RFC 9068), signed with the first signing key. A verified token stays in memory until it
  * expires: verifying a signature costs more than the rest of a read.
  */
 export function createAccessTokens(options: AccessTokenOptions): AccessTokens {
@@ -87,40 +86,46 @@ export function createAccessTokens(options: AccessTokenOptions): AccessTokens {
   }
 
   async function verifyOwn(token: string, kid: string | undefined): Promise<AccessClaims> {
-    const key = kid === undefined ? undefined : await keys.findVerifier(kid)
-    if (key === undefined) throw refused()
-    const { payload } = await jwtVerify(token, key, {
-      algorithms: ['EdDSA'],
+    const pinned = kid === undefined ? undefined : await keys.findVerifier(kid)
+    if (pinned === undefined) throw refused()
+    const { payload } = await jwtVerify(token, pinned.key, {
+      // The key decides the algorithm. The header must name the same one.
+      algorithms: [pinned.alg],
       typ: 'at+jwt',
       issuer,
       audience,
+      clockTolerance: CLOCK_LEEWAY_SECONDS,
     })
     const { sub, sid, iat, exp } = claimsSchema.parse(payload)
+    if (isIssuedLater(iat)) throw refused()
     return { userId: sub, sessionId: sid, issuedAt: iat, expiresAt: exp }
   }
 
   async function verifyLegacy(token: string, secret: Uint8Array): Promise<AccessClaims> {
     // The secret is used for HMAC only, and a public key never is: a token cannot choose another algorithm.
-    const { payload, protectedHeader } = await jwtVerify(token, secret, { algorithms: ['HS256'] })
+    const { payload, protectedHeader } = await jwtVerify(token, secret, {
+      algorithms: ['HS256'],
+      clockTolerance: CLOCK_LEEWAY_SECONDS,
+    })
     legacyTypeSchema.parse(protectedHeader.typ)
     const { user_id, exp, iat } = legacyClaimsSchema.parse(payload)
     const issuedAt = iat ?? exp - LEGACY_TTL_SECONDS
     // A token that says it was issued later, or lives longer, would outlive a logout.
-    const latest = Date.now() / 1000 + LEGACY_CLOCK_SKEW_SECONDS
-    if (issuedAt > latest || exp - issuedAt > LEGACY_TTL_SECONDS) throw refused()
+    if (isIssuedLater(issuedAt) || exp - issuedAt > LEGACY_TTL_SECONDS) throw refused()
     return { userId: user_id.toLowerCase(), sessionId: null, issuedAt, expiresAt: exp }
   }
 
-  /** A key that leaves the set ends its tokens, also those verified earlier. */
+  /** As at the first check. A key that leaves the set ends its tokens, also those verified earlier. */
   function isLive({ kid, expiresAt }: VerifiedToken): boolean {
-    return expiresAt * 1000 > Date.now() && (kid === undefined || keys.verifier(kid) !== undefined)
+    const endsAtMs = (expiresAt + CLOCK_LEEWAY_SECONDS) * 1000
+    return endsAtMs > Date.now() && (kid === undefined || keys.verifier(kid) !== undefined)
   }
 
   return {
     async issue(userId, sessionId) {
-      const { kid, key } = keys.signer()
+      const { kid, alg, key } = keys.signer()
       const token = await new SignJWT({ sid: sessionId, user_id: userId })
-        .setProtectedHeader({ alg: 'EdDSA', typ: 'at+jwt', kid })
+        .setProtectedHeader({ alg, typ: 'at+jwt', kid })
         .setIssuer(issuer)
         .setAudience(audience)
         .setSubject(userId)
@@ -138,5 +143,8 @@ export function createAccessTokens(options: AccessTokenOptions): AccessTokens {
     },
   }
 }
+
+/** @param issuedAt in seconds since the epoch. */
+const isIssuedLater = (issuedAt: number) => issuedAt > Date.now() / 1000 + CLOCK_LEEWAY_SECONDS
 
 const refused = () => new AppError('unauthorized', 'The access token is not valid.')

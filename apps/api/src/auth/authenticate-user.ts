@@ -4,6 +4,7 @@ import type { Caches, SessionOwner } from '../cache/caches.ts'
 import { andThen, type MaybePromise } from '../http/and-then.ts'
 import type { Authenticate, UserPrincipal } from '../http/principal.ts'
 import type { AccessClaims, AccessTokens } from './access-tokens.ts'
+import { CLOCK_LEEWAY_SECONDS } from './clock-leeway.ts'
 
 interface AuthenticateUserDeps {
   tokens: AccessTokens
@@ -27,8 +28,7 @@ export function createUserAuthenticator({
 
   async function checkLegacyToken({ userId, issuedAt }: AccessClaims): Promise<UserPrincipal> {
     const user = await inTime(caches.users.get(userId))
-    const endedAtMs = user?.legacyTokensEndedAtMs ?? 0
-    if (!user?.isActive || issuedAt * 1000 < endedAtMs) throw refused()
+    if (!user?.isActive || isEnded(issuedAt, user.legacyTokensEndedAtMs)) throw refused()
     return { kind: 'user', userId, sessionId: null }
   }
 
@@ -37,6 +37,15 @@ export function createUserAuthenticator({
       claims.sessionId === null ? checkLegacyToken(claims) : checkSession(claims, claims.sessionId),
     )
 }
+
+/**
+ * Tells whether a legacy token was issued before a logout. The issuer's clock may be ahead by the leeway: its token would
+ * outlive the logout. So a token that is issued this soon after one is refused as well.
+ *
+ * @param issuedAt in seconds since the epoch.
+ */
+const isEnded = (issuedAt: number, endedAtMs: number | null) =>
+  endedAtMs !== null && (issuedAt - CLOCK_LEEWAY_SECONDS) * 1000 <= endedAtMs
 
 /** How long a request waits for PostgreSQL, in milliseconds. Also a status post with a user's token answers in time. */
 const LOOK_UP_WITHIN_MS = 800

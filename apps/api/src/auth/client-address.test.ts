@@ -1,6 +1,7 @@
+import { networkOf } from '@tidings/accounts/limits/network'
 import { describe, expect, it } from 'vitest'
 import type { ApiContext } from '../http/context.ts'
-import { createClientAddress, networkOf } from './client-address.ts'
+import { createClientAddress } from './client-address.ts'
 
 function requestFrom(remoteAddress: string, forwardedFor?: string): ApiContext {
   const incoming = {

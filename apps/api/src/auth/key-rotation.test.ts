@@ -5,11 +5,12 @@ import { generateSigningKey, type SigningKey } from '@tidings/shared/signing-key
 import { useReleaser } from '@tidings/stack/testing/test-context'
 import { decodeProtectedHeader } from 'jose'
 import { beforeAll, expect, it } from 'vitest'
-import { logIn, readMe, register } from '../testing/http.ts'
+import { call, logIn, readMe, register } from '../testing/http.ts'
 import { startTestApi, type TestApi } from '../testing/test-api.ts'
 
 const releaser = useReleaser()
-const [first, second] = [generateSigningKey(), generateSigningKey()]
+/** The rotation also changes the algorithm. */
+const [first, second] = [generateSigningKey('EdDSA'), generateSigningKey('ES256')]
 let one: TestApi
 let two: TestApi
 let writeKeys: (...keys: SigningKey[]) => Promise<void>
@@ -29,6 +30,12 @@ beforeAll(async () => {
 })
 
 const statusAt = async (api: TestApi, token: string) => (await readMe(api.apiUrl, token)).status
+const algorithmsAt = async (api: TestApi) => {
+  const { keys } = (await (await fetch(`${api.apiUrl}/.well-known/jwks.json`)).json()) as {
+    keys: { alg: string }[]
+  }
+  return keys.map(({ alg }) => alg)
+}
 const kidOf = (token: string) => decodeProtectedHeader(token).kid
 
 /** Makes a replica read the file now: it does so for a key that it does not know. */
@@ -36,7 +43,7 @@ const showUnknownKey = (api: TestApi, token: string) => statusAt(api, withUnknow
 const withUnknownKid = (token: string) =>
   token.replace(/^[^.]+/, Buffer.from('{"alg":"EdDSA","kid":"x"}').toString('base64url'))
 
-it('signs with a rotated key without a restart, and accepts the old key until it leaves the set', async () => {
+it('signs with a rotated key of another algorithm without a restart, and accepts the old key until it leaves the set', async () => {
   const before = await register(one.apiUrl)
   expect(kidOf(before.token)).toBe(first.kid)
 
@@ -47,6 +54,16 @@ it('signs with a rotated key without a restart, and accepts the old key until it
   // The other replica may not have read the file again yet.
   expect(await statusAt(two, after.token)).toBe(200)
   expect([await statusAt(one, before.token), await statusAt(two, before.token)]).toEqual([200, 200])
+  expect(decodeProtectedHeader(after.token).alg).toBe('ES256')
+  expect([await algorithmsAt(one), await algorithmsAt(two)]).toEqual([
+    ['ES256', 'EdDSA'],
+    ['ES256', 'EdDSA'],
+  ])
+  const refreshed = await call(`${one.apiUrl}/api/v1/auth/refresh/`, {
+    method: 'POST',
+    body: { refresh_token: before.refreshToken },
+  })
+  expect([refreshed.status, kidOf(String(refreshed.body.data.token))]).toEqual([200, second.kid])
 
   await writeKeys(second)
   await showUnknownKey(one, before.token)

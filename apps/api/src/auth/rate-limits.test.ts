@@ -181,7 +181,10 @@ describeRedis('a blocked address', () => {
       wrongPasswordsPerHourPerAccount: 10,
       registrationsPerHourPerIp: 10,
       refreshesPerMinutePerIp: 10,
+      exportsPerHourPerUser: 1,
       erasuresPerHourPerIp: 10,
+      passwordResetsPerHourPerIp: 10,
+      emailChangesPerHourPerUser: 10,
     })
     const isNot = async () => false
     const tryLogin = (n: number) =>

@@ -1,10 +1,18 @@
-import { createHash } from 'node:crypto'
 import { isIPv6 } from 'node:net'
 import { setTimeout as sleep } from 'node:timers/promises'
-import { AppError } from '@tidings/shared/errors'
-import type { Redis } from 'ioredis'
-import { RateLimiterMemory, RateLimiterRedis, RateLimiterRes } from 'rate-limiter-flexible'
-import { networkOf } from './client-address.ts'
+import type { ChangeTopic, PrefixedRedis } from '@tidings/accounts/cache/changes'
+import {
+  digestOf,
+  GUESSES,
+  guessKey,
+  LOGINS_BY_ACCOUNT_IP,
+  loginNetwork,
+  networkKey,
+  sessionGuessKey,
+} from '@tidings/accounts/limits/limit-keys'
+import { networkOf } from '@tidings/accounts/limits/network'
+import type { InvalidationBus } from '../cache/invalidation-bus.ts'
+import { consume, createLimiter, isWithin } from './limiter.ts'
 
 /** Limits guessing. Each method throws AppError `rate_limited` above a limit. */
 export interface RateLimits {
@@ -25,6 +33,14 @@ export interface RateLimits {
   checkRegistration(address: string): Promise<void>
   checkRefresh(address: string): Promise<void>
   checkErasure(address: string): Promise<void>
+  checkExport(userId: string): Promise<void>
+  checkPasswordReset(address: string): Promise<void>
+  /**
+   * Runs `request` at most once a minute for an account, known or not. Otherwise it does nothing, in silence: a refusal
+   * would tell a stranger that somebody asks for this account.
+   */
+  limitResetRequest(account: string, request: () => Promise<void>): Promise<void>
+  checkEmailChange(userId: string): Promise<void>
 }
 
 interface Login {
@@ -39,21 +55,22 @@ interface Login {
 interface RateLimitOptions {
   enabled: boolean
   /** Undefined: each replica counts by itself. */
-  redis: LimiterRedis | undefined
+  redis: PrefixedRedis | undefined
+  /** Tells of accounts that an operator unlocked. */
+  bus?: Pick<InvalidationBus, 'subscribe'> | undefined
   loginsPerMinutePerIp: number
   loginsPerMinutePerAccountIp: number
   wrongPasswordsPerHourPerAccount: number
   registrationsPerHourPerIp: number
   refreshesPerMinutePerIp: number
   erasuresPerHourPerIp: number
+  exportsPerHourPerUser: number
+  passwordResetsPerHourPerIp: number
+  emailChangesPerHourPerUser: number
 }
 
-interface LimiterRedis {
-  connection: Redis
-  prefix: string
-}
-
-type Limiter = RateLimiterRedis | RateLimiterMemory
+/** Topic of the messages that an operator reset the counters of an account. */
+const UNLOCKED: ChangeTopic = 'limit'
 
 const MINUTE_SECONDS = 60
 const HOUR_SECONDS = 3600
@@ -83,8 +100,21 @@ export function createRateLimits(options: RateLimitOptions): RateLimits {
   }
 
   const checkLoginAddress = limitByAddress('login-ip', options.loginsPerMinutePerIp, MINUTE_SECONDS)
-  const byAccountIp = limiter('login-account-ip', options.loginsPerMinutePerAccountIp, MINUTE_SECONDS)
-  const guesses = limiter('guess', options.wrongPasswordsPerHourPerAccount, HOUR_SECONDS)
+  const byAccountIp = limiter(LOGINS_BY_ACCOUNT_IP, options.loginsPerMinutePerAccountIp, MINUTE_SECONDS)
+  const guesses = limiter(GUESSES, options.wrongPasswordsPerHourPerAccount, HOUR_SECONDS)
+  const exports = limiter('export', options.exportsPerHourPerUser, HOUR_SECONDS)
+  options.bus?.subscribe({
+    onChange: (topic, keys) => {
+      if (topic !== UNLOCKED) return
+      // Also in Redis: only so does the limiter stop refusing the caller from memory.
+      for (const key of keys)
+        for (const counted of [guesses, byAccountIp]) counted.delete(key).catch(() => undefined)
+    },
+    // A missed message leaves the counters until their window ends.
+    onGap: nothing,
+  })
+  const resetRequests = limiter('reset-account', 1, MINUTE_SECONDS)
+  const emailChanges = limiter('email-change', options.emailChangesPerHourPerUser, HOUR_SECONDS)
   let delayed = 0
 
   async function delayGuess(earlierGuesses: number) {
@@ -115,69 +145,40 @@ export function createRateLimits(options: RateLimitOptions): RateLimits {
     async limitLogin({ account, address, isFamiliar }, check) {
       // The address before the account: a refused address must not make a key for every account that it names.
       await checkLoginAddress(address)
-      const network = networkOf(address, 56)
-      await consume(byAccountIp, digestOf(account, network))
-      const key = (await isFamiliar(network)) ? digestOf(account, network) : digestOf(account)
+      const network = loginNetwork(address)
+      await consume(byAccountIp, networkKey(account, network))
+      const key = (await isFamiliar(network)) ? networkKey(account, network) : guessKey(account)
       return countGuess(key, check)
     },
     async limitPasswordCheck(userId, address, check) {
       await checkLoginAddress(address)
-      await consume(byAccountIp, digestOf(userId, networkOf(address, 56)))
-      return countGuess(digestOf(userId, 'session'), check)
+      await consume(byAccountIp, networkKey(userId, loginNetwork(address)))
+      return countGuess(sessionGuessKey(userId), check)
     },
     checkRegistration: limitByAddress('register-ip', options.registrationsPerHourPerIp, HOUR_SECONDS),
     checkRefresh: limitByAddress('refresh-ip', options.refreshesPerMinutePerIp, MINUTE_SECONDS),
     checkErasure: limitByAddress('erase-ip', options.erasuresPerHourPerIp, HOUR_SECONDS),
+    checkExport: async (userId) => void (await consume(exports, digestOf(userId))),
+    checkPasswordReset: limitByAddress('reset-ip', options.passwordResetsPerHourPerIp, HOUR_SECONDS),
+    async limitResetRequest(account, request) {
+      const key = digestOf(account)
+      if (!(await isWithin(resetRequests, key))) return
+      try {
+        await request()
+      } catch (error) {
+        // Nothing was sent, so the next request may try again.
+        await resetRequests.reward(key, 1)
+        throw error
+      }
+    },
+    checkEmailChange: async (userId) => void (await consume(emailChanges, digestOf(userId))),
   }
-}
-
-interface LimiterOptions {
-  name: string
-  points: number
-  durationSeconds: number
-}
-
-function createLimiter(
-  redis: LimiterRedis | undefined,
-  { name, points, durationSeconds }: LimiterOptions,
-): Limiter {
-  const settings = {
-    keyPrefix: `${redis?.prefix ?? 'tidings'}:limit:${name}`,
-    points,
-    duration: durationSeconds,
-  }
-  const inMemory = new RateLimiterMemory(settings)
-  if (redis === undefined) return inMemory
-  return new RateLimiterRedis({
-    ...settings,
-    storeClient: redis.connection,
-    // Without Redis each replica counts by itself, at once and not after a timeout.
-    insuranceLimiter: inMemory,
-    rejectIfRedisNotReady: true,
-    // A caller above the limit is refused from memory until the window ends, without a Redis command.
-    inMemoryBlockOnConsumed: points + 1,
-  })
 }
 
 /** Doubles with each guess beyond the free ones, up to a maximum. */
 export function delayMsAfter(earlierGuesses: number): number {
   const doublings = Math.min(earlierGuesses - FREE_GUESSES - 1, 10)
   return Math.min(FIRST_DELAY_MS * 2 ** doublings, MAX_DELAY_MS)
-}
-
-/** Keeps addresses and accounts out of the keys in Redis. */
-const digestOf = (...parts: string[]) =>
-  createHash('sha256').update(parts.join('\n')).digest('base64url').slice(0, 22)
-
-async function consume(limiter: Limiter, key: string): Promise<RateLimiterRes> {
-  try {
-    return await limiter.consume(key)
-  } catch (refusal) {
-    if (!(refusal instanceof RateLimiterRes)) throw refusal
-    throw new AppError('rate_limited', 'Too many attempts. Try again later.', {
-      retryAfterSeconds: Math.max(1, Math.ceil(refusal.msBeforeNext / 1000)),
-    })
-  }
 }
 
 const nothing = async () => {}
@@ -188,4 +189,8 @@ export const NO_RATE_LIMITS: RateLimits = {
   checkRegistration: nothing,
   checkRefresh: nothing,
   checkErasure: nothing,
+  checkExport: nothing,
+  checkPasswordReset: nothing,
+  limitResetRequest: (_account, request) => request(),
+  checkEmailChange: nothing,
 }

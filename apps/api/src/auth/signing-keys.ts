@@ -1,13 +1,19 @@
-import { parseSigningKeySet, type SigningKey } from '@tidings/shared/signing-keys'
+import { parseSigningKeySet, type SigningAlgorithm, type SigningKey } from '@tidings/shared/signing-keys'
 import { type CryptoKey, importJWK, type JWK } from 'jose'
+
+/** A key and the one algorithm that it is used with. */
+interface PinnedKey {
+  alg: SigningAlgorithm
+  key: CryptoKey
+}
 
 export interface SigningKeys {
   /** The key that signs new tokens. */
-  signer(): { kid: string; key: CryptoKey }
+  signer(): PinnedKey & { kid: string }
   /** The public key with this id, if it is loaded. */
-  verifier(kid: string): CryptoKey | undefined
+  verifier(kid: string): PinnedKey | undefined
   /** Like `verifier`, but looks for new keys first: another replica may sign with one already. */
-  findVerifier(kid: string): Promise<CryptoKey | undefined>
+  findVerifier(kid: string): Promise<PinnedKey | undefined>
   /** The body of /.well-known/jwks.json: public parts only. */
   publicJwks(): { keys: JWK[] }
 }
@@ -15,10 +21,10 @@ export interface SigningKeys {
 /** @throws Error when the text is not a usable JWK set. */
 export async function importSigningKeys(text: string): Promise<SigningKeys> {
   const { keys } = parseSigningKeySet(text)
-  const verifiers = new Map<string, CryptoKey>()
-  for (const key of keys) verifiers.set(key.kid, await importKey(toPublic(key)))
+  const verifiers = new Map<string, PinnedKey>()
+  for (const key of keys) verifiers.set(key.kid, await importKey(key, toPublic(key)))
   const [first] = keys as [SigningKey]
-  const signer = { kid: first.kid, key: await importKey({ ...first }) }
+  const signer = { kid: first.kid, ...(await importKey(first, { ...first })) }
   const jwks = { keys: keys.map(toPublic) }
   return {
     signer: () => signer,
@@ -28,10 +34,10 @@ export async function importSigningKeys(text: string): Promise<SigningKeys> {
   }
 }
 
-async function importKey(jwk: JWK): Promise<CryptoKey> {
-  const key = await importJWK(jwk, 'EdDSA')
+async function importKey({ alg }: SigningKey, jwk: JWK): Promise<PinnedKey> {
+  const key = await importJWK(jwk, alg)
   if (key instanceof Uint8Array) throw new Error('is not an asymmetric key')
-  return key
+  return { alg, key }
 }
 
 function toPublic({ d: _private, ...key }: SigningKey): JWK {

@@ -1,3 +1,4 @@
+import { deviceSchema } from '@tidings/shared/device'
 import { userSchema } from '@tidings/shared/user'
 import { z } from 'zod'
 import type { TieredCache } from './tiered-cache.ts'
@@ -13,6 +14,8 @@ export interface Caches {
 export const cachedUserSchema = z.object({
   user: userSchema,
   isActive: z.boolean(),
+  /** At most MAX_DEVICES, the most recently seen first. */
+  devices: z.array(deviceSchema),
   /** Milliseconds since the epoch: Django tokens issued earlier are refused. */
   legacyTokensEndedAtMs: z.number().nullable(),
 })

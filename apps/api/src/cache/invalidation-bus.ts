@@ -1,4 +1,4 @@
-import { z } from 'zod'
+import { changeMessageSchema } from '@tidings/accounts/cache/changes'
 import { parseJson } from './parse-json.ts'
 
 /** Tells every replica of the API that something cached has changed. */
@@ -16,15 +16,9 @@ export interface Subscriber {
   onGap(): void
 }
 
-const messageSchema = z.object({ topic: z.string(), ids: z.array(z.string()) })
-
-export function formatMessage(topic: string, ids: readonly string[]): string {
-  return JSON.stringify({ topic, ids })
-}
-
 /** Hands a message to the subscribers. A message that cannot be read counts as a gap. */
 export function deliverMessage(subscribers: readonly Subscriber[], text: string): void {
-  const message = parseJson(messageSchema, text)
+  const message = parseJson(changeMessageSchema, text)
   for (const subscriber of subscribers) {
     if (message === undefined) subscriber.onGap()
     else subscriber.onChange(message.topic, message.ids)

@@ -1,12 +1,10 @@
+import { POSTGRES_CHANNEL, publishToPostgres } from '@tidings/accounts/cache/changes'
 import type { Database } from '@tidings/db/database'
 import type { Logger } from '@tidings/runtime/log'
 import { errorMessage } from '@tidings/shared/errors'
 import pg from 'pg'
-import { deliverMessage, formatMessage, type InvalidationBus, type Subscriber } from './invalidation-bus.ts'
+import { deliverMessage, type InvalidationBus, type Subscriber } from './invalidation-bus.ts'
 
-const CHANNEL = 'tidings_cache_changes'
-/** Ids are UUIDs of 39 bytes in JSON; PostgreSQL refuses a notification of 8,000 bytes or more. */
-const IDS_PER_NOTIFICATION = 100
 const RECONNECT_MS = 1_000
 
 /** Sends changes over LISTEN and NOTIFY, for an installation without Redis. */
@@ -26,11 +24,8 @@ export class PostgresBus implements InvalidationBus {
     void this.#connect()
   }
 
-  async publish(topic: string, ids: readonly string[]): Promise<void> {
-    for (let from = 0; from < ids.length; from += IDS_PER_NOTIFICATION) {
-      const message = formatMessage(topic, ids.slice(from, from + IDS_PER_NOTIFICATION))
-      await this.#db.pool.query('SELECT pg_notify($1, $2)', [CHANNEL, message])
-    }
+  publish(topic: string, ids: readonly string[]): Promise<void> {
+    return publishToPostgres(this.#db, topic, ids)
   }
 
   subscribe(subscriber: Subscriber): void {
@@ -55,7 +50,7 @@ export class PostgresBus implements InvalidationBus {
     listener.on('end', () => this.#reconnectLater())
     try {
       await listener.connect()
-      await listener.query(`LISTEN ${CHANNEL}`)
+      await listener.query(`LISTEN ${POSTGRES_CHANNEL}`)
       // Every connect is a gap: notifications sent meanwhile are lost.
       for (const { onGap } of this.#subscribers) onGap()
     } catch (error) {

@@ -1,11 +1,13 @@
+import { publishToRedis, redisChannel } from '@tidings/accounts/cache/changes'
 import { openRedis } from '@tidings/queue/backend'
 import type { Logger } from '@tidings/runtime/log'
 import { errorMessage } from '@tidings/shared/errors'
 import type { Redis } from 'ioredis'
-import { deliverMessage, formatMessage, type InvalidationBus, type Subscriber } from './invalidation-bus.ts'
+import { deliverMessage, type InvalidationBus, type Subscriber } from './invalidation-bus.ts'
 
 /**
- * Sends changes over Redis pub/sub, and listens on a connection of its own.
+ * Announces changed cache entries over Redis pub/sub. It listens on a second connection, because a connection that
+ * subscribes cannot publish.
  *
  * @param redis publishes; the caller closes it.
  */
@@ -14,7 +16,7 @@ export function createRedisBus(
   options: { url: string; prefix: string; log: Logger },
 ): InvalidationBus {
   const { url, prefix, log } = options
-  const channel = `${prefix}:cache:changes`
+  const channel = redisChannel(prefix)
   const subscribers: Subscriber[] = []
   const listener = openRedis(url, 'patient', (error) =>
     log.debug({ error: errorMessage(error) }, 'cache listener lost its connection'),
@@ -27,9 +29,7 @@ export function createRedisBus(
   })
   listener.on('message', (_channel: string, text: string) => deliverMessage(subscribers, text))
   return {
-    async publish(topic, ids) {
-      await redis.publish(channel, formatMessage(topic, ids))
-    },
+    publish: (topic, ids) => publishToRedis({ connection: redis, prefix }, topic, ids),
     subscribe: (subscriber) => void subscribers.push(subscriber),
     async close() {
       listener.disconnect()

@@ -1,3 +1,4 @@
+import { REMOVED, removeShared } from '@tidings/accounts/cache/changes'
 import { ConsecutiveBreaker, circuitBreaker, handleAll } from 'cockatiel'
 import type { Redis } from 'ioredis'
 import type { z } from 'zod'
@@ -19,10 +20,7 @@ interface SharedCacheOptions<Value> {
   schema: z.ZodType<Value>
 }
 
-/** Replaces a removed value for a while, so that no replica writes back what it read before the change. */
-const REMOVED = '-'
-/** Longer than MAX_LOAD_MS: a slower read is not written. */
-const REMOVED_TTL_MS = 5_000
+/** A slower read is not written: the mark that removeShared leaves may be gone by then. */
 const MAX_LOAD_MS = 2_500
 
 const FAILURES_BEFORE_PAUSE = 3
@@ -71,11 +69,7 @@ export function createSharedCache<Value>(
 
     async remove(ids) {
       return attempt(async () => {
-        const pipeline = redis.pipeline()
-        for (const id of ids) pipeline.set(keyOf(id), REMOVED, 'PX', REMOVED_TTL_MS)
-        const results = await pipeline.exec()
-        const failure = results?.find(([error]) => error !== null)?.[0]
-        if (failure) throw failure
+        await removeShared(redis, keyPrefix, ids)
         return true
       }, false)
     },

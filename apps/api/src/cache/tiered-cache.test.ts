@@ -103,6 +103,19 @@ describe('a cache without Redis', () => {
     expect(await cache.get('a')).toEqual({ text: '2' })
   })
 
+  it('keeps fewer values when they are heavy', async () => {
+    let loads = 0
+    const load = async (ids: readonly string[]) => {
+      loads += ids.length
+      return new Map(ids.map((id) => [id, { text: id }]))
+    }
+    const cache = openCache({ load, weigh: ({ text }) => Number(text) })
+    for (const id of ['6', '4', '1']) await cache.get(id)
+    expect([cache.get('4'), cache.get('1')]).toEqual([{ text: '4' }, { text: '1' }])
+    expect(await cache.get('6')).toEqual({ text: '6' })
+    expect(loads).toBe(4)
+  })
+
   it("rejects with the store's error, and asks the store again next time", async () => {
     let isBroken = true
     const cache = openCache({

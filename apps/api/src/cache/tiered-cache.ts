@@ -9,6 +9,8 @@ export interface TieredCacheOptions<Value> {
   /** Topic on the bus, and label of the metric. */
   name: string
   maxEntries: number
+  /** How many entries a value counts as, at least 1. Each value is one entry when absent. */
+  weigh?(value: Value): number
   /** How long this process keeps a value without asking Redis, in milliseconds. */
   localTtlMs: number
   /** Reads values from the store. Leaves out absent ids. */
@@ -53,10 +55,17 @@ export class TieredCache<Value> {
   readonly #sharedReads: Counter.Internal
   readonly #storeReads: Counter.Internal
 
-  constructor({ name, maxEntries, localTtlMs, load, shared, bus, reads }: TieredCacheOptions<Value>) {
+  constructor({ name, maxEntries, weigh, localTtlMs, load, shared, bus, reads }: TieredCacheOptions<Value>) {
     this.#load = load
     this.#shared = shared
-    this.#local = new LRUCache({ max: maxEntries, ttl: localTtlMs })
+    this.#local = new LRUCache({
+      max: maxEntries,
+      ttl: localTtlMs,
+      ...(weigh && {
+        maxSize: maxEntries,
+        sizeCalculation: ({ value }: Entry<Value>) => (value === undefined ? 1 : weigh(value)),
+      }),
+    })
     this.#announcer = new ChangeAnnouncer(name, shared, bus)
     this.#localReads = reads.labels({ cache: name, tier: 'local' })
     this.#sharedReads = reads.labels({ cache: name, tier: 'shared' })

@@ -1,7 +1,7 @@
+import { type CachedTopic, type PrefixedRedis, sharedKeyPrefix } from '@tidings/accounts/cache/changes'
 import type { Database } from '@tidings/db/database'
 import { findLiveSessions } from '@tidings/db/users/sessions'
 import { findUsers } from '@tidings/db/users/users'
-import type { Redis } from 'ioredis'
 import { Counter, type Registry } from 'prom-client'
 import {
   type CachedUser,
@@ -20,7 +20,7 @@ interface CacheOptions {
   bus: InvalidationBus
   registry: Registry
   /** Undefined without Redis: then each process has its own tier only. */
-  redis: { connection: Redis; prefix: string } | undefined
+  redis: PrefixedRedis | undefined
 }
 
 /** Added up, the age of the oldest user that is served when every message is lost. In milliseconds. */
@@ -30,8 +30,20 @@ const USER_SHARED_TTL_MS = 120_000
 const SESSION_LOCAL_TTL_MS = 10_000
 const SESSION_SHARED_TTL_MS = 20_000
 
+const USER: CachedTopic = 'user'
+const SESSION: CachedTopic = 'session'
+
 const MAX_LOCAL_USERS = 20_000
 const MAX_LOCAL_SESSIONS = 50_000
+
+/** Twenty devices with long tokens take the place of twenty users: the memory stays bounded. */
+const TOKEN_CHARACTERS_PER_ENTRY = 4_096
+
+const weighUser = ({ devices }: CachedUser) =>
+  Math.max(
+    1,
+    Math.ceil(devices.reduce((sum, { token }) => sum + token.length, 0) / TOKEN_CHARACTERS_PER_ENTRY),
+  )
 
 export function createCaches({ db, bus, registry, redis }: CacheOptions): Caches {
   const reads = new Counter({
@@ -42,14 +54,15 @@ export function createCaches({ db, bus, registry, redis }: CacheOptions): Caches
   })
   return {
     users: new TieredCache<CachedUser>({
-      name: 'user',
+      name: USER,
       maxEntries: MAX_LOCAL_USERS,
+      weigh: weighUser,
       localTtlMs: USER_LOCAL_TTL_MS,
       load: async (ids) => new Map((await findUsers(db, ids)).map((row) => [row.id, toCachedUser(row)])),
       shared:
         redis &&
         createSharedCache(redis.connection, {
-          keyPrefix: `${redis.prefix}:cache:user:v2:`,
+          keyPrefix: sharedKeyPrefix(redis.prefix, USER),
           ttlMs: USER_SHARED_TTL_MS,
           schema: cachedUserSchema,
         }),
@@ -57,7 +70,7 @@ export function createCaches({ db, bus, registry, redis }: CacheOptions): Caches
       reads,
     }),
     sessions: new TieredCache<SessionOwner>({
-      name: 'session',
+      name: SESSION,
       maxEntries: MAX_LOCAL_SESSIONS,
       localTtlMs: SESSION_LOCAL_TTL_MS,
       load: async (ids) =>
@@ -65,7 +78,7 @@ export function createCaches({ db, bus, registry, redis }: CacheOptions): Caches
       shared:
         redis &&
         createSharedCache(redis.connection, {
-          keyPrefix: `${redis.prefix}:cache:session:v1:`,
+          keyPrefix: sharedKeyPrefix(redis.prefix, SESSION),
           ttlMs: SESSION_SHARED_TTL_MS,
           schema: sessionOwnerSchema,
         }),

@@ -1,6 +1,9 @@
 import { availableParallelism } from 'node:os'
+import type { EraseElsewhere } from '@tidings/accounts/erase-user'
 import type { Database } from '@tidings/db/database'
 import { openRedis, queueBackendOf } from '@tidings/queue/backend'
+import { openDeadLetters } from '@tidings/queue/dead-letters/open'
+import type { DeadLetterStore } from '@tidings/queue/dead-letters/store'
 import { ConfigError, StartupError } from '@tidings/runtime/env'
 import type { Lifecycle } from '@tidings/runtime/lifecycle'
 import type { Logger } from '@tidings/runtime/log'
@@ -9,7 +12,7 @@ import { errorMessage } from '@tidings/shared/errors'
 import { Gauge, type Registry } from 'prom-client'
 import type { AccountDeps } from '../accounts/account-deps.ts'
 import { createDeadLetterEraser } from '../accounts/erase-dead-letters.ts'
-import type { EraseElsewhere } from '../accounts/erase-user.ts'
+import { createOutboundEraser } from '../accounts/erase-outbound.ts'
 import { createAccessTokens } from '../auth/access-tokens.ts'
 import { createUserAuthenticator } from '../auth/authenticate-user.ts'
 import { createClientAddress } from '../auth/client-address.ts'
@@ -38,6 +41,7 @@ interface Accounts extends AccountDeps {
   authenticateUser: Authenticate<UserPrincipal>
   signingKeys: SigningKeys
   eraseElsewhere: EraseElsewhere
+  openDeadLetters(): Promise<DeadLetterStore>
 }
 
 /**
@@ -71,6 +75,8 @@ export async function openAccounts(options: OpenAccountsOptions): Promise<Accoun
 
   const deadLetters = createDeadLetterEraser({ backend, shards: env.QUEUE_SHARDS, log })
   lifecycle.onRelease('erasures', () => deadLetters.close())
+  const outbound = createOutboundEraser({ db, backend, log })
+  lifecycle.onRelease('erasures of messages', () => outbound.close())
 
   const expiredSessions = deleteExpiredSessionsRegularly(db, log)
   lifecycle.onRelease('expired sessions', () => expiredSessions.close())
@@ -91,17 +97,30 @@ export async function openAccounts(options: OpenAccountsOptions): Promise<Accoun
     rateLimits: createRateLimits({
       enabled: env.RATE_LIMIT_ENABLED,
       redis,
+      bus,
       loginsPerMinutePerIp: env.RATE_LIMIT_LOGIN_PER_IP,
       loginsPerMinutePerAccountIp: env.RATE_LIMIT_LOGIN_PER_ACCOUNT_IP,
       wrongPasswordsPerHourPerAccount: env.RATE_LIMIT_WRONG_PASSWORDS_PER_ACCOUNT,
       registrationsPerHourPerIp: env.RATE_LIMIT_REGISTER_PER_IP,
       refreshesPerMinutePerIp: env.RATE_LIMIT_REFRESH_PER_IP,
       erasuresPerHourPerIp: env.RATE_LIMIT_ERASE_PER_IP,
+      exportsPerHourPerUser: env.RATE_LIMIT_EXPORT_PER_USER,
+      passwordResetsPerHourPerIp: env.RATE_LIMIT_PASSWORD_RESET_PER_IP,
+      emailChangesPerHourPerUser: env.RATE_LIMIT_EMAIL_CHANGE_PER_USER,
     }),
     refreshTtlSeconds: env.REFRESH_TOKEN_TTL,
+    requireVerifiedEmail: env.REQUIRE_VERIFIED_EMAIL,
     clientAddress: createClientAddress(env.TRUSTED_PROXY_HOPS),
     authenticateUser: createUserAuthenticator({ tokens, caches }),
-    eraseElsewhere: deadLetters.erase,
+    openDeadLetters: () =>
+      openDeadLetters({
+        backend,
+        shards: env.QUEUE_SHARDS,
+        onError: throttledWarning(log, 'dead letter connection'),
+      }),
+    async eraseElsewhere(user) {
+      await Promise.all([deadLetters.erase(user), outbound.erase(user)])
+    },
   }
 }
 

@@ -45,7 +45,7 @@ function respond(status: 200 | 503, body: unknown): Response {
   })
 }
 
-const dependencySchema = z.enum(['healthy', 'unhealthy'])
+const dependencySchema = z.enum(['healthy', 'unhealthy']).meta({ id: 'DependencyHealth' })
 const healthSchema = z.strictObject({
   status: z.enum(['healthy', 'degraded', 'unhealthy']),
   service: z.literal('tidings'),

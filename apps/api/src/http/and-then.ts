@@ -2,8 +2,8 @@
 export type MaybePromise<Value> = Value | Promise<Value>
 
 /**
- * Calls `next` with the value, synchronously when it is no promise. Cached values nearly always are none, and each
- * `await` in a request costs a turn of the microtask queue and several objects.
+ * Calls `next` with the value: at once, or after the promise resolves. Most values come from a cache without a promise,
+ * and an `await` would cost a turn of the microtask queue and several objects.
  */
 export function andThen<Value, Result>(
   value: MaybePromise<Value>,

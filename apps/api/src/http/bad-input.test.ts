@@ -10,8 +10,10 @@ import {
 } from '../testing/bad-inputs/bad-input.ts'
 import { malformed, sizeAndType } from '../testing/bad-inputs/bodies.ts'
 import { credentials } from '../testing/bad-inputs/credentials.ts'
+import { deviceAndSessionIds, deviceFields } from '../testing/bad-inputs/devices.ts'
+import { emailLinks } from '../testing/bad-inputs/email-links.ts'
 import { queries, statusFields } from '../testing/bad-inputs/events.ts'
-import { pathIds, userFields } from '../testing/bad-inputs/users.ts'
+import { exportRequests, pathIds, userFields } from '../testing/bad-inputs/users.ts'
 import { register } from '../testing/http.ts'
 import { startTestApi, type TestApi } from '../testing/test-api.ts'
 import { FIELD_CODES } from './error-codes.ts'
@@ -21,15 +23,17 @@ describe('bad input', () => {
   const releaser = useReleaser()
   let api: TestApi
   let bearer: Record<Credential, string | undefined>
-  let usersBefore: number
+  let rowsBefore: number
   beforeAll(async () => {
     api = await startTestApi(releaser)
     const { token } = await register(api.apiUrl, { email: 'owner@example.com' })
     bearer = { key: await api.createKey('status:write:email', 'users:read'), user: token, none: undefined }
-    usersBefore = await countUsers()
+    rowsBefore = await countRows()
   })
 
-  const countUsers = async () => (await api.database.pool.query('SELECT id FROM users')).rows.length
+  const countRows = async () =>
+    (await api.database.pool.query('SELECT id FROM users UNION ALL SELECT id FROM outbound_messages')).rows
+      .length
 
   async function send({
     method = 'POST',
@@ -60,7 +64,11 @@ describe('bad input', () => {
     ...queries,
     ...userFields,
     ...pathIds,
+    ...deviceFields,
+    ...deviceAndSessionIds,
+    ...exportRequests,
     ...credentials,
+    ...emailLinks,
   ])('refuses $name', async (input) => {
     const response = await send(input)
     const text = await response.text()
@@ -83,7 +91,7 @@ describe('bad input', () => {
 
   it('stores nothing of refused requests', async () => {
     expect(await api.listQueued()).toEqual([])
-    expect(await countUsers()).toBe(usersBefore)
+    expect(await countRows()).toBe(rowsBefore)
   })
 
   it('answers the same bytes for another user’s id as for an absent one', async () => {

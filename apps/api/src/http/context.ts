@@ -1,4 +1,5 @@
 import type { IncomingMessage } from 'node:http'
+import type { AppError } from '@tidings/shared/errors'
 import type { Context } from 'hono'
 import type { SecureResponse } from './secure-response.ts'
 
@@ -9,7 +10,16 @@ export interface ApiEnv {
     outgoing: SecureResponse
     /** Pattern of the matched route; absent before one matched. */
     route?: string
+    /** Shows a refusal as a page, for a route that people open in a browser. Others answer with a problem document. */
+    showError?: (error: AppError) => Page
   }
+}
+
+/** A page for a browser. */
+export interface Page {
+  html: string
+  /** Its content type and policy. */
+  headers: Record<string, string>
 }
 
 export type ApiContext = Context<ApiEnv>

@@ -1,3 +1,4 @@
+import { REFUSAL_STATUSES } from '@tidings/runtime/broken-request'
 import type { ErrorCode } from '@tidings/shared/errors'
 
 /** One row of docs/error-codes.md, which `npm run docs:errors` generates from this file. */
@@ -50,6 +51,13 @@ export const ERRORS = {
     meaning: 'The status is `failed` or `bounced` and the event has no `error`.',
     nextStep: "Send the provider's error with the event.",
   },
+  invalid_token: {
+    status: 400,
+    title: 'Invalid token',
+    meaning:
+      'The token of a link is unknown, used, void, expired, incomplete, or made for another purpose. The answer is the same for all.',
+    nextStep: 'Ask for a new link. A link is used up when it works, or when a newer one does.',
+  },
   unauthorized: {
     status: 401,
     title: 'Unauthorized',
@@ -73,6 +81,12 @@ export const ERRORS = {
     title: 'Reauthentication required',
     meaning: 'The request needs the password in its body, or a login within the last five minutes.',
     nextStep: 'Ask the user for the password and send it as `password`, or log in again.',
+  },
+  email_not_verified: {
+    status: 403,
+    title: 'E-mail not verified',
+    meaning: 'REQUIRE_VERIFIED_EMAIL is on, and the user has not verified the e-mail address.',
+    nextStep: 'Ask the user to open the link in their mail. A login with the right password sends it again.',
   },
   not_found: {
     status: 404,
@@ -100,7 +114,7 @@ export const ERRORS = {
     nextStep: 'Log in, or register another address.',
   },
   payload_too_large: {
-    status: 413,
+    status: REFUSAL_STATUSES.payload_too_large,
     title: 'Payload too large',
     meaning: 'The body is over 64 KB, or over 1 MB for a batch, or its chunk extensions are too large.',
     nextStep: 'Send smaller events or smaller batches.',
@@ -141,25 +155,25 @@ export const ERRORS = {
 /** Refusals of bytes that do not become a request. The connection is closed after each of them. */
 export const CONNECTION_ERRORS = {
   bad_request: {
-    status: 400,
+    status: REFUSAL_STATUSES.bad_request,
     title: 'Bad request',
     meaning: 'The bytes are not valid HTTP, or the request target or Host is not valid or ambiguous.',
     nextStep: 'Correct the client or the proxy between.',
   },
   request_timeout: {
-    status: 408,
+    status: REFUSAL_STATUSES.request_timeout,
     title: 'Request timeout',
     meaning: 'The headers took over 10 s to arrive, or the whole request over 15 s.',
     nextStep: 'Repeat the request on a new connection.',
   },
   expectation_failed: {
-    status: 417,
+    status: REFUSAL_STATUSES.expectation_failed,
     title: 'Expectation failed',
     meaning: 'The `Expect` header asks for anything but `100-continue`.',
     nextStep: 'Leave out the `Expect` header.',
   },
   headers_too_large: {
-    status: 431,
+    status: REFUSAL_STATUSES.headers_too_large,
     title: 'Request header fields too large',
     meaning: 'The headers are over 16 KB.',
     nextStep: 'Send smaller headers.',
@@ -195,6 +209,7 @@ export const FIELD_CODES = {
   password_is_identity:
     'The password is a part of the name or the e-mail address, with at most four digits or signs around it.',
   email_taken: 'Another account has this e-mail address.',
+  same_email: 'The account has this e-mail address already.',
   forbidden_character: 'The text has a control character, a line break or a direction override.',
   not_visible: 'The text has no visible character.',
   nul_character: 'A text or key holds the NUL character.',

@@ -1,9 +1,10 @@
 import { classifyFailure, sqlState } from '@tidings/db/failure'
+import { PROBLEM_CONTENT_TYPE } from '@tidings/runtime/broken-request'
 import type { Logger } from '@tidings/runtime/log'
 import { AppError, type ErrorCode } from '@tidings/shared/errors'
-import type { ApiContext } from './context.ts'
+import type { ApiContext, Page } from './context.ts'
 import { describeError } from './describe-error.ts'
-import { createProblem, PROBLEM_CONTENT_TYPE, type Problem } from './problem.ts'
+import { createProblem, type Problem, statusOf } from './problem.ts'
 
 /** `Retry-After` of a refusal that does not set one. */
 const DEFAULT_RETRY_AFTER_SECONDS = 1
@@ -31,8 +32,14 @@ export function createErrorHandler(log: Logger, countRefusal: (route: string, er
     } else if (error.code === 'unavailable' || error.internal !== undefined) {
       log.debug({ requestId, reason: error.internal, error: describeError(thrown) }, 'request refused')
     }
-    return respondWithError(error, requestId)
+    const page = c.env.showError?.(error)
+    return page === undefined ? respondWithError(error, requestId) : respondWithPage(page, error)
   }
+}
+
+function respondWithPage({ html, headers }: Page, error: AppError): Response {
+  const status = statusOf(error.code)
+  return new Response(html, { status, headers: { ...headers, ...headersOf(error, status) } })
 }
 
 function toAppError(thrown: unknown): AppError {

@@ -51,7 +51,7 @@ export function createInstrument(
       const startedMs = performance.now()
       c.env.route = route
       try {
-        refuseBadEncoding(c.env.incoming.url ?? '')
+        refuseBadPath(c.env.incoming.url ?? '')
         const answer = handler(c)
         if (!(answer instanceof Promise)) return record(c, startedMs, answer)
         return answer.then(
@@ -65,12 +65,15 @@ export function createInstrument(
   }
 }
 
-/** @throws AppError `not_found` when the path does not decode, or decodes to text with NUL. */
-function refuseBadEncoding(url: string): void {
-  if (!url.includes('%')) return
+/** A segment `.` or `..`: a URL drops it, so DELETE /users/me/devices/%2e%2e would erase the user. */
+const DOT_SEGMENT = /\/(?:\.|%2e){1,2}(?:\/|$)/i
+
+/** @throws AppError `not_found` when the path has dot segments, does not decode, or decodes to text with NUL. */
+function refuseBadPath(url: string): void {
+  if (!url.includes('%') && !url.includes('/.')) return
   const [path = ''] = url.split('?', 1)
   try {
-    if (!decodeURIComponent(path).includes('\0')) return
+    if (!DOT_SEGMENT.test(path) && !decodeURIComponent(path).includes('\0')) return
   } catch {
     // Not decodable: refused below.
   }

@@ -2,9 +2,11 @@ import type { ErrorCode, FieldError } from '@tidings/shared/errors'
 import { z } from 'zod'
 import { type ConnectionErrorCode, definitionOf } from './error-codes.ts'
 
-export const PROBLEM_CONTENT_TYPE = 'application/problem+json'
-
 export const statusOf = (code: ErrorCode): number => definitionOf(code).status
+
+export const fieldErrorSchema = z
+  .strictObject({ pointer: z.string(), code: z.string(), message: z.string() })
+  .meta({ id: 'FieldError' })
 
 /** The body of a failure: the Django service's envelope and an RFC 9457 problem document in one. */
 export const problemSchema = z.strictObject({
@@ -17,7 +19,7 @@ export const problemSchema = z.strictObject({
   error: z.string(),
   message: z.string(),
   data: z.record(z.string(), z.array(z.string())).describe('Messages by field; empty when none is to blame.'),
-  errors: z.array(z.strictObject({ pointer: z.string(), code: z.string(), message: z.string() })),
+  errors: z.array(fieldErrorSchema),
 })
 export type Problem = z.infer<typeof problemSchema>
 

@@ -1,5 +1,5 @@
 import { isUtf8 } from 'node:buffer'
-import type { IncomingMessage } from 'node:http'
+import type { IncomingHttpHeaders, IncomingMessage } from 'node:http'
 import { AppError } from '@tidings/shared/errors'
 import { isLargeJson } from '@tidings/shared/json'
 import type { z } from 'zod'
@@ -13,7 +13,10 @@ export const MAX_BATCH_BODY_BYTES = 1024 * 1024
 
 export interface ReadJsonOptions {
   maxBytes?: number
-  /** A member whose items the caller validates one by one, so that one invalid item does not refuse the others. */
+  /**
+   * A member that only the schema checks: its content is refused item by item, or with an answer of its own. It does not
+   * count for the size of the rest.
+   */
   uncheckedMember?: string
 }
 
@@ -50,20 +53,26 @@ export async function readOptionalJson<Schema extends z.ZodType>(
 
 // curl sends the form type by default, and the Django service's README relies on that.
 const JSON_TYPE = /^application\/(?:[\w.+-]+\+)?json\s*(?:;|$)/i
-const FORM_TYPE = /^application\/x-www-form-urlencoded\s*(?:;|$)/i
+export const FORM_TYPE = /^application\/x-www-form-urlencoded\s*(?:;|$)/i
 
 function checkMediaType({ headers }: IncomingMessage): void {
   const type = headers['content-type']
   const known =
     type === undefined || type === 'application/json' || JSON_TYPE.test(type) || FORM_TYPE.test(type)
   if (!known) throw new AppError('unsupported_media_type', 'Send JSON, as application/json.')
+  refuseCompression(headers)
+}
+
+/** @throws AppError `unsupported_media_type` */
+export function refuseCompression(headers: IncomingHttpHeaders): void {
   const encoding = headers['content-encoding']
   if (encoding !== undefined && encoding.toLowerCase() !== 'identity') {
     throw new AppError('unsupported_media_type', 'Send the body without compression.')
   }
 }
 
-function readBody(incoming: IncomingMessage, maxBytes: number): Promise<Buffer> {
+/** @throws AppError `payload_too_large`; `malformed_json` when the body ended early. */
+export function readBody(incoming: IncomingMessage, maxBytes: number): Promise<Buffer> {
   if (Number(incoming.headers['content-length'] ?? 0) > maxBytes) return Promise.reject(tooLarge(maxBytes))
   return new Promise((resolve, reject) => {
     const chunks: Buffer[] = []

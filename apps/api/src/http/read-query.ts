@@ -21,7 +21,7 @@ export function readQuery<Schema extends z.ZodType>(c: ApiContext, schema: Schem
 /**
  * Reads a UUID from the path, in lower case.
  *
- * @throws AppError `not_found` when the parameter is no UUID: no resource can have that id.
+ * @throws AppError `not_found` when the parameter is not a UUID, because every id is one.
  */
 export function readPathUuid(c: ApiContext, name: string): string {
   const value = c.req.param(name)

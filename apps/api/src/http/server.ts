@@ -1,6 +1,5 @@
-import type { IncomingMessage } from 'node:http'
-import type { Duplex } from 'node:stream'
 import { getRequestListener } from '@hono/node-server'
+import type { RefusalAnswer, RefusalCode } from '@tidings/runtime/broken-request'
 import {
   CONNECTION_LIMITS,
   type ConnectionLimits,
@@ -8,7 +7,6 @@ import {
   listen,
 } from '@tidings/runtime/http-server'
 import type { Hono } from 'hono'
-import { answerBrokenRequest, MISSING_HOST, UNKNOWN_EXPECTATION } from './broken-request.ts'
 import type { ApiEnv } from './context.ts'
 import { acceptPending, drainServer } from './drain-server.ts'
 import { respondWithProblem } from './error-response.ts'
@@ -47,13 +45,6 @@ export async function serveHttp(
   { port, host, onBrokenRequest, limits }: ServeOptions,
 ): Promise<HttpServer> {
   let isDraining = false
-  function refuse(code: string, socket: Duplex): void {
-    refuseError(Object.assign(new Error(code), { code }), socket)
-  }
-  function refuseError(error: Error, socket: Duplex): void {
-    const code = answerBrokenRequest(error, socket)
-    onBrokenRequest?.(code)
-  }
   const listener = getRequestListener(app.fetch, {
     hostname: DEFAULT_HOST,
     overrideGlobalObjects: true,
@@ -62,20 +53,15 @@ export async function serveHttp(
   const options = {
     limits: { ...CONNECTION_LIMITS, ...limits },
     maxHeaderSize: MAX_HEADER_BYTES,
-    // Checked below: Node's own refusal has no body.
-    requireHostHeader: false,
     ServerResponse: SecureResponse,
+    createAnswer: createRefusal,
+    onRefusal: (reason: string) => onBrokenRequest?.(reason),
     onDrop: (reason: string) => onBrokenRequest?.(reason),
   }
   const server = createHttpServer(options, (incoming, outgoing) => {
-    if (!incoming.headers.host && incoming.httpVersion !== '1.0') return refuse(MISSING_HOST, incoming.socket)
-    if (isAmbiguous(incoming)) return refuse('AMBIGUOUS', incoming.socket)
     if (isDraining) outgoing.shouldKeepAlive = false
     void listener(incoming, outgoing)
   })
-  server.on('clientError', refuseError)
-  server.on('connect', (_, socket) => refuse('CONNECT', socket))
-  server.on('checkExpectation', ({ socket }) => refuse(UNKNOWN_EXPECTATION, socket))
   const url = await listen(server, { port, host, portVariable: 'PORT' })
   return {
     url,
@@ -88,18 +74,10 @@ export async function serveHttp(
   }
 }
 
-/**
- * Whether a proxy may read the request differently (request smuggling): several Host lines, of which Node takes the
- * first, or a transfer coding other than chunked.
- */
-function isAmbiguous({ rawHeaders, headers }: IncomingMessage): boolean {
-  let hosts = 0
-  for (let i = 0; i < rawHeaders.length; i += 2) if (isHost(rawHeaders[i])) hosts++
-  const coding = headers['transfer-encoding']
-  return hosts > 1 || (coding !== undefined && coding.toLowerCase() !== 'chunked')
+function createRefusal(code: RefusalCode, message: string): RefusalAnswer {
+  const requestId = chooseRequestId(undefined)
+  return { headers: { 'X-Request-Id': requestId }, problem: createProblem(code, message, requestId) }
 }
-
-const isHost = (name = '') => name.length === 4 && name.toLowerCase() === 'host'
 
 /** Answers a request whose target or Host does not form a URL. */
 function refuseTarget(): Response {

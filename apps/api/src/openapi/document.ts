@@ -1,7 +1,9 @@
+import { PROBLEM_CONTENT_TYPE } from '@tidings/runtime/broken-request'
 import type { ErrorCode } from '@tidings/shared/errors'
 import { SCOPES } from '@tidings/shared/service-key'
 import { z } from 'zod'
-import { PROBLEM_CONTENT_TYPE, problemSchema, statusOf } from '../http/problem.ts'
+import { hasKnownQuery } from '../http/known-query.ts'
+import { problemSchema, statusOf } from '../http/problem.ts'
 import { pageMetaSchema } from '../http/respond.ts'
 import type { Answer, Operation } from './operation.ts'
 
@@ -22,6 +24,9 @@ const TAGS = [
   { name: 'status', description: 'Report and read the outcome of notifications.' },
   { name: 'service', description: 'Health, keys and this document.' },
 ]
+
+/** One JSON value a line. The document describes a line. */
+export const NDJSON = 'application/x-ndjson'
 
 /** Any request can get these. */
 const GENERAL_ERRORS: readonly ErrorCode[] = ['not_found', 'internal_error', 'unavailable']
@@ -50,6 +55,7 @@ export function createOpenApiDocument(operations: readonly Operation[]): OpenApi
       version: '1',
       description:
         'Users and the outcome of their notifications. Every path works with and without its trailing slash. ' +
+        'GET and DELETE refuse query parameters that they do not know. ' +
         'Failures are RFC 9457 problems that also carry the envelope of earlier clients.',
       license: { name: 'MIT', identifier: 'MIT' },
     },
@@ -156,6 +162,7 @@ const describeHeaders = (headers: Readonly<Record<string, string>>) =>
 function contentOf(answer: Answer, name: string, components: Components): JsonObject | undefined {
   if ('empty' in answer) return undefined
   if ('other' in answer) return { [answer.other]: { schema: { type: 'string' } } }
+  if ('lines' in answer) return { [NDJSON]: { schema: components.name(name, answer.lines, 'output') } }
   if ('json' in answer)
     return { 'application/json': { schema: components.name(name, answer.json, 'output') } }
   const envelope = { success: z.literal(true), message: z.string() }
@@ -170,7 +177,9 @@ function failuresOf(operation: Operation): JsonObject {
   const codes = new Set<ErrorCode>([
     ...(operation.errors ?? []),
     ...(operation.body ? BODY_ERRORS : []),
-    ...(operation.query ? (['validation_failed'] as const) : []),
+    ...(hasKnownQuery(operation.method.toUpperCase(), operation.path)
+      ? (['validation_failed'] as const)
+      : []),
     ...(operation.access === 'public' ? [] : ACCESS_ERRORS),
     ...GENERAL_ERRORS,
   ])

@@ -6,7 +6,7 @@ import type { z } from 'zod'
 export interface Operation {
   /** In camel case. Generated clients name their functions by it, and the schemas of body and answers. */
   id: string
-  method: 'get' | 'post' | 'patch' | 'delete'
+  method: 'get' | 'post' | 'put' | 'patch' | 'delete'
   /** In Hono's form, without the trailing slash: `/api/v1/users/:id`. */
   path: string
   tag: 'users' | 'auth' | 'status' | 'service'
@@ -31,11 +31,13 @@ export interface Operation {
   errors?: readonly ErrorCode[]
 }
 
-/** `data` is sent in the success envelope, and `list` too, with `meta`. `json` and `other` are sent as they are. */
+/** `data` is sent in the success envelope, and `list` too, with `meta`. `json` and `other` are sent as they are, and `lines`
+ * is the schema of each line of NDJSON. */
 export type Answer = { description: string; headers?: Readonly<Record<string, string>> } & (
   | { data: z.ZodType }
   | { list: z.ZodType }
   | { json: z.ZodType }
+  | { lines: z.ZodType }
   | { other: string }
   | { empty: true }
 )

@@ -1,5 +1,6 @@
 import { pbkdf2Sync } from 'node:crypto'
 import { AppError } from '@tidings/shared/errors'
+import type { KeyDerivation } from '@tidings/shared/password-hash'
 import { useReleaser } from '@tidings/stack/testing/test-context'
 import { expect, it } from 'vitest'
 import { HashPool, type HashPoolOptions } from './hash-pool.ts'
@@ -7,11 +8,10 @@ import type { HashTask } from './hash-worker.ts'
 
 const releaser = useReleaser()
 const openPool = (options: HashPoolOptions) => releaser.add(new HashPool(options), (pool) => pool.close())
-const task = (iterations: number, extraIterations = 0): HashTask => ({
+const task = (iterations: number, minIterations = 0): HashTask => ({
   password: 'p',
-  salt: 's',
-  iterations,
-  extraIterations,
+  derivation: { algorithm: 'pbkdf2_sha256', salt: 's', iterations },
+  minIterations,
   bytes: 32,
 })
 
@@ -29,7 +29,27 @@ it('runs one derivation per thread at once, and leaves the event loop free', asy
   expect(pool.pending).toBe(0)
 })
 
-it('spends the time of extra iterations, and gives the result without them', async () => {
+it.each<KeyDerivation>([
+  {
+    algorithm: 'argon2',
+    variant: 'argon2id',
+    memoryKib: 102_400,
+    passes: 2,
+    parallelism: 8,
+    salt: Buffer.from('saltsalt'),
+  },
+  { algorithm: 'bcrypt', cost: 12, setting: '$2b$12$abcdefghijklmnopqrstuu' },
+  { algorithm: 'scrypt', cost: 16_384, blockSize: 8, parallelism: 5, salt: 'salt' },
+])('leaves the event loop free for $algorithm', async (derivation) => {
+  const pool = openPool({ threads: 1 })
+  let turns = 0
+  const timer = setInterval(() => turns++, 1)
+  await pool.derive({ password: 'p', derivation, bytes: 32 })
+  clearInterval(timer)
+  expect(turns).toBeGreaterThan(10)
+})
+
+it('spends the time of the least iterations, and gives the result without them', async () => {
   const pool = openPool({ threads: 1 })
   const derive = async (hashTask: HashTask) => {
     const startedMs = performance.now()

@@ -1,61 +1,58 @@
-import { randomInt, timingSafeEqual } from 'node:crypto'
+import { timingSafeEqual } from 'node:crypto'
+import { DIGEST_BYTES, formatPasswordHash, generateSalt } from '@tidings/accounts/passwords/new-hash'
+import type { PasswordHash } from '@tidings/shared/password-hash'
+import { readStoredPassword } from '@tidings/shared/password-hash-format'
 import { normalizePassword } from '@tidings/shared/user'
 import type { HashPool } from './hash-pool.ts'
-import { DIGEST_BYTES, formatPasswordHash, parsePasswordHash } from './password-hash.ts'
 
 export interface Passwords {
-  /** Returns a hash of the normalized password, in Django's format. */
+  /** Returns a hash of the normalized password, in Django's format `pbkdf2_sha256$iterations$salt$base64`. */
   hash(password: string): Promise<string>
   /**
-   * Tells whether the password matches the hash. It tries the normalized password and then the password as typed,
-   * which Django hashes. An absent, unusable or weaker hash takes as much work as a current one that does not match,
-   * so that timing reveals nothing.
+   * Tells whether the password matches the hash, of any algorithm that is understood. It tries the normalized password
+   * and then the password as typed, which Django hashes. An absent, unusable or cheaper hash takes as long as a current
+   * one that does not match, so that timing reveals nothing.
    *
    * @throws AppError `overloaded` when no hashing thread becomes free in time.
    */
   verify(password: string, encoded: string | undefined): Promise<boolean>
-  /** Tells whether a hash has fewer iterations than new hashes get. */
-  isWeak(encoded: string): boolean
+  /** Tells whether a usable hash has another algorithm, or fewer iterations than new hashes get. */
+  needsRehash(encoded: string): boolean
 }
 
-const SALT_ALPHABET = 'ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789'
-/** The length that Django uses: 131 bits. */
-const SALT_LENGTH = 22
-
-const generateSalt = () =>
-  Array.from({ length: SALT_LENGTH }, () => SALT_ALPHABET[randomInt(SALT_ALPHABET.length)]).join('')
+const readHash = (encoded: string): PasswordHash | undefined => {
+  const stored = readStoredPassword(encoded)
+  return stored.usable ? stored.hash : undefined
+}
 
 /** Hashes with PBKDF2-HMAC-SHA256. New hashes get this number of iterations. */
 export function createPasswords(pool: Pick<HashPool, 'derive'>, iterations: number): Passwords {
-  // One task with the missing iterations: two tasks would wait in the pool's queue twice.
-  const derive = (password: string, salt: string, ownIterations: number) =>
-    pool.derive({
-      password,
-      salt,
-      iterations: ownIterations,
-      bytes: DIGEST_BYTES,
-      extraIterations: Math.max(0, iterations - ownIterations),
-    })
+  const newDerivation = () => ({ algorithm: 'pbkdf2_sha256' as const, iterations, salt: generateSalt() })
 
   return {
     async hash(password) {
-      const salt = generateSalt()
-      const digest = await derive(normalizePassword(password), salt, iterations)
-      return formatPasswordHash({ iterations, salt, digest })
+      const derivation = newDerivation()
+      const task = { password: normalizePassword(password), derivation, bytes: DIGEST_BYTES }
+      const digest = await pool.derive(task)
+      return formatPasswordHash({ iterations, salt: derivation.salt, digest })
     },
 
     async verify(password, encoded) {
-      const stored = encoded === undefined ? undefined : parsePasswordHash(encoded)
+      const stored = encoded === undefined ? undefined : readHash(encoded)
+      const derivation = stored?.derivation ?? newDerivation()
+      const bytes = stored?.digest.length ?? DIGEST_BYTES
       for (const form of new Set([normalizePassword(password), password])) {
-        const digest = await derive(form, stored?.salt ?? generateSalt(), stored?.iterations ?? iterations)
+        // One task with the missing iterations: two tasks would wait in the pool's queue twice.
+        const digest = await pool.derive({ password: form, derivation, bytes, minIterations: iterations })
         if (stored !== undefined && timingSafeEqual(digest, stored.digest)) return true
       }
       return false
     },
 
-    isWeak(encoded) {
-      const stored = parsePasswordHash(encoded)
-      return stored !== undefined && stored.iterations < iterations
+    needsRehash(encoded) {
+      const derivation = readHash(encoded)?.derivation
+      if (derivation === undefined) return false
+      return derivation.algorithm !== 'pbkdf2_sha256' || derivation.iterations < iterations
     },
   }
 }

@@ -1,6 +1,7 @@
 import { endAllAccess, endLegacyTokens } from '@tidings/db/users/change-password'
 import { endSession } from '@tidings/db/users/sessions'
 import type { UserPrincipal } from '../http/principal.ts'
+import { notFound } from '../http/read-query.ts'
 import type { SessionDeps } from './session-deps.ts'
 
 type Deps = Pick<SessionDeps, 'db' | 'caches'>
@@ -16,6 +17,16 @@ export async function logOut({ db, caches }: Deps, { userId, sessionId }: UserPr
     return
   }
   await endSession(db, userId, sessionId)
+  await caches.sessions.invalidate([sessionId])
+}
+
+/**
+ * Ends one of a user's sessions, such as that of a lost phone.
+ *
+ * @throws AppError `not_found` when the user has no such live session.
+ */
+export async function endOwnSession({ db, caches }: Deps, userId: string, sessionId: string): Promise<void> {
+  if (!(await endSession(db, userId, sessionId))) throw notFound()
   await caches.sessions.invalidate([sessionId])
 }
 

@@ -12,4 +12,6 @@ export interface SessionDeps {
   /** Lifetime of a session from its last refresh, in seconds. */
   refreshTtlSeconds: number
   clientAddress: ClientAddress
+  /** Refuses logins and refreshes of users who have not verified their address. */
+  requireVerifiedEmail: boolean
 }

@@ -5,9 +5,11 @@ import type { SigningKeys } from '../auth/signing-keys.ts'
 import type { Authorize } from '../http/authorize.ts'
 import type { ApiEnv } from '../http/context.ts'
 import { readJson } from '../http/read-json.ts'
+import { readPathUuid } from '../http/read-query.ts'
 import { success } from '../http/respond.ts'
 import { readClient } from './client.ts'
-import { logOut, logOutEverywhere } from './end-sessions.ts'
+import { describeDevice } from './describe-device.ts'
+import { endOwnSession, logOut, logOutEverywhere } from './end-sessions.ts'
 import { refreshSession } from './refresh-session.ts'
 import type { SessionDeps } from './session-deps.ts'
 
@@ -44,6 +46,7 @@ export function sessionRoutes(deps: SessionRouteDeps): Hono<ApiEnv> {
     const data = sessions.map((session) => ({
       id: session.id,
       current: session.id === sessionId,
+      device: describeDevice(session.userAgent),
       ip: session.ip,
       user_agent: session.userAgent,
       created_at: session.createdAt.toISOString(),
@@ -51,6 +54,13 @@ export function sessionRoutes(deps: SessionRouteDeps): Hono<ApiEnv> {
       expires_at: session.expiresAt.toISOString(),
     }))
     return success(200, 'Sessions.', data)
+  })
+
+  app.delete('/api/v1/auth/sessions/:session_id', async (c) => {
+    const { userId } = await authorize.user(c)
+    const id = readPathUuid(c, 'session_id')
+    await endOwnSession(deps, userId, id)
+    return success(200, 'Session ended.', { id })
   })
 
   app.get('/.well-known/jwks.json', () =>

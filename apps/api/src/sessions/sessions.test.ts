@@ -7,7 +7,16 @@ import {
   useReleaser,
 } from '@tidings/stack/testing/test-context'
 import { beforeAll, describe, expect, it } from 'vitest'
-import { attemptLogin, call, logIn, readMe, refresh, register, type TestUser } from '../testing/http.ts'
+import {
+  attemptLogin,
+  call,
+  logIn,
+  readMe,
+  refresh,
+  register,
+  type TestUser,
+  withoutInstance,
+} from '../testing/http.ts'
 import { startTestApi, type TestApi } from '../testing/test-api.ts'
 
 describeBackends('two replicas of the API', (kind) => {
@@ -55,6 +64,14 @@ describeBackends('two replicas of the API', (kind) => {
       'logout everywhere',
       (user: TestUser) =>
         call(`${one.apiUrl}/api/v1/auth/logout-all/`, { method: 'POST', token: user.token }),
+    ],
+    [
+      'the end of the session',
+      async (user: TestUser) => {
+        const url = `${one.apiUrl}/api/v1/auth/sessions/`
+        const [session] = (await call<{ id: string }[]>(url, { token: user.token })).body.data
+        return call(`${url}${session?.id}/`, { method: 'DELETE', token: user.token })
+      },
     ],
     [
       'erasure',
@@ -119,38 +136,82 @@ describe('sessions', () => {
     api = await startTestApi(releaser, {}, { database })
   })
 
-  it('end when a refresh token is used again after the grace time', async () => {
+  it('outlive a lost answer: the refresh is repeated an hour later', async () => {
     const user = await register(api.apiUrl)
     const child = (await refresh(api.apiUrl, user.refreshToken)).body.data
-    // Moves the rotation into the past instead of waiting ten seconds.
-    await api.database.pool.query("UPDATE refresh_tokens SET rotated_at = rotated_at - interval '11 seconds'")
+    await api.database.pool.query("UPDATE refresh_tokens SET rotated_at = rotated_at - interval '1 hour'")
+    // The access token is no refresh token: its use says nothing.
     expect((await readMe(api.apiUrl, child.token)).status).toBe(200)
+    const again = await refresh(api.apiUrl, user.refreshToken)
+    expect([again.status, again.body.data.refresh_token]).toEqual([200, child.refresh_token])
+    expect((await refresh(api.apiUrl, child.refresh_token)).status).toBe(200)
+  })
+
+  it('end when a refresh token comes again whose child was used', async () => {
+    const user = await register(api.apiUrl)
+    const child = (await refresh(api.apiUrl, user.refreshToken)).body.data
+    const newest = (await refresh(api.apiUrl, child.refresh_token)).body.data
+    expect((await readMe(api.apiUrl, newest.token)).status).toBe(200)
     expect((await refresh(api.apiUrl, user.refreshToken)).status).toBe(401)
-    expect((await refresh(api.apiUrl, child.refresh_token)).status).toBe(401)
-    expect((await readMe(api.apiUrl, child.token)).status).toBe(401)
+    for (const { refresh_token } of [child, newest])
+      expect((await refresh(api.apiUrl, refresh_token)).status).toBe(401)
+    expect((await readMe(api.apiUrl, newest.token)).status).toBe(401)
   })
 
   it('are independent: reuse in one does not end the others', async () => {
     const user = await register(api.apiUrl)
     const other = await logIn(api.apiUrl, user.email, user.password)
-    await refresh(api.apiUrl, user.refreshToken)
-    await api.database.pool.query("UPDATE refresh_tokens SET rotated_at = rotated_at - interval '11 seconds'")
+    const child = (await refresh(api.apiUrl, user.refreshToken)).body.data
+    await refresh(api.apiUrl, child.refresh_token)
     expect((await refresh(api.apiUrl, user.refreshToken)).status).toBe(401)
     expect((await readMe(api.apiUrl, other.token)).status).toBe(200)
     expect((await refresh(api.apiUrl, other.refreshToken)).status).toBe(200)
   })
 
-  it('are listed for their owner, with the current one marked', async () => {
+  it('are listed for their owner with device and last use, the current one marked', async () => {
     const user = await register(api.apiUrl)
-    await logIn(api.apiUrl, user.email, user.password)
-    const { body } = await call<{ current: boolean; ip: string; user_agent: string }[]>(
-      `${api.apiUrl}/api/v1/auth/sessions/`,
-      { token: user.token },
+    const userAgent =
+      'Mozilla/5.0 (Windows NT 10.0; Win64; x64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/140.0.0.0 Safari/537.36'
+    await call(`${api.apiUrl}/api/v1/users/login/`, {
+      body: { email: user.email, password: user.password },
+      headers: { 'user-agent': userAgent },
+    })
+    await api.database.pool.query(
+      "UPDATE sessions SET last_used_at = '2026-01-02T03:04:05Z' WHERE user_id = $1 AND user_agent = 'node'",
+      [user.id],
     )
-    expect(body.data).toHaveLength(2)
-    expect(body.data.filter((session) => session.current)).toMatchObject([
-      { ip: '127.0.0.1', user_agent: 'node' },
+    const { body } = await call(`${api.apiUrl}/api/v1/auth/sessions/`, { token: user.token })
+    expect(body.data).toMatchObject([
+      { current: false, device: 'Chrome on Windows', user_agent: userAgent },
+      { current: true, device: 'node', ip: '127.0.0.1', last_used_at: '2026-01-02T03:04:05.000Z' },
     ])
+  })
+
+  it('are ended one by one by their owner only', async () => {
+    const user = await register(api.apiUrl)
+    const [lost, other] = [await logIn(api.apiUrl, user.email, user.password), await register(api.apiUrl)]
+    const listIds = async (token: string) =>
+      (await call<{ id: string }[]>(`${api.apiUrl}/api/v1/auth/sessions/`, { token })).body.data.map(
+        ({ id }) => id,
+      )
+    const end = (id: string, token = user.token) =>
+      call(`${api.apiUrl}/api/v1/auth/sessions/${id}/`, { method: 'DELETE', token })
+    const [lostId = '', ownId = ''] = await listIds(user.token)
+    const [othersId = ''] = await listIds(other.token)
+
+    const absent = await end('018f2f6a-0000-7000-8000-000000000099')
+    for (const reply of [await end(othersId), await end('x'), await end(lostId, other.token), absent])
+      expect([reply.status, withoutInstance(reply.text)]).toEqual([404, withoutInstance(absent.text)])
+    expect((await readMe(api.apiUrl, other.token)).status).toBe(200)
+
+    const ended = await end(lostId.toUpperCase())
+    expect([ended.status, ended.body.data]).toEqual([200, { id: lostId }])
+    expect((await readMe(api.apiUrl, lost.token)).status).toBe(401)
+    expect((await refresh(api.apiUrl, lost.refreshToken)).status).toBe(401)
+    expect(withoutInstance((await end(lostId)).text)).toBe(withoutInstance(absent.text))
+    expect(await listIds(user.token)).toEqual([ownId])
+    expect((await end(ownId)).status).toBe(200)
+    expect((await readMe(api.apiUrl, user.token)).status).toBe(401)
   })
 
   it('are at most fifty of a user: the next login ends the one that was not used for the longest time', async () => {

@@ -1,14 +1,16 @@
 import { MAX_TIMELINE } from '@tidings/db/events/notifications'
 import {
   DELIVERY_STATUSES,
-  ERROR_CLASSES,
+  errorClassSchema,
   LIMITS,
   NOTIFICATION_TYPES,
   type NotificationType,
-  STATUSES,
+  notificationTypeSchema,
   statusReportSchema,
+  statusSchema,
 } from '@tidings/shared/status-event'
 import { z } from 'zod'
+import { fieldErrorSchema } from '../http/problem.ts'
 import type { Operation } from '../openapi/operation.ts'
 import { historyQuerySchema, notificationQuerySchema } from './read-routes.ts'
 import { MAX_BATCH_KEY_LENGTH } from './report-routes.ts'
@@ -16,11 +18,13 @@ import { MAX_BATCH_KEY_LENGTH } from './report-routes.ts'
 const errorSchema = z
   .union([
     z.string(),
-    z.strictObject({
-      code: z.string().optional(),
-      class: z.enum(ERROR_CLASSES).optional(),
-      message: z.string(),
-    }),
+    z
+      .strictObject({
+        code: z.string().optional(),
+        class: errorClassSchema.optional(),
+        message: z.string(),
+      })
+      .meta({ id: 'DeliveryError' }),
   ])
   .nullable()
 const instantSchema = z.iso.datetime()
@@ -43,8 +47,8 @@ const exampleReport = (type: NotificationType) => ({
 const acceptedSchema = {
   id: z.guid(),
   notification_id: z.string(),
-  notification_type: z.enum(NOTIFICATION_TYPES),
-  status: z.enum(STATUSES),
+  notification_type: notificationTypeSchema,
+  status: statusSchema,
   timestamp: instantSchema,
   error: errorSchema,
 }
@@ -58,7 +62,7 @@ const batchResultSchema = z
       accepted: z.literal(false),
       error: z.string(),
       message: z.string(),
-      errors: z.array(z.strictObject({ pointer: z.string(), code: z.string(), message: z.string() })),
+      errors: z.array(fieldErrorSchema),
     }),
   ])
   .meta({ id: 'BatchResult' })
@@ -80,7 +84,7 @@ const storedEventSchema = z
 const notificationSchema = z
   .strictObject({
     notification_id: z.string(),
-    notification_type: z.enum(NOTIFICATION_TYPES),
+    notification_type: notificationTypeSchema,
     user_id: z.guid().nullable(),
     status: z.enum(DELIVERY_STATUSES).nullable(),
     opened_at: instantSchema.nullable(),

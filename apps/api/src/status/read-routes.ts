@@ -5,9 +5,9 @@ import { summarizeNotification } from '@tidings/shared/notification-summary'
 import {
   isUsableTime,
   LIMITS,
-  NOTIFICATION_TYPES,
+  notificationTypeSchema,
   offsetTimeSchema,
-  STATUSES,
+  statusSchema,
 } from '@tidings/shared/status-event'
 import { Hono } from 'hono'
 import { z } from 'zod'
@@ -28,15 +28,15 @@ const instant = offsetTimeSchema
 
 /** Query of GET /api/v1/status/history/. */
 export const historyQuerySchema = z.strictObject({
-  type: z.enum(NOTIFICATION_TYPES).optional(),
-  status: z.enum(STATUSES).optional(),
+  type: notificationTypeSchema.optional(),
+  status: statusSchema.optional(),
   from: instant.optional(),
   to: instant.optional(),
   ...pageQuery,
 })
 
 /** Query of GET /api/v1/notifications/{notification_id}/. */
-export const notificationQuerySchema = z.strictObject({ type: z.enum(NOTIFICATION_TYPES).optional() })
+export const notificationQuerySchema = z.strictObject({ type: notificationTypeSchema.optional() })
 
 /** Reads one notification with its timeline, or a user's own history. */
 export function statusReadRoutes({ authorize, db }: StatusReadDeps): Hono<ApiEnv> {

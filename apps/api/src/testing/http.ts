@@ -2,7 +2,7 @@ import { expect } from 'vitest'
 import type { LoginResult } from '../sessions/login-result.ts'
 
 /** An answer of the API, as tests read it. */
-interface Reply<Data = Record<string, unknown>> {
+export interface Reply<Data = Record<string, unknown>> {
   status: number
   headers: Headers
   /** The body as the API sent it. */

@@ -11,6 +11,7 @@ export function resolveDeliverability(userId: string, found: CachedUser | undefi
     preferences: found?.user.preferences ?? null,
     deliverable: { email: reasons.email === null, push: reasons.push === null },
     reasons,
+    devices: reasons.push === null ? (found?.devices ?? []) : [],
   }
 }
 
@@ -18,8 +19,8 @@ export function resolveDeliverability(userId: string, found: CachedUser | undefi
 function findReasons(found: CachedUser | undefined): Reasons {
   if (found === undefined) return { email: 'unknown_user', push: 'unknown_user' }
   if (!found.isActive) return { email: 'inactive', push: 'inactive' }
-  const { preferences, push_token } = found.user
-  const noToken = push_token === null ? 'no_push_token' : null
+  const { preferences } = found.user
+  const noToken = found.devices.length === 0 ? 'no_push_token' : null
   return {
     email: preferences.email ? null : 'opted_out',
     push: preferences.push ? noToken : 'opted_out',

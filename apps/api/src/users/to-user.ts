@@ -9,7 +9,7 @@ export function toUser(row: UserRow): User {
     name: row.name,
     email: row.email,
     email_verified_at: row.emailVerifiedAt?.toISOString() ?? null,
-    push_token: row.pushToken,
+    push_token: row.devices[0]?.token ?? null,
     preferences: { email: row.emailNotifications, push: row.pushNotifications },
     created_at: row.createdAt.toISOString(),
     updated_at: row.updatedAt.toISOString(),
@@ -20,6 +20,7 @@ export function toCachedUser(row: UserRow): CachedUser {
   return {
     user: toUser(row),
     isActive: row.isActive,
+    devices: row.devices,
     legacyTokensEndedAtMs: row.legacyTokensEndedAt?.getTime() ?? null,
   }
 }

@@ -73,10 +73,10 @@ export function userRoutes({ authorize, db, caches }: UserRouteDeps): Hono<ApiEn
   })
 
   async function change(userId: string, update: UserUpdate): Promise<User> {
-    const row = await updateUser(db, userId, update)
-    if (row === undefined) throw notFound()
-    await caches.users.invalidate([userId])
-    return toUser(row)
+    const updated = await updateUser(db, userId, update)
+    if (updated === undefined) throw notFound()
+    await caches.users.invalidate([userId, ...updated.takenFrom])
+    return toUser(updated.user)
   }
 
   app.patch('/api/v1/users/:id', async (c) => {

@@ -157,20 +157,23 @@ describe('preferences for a sender', () => {
   const channel = (email: string | null, push: string | null) => ({
     deliverable: { email: email === null, push: push === null },
     reasons: { email, push },
+    devices: [],
   })
 
   it('name the choice, the deliverable channels and the first reason against the others', async () => {
-    const reachable = await register(api.apiUrl, { push_token: 'device' })
+    const reachable = await register(api.apiUrl, { push_token: 'token-of-reachable' })
     const noToken = await register(api.apiUrl)
-    const optedOut = await register(api.apiUrl, { push_token: 'device' })
+    const optedOut = await register(api.apiUrl, { push_token: 'token-of-opted-out' })
     await patch(optedOut, 'me', { preferences: { email: false, push: false } })
-    const inactive = await register(api.apiUrl, { push_token: 'device' })
+    const inactive = await register(api.apiUrl, { push_token: 'token-of-inactive' })
+    const devices = (await call(`${usersUrl}/${reachable.id}/devices/`, { token: reader })).body.data
+    expect(devices).toMatchObject([{ device_id: 'default', platform: null, token: 'token-of-reachable' }])
     await api.database.pool.query('UPDATE users SET is_active = false WHERE id = $1', [inactive.id])
     const ids = [reachable.id, noToken.id, optedOut.id, inactive.id, ABSENT, reachable.id.toUpperCase()]
     const reply = await call(`${usersUrl}/preferences/batch/`, { token: reader, body: { user_ids: ids } })
     const both = { email: true, push: true }
     expect(reply.body.data).toEqual([
-      { user_id: reachable.id, preferences: both, ...channel(null, null) },
+      { user_id: reachable.id, preferences: both, ...channel(null, null), devices },
       { user_id: noToken.id, preferences: both, ...channel(null, 'no_push_token') },
       {
         user_id: optedOut.id,

@@ -2,8 +2,9 @@ import { readFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { UserImport } from '@tidings/db/django/import-users'
+import { registerDevice, removeDevice } from '@tidings/db/users/devices'
 import { eraseUser } from '@tidings/db/users/erase-user'
-import { recordErasure } from '@tidings/db/users/erased-users'
+import { findErasedUsers, recordErasure } from '@tidings/db/users/erased-users'
 import {
   createTestDatabase,
   makeTestFolder,
@@ -47,7 +48,7 @@ interface Dumped {
 /** Creates the tables as Django's migrations do, with the rows of the fixture. */
 async function createDjangoTables({ database }: TestDatabase) {
   await database.pool.query(`
-    DROP TABLE notification_status, refresh_tokens, sessions, users CASCADE;
+    DROP TABLE notification_status, refresh_tokens, sessions, devices, users CASCADE;
     CREATE TABLE users (id uuid PRIMARY KEY, password varchar(128) NOT NULL, last_login timestamptz,
       is_superuser boolean NOT NULL, email varchar(254) UNIQUE NOT NULL, name varchar(255) NOT NULL, push_token text,
       email_notifications boolean NOT NULL, push_notifications boolean NOT NULL, created_at timestamptz NOT NULL,
@@ -87,10 +88,19 @@ async function tidings(...args: string[]): Promise<{ code: number | null; stdout
 async function dumpTarget() {
   const { pool } = target.database
   const users = await pool.query('SELECT * FROM users ORDER BY id')
+  const devices = await pool.query('SELECT * FROM devices ORDER BY user_id, device_id')
   const logs = await pool.query('SELECT * FROM notification_status ORDER BY id')
-  return { users: users.rows, logs: logs.rows }
+  return { users: users.rows, devices: devices.rows, logs: logs.rows }
 }
 
+const NO_ALGORITHMS = {
+  pbkdf2_sha256: 0,
+  pbkdf2_sha1: 0,
+  argon2: 0,
+  bcrypt: 0,
+  bcrypt_sha256: 0,
+  scrypt: 0,
+}
 const EXPECTED_USERS = {
   found: 6,
   imported: 4,
@@ -99,10 +109,14 @@ const EXPECTED_USERS = {
   case_duplicates: 2,
   erased: 0,
   email_taken: 0,
+  replaced: 0,
+  push_token_conflicts: 0,
   invalid: 0,
   inactive: 1,
   staff: 1,
+  password_algorithms: { ...NO_ALGORITHMS, pbkdf2_sha256: 5 },
   unusable_passwords: 1,
+  unusable_password_reasons: { not_set: 1, unsupported: 0, damaged: 0, over_limit: 0 },
   max_iterations: 1_000_000,
 }
 const EXPECTED_LOGS = { found: 6, imported: 4, already_there: 0, unknown_user: 1, invalid: 1 }
@@ -127,7 +141,7 @@ describe('tidings users import-django', () => {
       ],
       invalid: [{ table: 'notification_status_logs', id: idOf(105), why: 'notification_type' }],
     })
-    const { users, logs } = await dumpTarget()
+    const { users, devices, logs } = await dumpTarget()
     expect(users.map((user) => user.id)).toEqual([1, 2, 3, 6].map(idOf))
     const dumped: Dumped[] = JSON.parse(await readFile(fixture('dumpdata.json'), 'utf8'))
     const ada = dumped.find(({ pk }) => pk === ADA)?.fields ?? {}
@@ -135,7 +149,8 @@ describe('tidings users import-django', () => {
       email: 'Ada@example.com',
       name: 'Ada',
       password: ada.password,
-      push_token: 'fcm-token-ada',
+      // The Django service knew the address since then.
+      email_verified_at: new Date(String(ada.created_at)),
       // From user_preferences: the columns of the user differ.
       email_notifications: false,
       push_notifications: true,
@@ -143,6 +158,15 @@ describe('tidings users import-django', () => {
       created_at: new Date(String(ada.created_at)),
       updated_at: new Date(String(ada.updated_at)),
     })
+    expect(devices).toMatchObject([
+      {
+        user_id: ADA,
+        device_id: 'default',
+        platform: null,
+        token: 'fcm-token-ada',
+        last_seen_at: new Date(String(ada.updated_at)),
+      },
+    ])
     expect(users[1]).toMatchObject({ is_active: false })
     expect(users[3]).toMatchObject({ last_login_at: new Date('2026-01-02T03:04:05.678Z') })
     expect(logs.map((log) => log.id)).toEqual([100, 101, 102, 104].map(idOf))
@@ -161,7 +185,7 @@ describe('tidings users import-django', () => {
       users: { imported: 0, already_there: 4, case_duplicates: 2 },
       notification_status_logs: { imported: 0, already_there: 4 },
     })
-    expect(await dumpTarget()).toEqual({ users, logs })
+    expect(await dumpTarget()).toEqual({ users, devices, logs })
   })
 
   it('--dry-run reports the same and changes nothing', async () => {
@@ -172,15 +196,16 @@ describe('tidings users import-django', () => {
       users: EXPECTED_USERS,
       notification_status_logs: EXPECTED_LOGS,
     })
-    expect(await dumpTarget()).toEqual({ users: [], logs: [] })
+    expect(await dumpTarget()).toEqual({ users: [], devices: [], logs: [] })
     const audit = await target.database.pool.query('SELECT count(*)::int AS n FROM operator_audit')
     expect(audit.rows).toEqual([{ n: 0 }])
   })
 
-  it('skips a user whose address another user has here, and imports them after it is free', async () => {
+  it('skips a user whose address another user proved here, and imports them after it is free', async () => {
     const { pool } = target.database
     await pool.query(
-      "INSERT INTO users (id, email, name, password) VALUES (gen_random_uuid(), 'ADA@example.com', 'Other', '!')",
+      `INSERT INTO users (id, email, email_verified_at, name, password)
+       VALUES (gen_random_uuid(), 'ADA@example.com', now(), 'Other', '!')`,
     )
     const first = JSON.parse((await tidings(django.url, '-o', 'json', '--show-sensitive')).stdout)
     expect(first.users).toMatchObject({ imported: 3, email_taken: 1 })
@@ -254,12 +279,250 @@ describe('tidings users import-django', () => {
     expect(endedTokens.rows).toEqual([{ id: ADA }])
   })
 
+  it('voids the links of users whose password changed in Django, and of nobody else', async () => {
+    const source = await createTestDatabase(releaser)
+    await createDjangoTables(source)
+    const to = target.database.pool
+    await tidings(source.url)
+    const purposes = ['password_reset', 'email_change', 'email_undo', 'email_verification']
+    await to.query(
+      `INSERT INTO one_time_tokens (digest, user_id, purpose, email, expires_at)
+       SELECT sha256(convert_to(id::text || purpose, 'UTF8')), id, purpose, email, now() + interval '1 hour'
+       FROM users, unnest($1::text[]) AS purpose`,
+      [purposes],
+    )
+    await to.query(
+      `INSERT INTO outbound_messages (id, kind, user_id, "to", locale, variables, expires_at)
+       SELECT gen_random_uuid(), 'password_reset', id, email, 'en', '{}', now() + interval '1 hour' FROM users`,
+    )
+    await source.database.pool.query("UPDATE users SET password = 'new', updated_at = now() WHERE id = $1", [
+      ADA,
+    ])
+    await source.database.pool.query("UPDATE users SET name = 'Bob L.', updated_at = now() WHERE id = $1", [
+      idOf(2),
+    ])
+    await tidings(source.url)
+    const left = await to.query('SELECT purpose FROM one_time_tokens WHERE user_id = $1 ORDER BY purpose', [
+      ADA,
+    ])
+    expect(left.rows.map(({ purpose }) => purpose)).toEqual(['email_undo', 'email_verification'])
+    const all = await to.query('SELECT count(*)::int AS n FROM one_time_tokens')
+    expect(all.rows).toEqual([{ n: 4 * 4 - 2 }])
+    const cancelled = await to.query("SELECT user_id FROM outbound_messages WHERE state = 'cancelled'")
+    expect(cancelled.rows).toEqual([{ user_id: ADA }])
+  })
+
+  describe('with an account here that never proved the address of an imported user', () => {
+    const LOCAL = '0199aaaa-bbbb-7ccc-8ddd-eeeeeeeeeeee'
+    beforeEach(async () => {
+      const { pool } = target.database
+      await pool.query(
+        "INSERT INTO users (id, email, name, password) VALUES ($1, 'ADA@example.com', 'Somebody', 'pw')",
+        [LOCAL],
+      )
+      await pool.query(
+        "INSERT INTO sessions (id, user_id, expires_at) VALUES ($1, $1, now() + interval '1 day')",
+        [LOCAL],
+      )
+      await pool.query(
+        `INSERT INTO notification_status (id, notification_id, user_id, notification_type, status, error, "timestamp",
+           received_at, source)
+         VALUES ($1, 'n', $1, 'email', 'failed', 'no such box', now(), now(), 'test')`,
+        [LOCAL],
+      )
+    })
+
+    it('erases it: its password and sessions end, its events stay without it, the owner has the address', async () => {
+      const { code, stdout } = await tidings(django.url, '-o', 'json', '--show-sensitive')
+      const report = JSON.parse(stdout)
+      expect(code).toBe(5)
+      expect(report.users).toMatchObject({ imported: 4, replaced: 1, email_taken: 0 })
+      expect(report.conflicts).toContainEqual({ kind: 'replaced', id: LOCAL, email: 'Ada@example.com' })
+      const { users, logs } = await dumpTarget()
+      expect(users.map(({ id }) => id)).toEqual([1, 2, 3, 6].map(idOf))
+      expect(users[0]).toMatchObject({ email: 'Ada@example.com', name: 'Ada' })
+      expect(logs.find(({ id }) => id === LOCAL)).toMatchObject({ user_id: null, error: '[erased]' })
+      const { rows } = await target.database.pool.query('SELECT id FROM sessions')
+      expect(rows).toEqual([])
+      expect(await findErasedUsers(target.database, [LOCAL])).toEqual(new Set([LOCAL]))
+      const again = JSON.parse((await tidings(django.url, '-o', 'json')).stdout)
+      expect(again.users).toMatchObject({ replaced: 0, already_there: 4 })
+    })
+
+    it('shows it with --dry-run, and changes nothing', async () => {
+      const before = await dumpTarget()
+      const dry = await tidings(django.url, '--dry-run')
+      expect(dry.stdout).toContain(
+        'accounts here would be erased: 1 (they never proved the address of an imported user)',
+      )
+      expect(dry.stdout).toContain(`replaced\t${LOCAL}\tA***@example.com`)
+      expect(await dumpTarget()).toEqual(before)
+    })
+
+    it('keeps it when the address is proven, and when Django has the account too', async () => {
+      const { pool } = target.database
+      await pool.query('UPDATE users SET email_verified_at = now()')
+      expect(JSON.parse((await tidings(django.url, '-o', 'json')).stdout).users).toMatchObject({
+        imported: 3,
+        email_taken: 1,
+      })
+      // Imported by an earlier version: not verified. Two users of Django swap an address.
+      await pool.query('UPDATE users SET email_verified_at = NULL WHERE id = $1', [LOCAL])
+      const report = JSON.parse(
+        (await tidings(await withUserOfDjango(LOCAL, 'else@example.com'), '-o', 'json')).stdout,
+      )
+      expect(report.users).toMatchObject({ replaced: 0, email_taken: 1 })
+    })
+  })
+
+  /** Creates a copy of the Django database with one more user, who is older than any change here. */
+  async function withUserOfDjango(id: string, email: string, pushToken: string | null = null) {
+    const source = await createTestDatabase(releaser)
+    await createDjangoTables(source)
+    await addUserOfDjango(source, { id, email, pushToken, updatedAt: '2020-01-01T00:00:00Z' })
+    return source.url
+  }
+
+  const addUserOfDjango = (
+    source: TestDatabase,
+    user: { id: string; email: string; pushToken: string | null; updatedAt: string },
+  ) =>
+    source.database.pool.query(
+      `INSERT INTO users (id, email, push_token, updated_at, password, is_superuser, name, email_notifications,
+         push_notifications, created_at, is_active, is_staff)
+       VALUES ($1, $2, $3, $4, '!', false, 'N', true, true, '2020-01-01', true, false)`,
+      [user.id, user.email, user.pushToken, user.updatedAt],
+    )
+
+  describe('of push tokens', () => {
+    let source: TestDatabase
+    beforeEach(async () => {
+      source = await createTestDatabase(releaser)
+      await createDjangoTables(source)
+      await source.database.pool.query('DELETE FROM notification_status_logs')
+      await source.database.pool.query('DELETE FROM user_preferences')
+      await source.database.pool.query('DELETE FROM users')
+    })
+    const add = (n: number, pushToken: string | null, day: string) =>
+      addUserOfDjango(source, {
+        id: idOf(n),
+        email: `${n}@example.com`,
+        pushToken,
+        updatedAt: `2026-01-${day}T00:00:00Z`,
+      })
+    const listDevices = async () =>
+      (await dumpTarget()).devices.map(({ user_id, device_id, token }) => [user_id, device_id, token])
+    const run = async (...args: string[]) => {
+      const { code, stdout, stderr } = await tidings(source.url, '-o', 'json', ...args)
+      expect(code, stderr).toBe(0)
+      return JSON.parse(stdout)
+    }
+    const here = (n: number, deviceId: string, token: string, day: string) =>
+      target.database.pool.query(
+        `INSERT INTO devices (user_id, device_id, platform, token, token_digest, last_seen_at)
+         VALUES ($1, $2, 'fcm', $3, sha256(convert_to($3, 'UTF8')), $4)`,
+        [idOf(n), deviceId, token, `2026-01-${day}T00:00:00Z`],
+      )
+    const userHere = (n: number) =>
+      target.database.pool.query(
+        `INSERT INTO users (id, email, email_verified_at, name, password) VALUES ($1, $2, now(), 'N', '!')`,
+        [idOf(n), `here-${n}@example.com`],
+      )
+
+    it('that two users have: gives it to the one who changed last, and reports the other', async () => {
+      await add(1, 'shared', '02')
+      await add(2, 'shared', '03')
+      await add(3, 'shared', '01')
+      const conflicts = [1, 3].map((n) => ({ kind: 'push_token', id: idOf(n), email: '***@example.com' }))
+      const dry = await run('--dry-run')
+      expect(dry.users).toMatchObject({ imported: 3, push_token_conflicts: 2 })
+      const report = await run()
+      expect(report.users).toMatchObject({ imported: 3, push_token_conflicts: 2 })
+      for (const { conflicts: listed } of [dry, report])
+        expect(listed.map(({ kind, id }: { kind: string; id: string }) => ({ kind, id }))).toEqual(
+          conflicts.map(({ kind, id }) => ({ kind, id })),
+        )
+      expect(await listDevices()).toEqual([[idOf(2), 'default', 'shared']])
+      await run()
+      expect(await listDevices()).toEqual([[idOf(2), 'default', 'shared']])
+    })
+
+    it('that a device here has: the one that was seen later keeps it', async () => {
+      for (const n of [80, 81]) await userHere(n)
+      await here(80, 'phone', 'seen later here', '05')
+      await here(81, 'phone', 'seen earlier here', '01')
+      await add(1, 'seen later here', '03')
+      await add(2, 'seen earlier here', '03')
+      expect((await run()).users).toMatchObject({ imported: 2, push_token_conflicts: 1 })
+      expect(await listDevices()).toEqual([
+        [idOf(2), 'default', 'seen earlier here'],
+        [idOf(80), 'phone', 'seen later here'],
+      ])
+    })
+
+    it('that changed in Django: replaces the device default, unless it was seen here later', async () => {
+      for (const n of [1, 2, 3, 4]) await add(n, `old-${n}`, '02')
+      await run()
+      const change = (n: number, token: string | null) =>
+        source.database.pool.query('UPDATE users SET push_token = $2, updated_at = $3 WHERE id = $1', [
+          idOf(n),
+          token,
+          '2026-01-04T00:00:00Z',
+        ])
+      await change(1, 'new-1')
+      await change(2, 'new-2')
+      await change(3, null)
+      await change(4, 'new-4')
+      await target.database.pool.query("UPDATE devices SET last_seen_at = '2026-01-05' WHERE user_id = $1", [
+        idOf(2),
+      ])
+      // The app of here has registered the new token already.
+      await here(4, 'phone', 'new-4', '05')
+      expect((await run()).users).toMatchObject({ updated: 4, push_token_conflicts: 0 })
+      expect(await listDevices()).toEqual([
+        [idOf(1), 'default', 'new-1'],
+        [idOf(2), 'default', 'old-2'],
+        [idOf(4), 'phone', 'new-4'],
+      ])
+    })
+
+    it('do not come back after the user removed the device here', async () => {
+      await add(1, 'token', '02')
+      await run()
+      expect(await removeDevice(target.database, idOf(1), 'default')).toBe(true)
+      expect((await run()).users).toMatchObject({ already_there: 1 })
+      expect(await listDevices()).toEqual([])
+    })
+
+    it('do not deadlock with registrations of the same tokens', async () => {
+      const count = 40
+      for (let n = 0; n < count; n++) await add(n, `token-${n}`, '02')
+      await run()
+      await source.database.pool.query(
+        "UPDATE users SET name = 'Changed', updated_at = now() + interval '1 day'",
+      )
+      const register = (n: number) =>
+        registerDevice(target.database, idOf((n * 7) % count), n % 3 === 0 ? 'default' : 'phone', {
+          platform: 'fcm',
+          token: `token-${(n * 11) % count}`,
+        })
+      // As many at once as the pool has connections, until the import is over.
+      let isOver = false
+      const importing = run().finally(() => {
+        isOver = true
+      })
+      for (let n = 0; !isOver; n += 5) await Promise.all([0, 1, 2, 3, 4].map((more) => register(n + more)))
+      expect((await importing).users.updated).toBe(count)
+    })
+  })
+
   it('does not give a changed user an address of another user here', async () => {
     const source = await createTestDatabase(releaser)
     await createDjangoTables(source)
     await tidings(source.url)
     await target.database.pool.query(
-      "INSERT INTO users (id, email, name, password) VALUES (gen_random_uuid(), 'NEW@example.com', 'Other', '!')",
+      `INSERT INTO users (id, email, email_verified_at, name, password)
+       VALUES (gen_random_uuid(), 'NEW@example.com', now(), 'Other', '!')`,
     )
     await source.database.pool.query("UPDATE users SET email = 'new@example.com' WHERE id = $1", [ADA])
     const { users, conflicts } = JSON.parse((await tidings(source.url, '-o', 'json')).stdout)
@@ -344,23 +607,56 @@ describe('tidings users import-django', () => {
       })
     })
 
-    it('counts the hashes that no login can verify', async () => {
+    it('counts passwords by algorithm, and those that no login can verify by reason', async () => {
+      const bcrypt = '$2b$12$abcdefghijklmnopqrstuupd4kvGe1RE7cUAJBlAgNLjj8dnLUqIu'
       const passwords = [
+        HASH,
+        'pbkdf2_sha1$10000$wz5B6WkasRoF$atJmJ1o+XfJxKq1+Nu1f1i57Z5I=',
+        'argon2$argon2id$v=19$m=102400,t=2,p=8$Y041dExhNkljRUUy$TMa6A8fPJhCAUXRhJXCXdw',
+        'argon2$argon2i$v=19$m=8,t=1,p=1$c2FsdHNhbHQ$YC9+jJCrQhs5R6db7LlN8Q',
+        `bcrypt$${bcrypt}`,
+        `bcrypt_sha256$${bcrypt}`,
+        'scrypt$16384$seasalt$8$1$Qj3+9PPyRjSJIebHnG81TMjsqtaIGxNQG/aEB/NYafTJ7tibgfYz71m0ldQESkXFRkdVCBhhY8mx7rQwite/Pw==',
         '!',
         '!abc',
+        'md5$salt$5f4dcc3b5aa765d61d8327deb882cf99',
         'pbkdf2_sha256$',
         'pbkdf2_sha256$900000$salt$AAAA',
         'argon2$x',
         '',
-        HASH,
+        `bcrypt$${bcrypt.replace('$12$', '$31$')}`,
       ]
       const file = await writeDump(passwords.map((password, n) => user(idOf(n), { password })))
       const { stdout } = await tidings(file, '-o', 'json')
       expect(JSON.parse(stdout).users).toMatchObject({
         imported: passwords.length,
-        unusable_passwords: passwords.length - 1,
-        max_iterations: 1_000,
+        password_algorithms: {
+          pbkdf2_sha256: 1,
+          pbkdf2_sha1: 1,
+          argon2: 2,
+          bcrypt: 1,
+          bcrypt_sha256: 1,
+          scrypt: 1,
+        },
+        unusable_passwords: 8,
+        unusable_password_reasons: { not_set: 2, unsupported: 1, damaged: 4, over_limit: 1 },
+        // Of bcrypt, by estimate.
+        max_iterations: 2_457_600,
       })
+      const text = await tidings(file, '--dry-run')
+      expect(text.stdout.split('\n').filter((line) => /^ {4}| password/.test(line))).toEqual([
+        '  password hashed with pbkdf2_sha256: 1',
+        '  password hashed with pbkdf2_sha1: 1',
+        '  password hashed with argon2: 2',
+        '  password hashed with bcrypt: 1',
+        '  password hashed with bcrypt_sha256: 1',
+        '  password hashed with scrypt: 1',
+        '  without a usable password: 8 (they cannot log in until one is set)',
+        '    never set: 2 (Django marks it with !)',
+        '    of an algorithm that is not supported: 1',
+        '    damaged: 4',
+        '    too expensive to verify: 1',
+      ])
     })
 
     it('shows no control characters of a row', async () => {
@@ -430,6 +726,7 @@ describe('an import', () => {
               email: `user-${n}@example.com`,
               name: 'N',
               password: '!',
+              passwordKind: 'not_set' as const,
               hashIterations: null,
               pushToken: null,
               emailNotifications: true,
@@ -515,7 +812,7 @@ describe('an import', () => {
     expect(phases).toEqual(['reading users'])
     expect(first).toMatchObject({ complete: false, users: { found: 1_250, imported: 0 } })
     expect(first.notification_status_logs.found).toBe(0)
-    expect(await dumpTarget()).toEqual({ users: [], logs: [] })
+    expect(await dumpTarget()).toEqual({ users: [], devices: [], logs: [] })
 
     const again = await UserImport.open(target.url)
     const second = await importFromDjango(source, again, {
@@ -530,10 +827,11 @@ describe('an import', () => {
   describe('while people register here', () => {
     /** Newer than anything in the source. */
     const NEWER = new Date('2035-01-01T00:00:00Z')
-    const register = (id: string, email: string, updatedAt = NEWER) =>
+    const register = (id: string, email: string, updatedAt = NEWER, verifiedAt: Date | null = NEWER) =>
       target.database.pool.query(
-        "INSERT INTO users (id, email, name, password, updated_at) VALUES ($1, $2, 'Other', '!', $3)",
-        [id, email, updatedAt],
+        `INSERT INTO users (id, email, email_verified_at, name, password, updated_at)
+         VALUES ($1, $2, $4, 'Other', '!', $3)`,
+        [id, email, updatedAt, verifiedAt],
       )
 
     /** Imports, and runs `happens` after the users were classified and before the first is written. */
@@ -571,6 +869,31 @@ describe('an import', () => {
         erased: 1,
       })
       expect(report.conflicts).toEqual([{ kind: 'email_taken', id: idOf(1), email: 'user-1@example.com' }])
+    })
+
+    it('replaces an account that took the address meanwhile and did not prove it', async () => {
+      const old = new Date('2020-01-01T00:00:00Z')
+      await register(idOf(0), 'old-0@example.com', old)
+      await register(idOf(80), 'user-2@example.com', NEWER, null)
+      const report = await importWhile(createLargeSource(4, 0), async () => {
+        await register(idOf(90), 'user-0@example.com', NEWER, null)
+        await register(idOf(91), 'USER-1@example.com', NEWER, null)
+        // Proves the address in time.
+        await target.database.pool.query('UPDATE users SET email_verified_at = now() WHERE id = $1', [
+          idOf(80),
+        ])
+      })
+      expect(report.users).toMatchObject({ imported: 2, updated: 1, replaced: 2, email_taken: 1 })
+      expect(report.conflicts).toMatchObject([
+        { kind: 'replaced', id: idOf(90) },
+        { kind: 'replaced', id: idOf(91) },
+        { kind: 'email_taken', id: idOf(2) },
+      ])
+      const { users } = await dumpTarget()
+      expect(users.map(({ id, email }) => [id, email])).toEqual([
+        ...[0, 1, 3].map((n) => [idOf(n), `user-${n}@example.com`]),
+        [idOf(80), 'user-2@example.com'],
+      ])
     })
 
     it('does the same for users who are updated', async () => {

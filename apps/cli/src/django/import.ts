@@ -1,6 +1,6 @@
 import type { UserBatch, UserImport } from '@tidings/db/django/import-users'
 import type { ImportedPreferences, ImportedStatusLog, ImportedUser } from '@tidings/db/django/imported-rows'
-import { addInvalid, createReport, type ImportReport, MAX_LISTED } from './report.ts'
+import { addInvalid, countPasswords, createReport, type ImportReport, MAX_LISTED } from './report.ts'
 import type { DjangoSource } from './source.ts'
 
 export interface ImportOptions {
@@ -45,8 +45,10 @@ class DjangoImport {
       await this.#writeUsers('importing users', importable, () => this.#target.importUsers(BATCH_ROWS))
       await this.#writeUsers('updating users', changed, () => this.#target.updateUsers(BATCH_ROWS))
     }
-    // After the writes: a user may have registered here meanwhile with the address of a staged one.
-    this.#report.conflicts = await this.#target.listConflicts(MAX_LISTED)
+    const conflicts = await this.#target.findConflicts({ limit: MAX_LISTED, dryRun })
+    this.#report.conflicts = conflicts.listed
+    this.#report.users.replaced = conflicts.replaced
+    this.#report.users.push_token_conflicts = conflicts.lostTokens
     if (!signal.aborted) await this.#importLogs()
     this.#report.complete = !signal.aborted
     return this.#report
@@ -88,7 +90,7 @@ class DjangoImport {
       email_taken: counts.emailTaken,
       inactive: counts.inactive,
       staff: counts.staff,
-      unusable_passwords: counts.unusablePasswords,
+      ...countPasswords(counts.passwords),
       max_iterations: counts.maxIterations,
     } satisfies Partial<ImportReport['users']>)
     return counts

@@ -1,6 +1,7 @@
 import type { ImportedPreferences, ImportedStatusLog, ImportedUser } from '@tidings/db/django/imported-rows'
 import { findUnsafeJson } from '@tidings/shared/json'
-import { readIterations } from '@tidings/shared/password-hash-format'
+import { estimateIterations } from '@tidings/shared/password-hash'
+import { readStoredPassword } from '@tidings/shared/password-hash-format'
 import { isUsableTime } from '@tidings/shared/status-event'
 import { z } from 'zod'
 
@@ -57,7 +58,7 @@ const userSchema = z
       email: row.email,
       name: row.name,
       password: row.password,
-      hashIterations: readIterations(row.password) ?? null,
+      ...describePassword(row.password),
       pushToken: row.push_token,
       emailNotifications: row.email_notifications,
       pushNotifications: row.push_notifications,
@@ -68,6 +69,13 @@ const userSchema = z
       updatedAt: row.updated_at,
     }),
   )
+
+function describePassword(encoded: string): Pick<ImportedUser, 'passwordKind' | 'hashIterations'> {
+  const stored = readStoredPassword(encoded)
+  if (!stored.usable) return { passwordKind: stored.reason, hashIterations: null }
+  const { derivation } = stored.hash
+  return { passwordKind: derivation.algorithm, hashIterations: estimateIterations(derivation) }
+}
 
 const preferencesSchema = z
   .object({ user_id: id, email: z.boolean(), push: z.boolean() })

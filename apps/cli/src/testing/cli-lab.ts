@@ -14,6 +14,7 @@ import {
   createTestDatabase,
   type TestDatabase,
 } from '@tidings/stack/testing/test-context'
+import { beforeAll, beforeEach } from 'vitest'
 import { type Cli, createCli } from './cli-process.ts'
 
 interface QueuedEnvelope {
@@ -48,6 +49,27 @@ export interface CliLab {
   /** The entry ids that the events on the main queue would have. An event that is there twice counts twice. */
   queuedIds(): Promise<string[]>
   empty(): Promise<void>
+}
+
+/**
+ * Makes a lab for the tests of a `describe`, and its CLI. Both are empty objects until the first test starts, so that
+ * a test file can declare them once.
+ */
+export function useCliLab(kind: BackendKind, releaser: Releaser): { lab: CliLab; cli: Cli } {
+  const lab = {} as CliLab
+  const cli = {} as Cli
+  beforeAll(async () => {
+    Object.assign(lab, await createCliLab(kind, releaser))
+    Object.assign(cli, lab.cli)
+  })
+  return { lab, cli }
+}
+
+/** Like useCliLab. The stores are empty at the start of each test. */
+export function useEmptyCliLab(kind: BackendKind, releaser: Releaser): { lab: CliLab; cli: Cli } {
+  const used = useCliLab(kind, releaser)
+  beforeEach(() => used.lab.empty())
+  return used
 }
 
 export async function createCliLab(kind: BackendKind, releaser: Releaser): Promise<CliLab> {

@@ -4,11 +4,18 @@ import { wantsColors } from '../env.ts'
 import { runProgram } from '../run-program.ts'
 import { createTerminal } from '../terminal/terminal.ts'
 
+interface TypedAnswer {
+  prompt: string
+  keys: string
+}
+
 export interface TerminalRunOptions {
   columns?: number
   env?: NodeJS.ProcessEnv
   /** Keys to type once the terminal shows the prompt. */
-  answer?: { prompt: string; keys: string }
+  answer?: TypedAnswer
+  /** As `answer`, one after the other. */
+  answers?: readonly TypedAnswer[]
   /** Interrupts the command as Ctrl-C does, once the terminal shows this text. */
   interruptAt?: string
 }
@@ -26,7 +33,7 @@ export interface TerminalRun {
 export async function runOnFakeTerminal(
   env: NodeJS.ProcessEnv,
   args: readonly string[],
-  { columns = 110, env: more = {}, answer, interruptAt }: TerminalRunOptions = {},
+  { columns = 110, env: more = {}, answer, answers = [], interruptAt }: TerminalRunOptions = {},
 ): Promise<TerminalRun> {
   const stdin = Object.assign(new PassThrough(), { isTTY: true, setRawMode: () => undefined })
   const screen = Object.assign(new PassThrough(), { isTTY: true, columns, rows: 40 })
@@ -48,9 +55,9 @@ export async function runOnFakeTerminal(
       timeoutMs: 30_000,
       explain: () => output.slice(-500),
     })
-  if (answer) {
-    await waitUntilShown(answer.prompt)
-    stdin.write(answer.keys)
+  for (const { prompt, keys } of answer ? [answer] : answers) {
+    await waitUntilShown(prompt)
+    stdin.write(keys)
   }
   if (interruptAt !== undefined) {
     await waitUntilShown(interruptAt)

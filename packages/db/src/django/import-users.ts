@@ -1,18 +1,31 @@
+import { drizzle, type NodePgDatabase } from 'drizzle-orm/node-postgres'
 import pg from 'pg'
 import { leaveErrorsToQueries } from '../database.ts'
 import { sqlState, UNIQUE_VIOLATION } from '../failure.ts'
+import { PASSWORD_CHANGE_VOIDS, voidTokensOf } from '../users/one-time-tokens.ts'
+import { replaceUnverifiedUser } from '../users/replace-unverified-user.ts'
 import {
   CLASSIFY_AGAIN,
   CLASSIFY_LOGS,
   CLASSIFY_USERS,
   COUNT,
+  COUNT_CONFLICTS,
+  COUNT_PASSWORDS,
+  FIND_REPLACED_AGAIN,
   IMPORT_LOGS,
   IMPORT_USERS,
+  KEEP_REPLACED,
+  LIST_CONFLICTS,
+  LIST_NEW_PASSWORDS,
+  LIST_REPLACED,
+  LOCK_USERS,
   MARK_TAKEN,
+  PICK_BATCH,
   STAGE,
   STAGE_PREFERENCES,
   STAGE_USERS,
   UPDATE_USERS,
+  WRITE_DEVICES,
 } from './import-statements.ts'
 import {
   type ImportedPreferences,
@@ -36,13 +49,14 @@ interface UserImportCounts {
   caseDuplicates: number
   /** The user was erased here and is not imported again. */
   erased: number
-  /** Another user here has the address. */
+  /** Another user here proved the address. */
   emailTaken: number
   inactive: number
   staff: number
-  /** Users who cannot log in with their password: it is `!…`, damaged, or uses another algorithm. */
-  unusablePasswords: number
+  /** The cost of the most expensive hash, in iterations of PBKDF2-SHA256. */
   maxIterations: number
+  /** How many users have a password of each kind. A kind without users may be absent. */
+  passwords: ReadonlyMap<ImportedUser['passwordKind'], number>
 }
 
 /** The users of one batch by verdict. */
@@ -58,9 +72,21 @@ export interface UserBatch {
 }
 
 export interface ImportConflict {
-  kind: 'case_duplicate' | 'email_taken'
+  /** `replaced`: an account here that was erased, because it never proved the address of an imported user. */
+  kind: 'case_duplicate' | 'email_taken' | 'replaced' | 'push_token'
   id: string
   email: string
+}
+
+interface ConflictCounts {
+  /** Accounts here that were erased for an imported user. */
+  replaced: number
+  /** Written users whose push token another user has. */
+  lostTokens: number
+}
+
+interface ImportConflicts extends ConflictCounts {
+  listed: ImportConflict[]
 }
 
 interface VerdictRow {
@@ -73,9 +99,11 @@ interface VerdictRow {
  */
 export class UserImport {
   readonly #client: pg.Client
+  readonly #orm: NodePgDatabase
 
   private constructor(client: pg.Client) {
     this.#client = client
+    this.#orm = drizzle({ client })
   }
 
   /** Connects without the time limits of requests: classifying a million users takes longer. */
@@ -103,37 +131,42 @@ export class UserImport {
   /** Gives each staged user a verdict. Call it once, after everything is staged and before the other methods. */
   async classify(): Promise<UserImportCounts> {
     await this.#client.query(CLASSIFY_USERS)
-    const { rows } = await this.#client.query<UserImportCounts>(COUNT)
+    const { rows } = await this.#client.query<Omit<UserImportCounts, 'passwords'>>(COUNT)
     const [counts] = rows
     if (counts === undefined) throw new Error('Counting gave no row')
-    return counts
+    const passwords = await this.#client.query<{ kind: ImportedUser['passwordKind']; count: number }>(
+      COUNT_PASSWORDS,
+    )
+    return { ...counts, passwords: new Map(passwords.rows.map(({ kind, count }) => [kind, count])) }
   }
 
-  /** Users who are not imported because others have their address. */
-  async listConflicts(limit: number): Promise<ImportConflict[]> {
-    const { rows } = await this.#client.query<ImportConflict>(
-      `SELECT verdict AS kind, id, email FROM django_user WHERE verdict IN ('case_duplicate', 'email_taken')
-       ORDER BY lower(email), id LIMIT $1`,
-      [limit],
-    )
-    return rows
+  /**
+   * Counts and lists what the import decided between two users. Call it after the writes: somebody may have registered
+   * here meanwhile with the address of a staged user. With `dryRun` it tells what the writes would do.
+   */
+  async findConflicts({ limit, dryRun }: { limit: number; dryRun: boolean }): Promise<ImportConflicts> {
+    const counted = await this.#client.query<ConflictCounts>(COUNT_CONFLICTS, [dryRun])
+    const [counts = { replaced: 0, lostTokens: 0 }] = counted.rows
+    const { rows } = await this.#client.query<ImportConflict>(LIST_CONFLICTS, [dryRun, limit])
+    return { ...counts, listed: rows }
   }
 
   /** Imports up to `limit` users, all or none. */
   async importUsers(limit: number): Promise<UserBatch> {
-    return this.#finishBatch((await this.#client.query<VerdictRow>(IMPORT_USERS, [limit])).rows)
+    return this.#finishBatch(await this.#writeBatch('importable', IMPORT_USERS, limit))
   }
 
   /** Updates up to `limit` users who changed since they were imported, all or none. */
   async updateUsers(limit: number): Promise<UserBatch> {
     try {
-      return await this.#finishBatch((await this.#client.query<VerdictRow>(UPDATE_USERS, [limit])).rows)
+      return await this.#finishBatch(await this.#writeBatch('changed', UPDATE_USERS, limit))
     } catch (error) {
       if (sqlState(error) !== UNIQUE_VIOLATION) throw error
-      const { rows } = await this.#client.query<VerdictRow>(MARK_TAKEN)
-      // Without a user to skip, the next attempt would violate the constraint again.
-      if (rows.length === 0) throw error
-      return countVerdicts(rows)
+      const { rows: taken } = await this.#client.query<VerdictRow>(MARK_TAKEN)
+      const { rows: found } = await this.#client.query(FIND_REPLACED_AGAIN)
+      // Without a user to skip or to replace, the next attempt would violate the constraint again.
+      if (taken.length + found.length === 0) throw error
+      return taken.length > 0 ? countVerdicts(taken) : this.updateUsers(limit)
     }
   }
 
@@ -155,6 +188,37 @@ export class UserImport {
 
   close(): Promise<void> {
     return this.#client.end()
+  }
+
+  /** Frees the addresses of a batch, then writes its users and devices in one transaction. */
+  async #writeBatch(verdict: 'importable' | 'changed', statement: string, limit: number) {
+    const picked = await this.#client.query<{ id: string }>(PICK_BATCH, [verdict, limit])
+    const ids = picked.rows.map(({ id }) => id)
+    await this.#replaceAccounts(ids)
+    return this.#orm.transaction(async (tx) => {
+      await this.#client.query(LOCK_USERS, [ids])
+      const { rows } = await this.#client.query<VerdictRow>(statement, [ids])
+      if (verdict === 'changed') {
+        const changed = await this.#client.query<{ id: string }>(LIST_NEW_PASSWORDS, [ids])
+        const userIds = changed.rows.map(({ id }) => id)
+        await voidTokensOf({ orm: tx }, userIds, PASSWORD_CHANGE_VOIDS)
+      }
+      for (const write of WRITE_DEVICES) await this.#client.query(write, [ids])
+      return rows
+    })
+  }
+
+  /** Erases the accounts here whose address belongs to a user of the batch. */
+  async #replaceAccounts(ids: readonly string[]): Promise<void> {
+    const { rows } = await this.#client.query<{ id: string; replaces: string; email: string }>(
+      LIST_REPLACED,
+      [ids],
+    )
+    for (const { id, replaces, email } of rows) {
+      const isReplaced = await replaceUnverifiedUser({ orm: this.#orm }, replaces, email)
+      // It was verified or erased meanwhile, or has another address.
+      if (!isReplaced) await this.#client.query(KEEP_REPLACED, [id])
+    }
   }
 
   /** Classifies the raced users of a batch again, and counts the verdicts. */

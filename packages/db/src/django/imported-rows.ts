@@ -1,10 +1,15 @@
+import type { PasswordAlgorithm } from '@tidings/shared/password-hash'
+import type { UnusableReason } from '@tidings/shared/password-hash-format'
+
 /** A user of the Django service. Times are ISO 8601. */
 export interface ImportedUser {
   id: string
   email: string
   name: string
   password: string
-  /** Of the password's hash; null when no login can verify it. */
+  /** The algorithm of the password's hash, or why no login can verify it. */
+  passwordKind: PasswordAlgorithm | UnusableReason
+  /** The cost of verifying the hash, in iterations of PBKDF2-SHA256; null when no login can. */
   hashIterations: number | null
   pushToken: string | null
   emailNotifications: boolean
@@ -47,6 +52,7 @@ export const userColumns = (users: readonly ImportedUser[]): unknown[][] => [
   users.map((user) => user.createdAt),
   users.map((user) => user.updatedAt),
   users.map((user) => user.hashIterations),
+  users.map((user) => user.passwordKind),
 ]
 
 /** Columns in the order of the parameters of STAGE_PREFERENCES. */

@@ -35,7 +35,7 @@ export const refreshTokens = pgTable(
       .references(() => sessions.id, { onDelete: 'cascade' }),
     createdAt: instant('created_at').notNull().defaultNow(),
     rotatedAt: instant('rotated_at'),
-    /** The child token is HMAC(parent token, nonce), so a repeat within the grace period gets the same child. */
+    /** The child token is HMAC(parent token, nonce), so a repeat gets the same child. */
     rotationNonce: bytea('rotation_nonce'),
   },
   // Deleting a session deletes its tokens. Using a token deletes the oldest ones.

@@ -12,7 +12,6 @@ export const users = pgTable(
     name: varchar('name', { length: 255 }).notNull(),
     /** Django's format: pbkdf2_sha256$iterations$salt$base64. A hash that starts with `!` never logs in. */
     password: text('password').notNull(),
-    pushToken: text('push_token'),
     emailNotifications: boolean('email_notifications').notNull().default(true),
     pushNotifications: boolean('push_notifications').notNull().default(true),
     isActive: boolean('is_active').notNull().default(true),

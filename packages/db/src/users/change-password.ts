@@ -1,8 +1,8 @@
 import { and, eq } from 'drizzle-orm'
 import type { Database, Handle } from '../database.ts'
 import { users } from '../schema/users.ts'
-import { voidTokens } from './one-time-tokens.ts'
-import { addNotice } from './outbound-messages.ts'
+import { PASSWORD_CHANGE_VOIDS, voidTokens } from './one-time-tokens.ts'
+import { addNotice, greet } from './outbound-messages.ts'
 import { endSessions } from './sessions.ts'
 
 export interface PasswordWrite {
@@ -27,7 +27,8 @@ export async function changePassword(
       .select({ id: users.id })
       .from(users)
       .where(and(eq(users.id, write.userId), eq(users.password, from)))
-      .for('update')
+      // Not 'update': that would make a relay that is adding a token of the user wait, and it holds the message.
+      .for('no key update')
     return unchanged && setPassword({ orm: tx }, write)
   })
 }
@@ -48,11 +49,11 @@ export async function setPassword(
     .update(users)
     .set({ password: hash, updatedAt: now, legacyTokensEndedAt: now })
     .where(eq(users.id, userId))
-    .returning({ email: users.email, name: users.name })
+    .returning({ email: users.email, name: users.name, emailVerifiedAt: users.emailVerifiedAt })
   if (user === undefined) return undefined
   const endedSessionIds = await endSessions(db, userId, keepSessionId)
-  await voidTokens(db, userId, ['password_reset', 'email_change'])
-  const variables = { name: user.name }
+  await voidTokens(db, userId, PASSWORD_CHANGE_VOIDS)
+  const variables = greet(user)
   await addNotice(db, { kind: 'password_changed', userId, to: user.email, locale, variables })
   return { endedSessionIds }
 }

@@ -21,15 +21,37 @@ export async function eraseUser(
     // There may be more rows than one statement clears.
   }
   return db.orm.transaction(async (tx) => {
+    await deleteMessages({ orm: tx }, userId)
     // The row lock keeps out new events and sessions of the user until the row is deleted.
     const [user] = await tx.select().from(users).where(eq(users.id, userId)).for('update')
+    if (user !== undefined) return eraseLockedUser({ orm: tx }, user)
     await scrubEvents({ orm: tx }, userId)
-    if (user === undefined) return undefined
-    await scrubOutbox({ orm: tx }, user)
-    const ended = await tx.select({ id: sessions.id }).from(sessions).where(eq(sessions.userId, userId))
-    await tx.delete(users).where(eq(users.id, userId))
-    return { endedSessionIds: ended.map((session) => session.id) }
+    return undefined
   })
+}
+
+/** Erases a user whose row the transaction has locked. @returns the ids of the sessions that ended. */
+export async function eraseLockedUser(
+  db: Handle,
+  user: { id: string; email: string },
+): Promise<{ endedSessionIds: string[] }> {
+  while ((await scrubEvents(db, user.id)) === SCRUB_BATCH_ROWS) {
+    // There may be more rows than one statement clears.
+  }
+  await scrubOutbox(db, user)
+  const ended = await db.orm.select({ id: sessions.id }).from(sessions).where(eq(sessions.userId, user.id))
+  await db.orm.delete(users).where(eq(users.id, user.id))
+  return { endedSessionIds: ended.map((session) => session.id) }
+}
+
+/**
+ * Deletes the messages to a user, also requests for a reset that no relay has looked up yet. Before the row of the user
+ * is locked: a relay locks a message first and its user then, and the other order could end in a deadlock.
+ */
+async function deleteMessages({ orm }: Handle, userId: string): Promise<void> {
+  await orm.execute(sql`
+    DELETE FROM outbound_messages WHERE user_id = ${userId} OR (user_id IS NULL
+      AND lower("to") = (SELECT lower(email) FROM users WHERE id = ${userId}))`)
 }
 
 /**

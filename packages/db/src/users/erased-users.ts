@@ -1,16 +1,16 @@
 import { isUuid } from '@tidings/shared/uuid'
-import type { Database } from '../database.ts'
+import { sql } from 'drizzle-orm'
+import type { Database, Handle } from '../database.ts'
 
 /** SQL for the digest of a user id. `id` is an SQL expression of type uuid. */
 export const userDigest = (id: string) => `sha256(convert_to((${id})::text, 'UTF8'))`
 
 /** Records permanently that this user is being erased. Safe to repeat. */
-export async function recordErasure(db: Database, userId: string): Promise<void> {
-  await db.pool.query(
-    `INSERT INTO erased_users (user_digest) VALUES (${userDigest('$1::uuid')})
-     ON CONFLICT (user_digest) DO UPDATE SET erased_at = now()`,
-    [userId],
-  )
+export async function recordErasure(db: Handle, userId: string): Promise<void> {
+  await db.orm.execute(sql`
+    INSERT INTO erased_users (user_digest)
+    SELECT ${sql.raw(userDigest('given.id'))} FROM (VALUES (${userId}::uuid)) AS given(id)
+    ON CONFLICT (user_digest) DO UPDATE SET erased_at = now()`)
 }
 
 /** An erasure that takes longer than this has failed, and may never be repeated. */

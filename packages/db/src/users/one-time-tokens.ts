@@ -6,6 +6,9 @@ import type { Handle } from '../database.ts'
 import { oneTimeTokens } from '../schema/one-time-tokens.ts'
 import { outboundMessages } from '../schema/outbound-messages.ts'
 
+/** The links that end when the password changes. */
+export const PASSWORD_CHANGE_VOIDS: readonly TokenPurpose[] = ['password_reset', 'email_change']
+
 export interface NewToken {
   userId: string
   purpose: TokenPurpose
@@ -20,6 +23,14 @@ export async function mintToken(db: Handle, token: NewToken): Promise<string> {
   await db.orm.insert(oneTimeTokens).values({ ...token, digest: hashSecret(secret) })
   return secret
 }
+
+/** The condition that finds a token which still works. Any text may be asked for, because only its digest is. */
+export const isUsable = (purpose: TokenPurpose, token: string) =>
+  and(
+    eq(oneTimeTokens.digest, hashSecret(token)),
+    eq(oneTimeTokens.purpose, purpose),
+    gt(oneTimeTokens.expiresAt, sql`now()`),
+  )
 
 export interface TokenGrant {
   userId: string
@@ -38,13 +49,7 @@ export async function useToken(
 ): Promise<TokenGrant | undefined> {
   const [grant] = await db.orm
     .delete(oneTimeTokens)
-    .where(
-      and(
-        eq(oneTimeTokens.digest, hashSecret(token)),
-        eq(oneTimeTokens.purpose, purpose),
-        gt(oneTimeTokens.expiresAt, sql`now()`),
-      ),
-    )
+    .where(isUsable(purpose, token))
     .returning({ userId: oneTimeTokens.userId, email: oneTimeTokens.email })
   if (grant !== undefined) await voidTokens(db, grant.userId, [purpose])
   return grant
@@ -59,20 +64,30 @@ export async function voidTokens(
   userId: string,
   purposes: readonly TokenPurpose[],
 ): Promise<void> {
+  await voidTokensOf(db, [userId], purposes)
+}
+
+/** Like voidTokens, for several users. */
+export async function voidTokensOf(
+  db: Handle,
+  userIds: readonly string[],
+  purposes: readonly TokenPurpose[],
+): Promise<void> {
+  if (userIds.length === 0) return
   // The messages first: this waits for a relay that is making a token, and the next statement then sees it.
   await db.orm
     .update(outboundMessages)
     .set({ state: 'cancelled' })
     .where(
       and(
-        eq(outboundMessages.userId, userId),
+        inArray(outboundMessages.userId, [...userIds]),
         eq(outboundMessages.state, 'pending'),
         inArray(outboundMessages.kind, kindsFor(purposes)),
       ),
     )
   await db.orm
     .delete(oneTimeTokens)
-    .where(and(eq(oneTimeTokens.userId, userId), inArray(oneTimeTokens.purpose, [...purposes])))
+    .where(and(inArray(oneTimeTokens.userId, [...userIds]), inArray(oneTimeTokens.purpose, [...purposes])))
 }
 
 const kindsFor = (purposes: readonly TokenPurpose[]) =>

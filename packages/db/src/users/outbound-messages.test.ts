@@ -1,6 +1,9 @@
+import { waitFor } from '@tidings/stack/servers/wait-for'
 import { createTestDatabase, type TestDatabase, useReleaser } from '@tidings/stack/testing/test-context'
 import { beforeAll, beforeEach, describe, expect, it } from 'vitest'
 import { changePassword } from './change-password.ts'
+import { deleteOldMessages } from './delete-old-messages.ts'
+import { eraseUser } from './erase-user.ts'
 import { useToken } from './one-time-tokens.ts'
 import { addMessage, addNotice, type ClaimedMessage, claimMessages, markQueued } from './outbound-messages.ts'
 
@@ -80,12 +83,25 @@ describe('outbound messages', () => {
     await requestReset('b@example.com')
     expect((await claim()).map(({ userId }) => userId)).toEqual([USER, OTHER])
     const { rows } = await test.database.pool.query('SELECT "to" FROM outbound_messages ORDER BY "to"')
-    expect(rows).toEqual([{ to: 'A@example.com' }, { to: 'b@example.com' }])
+    expect(rows).toEqual([{ to: 'a@example.com' }, { to: 'b@example.com' }])
+  })
+
+  it('go to the stored address, whatever was typed', async () => {
+    await test.database.pool.query("UPDATE users SET email = 'kate@example.com' WHERE id = $1", [USER])
+    // The Kelvin sign is k in lower case.
+    await requestReset('\u212aATE@example.com')
+    expect((await claim()).map(({ to }) => to)).toEqual(['kate@example.com'])
+  })
+
+  it('drop a change to an address that another user has', async () => {
+    for (const to of ['B@example.com', 'free@example.com'])
+      await addMessage(test.database, { kind: 'email_change', userId: USER, to })
+    expect((await claim()).map(({ to }) => to)).toEqual(['free@example.com'])
   })
 
   it('expire', async () => {
     await requestReset('a@example.com')
-    await test.database.pool.query('UPDATE outbound_messages SET expires_at = now()')
+    await test.database.pool.query("UPDATE outbound_messages SET expires_at = now() - interval '1 second'")
     expect(await claim()).toEqual([])
     const { rows } = await test.database.pool.query('SELECT state FROM outbound_messages')
     expect(rows).toEqual([{ state: 'expired' }])
@@ -113,7 +129,7 @@ describe('one-time tokens', () => {
     await requestReset('a@example.com')
     const token = await claimToken()
     expect(await useToken(test.database, 'email_verification', token)).toBeUndefined()
-    await test.database.pool.query('UPDATE one_time_tokens SET expires_at = now()')
+    await test.database.pool.query("UPDATE one_time_tokens SET expires_at = now() - interval '1 second'")
     expect(await resetWith(token)).toBeUndefined()
   })
 
@@ -131,5 +147,63 @@ describe('one-time tokens', () => {
     expect(await resetWith(reset)).toBeUndefined()
     expect(await useToken(database, 'email_undo', undo)).toEqual({ userId: USER, email: to })
     expect((await claim()).map(({ kind }) => kind)).toEqual(['password_changed'])
+  })
+})
+
+describe('the messages of a user who is erased', () => {
+  it.each([USER, null])('are deleted after a relay that is claiming them (user_id %s)', async (userId) => {
+    const { database } = test
+    await addMessage(database, { kind: 'password_reset', userId, to: 'A@example.com' })
+    await requestReset('b@example.com')
+    const relay = await database.pool.connect()
+    try {
+      await relay.query('BEGIN')
+      await relay.query('SELECT id FROM outbound_messages FOR UPDATE')
+      const erasing = eraseUser(database, USER)
+      await waitFor('the erasure to wait for the relay', async () => {
+        const waiting = await database.pool.query(
+          "SELECT 1 FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND datname = current_database()",
+        )
+        return waiting.rowCount === 1
+      })
+      await relay.query('UPDATE outbound_messages SET user_id = $1 WHERE "to" ILIKE $2', [
+        USER,
+        'a@example.com',
+      ])
+      await relay.query(
+        `INSERT INTO one_time_tokens (digest, user_id, purpose, email, expires_at)
+         VALUES ('x', $1, 'password_reset', 'a@example.com', now() + interval '1 hour')`,
+        [USER],
+      )
+      await relay.query('COMMIT')
+      expect(await erasing).toEqual({ endedSessionIds: [] })
+    } finally {
+      relay.release()
+    }
+    const left = await database.pool.query(
+      'SELECT "to" FROM outbound_messages UNION ALL SELECT email FROM one_time_tokens',
+    )
+    expect(left.rows).toEqual([{ to: 'b@example.com' }])
+  })
+})
+
+describe('the deletion of old messages', () => {
+  it('removes messages a week after they expired, and tokens when they expired', async () => {
+    const { database } = test
+    await requestReset('a@example.com')
+    await requestReset('b@example.com')
+    await claim()
+    expect(await deleteOldMessages(database)).toEqual([])
+    await database.pool.query(
+      "UPDATE one_time_tokens SET expires_at = now() - interval '1 second' WHERE email = 'a@example.com'",
+    )
+    await database.pool.query(
+      `UPDATE outbound_messages SET expires_at = now() - interval '169 hours' WHERE "to" = 'b@example.com'`,
+    )
+    expect(await deleteOldMessages(database)).toHaveLength(1)
+    const left = await database.pool.query(
+      'SELECT "to" FROM outbound_messages UNION ALL SELECT email FROM one_time_tokens ORDER BY 1',
+    )
+    expect(left.rows).toEqual([{ to: 'a@example.com' }, { to: 'b@example.com' }])
   })
 })

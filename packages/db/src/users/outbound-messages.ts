@@ -5,9 +5,10 @@ import {
   type OutboundKind,
   type OutboundVariables,
 } from '@tidings/shared/outbound-message'
-import { and, eq, gt, inArray, ne, sql } from 'drizzle-orm'
+import { and, count, eq, gt, inArray, min, ne, sql } from 'drizzle-orm'
 import { v7 as uuidv7 } from 'uuid'
 import type { Database, Handle } from '../database.ts'
+import { notificationStatus } from '../schema/notification-status.ts'
 import { outboundMessages } from '../schema/outbound-messages.ts'
 import { users } from '../schema/users.ts'
 import { mintToken } from './one-time-tokens.ts'
@@ -21,14 +22,22 @@ export interface NewMessage {
   variables?: OutboundVariables
 }
 
-/** Writes a message for the relay to put on the queue. Call it in the transaction of what causes the message. */
-export async function addMessage(db: Handle, message: NewMessage): Promise<void> {
+/**
+ * Writes a message for the relay to put on the queue. Call it in the transaction of what causes the message.
+ *
+ * @returns its id.
+ */
+export async function addMessage(db: Handle, message: NewMessage): Promise<string> {
   const { kind, userId, to, locale = DEFAULT_LOCALE, variables = {} } = message
+  const id = uuidv7()
   const expiresAt = new Date(Date.now() + OUTBOUND_TTL_SECONDS[kind] * 1000)
-  await db.orm
-    .insert(outboundMessages)
-    .values({ id: uuidv7(), kind, userId, to, locale, variables, expiresAt })
+  await db.orm.insert(outboundMessages).values({ id, kind, userId, to, locale, variables, expiresAt })
+  return id
 }
+
+/** The variables of a message to a user. A name that anyone may have typed is not sent to an address that nobody proved. */
+export const greet = (user: { name: string; emailVerifiedAt: Date | null }): OutboundVariables =>
+  user.emailVerifiedAt === null ? {} : { name: user.name }
 
 /** Adds a notice, unless the user got one of this kind within the last hour. */
 export async function addNotice(db: Handle, notice: NewMessage & { userId: string }): Promise<void> {
@@ -37,7 +46,7 @@ export async function addNotice(db: Handle, notice: NewMessage & { userId: strin
 }
 
 /** Tells whether a message of this kind was written for the user within `period`, an SQL interval. */
-async function hasRecentMessage(
+export async function hasRecentMessage(
   db: Handle,
   userId: string,
   kind: OutboundKind,
@@ -71,14 +80,26 @@ export interface ClaimedMessage {
   token: string | undefined
 }
 
+/** Why a message does not go to the queue. `reported` is already there: its relay was killed before markQueued. */
+export type UnsentOutcome = 'expired' | 'dropped' | 'reported'
+
 /**
  * Takes the oldest pending messages for 30 seconds, and stores a new token for each that carries a link. Publish them,
  * then call markQueued. The digest is stored before the job exists, so every link that a user receives works. When the
- * relay is killed in between, another one takes the messages and makes further tokens.
+ * relay is killed in between, another one takes the messages and makes further tokens. It leaves out those that the
+ * e-mail service has reported on meanwhile.
  *
+ * Drops password resets of unknown addresses, and those within a minute of an earlier one for the same account. Drops
+ * changes to an address that another user has. Both are decided here, so that the requests take equally long.
  * Drops password resets of unknown addresses, and those within a minute of an earlier one for the same account.
+ *
+ * @param onUnsent called for each message that is taken and not returned. It may be called again after a failure.
  */
-export async function claimMessages(db: Database, limit: number): Promise<ClaimedMessage[]> {
+export async function claimMessages(
+  db: Database,
+  limit: number,
+  onUnsent: (kind: OutboundKind, outcome: UnsentOutcome) => void = () => {},
+): Promise<ClaimedMessage[]> {
   return db.orm.transaction(async (tx) => {
     const handle = { orm: tx }
     const due = await tx
@@ -98,39 +119,117 @@ export async function claimMessages(db: Database, limit: number): Promise<Claime
       const { id, kind, expiresAt } = message
       if (expiresAt <= new Date()) {
         await tx.update(outboundMessages).set({ state: 'expired' }).where(eq(outboundMessages.id, id))
+        onUnsent(kind, 'expired')
         continue
       }
-      const userId = message.userId ?? (await findResetUser(handle, message.to))
-      if (userId === undefined) {
+      if (message.claimedUntil !== null && (await isReported(handle, id))) {
+        await tx.update(outboundMessages).set({ state: 'queued' }).where(eq(outboundMessages.id, id))
+        onUnsent(kind, 'reported')
+        continue
+      }
+      const recipient = await findRecipient(handle, message)
+      if (recipient === undefined) {
         await tx.delete(outboundMessages).where(eq(outboundMessages.id, id))
+        onUnsent(kind, 'dropped')
         continue
       }
       await tx
         .update(outboundMessages)
-        .set({ userId, claimedUntil: sql`now() + interval '30 seconds'` })
+        .set({ ...recipient, claimedUntil: sql`now() + interval '30 seconds'` })
         .where(eq(outboundMessages.id, id))
+      const { userId, to } = recipient
       const purpose = OUTBOUND_LINKS[kind]?.purpose
-      const token = purpose && (await mintToken(handle, { userId, purpose, email: message.to, expiresAt }))
-      claimed.push({ ...message, userId, token })
+      const token = purpose && (await mintToken(handle, { userId, purpose, email: to, expiresAt }))
+      claimed.push({ ...message, ...recipient, token })
     }
     return claimed
   })
 }
 
-/** The active user of an address; undefined also when they got a reset within the last minute. */
-async function findResetUser(db: Handle, email: string): Promise<string | undefined> {
-  const [user] = await db.orm
-    .select({ id: users.id })
-    .from(users)
-    .where(and(eq(sql`lower(${users.email})`, sql`lower(${email})`), eq(users.isActive, true)))
-  if (user === undefined) return undefined
-  return (await hasRecentMessage(db, user.id, 'password_reset', '1 minute')) ? undefined : user.id
+interface Recipient {
+  userId: string
+  to: string
 }
 
-/** Records that messages are on the queue. */
-export async function markQueued(db: Database, ids: readonly string[]): Promise<void> {
-  await db.orm
+async function findRecipient(
+  db: Handle,
+  { kind, userId, to }: { kind: OutboundKind; userId: string | null; to: string },
+): Promise<Recipient | undefined> {
+  if (userId === null) return findResetUser(db, to)
+  const isFree = kind !== 'email_change' || (await findAddress(db, to)) === undefined
+  return isFree ? { userId, to } : undefined
+}
+
+/**
+ * The active user of an address; undefined also when they got a reset within the last minute. The mail goes to the
+ * stored address: one that was typed could differ from it and still be equal for PostgreSQL.
+ */
+async function findResetUser(db: Handle, email: string): Promise<Recipient | undefined> {
+  const user = await findAddress(db, email)
+  if (!user?.isActive) return undefined
+  const isRecent = await hasRecentMessage(db, user.id, 'password_reset', '1 minute')
+  return isRecent ? undefined : { userId: user.id, to: user.email }
+}
+
+async function findAddress(db: Handle, email: string) {
+  const [user] = await db.orm
+    .select({ id: users.id, email: users.email, isActive: users.isActive })
+    .from(users)
+    .where(eq(sql`lower(${users.email})`, sql`lower(${email})`))
+  return user
+}
+
+/** Tells whether the e-mail service has reported what became of a message. */
+async function isReported(db: Handle, id: string): Promise<boolean> {
+  const reported = await db.orm
+    .select({ id: notificationStatus.id })
+    .from(notificationStatus)
+    .where(and(eq(notificationStatus.notificationId, id), eq(notificationStatus.notificationType, 'email')))
+    .limit(1)
+  return reported.length > 0
+}
+
+/**
+ * Records that messages are on the queue.
+ *
+ * @returns the ids of those that are still wanted. The others were cancelled since, or their user was erased.
+ */
+export async function markQueued(db: Database, ids: readonly string[]): Promise<string[]> {
+  const queued = await db.orm
     .update(outboundMessages)
     .set({ state: 'queued', claimedUntil: null })
-    .where(and(inArray(outboundMessages.id, [...ids]), eq(outboundMessages.state, 'pending')))
+    .where(
+      and(inArray(outboundMessages.id, [...ids]), inArray(outboundMessages.state, ['pending', 'queued'])),
+    )
+    .returning({ id: outboundMessages.id })
+  return queued.map(({ id }) => id)
+}
+
+/** Lists the messages of a user that may be on the queue. */
+export async function listLiveMessages(db: Database, userId: string): Promise<string[]> {
+  const live = await db.orm
+    .select({ id: outboundMessages.id })
+    .from(outboundMessages)
+    .where(
+      and(
+        eq(outboundMessages.userId, userId),
+        inArray(outboundMessages.state, ['pending', 'queued']),
+        gt(outboundMessages.expiresAt, sql`now()`),
+      ),
+    )
+  return live.map(({ id }) => id)
+}
+
+/** Messages that wait for a relay, and since when the oldest does. */
+export interface PendingMessages {
+  pending: number
+  oldestAt: Date | undefined
+}
+
+export async function countPendingMessages(db: Database): Promise<PendingMessages> {
+  const [row] = await db.orm
+    .select({ pending: count(), oldestAt: min(outboundMessages.createdAt) })
+    .from(outboundMessages)
+    .where(eq(outboundMessages.state, 'pending'))
+  return { pending: row?.pending ?? 0, oldestAt: row?.oldestAt ?? undefined }
 }

@@ -1,8 +1,8 @@
-import { waitFor } from '@tidings/stack/servers/wait-for'
 import { createTestDatabase, type TestDatabase, useReleaser } from '@tidings/stack/testing/test-context'
 import { v7 as uuidv7 } from 'uuid'
 import { beforeAll, beforeEach, describe, expect, it } from 'vitest'
-import { deleteExpiredSessions, generateRefreshToken, insertSession, rotateRefreshToken } from './sessions.ts'
+import { rotateRefreshToken } from './rotate-refresh-token.ts'
+import { deleteExpiredSessions, generateRefreshToken, insertSession } from './sessions.ts'
 
 const USER = '00000000-0000-4000-8000-000000000001'
 const LIFETIME_MS = 30 * 86_400_000
@@ -38,61 +38,10 @@ async function rotate(token: string): Promise<string> {
   return result.refreshToken
 }
 
-const pass = (interval: string) =>
-  database.database.pool.query('UPDATE refresh_tokens SET rotated_at = rotated_at - $1::interval', [interval])
-
 async function count(table: 'sessions' | 'refresh_tokens'): Promise<number> {
   const { rows } = await database.database.pool.query(`SELECT count(*)::int AS count FROM ${table}`)
   return rows[0].count
 }
-
-describe('refresh tokens', () => {
-  it('are exchanged during an erasure without a deadlock', async () => {
-    const { id, token } = await startSession()
-    const erasure = await database.database.pool.connect()
-    try {
-      await erasure.query('BEGIN')
-      await erasure.query('SELECT 1 FROM sessions WHERE id = $1 FOR UPDATE', [id])
-      const exchange = rotateRefreshToken(database.database, token, LIFETIME_MS)
-      await waitFor('the exchange to wait for the session', async () => {
-        const { rows } = await database.database.pool.query(
-          "SELECT 1 FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'",
-        )
-        return rows.length > 0
-      })
-      await erasure.query('DELETE FROM sessions WHERE id = $1', [id])
-      await erasure.query('COMMIT')
-      expect(await exchange).toEqual({ outcome: 'invalid' })
-    } finally {
-      erasure.release()
-    }
-  })
-
-  it('are kept for one lifetime, however long their session lasts', async () => {
-    const { token } = await startSession()
-    let newest = token
-    for (let day = 0; day < 35; day++) {
-      newest = await rotate(newest)
-      await pass('1 day')
-    }
-    // The tokens of thirty days, and the newest one, which is not used yet.
-    expect(await count('refresh_tokens')).toBe(31)
-    expect(await rotateRefreshToken(database.database, token, LIFETIME_MS)).toEqual({ outcome: 'invalid' })
-    await rotate(newest)
-  })
-
-  it('end their session when one is used again within its lifetime', async () => {
-    const { id, token } = await startSession()
-    const child = await rotate(token)
-    await pass('29 days')
-    const newest = await rotate(child)
-    expect(await rotateRefreshToken(database.database, token, LIFETIME_MS)).toEqual({
-      outcome: 'reused',
-      sessionId: id,
-    })
-    expect(await rotateRefreshToken(database.database, newest, LIFETIME_MS)).toEqual({ outcome: 'invalid' })
-  })
-})
 
 describe('expired sessions', () => {
   it('are deleted with their tokens; live ones stay', async () => {

@@ -1,9 +1,11 @@
-import { createHmac, randomBytes } from 'node:crypto'
+import { randomBytes } from 'node:crypto'
 import { hashSecret } from '@tidings/shared/service-key'
 import { and, desc, eq, gt, gte, inArray, isNull, lt, ne, or, sql } from 'drizzle-orm'
 import type { Database, Handle } from '../database.ts'
 import { refreshTokens, sessions } from '../schema/sessions.ts'
 import { users } from '../schema/users.ts'
+import { isNewDevice, type LoginOrigin } from './new-device.ts'
+import { addNotice, greet } from './outbound-messages.ts'
 
 export interface NewSession {
   id: string
@@ -27,17 +29,9 @@ export interface Session {
 /** Most live sessions of a user. The next login ends the one that was not used for the longest time. */
 const MAX_SESSIONS = 50
 
-/** A refresh that is repeated within this time gets the same answer: the client may have lost the first one. */
-const REFRESH_GRACE_MS = 10_000
-
 /** 256 random bits. */
 export function generateRefreshToken(): string {
   return randomBytes(32).toString('base64url')
-}
-
-/** Derives the next refresh token. Only the holder of the parent can compute it, so no token is stored. */
-function deriveChild(parent: string, nonce: Buffer): string {
-  return createHmac('sha256', parent).update(nonce).digest('base64url')
 }
 
 export async function insertSession(db: Handle, session: NewSession): Promise<void> {
@@ -48,7 +42,8 @@ export async function insertSession(db: Handle, session: NewSession): Promise<vo
 
 /**
  * Stores a login: it adds the session, sets the time of the last login, and deletes the user's expired sessions. Of the
- * others it keeps MAX_SESSIONS with the new one: live ones first, then the most recently used.
+ * others it keeps MAX_SESSIONS with the new one: live ones first, then the most recently used. The user is told of a
+ * login from a device that no stored session has.
  *
  * @returns the ids of the deleted sessions; undefined when the password changed since it was checked, or the user was
  *   deactivated.
@@ -57,17 +52,24 @@ export async function startSession(
   db: Database,
   session: NewSession,
   passwordHash: string,
+  origin: LoginOrigin,
 ): Promise<{ endedSessionIds: string[] } | undefined> {
   const now = new Date()
   const { userId } = session
+  const { device, network, locale } = origin
   return db.orm.transaction(async (tx) => {
     // The row lock makes concurrent logins of a user take turns, so that each sees the sessions of the others.
-    const loggedIn = await tx
+    const [user] = await tx
       .update(users)
       .set({ lastLoginAt: now })
       .where(and(eq(users.id, userId), eq(users.password, passwordHash), eq(users.isActive, true)))
-      .returning({ id: users.id })
-    if (loggedIn.length === 0) return undefined
+      .returning({
+        email: users.email,
+        name: users.name,
+        emailVerifiedAt: users.emailVerifiedAt,
+        isNewDevice: isNewDevice(session, network),
+      })
+    if (user === undefined) return undefined
     const surplus = tx
       .select({ id: sessions.id })
       .from(sessions)
@@ -79,6 +81,17 @@ export async function startSession(
       .where(and(eq(sessions.userId, userId), or(lt(sessions.expiresAt, now), inArray(sessions.id, surplus))))
       .returning({ id: sessions.id })
     await insertSession({ orm: tx }, session)
+    if (user.isNewDevice) {
+      const variables = { ...greet(user), device: device ?? '', address: network }
+      const message = {
+        kind: 'new_device',
+        userId,
+        to: user.email,
+        locale,
+        variables,
+      } as const
+      await addNotice({ orm: tx }, message)
+    }
     return { endedSessionIds: ended.map(({ id }) => id) }
   })
 }
@@ -133,70 +146,6 @@ export async function listSessions(db: Database, userId: string): Promise<Sessio
     .limit(MAX_SESSIONS)
 }
 
-export type RotateResult =
-  | { outcome: 'rotated'; sessionId: string; userId: string; refreshToken: string }
-  /** Used again after the grace period: a second party has the token. The session was ended. */
-  | { outcome: 'reused'; sessionId: string }
-  | { outcome: 'invalid' }
-
-/**
- * Exchanges a refresh token for its child. Concurrent exchanges, and repeats within REFRESH_GRACE_MS, return the same
- * child. A later repeat ends the session. A token exchanged more than a lifetime ago is `invalid`.
- *
- * @param lifetimeMs lifetime of a refresh token. The session is prolonged by it, from now.
- */
-export async function rotateRefreshToken(
-  db: Database,
-  refreshToken: string,
-  lifetimeMs: number,
-): Promise<RotateResult> {
-  const tokenHash = hashSecret(refreshToken)
-  return db.orm.transaction(async (tx) => {
-    // Lock the session before its token, as an erasure does. In the other order the two could deadlock.
-    await tx
-      .select({ id: sessions.id })
-      .from(sessions)
-      .innerJoin(refreshTokens, eq(refreshTokens.sessionId, sessions.id))
-      .where(eq(refreshTokens.tokenHash, tokenHash))
-      .for('no key update', { of: sessions })
-    const nonce = randomBytes(16)
-    // Of concurrent exchanges, only one finds the token not rotated yet.
-    const [rotated] = await tx
-      .update(refreshTokens)
-      .set({ rotatedAt: new Date(), rotationNonce: nonce })
-      .where(and(eq(refreshTokens.tokenHash, tokenHash), isNull(refreshTokens.rotatedAt)))
-      .returning({ sessionId: refreshTokens.sessionId })
-    const [found] = await tx
-      .select({ token: refreshTokens, session: sessions, isActive: users.isActive })
-      .from(refreshTokens)
-      .innerJoin(sessions, eq(sessions.id, refreshTokens.sessionId))
-      .innerJoin(users, eq(users.id, sessions.userId))
-      .where(eq(refreshTokens.tokenHash, tokenHash))
-    if (found === undefined) return { outcome: 'invalid' }
-
-    const { token, session } = found
-    const ended = session.revokedAt !== null || session.expiresAt <= new Date() || !found.isActive
-    if (ended || token.rotationNonce === null || token.rotatedAt === null) return { outcome: 'invalid' }
-    if (Date.now() - token.rotatedAt.getTime() > REFRESH_GRACE_MS) {
-      await tx.update(sessions).set({ revokedAt: new Date() }).where(eq(sessions.id, session.id))
-      return { outcome: 'reused', sessionId: session.id }
-    }
-
-    const child = deriveChild(refreshToken, token.rotationNonce)
-    if (rotated !== undefined) {
-      const now = Date.now()
-      await tx.insert(refreshTokens).values({ tokenHash: hashSecret(child), sessionId: session.id })
-      await tx
-        .update(sessions)
-        .set({ lastUsedAt: new Date(now), expiresAt: new Date(now + lifetimeMs) })
-        .where(eq(sessions.id, session.id))
-      const isOld = lt(refreshTokens.rotatedAt, new Date(now - lifetimeMs))
-      await tx.delete(refreshTokens).where(and(eq(refreshTokens.sessionId, session.id), isOld))
-    }
-    return { outcome: 'rotated', sessionId: session.id, userId: session.userId, refreshToken: child }
-  })
-}
-
 /** Sessions deleted by one statement. Each may have thousands of tokens, and others wait for the locks. */
 const OVER_SESSIONS_AT_ONCE = 100
 
@@ -217,12 +166,12 @@ export async function deleteExpiredSessions(db: Database): Promise<number> {
   return result.rowCount ?? 0
 }
 
-/** Ends one session. @returns false when it was not live. */
+/** Ends a user's session. @returns false when the user has no such live session. */
 export async function endSession(db: Database, userId: string, sessionId: string): Promise<boolean> {
   const ended = await db.orm
     .update(sessions)
     .set({ revokedAt: new Date() })
-    .where(and(eq(sessions.id, sessionId), eq(sessions.userId, userId), isNull(sessions.revokedAt)))
+    .where(and(eq(sessions.id, sessionId), eq(sessions.userId, userId), isLive()))
     .returning({ id: sessions.id })
   return ended.length > 0
 }

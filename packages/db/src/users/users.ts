@@ -1,11 +1,19 @@
+import { DEFAULT_DEVICE, type Device } from '@tidings/shared/device'
 import type { UserUpdate } from '@tidings/shared/user'
-import { and, desc, eq, inArray, lt, or, sql } from 'drizzle-orm'
-import type { Database } from '../database.ts'
+import { and, desc, eq, getTableColumns, inArray, lt, or, sql } from 'drizzle-orm'
+import type { Database, Handle } from '../database.ts'
 import { sqlState, UNIQUE_VIOLATION } from '../failure.ts'
+import { devices } from '../schema/devices.ts'
 import { users } from '../schema/users.ts'
+import { devicesOfUser, lockForToken, writePushToken } from './devices.ts'
+import { addMessage } from './outbound-messages.ts'
 import { insertSession, type NewSession } from './sessions.ts'
 
-export type UserRow = typeof users.$inferSelect
+/** A user with the devices, the most recently seen first. */
+export type UserRow = typeof users.$inferSelect & { devices: Device[] }
+
+/** The columns of a UserRow. */
+export const userColumns = { ...getTableColumns(users), devices: devicesOfUser }
 
 export interface NewUser {
   id: string
@@ -18,22 +26,27 @@ export interface NewUser {
   pushNotifications: boolean
 }
 
-export type CreateUserResult = { outcome: 'created'; user: UserRow } | { outcome: 'email_taken' }
+export type CreateUserResult =
+  /** `takenFrom`: other users who had the push token. */
+  { outcome: 'created'; user: UserRow; takenFrom: string[] } | { outcome: 'email_taken' }
 
-/** Stores a user and the first session in one transaction. */
+/** Stores a user, the push token, the first session, and the message that verifies the address, in one transaction. */
 export async function createUser(
   db: Database,
-  user: NewUser,
+  { pushToken, ...user }: NewUser,
   session: NewSession,
+  locale?: string,
 ): Promise<CreateUserResult> {
   try {
     return await db.orm.transaction(async (tx) => {
-      const [row] = await tx
-        .insert(users)
-        .values({ ...user, lastLoginAt: new Date() })
-        .returning()
-      await insertSession({ orm: tx }, session)
-      return { outcome: 'created' as const, user: row as UserRow }
+      const handle = { orm: tx }
+      if (pushToken !== null) await lockForToken(handle, user.id, pushToken)
+      await tx.insert(users).values({ ...user, lastLoginAt: new Date() })
+      const takenFrom = pushToken === null ? [] : await writePushToken(handle, user.id, pushToken)
+      await insertSession(handle, session)
+      await addMessage(handle, { kind: 'email_verification', userId: user.id, to: user.email, locale })
+      const [row] = await tx.select(userColumns).from(users).where(eq(users.id, user.id))
+      return { outcome: 'created' as const, user: row as UserRow, takenFrom }
     })
   } catch (error) {
     if (sqlState(error) === UNIQUE_VIOLATION) return { outcome: 'email_taken' }
@@ -44,14 +57,14 @@ export async function createUser(
 /** Finds a user by address; upper and lower case are equal. */
 export async function findUserByEmail(db: Database, email: string): Promise<UserRow | undefined> {
   const [row] = await db.orm
-    .select()
+    .select(userColumns)
     .from(users)
     .where(eq(sql`lower(${users.email})`, sql`lower(${email})`))
   return row
 }
 
 export async function findUser(db: Database, id: string): Promise<UserRow | undefined> {
-  const [row] = await db.orm.select().from(users).where(eq(users.id, id))
+  const [row] = await db.orm.select(userColumns).from(users).where(eq(users.id, id))
   return row
 }
 
@@ -59,7 +72,7 @@ export async function findUser(db: Database, id: string): Promise<UserRow | unde
 export async function findUsers(db: Database, ids: readonly string[]): Promise<UserRow[]> {
   if (ids.length === 0) return []
   return db.orm
-    .select()
+    .select(userColumns)
     .from(users)
     .where(inArray(users.id, [...ids]))
 }
@@ -77,7 +90,7 @@ export async function listUsers(
 ): Promise<UserRow[]> {
   const { after } = page
   return db.orm
-    .select()
+    .select(userColumns)
     .from(users)
     .where(
       after &&
@@ -90,21 +103,44 @@ export async function listUsers(
     .limit(page.limit)
 }
 
-/** Changes only the given fields. @returns undefined when the user does not exist. */
-export async function updateUser(db: Database, id: string, change: UserUpdate): Promise<UserRow | undefined> {
-  const { name, push_token: pushToken, preferences } = change
-  const [row] = await db.orm
+/**
+ * Changes only the given fields. The push token is that of the device `default`.
+ *
+ * @returns the user, and the ids of other users who had the token; undefined when the user does not exist.
+ */
+export async function updateUser(
+  db: Database,
+  id: string,
+  change: UserUpdate,
+): Promise<{ user: UserRow; takenFrom: string[] } | undefined> {
+  const { push_token: pushToken } = change
+  if (pushToken === undefined) return writeUser(db, id, change, [])
+  return db.orm.transaction(async (tx) => {
+    const handle = { orm: tx }
+    if (pushToken === null) {
+      await tx.select({ id: users.id }).from(users).where(eq(users.id, id)).for('no key update')
+      await tx.delete(devices).where(and(eq(devices.userId, id), eq(devices.deviceId, DEFAULT_DEVICE)))
+      return writeUser(handle, id, change, [])
+    }
+    const locked = await lockForToken(handle, id, pushToken)
+    if (!locked.includes(id)) return undefined
+    return writeUser(handle, id, change, await writePushToken(handle, id, pushToken))
+  })
+}
+
+async function writeUser(db: Handle, id: string, change: UserUpdate, takenFrom: string[]) {
+  const { name, preferences } = change
+  const [user] = await db.orm
     .update(users)
     .set({
       ...(name !== undefined && { name }),
-      ...(pushToken !== undefined && { pushToken }),
       ...(preferences?.email !== undefined && { emailNotifications: preferences.email }),
       ...(preferences?.push !== undefined && { pushNotifications: preferences.push }),
       updatedAt: new Date(),
     })
     .where(eq(users.id, id))
-    .returning()
-  return row
+    .returning(userColumns)
+  return user && { user, takenFrom }
 }
 
 /** Replaces the hash by another hash of the same password. @returns false when the password changed meanwhile. */

@@ -23,7 +23,7 @@ export const eventIdOf = (id: string): string => /^(?:dead-)?(.*?)(?:-[0-9a-f]{8
 
 /**
  * Hex SHA-256 of the content that identifies an event without an idempotency key. It leaves out `received_at`,
- * `redrives`, and a `timestamp` equal to `received_at`: they differ when the same event comes again.
+ * `redrives`, `redrive_key`, and a `timestamp` equal to `received_at`: they differ when the same event comes again.
  */
 export function contentDigest(event: unknown): string {
   return createHash('sha256')
@@ -33,6 +33,6 @@ export function contentDigest(event: unknown): string {
 
 function contentOf(event: unknown): string {
   if (!isEventObject(event)) return canonicalJson(event)
-  const { received_at, redrives: _, timestamp, ...content } = event
+  const { received_at, redrives: _redrives, redrive_key: _key, timestamp, ...content } = event
   return canonicalJson(timestamp === received_at ? content : { ...content, timestamp })
 }

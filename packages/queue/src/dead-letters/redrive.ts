@@ -1,7 +1,14 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import { MAX_REDRIVES } from '@tidings/shared/dead-letter'
 import { fitsEnvelope } from '../envelope.ts'
-import { type DeadLetterEntry, isEventObject, isWholeJob, MAX_BATCH, MAX_BATCH_BYTES } from './entry.ts'
+import {
+  type DeadLetterEntry,
+  isEventObject,
+  isWholeJob,
+  MAX_BATCH,
+  MAX_BATCH_BYTES,
+  UNREADABLE_EVENT,
+} from './entry.ts'
 import { readSelection, type Selection } from './selection.ts'
 import type { DeadLetterStore } from './store.ts'
 
@@ -108,12 +115,15 @@ export function findObstacle(
 }
 
 /**
- * The event to enqueue. An event that is an object carries its number of redrives, which a later dead letter shows.
+ * The event to enqueue. An event that is an object carries its number of redrives, which a later dead letter shows. An
+ * unreadable event also carries a key: if it is readable by now, its id follows from the key and not from the new job.
  * What a newer version wrote stays as it was.
  */
 export function toRedrivenEvent(entry: DeadLetterEntry): unknown {
   if (isWholeJob(entry)) return entry.event
-  return isEventObject(entry.event) ? { ...entry.event, redrives: entry.redrives + 1 } : (entry.event ?? null)
+  if (!isEventObject(entry.event)) return entry.event ?? null
+  const key = entry.error.code === UNREADABLE_EVENT && { redrive_key: `${entry.id}/${entry.dead_at}` }
+  return { ...key, ...entry.event, redrives: entry.redrives + 1 }
 }
 
 function nextBatchSize({ rate, max, checkpoint }: RedriveRequest, redriven: number): number {

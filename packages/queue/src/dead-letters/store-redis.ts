@@ -1,5 +1,4 @@
-import { errorMessage } from '@tidings/shared/errors'
-import { type Redis, ReplyError } from 'ioredis'
+import type { Redis } from 'ioredis'
 import { z } from 'zod'
 import { type JobQueue, openQueue, openRedis, type QueueBackend } from '../backend.ts'
 import { REDIS_PRIORITIZED_KEY } from '../bullmq/redis-layout.ts'
@@ -8,7 +7,7 @@ import { DEAD_LETTER_QUEUE, shardNames } from '../policy.ts'
 import { countQueuedEvents, countWorkers, type QueueDepth, readDepth } from '../queue-depth.ts'
 import { versionOptions } from '../redis-rights.ts'
 import { findShards } from '../shards.ts'
-import { StoreUnreachableError } from '../store-unreachable.ts'
+import { waitUntilReady } from '../wait-until-ready.ts'
 import { type DamagedDeadLetter, findDamage, mendDamage } from './damage.ts'
 import {
   assertBatch,
@@ -31,8 +30,6 @@ interface RedisOptions {
   onError(error: Error): void
 }
 
-/** How long to wait for Redis at the start, in milliseconds. */
-const CONNECT_TIMEOUT_MS = 3_000
 /** The maximum number of attempts of one change. In each round at least one competitor succeeds. */
 const MAX_CHANGE_ATTEMPTS = 100
 
@@ -296,26 +293,5 @@ function valuesOf(results: [Error | null, unknown][] | null): unknown[] {
   return (results ?? []).map(([error, value]) => {
     if (error) throw error
     return value
-  })
-}
-
-/** @throws StoreUnreachableError with the last reason. Redis answers a wrong password at once: then it does not wait. */
-async function waitUntilReady(redis: Redis): Promise<void> {
-  if (redis.status === 'ready') return
-  const { promise, resolve, reject } = Promise.withResolvers<void>()
-  let why = ''
-  const timer = setTimeout(
-    () => reject(new StoreUnreachableError(`Redis does not answer${why}`)),
-    CONNECT_TIMEOUT_MS,
-  )
-  const onError = (error: Error) => {
-    why = `: ${errorMessage(error)}`
-    if (error instanceof ReplyError)
-      reject(new StoreUnreachableError(`Redis refuses${why}`, { isRefusal: true }))
-  }
-  redis.on('error', onError).once('ready', resolve)
-  await promise.finally(() => {
-    clearTimeout(timer)
-    redis.off('error', onError).off('ready', resolve)
   })
 }

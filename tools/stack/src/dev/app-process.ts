@@ -31,7 +31,7 @@ export interface AppOptions {
   env?: Record<string, string | undefined>
   /** What the app's process inherits, such as PATH. Default: nothing, which is all that an app needs. */
   baseEnv?: NodeJS.ProcessEnv
-  /** Answers 200 when the app is ready. */
+  /** Answers 200 when the app is ready. Without it, the app is ready when it reports that it started. */
   readyUrl?: string
   /** Receives each line of stdout and stderr. */
   onLine?(line: string): void
@@ -53,10 +53,10 @@ export interface AppProcess {
   /** The last megabyte of stdout and stderr. */
   output(): string
   /** Starts an app that was spawned without `env`. Call it once. */
-  configure(env: Record<string, string | undefined>, readyUrl: string): void
+  configure(env: Record<string, string | undefined>, readyUrl?: string): void
   /**
-   * Waits until the process has reported that it started, and then until its readyUrl answers 200. Before the report
-   * another process could be answering there.
+   * Waits until the process has reported that it started, and then until its readyUrl, if any, answers 200. Before the
+   * report another process could be answering there.
    *
    * @throws when the process ends or time runs out; the message quotes the end of its output.
    */
@@ -122,11 +122,11 @@ export async function spawnApp(options: AppOptions): Promise<AppProcess> {
     },
     async waitUntilReady({ timeoutMs = 30_000, signal } = {}) {
       const url = readyUrl
-      if (url === undefined) throw new Error(`${options.name} has no readyUrl`)
       const explain = () =>
         `the end of its output:\n${output.trimEnd().split('\n').slice(-SHOWN_LINES).join('\n')}`
       // A stopping app waits for the connections that its clients keep open.
-      const isReady = async () => (await fetch(url, { headers: { connection: 'close' } })).ok
+      const isReady = async () =>
+        url === undefined || (await fetch(url, { headers: { connection: 'close' } })).ok
       await waitFor(
         `${options.name} to be ready`,
         async () => !isRunning(child) || (hasStarted && (await isReady())),

@@ -1,9 +1,14 @@
 import { expect, test } from 'vitest'
 import type { QueueChoice } from './choose-queue.ts'
 import { describeStack } from './describe-stack.ts'
-import type { DatabasePlace } from './stack.ts'
+import type { DatabasePlace, MailPlace } from './stack.ts'
 
-const describeWith = (queue: QueueChoice, database: DatabasePlace = 'embedded', dataDir = '/data') =>
+const describeWith = (
+  queue: QueueChoice,
+  database: DatabasePlace = 'embedded',
+  dataDir = '/data',
+  mail: MailPlace = 'mailbox',
+) =>
   describeStack({
     apiUrl: 'http://localhost:8001',
     workerUrl: 'http://127.0.0.1:8002',
@@ -12,6 +17,7 @@ const describeWith = (queue: QueueChoice, database: DatabasePlace = 'embedded', 
     logDir: `${dataDir}/logs`,
     database,
     queue,
+    mail,
   })
 const lineOf = (name: string, text: string) => new RegExp(`^  ${name} +(.*)$`, 'm').exec(text)?.[1]
 
@@ -31,6 +37,13 @@ test('the banner names the database', () => {
   const queue = { place: 'postgres', reason: 'detected' } as const
   expect(lineOf('Database', describeWith(queue, 'embedded'))).toBe('PostgreSQL 18, embedded')
   expect(lineOf('Database', describeWith(queue, 'external'))).toBe('PostgreSQL, the one of DATABASE_URL')
+})
+
+test('the banner names the mailbox, unless mails are sent', () => {
+  const queue = { place: 'postgres', reason: 'detected' } as const
+  expect(lineOf('Mailbox', describeWith(queue))).toBe('http://localhost:8001/dev/mailbox/')
+  const sending = describeWith(queue, 'embedded', '/data', 'external')
+  expect(lineOf('Mailbox', sending)).toBe('none: SMTP_URL sends real mails')
 })
 
 test('the banner quotes a data folder whose name has spaces', () => {

@@ -12,6 +12,7 @@ Tidings is up.
 
   API        ${stack.apiUrl}
   Reference  ${stack.apiUrl}/docs
+  Mailbox    ${stack.mail === 'mailbox' ? `${stack.apiUrl}/dev/mailbox/` : 'none: SMTP_URL sends real mails'}
   Worker     ${stack.workerUrl} (health and metrics)
   Database   ${database}
   Queue      ${describeQueue(stack.queue)}

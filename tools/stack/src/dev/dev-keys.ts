@@ -20,13 +20,21 @@ const SERVICE_SCOPES: readonly Scope[] = [
 ]
 
 /**
- * Writes a JWK set of one new Ed25519 key, unless the file exists.
+ * Writes a JWK set of one new key, unless the file exists.
  *
  * @throws when the file exists and cannot be read: a new set would invalidate every token.
  */
 export async function ensureJwtKeys(file: string): Promise<void> {
   if (readFileIfExists(file) !== undefined) return
   await writeSecretFile(file, `${JSON.stringify({ keys: [generateSigningKey()] })}\n`)
+}
+
+/** Returns the key of the e-mail service, which the file keeps. dev.env does without it: no person needs it. */
+export async function ensureEmailServiceKey(db: Database, file: string): Promise<string> {
+  const previous = readFileIfExists(file)?.toString().trim()
+  const key = await ensureKey(db, 'email-service', ['status:write:email'], previous)
+  if (key !== previous) await writeSecretFile(file, `${key}\n`)
+  return key
 }
 
 export interface DevKeys {

@@ -13,6 +13,11 @@ const startEnvSchema = z.object({
   QUEUE_PREFIX: envFields.QUEUE_PREFIX,
   QUEUE_SHARDS: envFields.QUEUE_SHARDS,
   RECIPIENT_KEY: envFields.RECIPIENT_KEY,
+  /** Sends real mails. Without it a local mailbox keeps them. */
+  SMTP_URL: z
+    .url({ protocol: /^smtps?$/, error: 'needs a URL like smtps://user:password@smtp.example.com' })
+    .optional(),
+  MAIL_FROM: z.string().default('Tidings <tidings@localhost.localdomain>'),
   JWT_KEYS: z.string().optional(),
   JWT_KEYS_FILE: z.string().optional(),
 })

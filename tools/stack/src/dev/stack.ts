@@ -24,11 +24,15 @@ export interface Stack {
   logDir: string
   database: DatabasePlace
   queue: QueueChoice
+  mail: MailPlace
   /** The id of the app's current process. It changes when the app is restarted. */
   pid(app: 'api' | 'worker'): number
-  /** Stops the API, the worker, Redis and PostgreSQL, in this order. */
+  /** Stops the e-mail service, the API, the worker, the mailbox, Redis and PostgreSQL. */
   stop(): Promise<void>
 }
 
 /** `external` is the PostgreSQL of DATABASE_URL; `embedded` runs on the data folder. */
 export type DatabasePlace = 'external' | 'embedded'
+
+/** `external` is the SMTP server of SMTP_URL; `mailbox` keeps mails, and the API shows them. */
+export type MailPlace = 'external' | 'mailbox'

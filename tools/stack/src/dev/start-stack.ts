@@ -4,17 +4,13 @@ import { type EnvFileVariables, readEnvFile, writeEnvFile } from '@tidings/runti
 import { explainListenError } from '@tidings/runtime/listen-error'
 import { createReleaser, type Releaser } from '../releaser.ts'
 import { findListenProblem, findSamePort } from '../servers/free-port.ts'
-import { openAppLog } from './app-log.ts'
-import { type AppProcess, spawnApp } from './app-process.ts'
 import type { StartEnv } from './env.ts'
 import { lockDataDir } from './instance-lock.ts'
+import { openMail, startEmailService } from './mail.ts'
 import { makeDataFolder } from './make-data-folder.ts'
+import { prepareApp } from './prepare-app.ts'
 import type { Stack, StackOptions } from './stack.ts'
 import type { Stores } from './start-stores.ts'
-import { supervise } from './supervisor.ts'
-
-/** Each app, and the module that imports nearly all of its code. */
-const APPS = { api: 'start-api.ts', worker: 'run-worker.ts' } as const
 
 /**
  * Starts the stores, the API and the worker. When a part fails, stops the parts that were started.
@@ -49,6 +45,7 @@ async function startParts(options: StackOptions, releaser: Releaser): Promise<St
   // Loading code is most of a start, so the apps load theirs while the servers start.
   const worker = await prepareApp('worker', logDir, options, releaser)
   const api = await prepareApp('api', logDir, options, releaser)
+  const mail = await openMail(env, releaser)
   const { startStores } = await import('./start-stores.ts')
   const stores = await startStores({ ...options, env, dataDir, previous, step }, releaser)
 
@@ -77,9 +74,18 @@ async function startParts(options: StackOptions, releaser: Releaser): Promise<St
   step('starting the worker and the API')
   await assertCanListen(env)
   const [startedWorker, startedApi] = await Promise.allSettled([
-    worker.start({ ...shared, HOST: '127.0.0.1', WORKER_PORT: String(workerPort) }, workerUrl),
+    worker.start(
+      { ...shared, HOST: '127.0.0.1', WORKER_PORT: String(workerPort), API_URL: apiUrl },
+      workerUrl,
+    ),
     api.start(
-      { ...shared, HOST: env.HOST, PORT: String(env.PORT), JWT_KEYS_FILE: stores.jwtKeysFile },
+      {
+        ...shared,
+        HOST: env.HOST,
+        PORT: String(env.PORT),
+        JWT_KEYS_FILE: stores.jwtKeysFile,
+        DEV_MAILBOX_URL: mail.mailboxUrl,
+      },
       probedApiUrl,
     ),
   ])
@@ -89,6 +95,19 @@ async function startParts(options: StackOptions, releaser: Releaser): Promise<St
   if (startedWorker.status === 'rejected') throw startedWorker.reason
   if (startedApi.status === 'rejected') throw startedApi.reason
   signal.throwIfAborted()
+  // Not waited for: nobody needs it in the first second, and loading its code would make this start longer.
+  startEmailService(
+    {
+      ...shared,
+      API_URL: probedApiUrl,
+      SERVICE_KEY: stores.emailServiceKey,
+      SMTP_URL: mail.smtpUrl,
+      MAIL_FROM: env.MAIL_FROM,
+    },
+    logDir,
+    options,
+    releaser,
+  )
   const running = { api: startedApi.value, worker: startedWorker.value }
   const { database, queue } = stores
   return {
@@ -99,6 +118,7 @@ async function startParts(options: StackOptions, releaser: Releaser): Promise<St
     logDir,
     database,
     queue,
+    mail: mail.mailboxUrl === undefined ? 'external' : 'mailbox',
     pid: (app) => running[app].pid,
     stop: releaser.release,
   }
@@ -141,43 +161,4 @@ const EVERY_ADDRESS = ['0.0.0.0', '::']
 export function reachableHost(host: string, loopback: '127.0.0.1' | 'localhost'): string {
   if (host === '127.0.0.1' || EVERY_ADDRESS.includes(host)) return loopback
   return isIPv6(host) ? `[${host}]` : host
-}
-
-/** Spawns an app that loads its code. `start` configures it and waits until it is ready. */
-async function prepareApp(
-  name: keyof typeof APPS,
-  logDir: string,
-  { baseEnv, onNotice, onGiveUp, signal }: StackOptions,
-  releaser: Releaser,
-) {
-  const log = openAppLog(name, join(logDir, `${name}.log`), onNotice)
-  releaser.onRelease(log.close)
-  const folder = `apps/${name}/src`
-  const spawn = () =>
-    spawnApp({
-      name,
-      main: `${folder}/main.ts`,
-      ahead: `${folder}/${APPS[name]}`,
-      baseEnv,
-      onLine: log.write,
-    })
-  let prepared: AppProcess | undefined = await spawn()
-  releaser.onRelease(() => prepared?.stop().then(() => {}))
-  return {
-    async start(appEnv: Record<string, string | undefined>, url: string) {
-      return supervise(
-        {
-          async spawn() {
-            const app = prepared ?? (await spawn())
-            prepared = undefined
-            app.configure(appEnv, `${url}/health/ready`)
-            return app
-          },
-          onNotice,
-          onGiveUp,
-        },
-        signal,
-      )
-    },
-  }
 }

@@ -6,7 +6,7 @@ import type { Releaser } from '../releaser.ts'
 import { createDatabase, startPostgres } from '../servers/postgres.ts'
 import { findRedisServer, startRedis } from '../servers/redis.ts'
 import { chooseQueue, type QueueChoice } from './choose-queue.ts'
-import { type DevKeys, ensureJwtKeys, ensureServiceKeys } from './dev-keys.ts'
+import { type DevKeys, ensureEmailServiceKey, ensureJwtKeys, ensureServiceKeys } from './dev-keys.ts'
 import { assertDatabaseAnswers, assertRedisAnswers } from './external-stores.ts'
 import type { DatabasePlace, StackOptions } from './stack.ts'
 
@@ -26,6 +26,7 @@ export interface Stores {
   redisUrl: string | undefined
   queue: QueueChoice
   keys: DevKeys
+  emailServiceKey: string
   /** An absolute path, because each app may run in another folder. Undefined when JWT_KEYS holds the keys. */
   jwtKeysFile: string | undefined
 }
@@ -63,12 +64,16 @@ export async function startStores(options: StartStoresOptions, releaser: Release
   const ownKeysFile = join(dataDir, 'jwt-keys.json')
   const jwtKeysFile = env.JWT_KEYS === undefined ? resolve(env.JWT_KEYS_FILE ?? ownKeysFile) : undefined
   if (jwtKeysFile === ownKeysFile) await ensureJwtKeys(jwtKeysFile)
+  const allKeys = await withDatabase(databaseUrl, async (db) => ({
+    keys: await ensureServiceKeys(db, options.previous),
+    emailServiceKey: await ensureEmailServiceKey(db, join(dataDir, 'email-service.key')),
+  }))
   return {
+    ...allKeys,
     databaseUrl,
     database: env.DATABASE_URL === undefined ? 'embedded' : 'external',
     redisUrl: redis.value,
     queue,
-    keys: await withDatabase(databaseUrl, (db) => ensureServiceKeys(db, options.previous)),
     jwtKeysFile,
   }
 }

@@ -118,7 +118,7 @@ describeBackends('a started stack', (kind) => {
     const devEnv = readEnvFile(stack.devEnvFile)
     expect(devEnv.API_URL).toBe(stack.apiUrl)
     expect((await fetch(`${devEnv.WORKER_URL}/metrics`)).status).toBe(200)
-    for (const file of ['dev.env', 'jwt-keys.json', 'logs/api.log', 'logs/worker.log'])
+    for (const file of ['dev.env', 'jwt-keys.json', 'email-service.key', 'logs/api.log', 'logs/worker.log'])
       expect([file, (await stat(join(stack.dataDir, file))).mode & 0o777]).toEqual([file, 0o600])
 
     const post = (id: string) =>

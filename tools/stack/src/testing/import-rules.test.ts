@@ -16,6 +16,7 @@ const PACKAGES = {
   db: 'packages/db',
   shared: 'packages/shared',
   stack: 'tools/stack',
+  example: 'examples/example',
 }
 
 const importOf = (specifier: string) => `import { x } from '${specifier}'\nexport const y = x`
@@ -99,9 +100,21 @@ const cases: [what: string, rules: string[], files: Record<string, string>][] = 
     { 'tools/stack/src/servers/to-dev.ts': importOf('../dev/target.ts') },
   ],
   [
+    'an app importing an example',
+    ['nothing-builds-on-examples'],
+    { 'apps/api/src/app-to-example.ts': importOf('@tidings/example/target') },
+  ],
+  [
+    'an example importing the database',
+    ['examples-need-little'],
+    { 'examples/example/src/example-to-db.ts': importOf('@tidings/db/target') },
+  ],
+  [
     'nothing in allowed imports',
     [],
     {
+      'examples/example/src/allowed.ts': importOf('@tidings/shared/target'),
+      'examples/example/src/allowed.test.ts': importOf('@tidings/stack/target'),
       'apps/api/src/allowed.ts': importOf('@tidings/db/target'),
       'apps/api/src/start-api.ts': importOf('./compose/target.ts'),
       'apps/api/src/compose/allowed.ts': importOf('../accounts/target.ts'),
@@ -149,7 +162,7 @@ beforeAll(async () => {
   }
   const config = join(ROOT, '.dependency-cruiser.json')
   const program = join(ROOT, 'node_modules/.bin/depcruise')
-  const args = ['--config', config, '--output-type', 'json', 'apps', 'packages', 'tools']
+  const args = ['--config', config, '--output-type', 'json', 'apps', 'packages', 'tools', 'examples']
   const output = await new Promise<string>((resolve) => {
     execFile(program, args, { cwd: folder, maxBuffer: 2 ** 24 }, (_, stdout) => resolve(stdout))
   })

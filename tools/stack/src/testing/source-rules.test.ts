@@ -14,8 +14,10 @@ const ENTRIES = new Set([
   'apps/api/src/passwords/hash-worker.ts',
   'apps/cli/src/main.ts',
   'apps/worker/src/main.ts',
+  'examples/email-service/src/main.ts',
   'packages/db/src/main.ts',
   'tools/docs/error-codes.ts',
+  'tools/docs/outbound-schema.ts',
   'tools/fresh-clone.ts',
   // The main module of the apps that npm start runs.
   'tools/stack/src/dev/run-app.ts',
@@ -48,7 +50,7 @@ let lines: Line[]
 
 beforeAll(async () => {
   lines = []
-  const patterns = ['apps/*/src/**/*.ts', 'packages/*/src/**/*.ts', 'tools/**/*.ts']
+  const patterns = ['apps/*/src/**/*.ts', 'packages/*/src/**/*.ts', 'tools/**/*.ts', 'examples/*/src/**/*.ts']
   for await (const file of glob(patterns, { cwd: ROOT, exclude: ['**/node_modules'] })) {
     if (/\.test\.ts$|\/testing\//.test(file)) continue
     lines.push(...readLines(file, readFileSync(`${ROOT}/${file}`, 'utf8')))

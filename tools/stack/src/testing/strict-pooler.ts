@@ -17,8 +17,8 @@ const ACCEPTED = new Set([
 ])
 
 /**
- * Stands in for PgBouncer in session mode: forwards to the PostgreSQL of `target`, and refuses a connection whose
- * startup message has any other parameter.
+ * Starts a stand-in for PgBouncer in session mode. It forwards connections to the PostgreSQL of `target`. Like PgBouncer,
+ * it refuses a connection with a startup parameter that is not in ACCEPTED.
  *
  * @returns the URL of the same database through it.
  * @see https://www.postgresql.org/docs/current/protocol-message-formats.html StartupMessage

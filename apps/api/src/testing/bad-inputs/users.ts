@@ -83,3 +83,21 @@ export const pathIds: BadInput[] = [
     error: 'not_found',
   })),
 )
+
+export const exportRequests: BadInput[] = (
+  [
+    ['user', ABSENT_ID, 404, 'not_found'],
+    ['user', 'x', 404, 'not_found'],
+    ['user', '%00', 404, 'not_found'],
+    ['key', ABSENT_ID, 403, 'forbidden'],
+    ['key', 'me', 403, 'forbidden'],
+    ['none', 'me', 401, 'unauthorized'],
+  ] as const
+).map(([credential, id, status, error]) => ({
+  name: `an export of ${id}, as ${credential}`,
+  method: 'GET',
+  path: `/api/v1/users/${id}/export/`,
+  credential,
+  status,
+  error,
+}))

@@ -1,6 +1,6 @@
 import { Ajv2020 } from 'ajv/dist/2020.js'
 import addFormats from 'ajv-formats'
-import type { OpenApiDocument } from '../../openapi/document.ts'
+import { NDJSON, type OpenApiDocument } from '../../openapi/document.ts'
 
 export interface ReceivedAnswer {
   status: number
@@ -61,6 +61,9 @@ export function createAnswerValidator(document: OpenApiDocument): ValidateAnswer
     ]
       .map((segment) => encodeURIComponent(segment.replaceAll('~', '~0').replaceAll('/', '~1')))
       .join('/')
-    return validate(`/${pointer}`, JSON.parse(body))
+    const values = type === NDJSON ? body.trimEnd().split('\n') : [body]
+    return values
+      .map((text) => validate(`/${pointer}`, JSON.parse(text)))
+      .find((fault) => fault !== undefined)
   }
 }

@@ -65,7 +65,7 @@ describe('any request made of the OpenAPI document', () => {
       const { data } = JSON.parse(body)
       if (status === 202)
         for (const item of [data].flat()) if (item.id !== undefined) acceptedIds.add(item.id)
-      if (status === 201) userIds.add(data.user.id)
+      if (status === 201 && data.user !== undefined) userIds.add(data.user.id)
       if (method === 'DELETE') userIds.delete(data.id)
       if (method === 'DELETE' || path.includes('/logout')) user = undefined
     }

@@ -1,18 +1,11 @@
 import { describeBackends, useReleaser } from '@tidings/stack/testing/test-context'
-import { beforeAll, beforeEach, expect, test } from 'vitest'
-import { type CliLab, createCliLab } from '../../testing/cli-lab.ts'
-import { type Cli, createCli } from '../../testing/cli-process.ts'
+import { expect, test } from 'vitest'
+import { useEmptyCliLab } from '../../testing/cli-lab.ts'
+import { createCli } from '../../testing/cli-process.ts'
 
 describeBackends('tidings dlq', (kind) => {
   const releaser = useReleaser()
-  let lab: CliLab
-  let cli: Cli
-
-  beforeAll(async () => {
-    lab = await createCliLab(kind, releaser)
-    cli = lab.cli
-  })
-  beforeEach(() => lab.empty())
+  const { lab, cli } = useEmptyCliLab(kind, releaser)
 
   test('without a terminal and without --yes, changes to many are refused at once: exit code 2', async () => {
     await lab.bury(2)

@@ -6,23 +6,19 @@ import { storeStatusEvents } from '@tidings/db/events/status-events'
 import { recordErasure } from '@tidings/db/users/erased-users'
 import { makeEvent } from '@tidings/shared/testing/make-event'
 import { describeBackends, useReleaser } from '@tidings/stack/testing/test-context'
-import { beforeAll, beforeEach, expect, test } from 'vitest'
-import { type CliLab, createCliLab } from '../../testing/cli-lab.ts'
-import { type Cli, linesOf } from '../../testing/cli-process.ts'
+import { beforeAll, expect, test } from 'vitest'
+import { useEmptyCliLab } from '../../testing/cli-lab.ts'
+import { linesOf } from '../../testing/cli-process.ts'
 
 describeBackends('tidings dlq delete, export and import', (kind) => {
   const releaser = useReleaser()
-  let lab: CliLab
-  let cli: Cli
+  const { lab, cli } = useEmptyCliLab(kind, releaser)
   let folder: string
 
   beforeAll(async () => {
-    lab = await createCliLab(kind, releaser)
-    cli = lab.cli
     folder = await mkdtemp(join(tmpdir(), 'tidings-cli-'))
     releaser.onRelease(() => rm(folder, { recursive: true }))
   })
-  beforeEach(() => lab.empty())
 
   test('delete --export-first exports the selected entries, and import restores them in full', async () => {
     const ids = await lab.bury(6)

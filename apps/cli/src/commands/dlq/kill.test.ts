@@ -6,26 +6,22 @@ import { promisify } from 'node:util'
 import { scanDeadLetters } from '@tidings/queue/dead-letters/store'
 import { waitFor } from '@tidings/stack/servers/wait-for'
 import { describeBackends, useReleaser } from '@tidings/stack/testing/test-context'
-import { beforeAll, beforeEach, expect, test } from 'vitest'
-import { type CliLab, createCliLab } from '../../testing/cli-lab.ts'
-import { CLI_COMMAND, type Cli, linesOf } from '../../testing/cli-process.ts'
+import { beforeAll, expect, test } from 'vitest'
+import { useEmptyCliLab } from '../../testing/cli-lab.ts'
+import { CLI_COMMAND, linesOf } from '../../testing/cli-process.ts'
 
 /** Several batches: the command is killed or interrupted between two of them. */
 const ENTRIES = 400
 
 describeBackends('a dlq command that is killed or interrupted', (kind) => {
   const releaser = useReleaser()
-  let lab: CliLab
-  let cli: Cli
+  const { lab, cli } = useEmptyCliLab(kind, releaser)
   let folder: string
 
   beforeAll(async () => {
-    lab = await createCliLab(kind, releaser)
-    cli = lab.cli
     folder = await mkdtemp(join(tmpdir(), 'tidings-cli-kill-'))
     releaser.onRelease(() => rm(folder, { recursive: true }))
   })
-  beforeEach(() => lab.empty())
 
   const deadIds = async () => {
     const ids: string[] = []

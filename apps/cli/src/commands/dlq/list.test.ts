@@ -2,20 +2,13 @@ import { randomUUID } from 'node:crypto'
 import { eventIdOf } from '@tidings/queue/dead-letters/entry-id'
 import { LIST_SORTS, type ListSort } from '@tidings/queue/dead-letters/list'
 import { describeBackends, useReleaser } from '@tidings/stack/testing/test-context'
-import { beforeAll, beforeEach, expect, test } from 'vitest'
-import { type CliLab, createCliLab } from '../../testing/cli-lab.ts'
-import { type Cli, linesOf } from '../../testing/cli-process.ts'
+import { expect, test } from 'vitest'
+import { useEmptyCliLab } from '../../testing/cli-lab.ts'
+import { linesOf } from '../../testing/cli-process.ts'
 
 describeBackends('tidings dlq list, groups, show and stats', (kind) => {
   const releaser = useReleaser()
-  let lab: CliLab
-  let cli: Cli
-
-  beforeAll(async () => {
-    lab = await createCliLab(kind, releaser)
-    cli = lab.cli
-  })
-  beforeEach(() => lab.empty())
+  const { lab, cli } = useEmptyCliLab(kind, releaser)
 
   test('an empty list is exit code 0, in every format', async () => {
     for (const [format, output] of [

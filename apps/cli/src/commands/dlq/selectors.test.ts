@@ -3,20 +3,12 @@ import { existsSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { describeBackends, useReleaser } from '@tidings/stack/testing/test-context'
-import { beforeAll, beforeEach, expect, test } from 'vitest'
-import { type CliLab, createCliLab } from '../../testing/cli-lab.ts'
-import type { Cli } from '../../testing/cli-process.ts'
+import { expect, test } from 'vitest'
+import { useEmptyCliLab } from '../../testing/cli-lab.ts'
 
 describeBackends('the selection of tidings dlq commands', (kind) => {
   const releaser = useReleaser()
-  let lab: CliLab
-  let cli: Cli
-
-  beforeAll(async () => {
-    lab = await createCliLab(kind, releaser)
-    cli = lab.cli
-  })
-  beforeEach(() => lab.empty())
+  const { lab, cli } = useEmptyCliLab(kind, releaser)
 
   const FILTERS = [
     ...['--type', '--status', '--reason', '--notification-id', '--user-id', '--source', '--error'],

@@ -1,6 +1,7 @@
 import { countOutboxEvents } from '@tidings/db/events/event-outbox'
 import { addIngestCounts } from '@tidings/db/events/ingest-counters'
 import { readSchemaVersion } from '@tidings/db/schema-version'
+import { countPendingMessages, type PendingMessages } from '@tidings/db/users/outbound-messages'
 import { openRedis, queueBackendOf } from '@tidings/queue/backend'
 import type { DamagedDeadLetter } from '@tidings/queue/dead-letters/damage'
 import type { DeadLetterStore } from '@tidings/queue/dead-letters/store'
@@ -17,6 +18,9 @@ import { type CheckResult, failure, ok, warning } from './check-result.ts'
 
 /** A job that waits longer than this shows that no worker takes jobs, in milliseconds. */
 const OLD_JOB_MS = 60_000
+
+/** An outbound message that waits longer than this shows that no worker relays, in milliseconds. */
+const OLD_MESSAGE_MS = 180_000
 
 const SCHEMA = 'Schema'
 const WORKERS = 'Workers'
@@ -112,7 +116,9 @@ async function checkPostgres(context: CliContext): Promise<CheckResult[]> {
       : applied > known
         ? warning(SCHEMA, `${applied} migrations, this version knows ${known}`, 'Update this installation.')
         : ok(SCHEMA, `${applied} migrations, up to date`),
-    ...(isBehind ? [] : [checkOutbox(await countOutboxEvents(db))]),
+    ...(isBehind
+      ? []
+      : [checkOutbox(await countOutboxEvents(db)), checkOutbound(await countPendingMessages(db))]),
   ]
 }
 
@@ -120,6 +126,14 @@ function checkOutbox(waiting: number): CheckResult {
   if (waiting === 0) return ok('Outbox', '0')
   const advice = 'The worker publishes them when Redis is back. Is it running?'
   return warning('Outbox', formatCount(waiting), advice)
+}
+
+function checkOutbound({ pending, oldestAt }: PendingMessages): CheckResult {
+  const check = 'Outbound messages'
+  if (oldestAt === undefined) return ok(check, '0 pending')
+  const found = `${formatCount(pending)} pending, oldest ${formatAge(oldestAt.toISOString())}`
+  if (Date.now() - oldestAt.getTime() <= OLD_MESSAGE_MS) return ok(check, found)
+  return warning(check, found, 'The worker puts them on the queue. Is it running? Look at its log.')
 }
 
 async function checkQueue(context: CliContext): Promise<CheckResult[]> {

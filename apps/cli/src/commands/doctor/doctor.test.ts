@@ -1,5 +1,6 @@
 import { addToOutbox } from '@tidings/db/events/event-outbox'
 import { addIngestCounts } from '@tidings/db/events/ingest-counters'
+import { addMessage } from '@tidings/db/users/outbound-messages'
 import { openRedis, openWorker } from '@tidings/queue/backend'
 import { DEAD_LETTER_QUEUE, STATUS_QUEUE } from '@tidings/queue/policy'
 import { makeFailedEvent } from '@tidings/queue/testing/dead-letter-fixtures'
@@ -69,7 +70,7 @@ describeBackends('tidings doctor', (kind) => {
     const { exitCode, stderr, names, complaints, found } = await examine(lab.cli)
     expect({ exitCode, stderr, complaints }).toEqual({ exitCode: 0, stderr: '', complaints: [] })
     expect(names).toEqual([
-      ...['PostgreSQL', 'Schema', 'Outbox', 'Queue'],
+      ...['PostgreSQL', 'Schema', 'Outbox', 'Outbound messages', 'Queue'],
       ...(kind === 'redis' ? ['Durability'] : []),
       ...['Workers', 'Main queue', 'Failed jobs', 'Dead letters', 'Events'],
     ])
@@ -137,6 +138,22 @@ describeBackends('tidings doctor', (kind) => {
     expect(exitCode).toBe(0)
     expect(complaints).toMatchObject([{ check: 'Outbox', result: 'warning', found: '2' }])
     expect(found('Events')).toBe('2 accepted; 0 stored, 0 duplicate, 0 dead, 2 in flight')
+  })
+
+  test('an outbound message that has waited for minutes is a warning', async () => {
+    const { pool } = lab.db.database
+    await addMessage(lab.db.database, { kind: 'password_reset', userId: null, to: 'a@example.com' })
+    expect((await examine(lab.cli)).complaints).toEqual([])
+    await pool.query("UPDATE outbound_messages SET created_at = now() - interval '4 minutes'")
+    const { complaints } = await examine(lab.cli)
+    await pool.query('DELETE FROM outbound_messages')
+    expect(complaints).toMatchObject([
+      {
+        check: 'Outbound messages',
+        result: 'warning',
+        found: expect.stringMatching(/^1 pending, oldest 4m/),
+      },
+    ])
   })
 
   test('a schema that lacks migrations is a failure: exit code 1', async () => {

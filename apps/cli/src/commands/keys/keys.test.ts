@@ -64,6 +64,7 @@ const isRoot = process.getuid?.() === 0
 const STRANGER = 54_321
 
 const kidsOf = (text: string) => parseSigningKeySet(text).keys.map((key) => key.kid)
+const algorithmsOf = (text: string) => parseSigningKeySet(text).keys.map((key) => key.alg)
 
 describe('tidings keys', () => {
   it('generate prints a new usable set on one line each time', async () => {
@@ -71,6 +72,36 @@ describe('tidings keys', () => {
     expect(one.stdout.trim().split('\n')).toHaveLength(1)
     expect(kidsOf(one.stdout)).toHaveLength(1)
     expect(kidsOf(one.stdout)).not.toEqual(kidsOf(two.stdout))
+  })
+
+  it.each([
+    [[], 'EdDSA'],
+    [['--alg', 'EdDSA'], 'EdDSA'],
+    [['--alg', 'ES256'], 'ES256'],
+  ])('generate %j makes a key for %s', async (args, alg) => {
+    expect(algorithmsOf((await tidings(['keys', 'generate', ...args])).stdout)).toEqual([alg])
+  })
+
+  it('rotate makes a key of the algorithm that is asked for, otherwise of the one in use', async () => {
+    const { stdout: JWT_KEYS } = await tidings(['keys', 'generate'])
+    const mixed = await tidings(['keys', 'rotate', '--alg', 'ES256'], { JWT_KEYS })
+    expect(algorithmsOf(mixed.stdout)).toEqual(['ES256', 'EdDSA'])
+    const again = await tidings(['keys', 'rotate'], { JWT_KEYS: mixed.stdout })
+    expect(algorithmsOf(again.stdout)).toEqual(['ES256', 'ES256', 'EdDSA'])
+    const standby = await tidings(['keys', 'rotate', '--standby', '--alg', 'EdDSA'], {
+      JWT_KEYS: mixed.stdout,
+    })
+    expect(algorithmsOf(standby.stdout)).toEqual(['ES256', 'EdDSA', 'EdDSA'])
+  })
+
+  it('refuses an unknown algorithm, and one beside --use', async () => {
+    const { stdout: JWT_KEYS } = await tidings(['keys', 'generate'])
+    for (const args of [
+      ['generate', '--alg', 'HS256'],
+      ['rotate', '--alg', 'none'],
+      ['rotate', '--alg', 'ES256', '--use', kidsOf(JWT_KEYS)[0] ?? ''],
+    ])
+      expect(await tidings(['keys', ...args], { JWT_KEYS })).toMatchObject({ code: 64, stdout: '' })
   })
 
   it('rotate puts a new key first, keeps the older ones, and writes an audit row', async () => {
@@ -140,7 +171,9 @@ describe('tidings keys', () => {
   })
 
   it('rotate never makes a set that is too large to be read', async () => {
-    const JWT_KEYS = JSON.stringify({ keys: Array.from({ length: MAX_SIGNING_KEYS }, generateSigningKey) })
+    const JWT_KEYS = JSON.stringify({
+      keys: Array.from({ length: MAX_SIGNING_KEYS }, () => generateSigningKey()),
+    })
     const rotate = (...args: string[]) => tidings(['keys', 'rotate', ...args], { JWT_KEYS })
     const refused = await rotate('--standby')
     expect(refused).toMatchObject({ code: 1, stdout: '' })

@@ -1,5 +1,11 @@
-import { generateSigningKey, MAX_SIGNING_KEYS } from '@tidings/shared/signing-keys'
-import type { Command } from 'commander'
+import {
+  DEFAULT_SIGNING_ALGORITHM,
+  generateSigningKey,
+  MAX_SIGNING_KEYS,
+  SIGNING_ALGORITHMS,
+  type SigningAlgorithm,
+} from '@tidings/shared/signing-keys'
+import { type Command, Option } from 'commander'
 import type { CliContext } from '../../context.ts'
 import { parseCount, parseText } from '../../input/parse-option.ts'
 import { DEFAULT_KEPT_KEYS, type RotateOptions, rotateKeys } from './rotate.ts'
@@ -8,13 +14,21 @@ export function registerKeys(program: Command, context: CliContext): void {
   const keys = program.command('keys').description('Keys that sign access tokens.')
   keys
     .command('generate')
-    .description('Print a JWK set of one new Ed25519 key on one line, for JWT_KEYS or a JWT_KEYS_FILE.')
-    .action(() => context.terminal.write(`${JSON.stringify({ keys: [generateSigningKey()] })}\n`))
+    .description('Print a JWK set of one new key on one line, for JWT_KEYS or a JWT_KEYS_FILE.')
+    .addOption(
+      algorithmOption('what the key signs with; ES256 for gateways that do not know EdDSA').default(
+        DEFAULT_SIGNING_ALGORITHM,
+      ),
+    )
+    .action(({ alg }: { alg: SigningAlgorithm }) =>
+      context.terminal.write(`${JSON.stringify({ keys: [generateSigningKey(alg)] })}\n`),
+    )
     .addHelpText(
       'after',
       `
 Examples:
   export JWT_KEYS="$(tidings keys generate)"
+  export JWT_KEYS="$(tidings keys generate --alg ES256)"
   (umask 077; tidings keys generate > /etc/tidings/jwt-keys.json)`,
     )
   keys
@@ -25,6 +39,7 @@ Examples:
       'the key set; default: JWT_KEYS_FILE, otherwise the set in JWT_KEYS, printed with the new key',
       parseText,
     )
+    .addOption(algorithmOption('what the new key signs with, if not as the key that signs now'))
     .option(
       '--keep <n>',
       'old keys that still verify',
@@ -47,6 +62,9 @@ restart. Where each replica has its own JWT_KEYS, rotate in two rounds:
 
 Examples:
   tidings keys rotate --file /etc/tidings/jwt-keys.json --yes
+  tidings keys rotate --file /etc/tidings/jwt-keys.json --alg ES256
   JWT_KEYS="$(tidings keys rotate --standby)"`,
     )
 }
+
+const algorithmOption = (text: string) => new Option('--alg <name>', text).choices(SIGNING_ALGORITHMS)

@@ -5,6 +5,7 @@ import {
   generateSigningKey,
   MAX_SIGNING_KEYS,
   parseSigningKeySet,
+  type SigningAlgorithm,
   type SigningKeySet,
 } from '@tidings/shared/signing-keys'
 import { recordAudit } from '../../audit.ts'
@@ -18,6 +19,8 @@ export const DEFAULT_KEPT_KEYS = 2
 
 export interface RotateOptions {
   file?: string
+  /** Of the new key; otherwise that of the key that signs now. */
+  alg?: SigningAlgorithm
   keep: number
   standby?: true
   use?: string
@@ -27,6 +30,8 @@ export interface RotateOptions {
 export async function rotateKeys(context: CliContext, options: RotateOptions): Promise<void> {
   context.assertWritable()
   if (options.standby && options.use !== undefined) throw usageError('Use --standby or --use, not both.')
+  if (options.alg !== undefined && options.use !== undefined)
+    throw usageError('--use signs with a key that exists, so it takes no --alg.')
   const env = context.keyEnv()
   const file = options.file === undefined ? env.JWT_KEYS_FILE : context.resolvePath(options.file)
   if (file === undefined && env.JWT_KEYS === undefined) {
@@ -66,16 +71,20 @@ function describeChange(file: string, before: SigningKeySet, after: SigningKeySe
 }
 
 /** Makes the new set. Its first key signs, all verify. */
-function rotateSet({ keys }: SigningKeySet, { keep, standby, use }: RotateOptions): SigningKeySet {
+function rotateSet(
+  { keys }: SigningKeySet,
+  { keep, standby, use, ...options }: RotateOptions,
+): SigningKeySet {
+  const alg = options.alg ?? keys[0]?.alg
   if (standby) {
-    if (keys.length < MAX_SIGNING_KEYS) return { keys: [...keys, generateSigningKey()] }
+    if (keys.length < MAX_SIGNING_KEYS) return { keys: [...keys, generateSigningKey(alg)] }
     const advice = `tidings keys rotate --use ${keys[0]?.kid ?? ''} --keep ${DEFAULT_KEPT_KEYS}`
     throw new CliError(
       EXIT.failure,
       `The set is full with ${MAX_SIGNING_KEYS} keys. Remove old ones with: ${advice}`,
     )
   }
-  if (use === undefined) return { keys: [generateSigningKey(), ...keys.slice(0, keep)] }
+  if (use === undefined) return { keys: [generateSigningKey(alg), ...keys.slice(0, keep)] }
   const chosen = keys.find((key) => key.kid === use)
   if (chosen === undefined) throw new CliError(EXIT.notFound, `The set has no key ${use}.`)
   return { keys: [chosen, ...keys.filter((key) => key !== chosen).slice(0, keep)] }

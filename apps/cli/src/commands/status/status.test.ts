@@ -2,20 +2,13 @@ import { randomUUID } from 'node:crypto'
 import { storeStatusEvents } from '@tidings/db/events/status-events'
 import { type StatusEvent, statusEventSchema } from '@tidings/shared/status-event'
 import { describeBackends, useReleaser } from '@tidings/stack/testing/test-context'
-import { beforeAll, beforeEach, expect, test } from 'vitest'
-import { type CliLab, createCliLab } from '../../testing/cli-lab.ts'
-import { type Cli, linesOf } from '../../testing/cli-process.ts'
+import { expect, test } from 'vitest'
+import { useEmptyCliLab } from '../../testing/cli-lab.ts'
+import { linesOf } from '../../testing/cli-process.ts'
 
 describeBackends('tidings status', (kind) => {
   const releaser = useReleaser()
-  let lab: CliLab
-  let cli: Cli
-
-  beforeAll(async () => {
-    lab = await createCliLab(kind, releaser)
-    cli = lab.cli
-  })
-  beforeEach(() => lab.empty())
+  const { lab, cli } = useEmptyCliLab(kind, releaser)
 
   const makeEvent = (minute: number, fields: Partial<StatusEvent>) => {
     const time = new Date(Date.UTC(2026, 0, 1, 12, minute)).toISOString()

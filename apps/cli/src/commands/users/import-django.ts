@@ -44,7 +44,7 @@ export async function importDjango(context: CliContext, from: string, dryRun: bo
         async (audit) => {
           const { users, notification_status_logs: logs, complete } = await run()
           audit.matched = users.found + logs.found
-          audit.changed = users.imported + users.updated + logs.imported
+          audit.changed = users.imported + users.updated + users.replaced + logs.imported
           audit.result = complete ? 'done' : 'interrupted'
         },
       )

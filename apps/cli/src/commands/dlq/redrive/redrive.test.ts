@@ -2,20 +2,13 @@ import { randomUUID } from 'node:crypto'
 import { eventIdOf } from '@tidings/queue/dead-letters/entry-id'
 import { MAX_JOB_LENGTH } from '@tidings/queue/policy'
 import { describeBackends, useReleaser } from '@tidings/stack/testing/test-context'
-import { beforeAll, beforeEach, expect, test } from 'vitest'
-import { type CliLab, createCliLab } from '../../../testing/cli-lab.ts'
-import { type Cli, linesOf } from '../../../testing/cli-process.ts'
+import { expect, test } from 'vitest'
+import { useEmptyCliLab } from '../../../testing/cli-lab.ts'
+import { linesOf } from '../../../testing/cli-process.ts'
 
 describeBackends('tidings dlq redrive', (kind) => {
   const releaser = useReleaser()
-  let lab: CliLab
-  let cli: Cli
-
-  beforeAll(async () => {
-    lab = await createCliLab(kind, releaser)
-    cli = lab.cli
-  })
-  beforeEach(() => lab.empty())
+  const { lab, cli } = useEmptyCliLab(kind, releaser)
 
   test('redrive by id puts the event back with its count, and writes two audit rows', async () => {
     const [id = '', other] = await lab.bury(2)

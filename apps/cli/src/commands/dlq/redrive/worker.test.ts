@@ -6,19 +6,15 @@ import { findFreePort } from '@tidings/stack/servers/free-port'
 import { waitFor } from '@tidings/stack/servers/wait-for'
 import { describeBackends, useReleaser } from '@tidings/stack/testing/test-context'
 import { beforeAll, describe, expect, test } from 'vitest'
-import { type CliLab, createCliLab } from '../../../testing/cli-lab.ts'
-import type { Cli } from '../../../testing/cli-process.ts'
+import { useCliLab } from '../../../testing/cli-lab.ts'
 
 /* Each test has another source: the worker runs all the time, so the stores cannot be emptied between tests. */
 describeBackends('tidings dlq redrive with a worker', (kind) => {
   const releaser = useReleaser()
-  let lab: CliLab
-  let cli: Cli
+  const { lab, cli } = useCliLab(kind, releaser)
   let worker: AppProcess
 
   beforeAll(async () => {
-    lab = await createCliLab(kind, releaser)
-    cli = lab.cli
     const port = await findFreePort()
     worker = await spawnApp({
       name: 'worker',
@@ -129,6 +125,27 @@ describeBackends('tidings dlq redrive with a worker', (kind) => {
       const { exitCode, stdout } = await redrive('repaired', '--canary', '2', '--wait')
       expect(JSON.parse(stdout)).toMatchObject({ redriven: 3, stored: 3, dead: 0, pending: 0 })
       expect(exitCode).toBe(0)
+    })
+
+    test('--wait counts two without event_id and timestamp as stored, and each is one row', async () => {
+      const event = makeBare('nameless', { event_id: undefined })
+      for (const _ of [1, 2]) {
+        await lab.bury(1, { ...UNREADABLE, eventId: '3'.repeat(32), event })
+        const { stdout, exitCode } = await redrive('nameless', '--wait')
+        expect(JSON.parse(stdout)).toMatchObject({ redriven: 1, stored: 1, dead: 0, pending: 0 })
+        expect(exitCode).toBe(0)
+      }
+      const { rowCount } = await lab.db.database.pool.query(
+        "SELECT FROM notification_status WHERE source = 'nameless'",
+      )
+      expect(rowCount).toBe(2)
+    })
+
+    test('--wait counts one without event_id and timestamp whose user does not exist as dead', async () => {
+      const event = makeBare('nobody', { event_id: undefined, user_id: randomUUID() })
+      await lab.bury(1, { ...UNREADABLE, eventId: '4'.repeat(32), event })
+      const { stdout } = await redrive('nobody', '--wait')
+      expect(JSON.parse(stdout)).toMatchObject({ redriven: 1, stored: 0, dead: 1, pending: 0 })
     })
 
     test('--wait counts those that are dead for another reason now as dead', async () => {

@@ -1,0 +1,106 @@
+import { maskText } from '@tidings/shared/mask'
+import type { TokenPurpose } from '@tidings/shared/outbound-message'
+import { eq } from 'drizzle-orm'
+import type { Database, Handle } from '../database.ts'
+import { sqlState, UNIQUE_VIOLATION } from '../failure.ts'
+import { users } from '../schema/users.ts'
+import { voidTokens } from './one-time-tokens.ts'
+import { addMessage, greet } from './outbound-messages.ts'
+import { redeemToken } from './redeem-token.ts'
+import { endSessions } from './sessions.ts'
+
+/**
+ * Asks the new address to confirm that it becomes the user's. An earlier request becomes void. The relay drops the
+ * message if another user has the address.
+ *
+ * @returns undefined when the user does not exist.
+ */
+export async function requestEmailChange(
+  db: Database,
+  { userId, email, locale }: { userId: string; email: string; locale: string },
+): Promise<'requested' | 'same_address' | undefined> {
+  return db.orm.transaction(async (tx) => {
+    const [user] = await tx
+      .select({ email: users.email })
+      .from(users)
+      .where(eq(users.id, userId))
+      .for('no key update')
+    if (user === undefined) return undefined
+    if (user.email.toLowerCase() === email.toLowerCase()) return 'same_address'
+    await voidTokens({ orm: tx }, userId, ['email_change'])
+    await addMessage({ orm: tx }, { kind: 'email_change', userId, to: email, locale })
+    return 'requested'
+  })
+}
+
+export type MoveResult =
+  | { outcome: 'moved'; userId: string; endedSessionIds: string[] }
+  | { outcome: 'invalid_token' }
+  /** Another user has the address meanwhile. The token still works. */
+  | { outcome: 'email_taken' }
+
+/**
+ * Gives a user the address that confirmed the change, and tells the earlier one how to undo it. The sessions stay;
+ * links to the earlier address end, but for those that undo a change.
+ *
+ * Every change sends its message, however soon it follows another: each carries the only link that undoes this change.
+ */
+export async function confirmEmailChange(db: Database, token: string, locale: string): Promise<MoveResult> {
+  return move(db, 'email_change', token, async (handle, user, email) => {
+    const now = new Date()
+    await handle.orm
+      .update(users)
+      .set({ email, emailVerifiedAt: now, updatedAt: now })
+      .where(eq(users.id, user.id))
+    await voidTokens(handle, user.id, ['password_reset', 'email_verification'])
+    const variables = { ...greet(user), new_email: maskText(email) }
+    await addMessage(handle, { kind: 'email_changed', userId: user.id, to: user.email, locale, variables })
+    return []
+  })
+}
+
+/**
+ * Gives a user the earlier address back. Whoever changed it may have taken over the account: all sessions and all
+ * tokens of the Django service end, and so do links that reset the password or change the address. The password stays,
+ * because the owner resets it next. The address counts as not verified until then, so that the reset also takes the
+ * push tokens from whoever set them: see resetPassword.
+ */
+export async function undoEmailChange(db: Database, token: string): Promise<MoveResult> {
+  return move(db, 'email_undo', token, async (handle, { id }, email) => {
+    const now = new Date()
+    await handle.orm
+      .update(users)
+      .set({ email, emailVerifiedAt: null, updatedAt: now, legacyTokensEndedAt: now })
+      .where(eq(users.id, id))
+    await voidTokens(handle, id, ['password_reset', 'email_verification', 'email_change'])
+    return endSessions(handle, id)
+  })
+}
+
+/**
+ * Uses a token up.
+ *
+ * @param moveTo gives the locked user the address of the token, and returns the ids of the sessions that it ended.
+ */
+async function move(
+  db: Database,
+  purpose: TokenPurpose,
+  token: string,
+  moveTo: (handle: Handle, user: typeof users.$inferSelect, email: string) => Promise<string[]>,
+): Promise<MoveResult> {
+  try {
+    return await db.orm.transaction(async (tx) => {
+      const holder = await redeemToken({ orm: tx }, purpose, token)
+      if (holder === undefined) return { outcome: 'invalid_token' }
+      const { user, email } = holder
+      return {
+        outcome: 'moved',
+        userId: user.id,
+        endedSessionIds: await moveTo({ orm: tx }, user, email),
+      }
+    })
+  } catch (error) {
+    if (sqlState(error) === UNIQUE_VIOLATION) return { outcome: 'email_taken' }
+    throw error
+  }
+}

@@ -1,0 +1,3 @@
+import { renderOutboundSchema } from './render-outbound-schema.ts'
+
+process.stdout.write(renderOutboundSchema())
