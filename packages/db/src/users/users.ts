@@ -1,7 +1,9 @@
+import { hashSecret } from '@tidings/shared/service-key'
 import type { UserUpdate } from '@tidings/shared/user'
 import { and, desc, eq, inArray, lt, or, sql } from 'drizzle-orm'
 import type { Database } from '../database.ts'
 import { sqlState, UNIQUE_VIOLATION } from '../failure.ts'
+import { devices } from '../schema/devices.ts'
 import { users } from '../schema/users.ts'
 import { insertSession, type NewSession } from './sessions.ts'
 
@@ -53,6 +55,16 @@ export async function findUserByEmail(db: Database, email: string): Promise<User
 export async function findUser(db: Database, id: string): Promise<UserRow | undefined> {
   const [row] = await db.orm.select().from(users).where(eq(users.id, id))
   return row
+}
+
+/** Finds the user who receives at a push token. */
+export async function findUserByPushToken(db: Database, token: string): Promise<UserRow | undefined> {
+  const [found] = await db.orm
+    .select({ user: users })
+    .from(devices)
+    .innerJoin(users, eq(users.id, devices.userId))
+    .where(eq(devices.tokenDigest, hashSecret(token)))
+  return found?.user
 }
 
 /** Finds users by id, in no particular order. */
