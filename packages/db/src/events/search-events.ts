@@ -56,7 +56,8 @@ export function searchStatement(db: Database, search: EventSearch, { limit, afte
     search.from && gte(t.timestamp, search.from),
     search.to && lte(t.timestamp, search.to),
     // A comparison of rows: unlike OR, it bounds the part of the index that is read.
-    after && sql`(${t.timestamp}, ${t.id}) < (${after.timestamp.toISOString()}::timestamptz, ${after.id}::uuid)`,
+    after &&
+      sql`(${t.timestamp}, ${t.id}) < (${after.timestamp.toISOString()}::timestamptz, ${after.id}::uuid)`,
   ]
   return db.orm
     .select()

@@ -97,7 +97,11 @@ describe('the plans of searches in 10^6 events', () => {
       expect(indexesOf(await explainSearch(SELECTIVE[name], page))).toEqual(new Set([index]))
     await db.orm.transaction(async (tx) => {
       await tx.execute(`SET LOCAL statement_timeout = '1s'`)
-      const found = await searchEvents({ ...db, orm: tx as unknown as Database['orm'] }, SELECTIVE[name], PAGE)
+      const found = await searchEvents(
+        { ...db, orm: tx as unknown as Database['orm'] },
+        SELECTIVE[name],
+        PAGE,
+      )
       expect(found.length).toBeGreaterThan(0)
       const times = found.map(({ timestamp }) => timestamp)
       expect(times).toEqual(times.toSorted().reverse())
