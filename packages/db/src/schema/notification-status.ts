@@ -39,7 +39,7 @@ export const notificationStatus = pgTable(
   },
   (table) => [
     // GET /notifications/{id}: all events of one notification. Storing: the user whose notification it is. Search: the
-    // prefix of an id, which needs this operator class whatever the collation of the database.
+    // prefix of an id, which needs this operator class whatever the collation of the database. It also compares faster.
     index('notification_status_notification_id_idx').on(
       table.notificationId.op('text_pattern_ops'),
       table.notificationType,
@@ -54,10 +54,10 @@ export const notificationStatus = pgTable(
       .on(table.recipientDigest, table.timestamp, table.id)
       .where(sql`${table.recipientDigest} IS NOT NULL`),
     index('notification_status_provider_message_id_idx')
-      .on(table.providerMessageId)
+      .on(table.providerMessageId.op('text_pattern_ops'))
       .where(sql`${table.providerMessageId} IS NOT NULL`),
     index('notification_status_error_code_idx')
-      .on(table.errorCode, table.timestamp, table.id)
+      .on(table.errorCode.op('text_pattern_ops'), table.timestamp, table.id)
       .where(sql`${table.errorCode} IS NOT NULL`),
   ],
 )
