@@ -78,7 +78,9 @@ describe('the README', () => {
     expect(output).not.toMatch(/"success": ?false/)
     // By id, by the provider's message, and in the look-up.
     expect(output.match(/Notification email order-42: bounced/g)).toHaveLength(2)
-    expect(output).toContain('"data":[{"notification_id":"order-42","notification_type":"email","user_id":null')
+    expect(output).toContain(
+      '"data":[{"notification_id":"order-42","notification_type":"email","user_id":null',
+    )
     expect(output).toContain('Events to this recipient, newest first')
     // Each of the four searches finds the bounce, and none has the address in its answer.
     const searches = output.match(/"message":"Events\.","data":\[\{[^\]]*"status":"bounced"/g)

@@ -17,8 +17,8 @@ export function registerFind(program: Command, context: CliContext): void {
 It takes the id of an event, a notification, a user, a provider's message or a
 dead letter, an e-mail address or a push token, and shows everything that has
 it: the user and their last events, the timelines of notifications, the events
-of the recipient, the dead letters. An address or a token is compared by its
-digest where events are searched. It needs the RECIPIENT_KEY of the API for that.
+of the recipient, the dead letters. Events are searched for the digest of an
+address or a token, which needs the RECIPIENT_KEY of the API.
 
 -o json prints one object: {"users", "notifications", "recipient_events",
 "dead_letters", "more"}, the first four arrays; "more" names those cut short.
