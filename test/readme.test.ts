@@ -72,6 +72,23 @@ describe('the README', () => {
     expect(withoutVaryingFields(output)).toEqual(withoutVaryingFields(documented ?? ''))
   })
 
+  test('leads to a page on what happened to something, whose commands find it', async () => {
+    const script = (await readBlocks('docs/what-happened-to.md', 'sh')).join('\n')
+    const { code, output } = await runShell(inDataDir(script), env)
+    expect(code, output).toBe(0)
+    expect(output).not.toMatch(/"success": ?false/)
+    // By id, by the provider's message, and in the look-up.
+    expect(output.match(/Notification email order-42: bounced/g)).toHaveLength(2)
+    expect(output).toContain(
+      '"data":[{"notification_id":"order-42","notification_type":"email","user_id":null',
+    )
+    expect(output).toContain('Events to this recipient, newest first')
+    // Each of the four searches finds the bounce, and none has the address in its answer.
+    const searches = output.match(/"message":"Events\.","data":\[\{[^\]]*"status":"bounced"/g)
+    expect(searches).toHaveLength(4)
+    expect(output).not.toContain('ada@example.com')
+  })
+
   test.for(['producer', 'front-end', 'operator'])(
     'leads to docs/start/%s.md, whose commands work',
     async (reader) => {

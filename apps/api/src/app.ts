@@ -30,6 +30,8 @@ import { type SessionRouteDeps, sessionRoutes } from './sessions/session-routes.
 import { statusOperations } from './status/openapi.ts'
 import { type StatusReadDeps, statusReadRoutes } from './status/read-routes.ts'
 import { type ReportDeps, reportRoutes, unknownTypeRoutes } from './status/report-routes.ts'
+import { searchOperations } from './status/search-openapi.ts'
+import { type SearchDeps, searchRoutes } from './status/search-routes.ts'
 import { userOperations } from './users/openapi.ts'
 import { type UserRouteDeps, userRoutes } from './users/user-routes.ts'
 
@@ -43,7 +45,8 @@ export interface AppDeps
     DeviceRouteDeps,
     SessionRouteDeps,
     ReportDeps,
-    StatusReadDeps {
+    StatusReadDeps,
+    SearchDeps {
   log: Logger
   /** Undefined when tracing is off. */
   tracing?: Tracing | undefined
@@ -119,6 +122,7 @@ export function createRoutes(deps: AppDeps): Hono<ApiEnv>[] {
     ...(deps.appUrl === undefined ? [linkPageRoutes(deps)] : []),
     reportRoutes(deps),
     statusReadRoutes(deps),
+    searchRoutes(deps),
     metricsRoutes(deps),
     docsRoutes(operations),
     ...(deps.admin ? [adminRoutes(deps.admin)] : []),
@@ -135,5 +139,6 @@ const operations: readonly Operation[] = [
   ...sessionOperations,
   ...emailLinkOperations,
   ...statusOperations,
+  ...searchOperations,
   ...metricsOperations,
 ]

@@ -15,7 +15,11 @@ const releaser = useReleaser()
 it('logs no password, token, key, address or push token, also during errors', async () => {
   const database = await createTestDatabase(releaser)
   await createTestBackend('postgres', releaser, database)
-  const made = await createServiceKey(database.database, 'canary', ['status:write:email', 'users:read'])
+  const made = await createServiceKey(database.database, 'canary', [
+    'status:write:email',
+    'status:read',
+    'users:read',
+  ])
   if (made.outcome !== 'created') throw new Error('No key was made')
   const proxy = await startTcpProxy(database.url, releaser)
   const viaProxy = new URL(database.url)
@@ -105,6 +109,9 @@ it('logs no password, token, key, address or push token, also during errors', as
       await open(url, {}, { token: linkToken, password })
     }
     await open(`http://127.0.0.1:${port}/dev/mailbox/?token=${linkToken}`)
+    await send(`/events/?recipient=${email}`, { token: made.key })
+    await send(`/events/?recipient=${pushToken}&type=push&limit=0`, { token: made.key })
+    await send(`/events/?notification_id=${email}`, { token: made.key })
   }
   await misuse()
   const metrics = await open(`http://127.0.0.1:${port}/metrics`)

@@ -3,6 +3,7 @@ import manifest from '../package.json' with { type: 'json' }
 import { registerCompletion } from './commands/completion.ts'
 import { registerDlq } from './commands/dlq/dlq.ts'
 import { registerDoctor } from './commands/doctor/doctor.ts'
+import { registerFind } from './commands/find/find.ts'
 import { registerHelp } from './commands/help.ts'
 import { registerKeys } from './commands/keys/keys.ts'
 import { registerServiceKeys } from './commands/service-keys/service-keys.ts'
@@ -56,6 +57,7 @@ Exit codes: 0 done, 1 failure, 2 declined, 3 not found, 5 done in part,
     })
   registerDlq(program, context)
   registerStatus(program, context)
+  registerFind(program, context)
   registerUsers(program, context)
   registerServiceKeys(program, context)
   registerDoctor(program, context)

@@ -13,6 +13,7 @@ import { credentials } from '../testing/bad-inputs/credentials.ts'
 import { deviceAndSessionIds, deviceFields } from '../testing/bad-inputs/devices.ts'
 import { emailLinks } from '../testing/bad-inputs/email-links.ts'
 import { queries, statusFields } from '../testing/bad-inputs/events.ts'
+import { searches } from '../testing/bad-inputs/searches.ts'
 import { exportRequests, pathIds, userFields } from '../testing/bad-inputs/users.ts'
 import { register } from '../testing/http.ts'
 import { startTestApi, type TestApi } from '../testing/test-api.ts'
@@ -27,7 +28,11 @@ describe('bad input', () => {
   beforeAll(async () => {
     api = await startTestApi(releaser)
     const { token } = await register(api.apiUrl, { email: 'owner@example.com' })
-    bearer = { key: await api.createKey('status:write:email', 'users:read'), user: token, none: undefined }
+    bearer = {
+      key: await api.createKey('status:write:email', 'status:read', 'users:read'),
+      user: token,
+      none: undefined,
+    }
     rowsBefore = await countRows()
   })
 
@@ -62,6 +67,7 @@ describe('bad input', () => {
     ...sizeAndType,
     ...statusFields,
     ...queries,
+    ...searches,
     ...userFields,
     ...pathIds,
     ...deviceFields,

@@ -67,7 +67,7 @@ const batchResultSchema = z
   ])
   .meta({ id: 'BatchResult' })
 
-const storedEventSchema = z
+export const storedEventSchema = z
   .strictObject({
     ...acceptedSchema,
     user_id: z.guid().nullable(),
@@ -81,16 +81,22 @@ const storedEventSchema = z
   })
   .meta({ id: 'StatusEvent' })
 
+const summarySchema = {
+  notification_id: z.string(),
+  notification_type: z.enum(NOTIFICATION_TYPES),
+  user_id: z.guid().nullable(),
+  status: z.enum(DELIVERY_STATUSES).nullable(),
+  opened_at: instantSchema.nullable(),
+  clicked_at: instantSchema.nullable(),
+  unsubscribed_at: instantSchema.nullable(),
+  explain: z.string(),
+}
+
+export const notificationSummarySchema = z.strictObject(summarySchema).meta({ id: 'NotificationSummary' })
+
 const notificationSchema = z
   .strictObject({
-    notification_id: z.string(),
-    notification_type: notificationTypeSchema,
-    user_id: z.guid().nullable(),
-    status: z.enum(DELIVERY_STATUSES).nullable(),
-    opened_at: instantSchema.nullable(),
-    clicked_at: instantSchema.nullable(),
-    unsubscribed_at: instantSchema.nullable(),
-    explain: z.string(),
+    ...summarySchema,
     timeline: z
       .array(storedEventSchema)
       .describe(`The oldest ${MAX_TIMELINE} events. All events count for the status.`),

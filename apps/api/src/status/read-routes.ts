@@ -2,13 +2,7 @@ import type { Database } from '@tidings/db/database'
 import { listUserEvents, readNotifications } from '@tidings/db/events/notifications'
 import { AppError } from '@tidings/shared/errors'
 import { summarizeNotification } from '@tidings/shared/notification-summary'
-import {
-  isUsableTime,
-  LIMITS,
-  notificationTypeSchema,
-  offsetTimeSchema,
-  statusSchema,
-} from '@tidings/shared/status-event'
+import { LIMITS, notificationTypeSchema, statusSchema } from '@tidings/shared/status-event'
 import { Hono } from 'hono'
 import { z } from 'zod'
 import type { Authorize } from '../http/authorize.ts'
@@ -16,22 +10,19 @@ import type { ApiEnv } from '../http/context.ts'
 import { pageQuery, toPage } from '../http/paging.ts'
 import { notFound, readQuery } from '../http/read-query.ts'
 import { success } from '../http/respond.ts'
+import { instantSchema } from './instant-schema.ts'
 
 export interface StatusReadDeps {
   authorize: Authorize
   db: Database
 }
 
-const instant = offsetTimeSchema
-  .transform((value) => new Date(value))
-  .refine((value) => isUsableTime(value.getTime()), { error: 'The time must be from 1970 to 9999.' })
-
 /** Query of GET /api/v1/status/history/. */
 export const historyQuerySchema = z.strictObject({
   type: notificationTypeSchema.optional(),
   status: statusSchema.optional(),
-  from: instant.optional(),
-  to: instant.optional(),
+  from: instantSchema.optional(),
+  to: instantSchema.optional(),
   ...pageQuery,
 })
 

@@ -68,10 +68,18 @@ async function listTimeline(
 const OLDEST_FIRST = [asc(notificationStatus.timestamp), asc(notificationStatus.id)]
 
 /**
- * Lists a few events that fold to the same status as all events of the notification: for each status and error class
- * the first and the last in the order of the fold, and for each status the last in time. It adds the first received
- * event with a user: the notification is that user's.
+ * Selects the ids of a few of the rows in `event` that fold to the same status as all of them: for each status and
+ * error class the first and the last in the order of the fold, and for each status the last in time. It adds the first
+ * received event with a user: the notification is that user's. `event` is all events of one notification; `attempt` is
+ * not null there, and `time` is the clamped timestamp.
  */
+export const DECIDING_IDS = `(SELECT DISTINCT ON (status, error_class) id FROM event
+      ORDER BY status, error_class, attempt DESC, time DESC, id DESC)
+    UNION (SELECT DISTINCT ON (status, error_class) id FROM event ORDER BY status, error_class, time)
+    UNION (SELECT DISTINCT ON (status) id FROM event ORDER BY status, time DESC, id DESC)
+    UNION (SELECT id FROM event WHERE user_id IS NOT NULL ORDER BY received_at, id LIMIT 1)`
+
+/** Lists the events of the notification that DECIDING_IDS selects. */
 export async function listDecidingEvents(
   db: Database,
   notificationId: string,
@@ -84,11 +92,7 @@ export async function listDecidingEvents(
         coalesce(${t.attempt}, 0) AS attempt, least(${t.timestamp}, ${t.receivedAt}) AS time
       FROM ${t} WHERE ${and(eq(t.notificationId, notificationId), eq(t.notificationType, type))}
     )
-    (SELECT DISTINCT ON (status, error_class) id FROM event
-      ORDER BY status, error_class, attempt DESC, time DESC, id DESC)
-    UNION (SELECT DISTINCT ON (status, error_class) id FROM event ORDER BY status, error_class, time)
-    UNION (SELECT DISTINCT ON (status) id FROM event ORDER BY status, time DESC, id DESC)
-    UNION (SELECT id FROM event WHERE user_id IS NOT NULL ORDER BY received_at, id LIMIT 1)`
+    ${sql.raw(DECIDING_IDS)}`
   const rows = await db.orm
     .select()
     .from(t)
@@ -139,7 +143,8 @@ export async function listUserEvents(
   return rows.map(toStoredEvent)
 }
 
-function toStoredEvent(row: typeof notificationStatus.$inferSelect): StoredEvent {
+/** A row in the API's shape. */
+export function toStoredEvent(row: typeof notificationStatus.$inferSelect): StoredEvent {
   return {
     id: row.id,
     notification_id: row.notificationId,

@@ -1,4 +1,5 @@
 import { DELIVERY_STATUSES, ENGAGEMENTS, NOTIFICATION_TYPES } from '@tidings/shared/status-event'
+import { sql } from 'drizzle-orm'
 import { index, integer, jsonb, pgEnum, pgTable, text, uuid, varchar } from 'drizzle-orm/pg-core'
 import { bytea, instant } from './columns.ts'
 import { users } from './users.ts'
@@ -37,13 +38,26 @@ export const notificationStatus = pgTable(
     metadata: jsonb('metadata'),
   },
   (table) => [
-    // GET /notifications/{id}: all events of one notification. Storing: the user whose notification it is.
+    // GET /notifications/{id}: all events of one notification. Storing: the user whose notification it is. Search: the
+    // prefix of an id, which needs this operator class whatever the collation of the database. It also compares faster.
     index('notification_status_notification_id_idx').on(
-      table.notificationId,
+      table.notificationId.op('text_pattern_ops'),
       table.notificationType,
       table.userId,
     ),
     // GET /status/history: a user's events, newest first. The foreign key's SET NULL uses it too.
     index('notification_status_user_id_timestamp_idx').on(table.userId, table.timestamp, table.id),
+    // Search, newest first: by time, also with a source, a status or a type.
+    index('notification_status_timestamp_idx').on(table.timestamp, table.id),
+    // Search: by recipient, by provider message id, by error code. Most events lack at least one of them.
+    index('notification_status_recipient_idx')
+      .on(table.recipientDigest, table.timestamp, table.id)
+      .where(sql`${table.recipientDigest} IS NOT NULL`),
+    index('notification_status_provider_message_id_idx')
+      .on(table.providerMessageId.op('text_pattern_ops'))
+      .where(sql`${table.providerMessageId} IS NOT NULL`),
+    index('notification_status_error_code_idx')
+      .on(table.errorCode.op('text_pattern_ops'), table.timestamp, table.id)
+      .where(sql`${table.errorCode} IS NOT NULL`),
   ],
 )

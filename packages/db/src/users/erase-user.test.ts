@@ -35,7 +35,10 @@ describe('erasing a user from the database', () => {
 
   it("redacts the user's events in the outbox, and keeps the events", async () => {
     const events = [
-      { user_id: OWNER, status: 'failed', error: 'no such box', metadata: { to: 'x' } },
+      {
+        ...{ user_id: OWNER, status: 'failed', error: 'no such box', metadata: { to: 'x' } },
+        recipient_digest: 'ab'.repeat(32),
+      },
       { status: 'bounced', error: { message: 'own@example.com is unknown' } },
       { user_id: OTHER, status: 'failed', error: 'another' },
       { user_id: OWNER, status: 'delivered' },

@@ -9,7 +9,7 @@ const SCRUB_BATCH_ROWS = 5_000
 
 /**
  * Erases a user. The user's events stay, so that counts and timelines remain correct. They lose the user id, the error
- * text and the metadata. Safe to repeat after an interruption.
+ * text, the metadata and the digest of the recipient. Safe to repeat after an interruption.
  *
  * @returns the ids of the sessions that ended; undefined when the user does not exist.
  */
@@ -62,7 +62,7 @@ async function scrubOutbox({ orm }: Handle, { id, email }: { id: string; email: 
   const mentions = (json: SQL) => mentionsAddress(json, email)
   const [error, metadata] = [sql`event -> 'error'`, sql`event -> 'metadata'`]
   await orm.execute(sql`
-    UPDATE event_outbox SET event = (event - 'user_id' - 'metadata')
+    UPDATE event_outbox SET event = (event - 'user_id' - 'metadata' - 'recipient_digest')
       || CASE WHEN event ? 'error' THEN ${ERASED_ERROR} ELSE '{}'::jsonb END
     WHERE event ->> 'user_id' = ${id} OR (NOT event ? 'user_id' AND ${mentions(sql`event`)})`)
   await orm.execute(sql`
@@ -81,7 +81,7 @@ const mentionsAddress = (json: SQL, email: string) =>
 async function scrubEvents(db: Handle, userId: string): Promise<number> {
   const result = await db.orm.execute(sql`
     UPDATE notification_status SET user_id = NULL, error = CASE WHEN error IS NULL THEN NULL ELSE '[erased]' END,
-      metadata = NULL
+      metadata = NULL, recipient_digest = NULL
     WHERE id IN (SELECT id FROM notification_status WHERE user_id = ${userId} LIMIT ${SCRUB_BATCH_ROWS})`)
   return result.rowCount ?? 0
 }

@@ -1,4 +1,5 @@
 import { DEFAULT_DEVICE, type Device } from '@tidings/shared/device'
+import { hashSecret } from '@tidings/shared/service-key'
 import type { UserUpdate } from '@tidings/shared/user'
 import { and, desc, eq, getTableColumns, inArray, lt, or, sql } from 'drizzle-orm'
 import type { Database, Handle } from '../database.ts'
@@ -66,6 +67,16 @@ export async function findUserByEmail(db: Database, email: string): Promise<User
 export async function findUser(db: Database, id: string): Promise<UserRow | undefined> {
   const [row] = await db.orm.select(userColumns).from(users).where(eq(users.id, id))
   return row
+}
+
+/** Finds the user who receives at a push token. */
+export async function findUserByPushToken(db: Database, token: string): Promise<UserRow | undefined> {
+  const [found] = await db.orm
+    .select(userColumns)
+    .from(devices)
+    .innerJoin(users, eq(users.id, devices.userId))
+    .where(eq(devices.tokenDigest, hashSecret(token)))
+  return found
 }
 
 /** Finds users by id, in no particular order. */

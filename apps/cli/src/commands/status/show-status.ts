@@ -11,18 +11,8 @@ import { CliError, EXIT } from '../../exit-codes.ts'
 import { createMask, toShown } from '../../mask-output.ts'
 import { formatCount } from '../../terminal/format.ts'
 import { writeItem } from '../../terminal/output.ts'
-import { type Column, printable, toTable } from '../../terminal/table.ts'
-
-/** Width of the timeline where stdout is no terminal, in columns. */
-const TIMELINE_WIDTH = 200
-
-const COLUMNS: readonly Column<StoredEvent>[] = [
-  { title: 'TIME', cell: (event) => event.timestamp, style: 'dim', whole: true },
-  { title: 'STATUS', cell: (event) => event.status, style: 'yellow', whole: true },
-  { title: 'TRY', cell: (event) => String(event.attempt ?? '-'), align: 'right' },
-  { title: 'SOURCE', cell: (event) => event.source, spare: 2 },
-  { title: 'PROVIDER', cell: (event) => event.provider ?? '-', spare: 1 },
-]
+import { printable } from '../../terminal/table.ts'
+import { describeSummary, drawTimeline } from './draw-notification.ts'
 
 export interface ShowStatusOptions {
   /** Also shows the rule that decided, and the dead letters of the notification. */
@@ -132,25 +122,6 @@ async function findDeadLetters(context: CliContext, filter: DeadLetterFilter): P
   return found
 }
 
-function describeSummary(summary: NotificationSummary, explain: boolean): string[] {
-  const { notification_type, notification_id, status } = summary
-  const lines = [`${notification_type} ${printable(notification_id)}: ${status ?? 'no delivery status yet'}`]
-  if (explain) lines.push(`Why: ${printable(summary.explain)}`)
-  for (const name of ['opened_at', 'clicked_at', 'unsubscribed_at'] as const)
-    if (summary[name] !== null) lines.push(`${name.replace('_at', '').padEnd(13)} ${summary[name]}`)
-  return lines
-}
-
-function drawTimeline(context: CliContext, timeline: readonly StoredEvent[]): string {
-  const { terminal } = context
-  const mask = createMask(context)
-  const columns: Column<StoredEvent>[] = [
-    ...COLUMNS,
-    { title: 'ERROR', cell: (event) => mask(errorText(event)), style: 'red', wraps: true },
-  ]
-  return toTable(timeline, columns, terminal.width ?? TIMELINE_WIDTH, terminal.colors.stdout).trimEnd()
-}
-
 function describeDeadLetters(context: CliContext, dead: readonly DeadLetterEntry[]): string[] {
   const mask = createMask(context)
   return dead.flatMap((entry) => [
@@ -158,10 +129,3 @@ function describeDeadLetters(context: CliContext, dead: readonly DeadLetterEntry
     printable(`Dead letter: ${entry.id}  ${entry.reason}  ${mask(entry.error.message)}`),
   ])
 }
-
-const errorText = ({ error }: StoredEvent) =>
-  error === null
-    ? ''
-    : typeof error === 'string'
-      ? error
-      : [error.code, error.message].filter(Boolean).join(': ')
