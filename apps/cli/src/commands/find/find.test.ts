@@ -165,7 +165,11 @@ describeBackends('tidings find', (kind) => {
 
   test('shows addresses and tokens with --show-sensitive only', async () => {
     const { user_id } = await makeHistory()
-    await query('UPDATE users SET push_token = $1', [PUSH_TOKEN])
+    await query(
+      `INSERT INTO devices (user_id, device_id, token, token_digest)
+       VALUES ($1, 'default', $2::text, sha256(convert_to($2::text, 'UTF8')))`,
+      [user_id, PUSH_TOKEN],
+    )
     for (const format of ['table', 'json', 'ndjson'])
       for (const text of [EMAIL, user_id, 'order-7', MESSAGE_ID]) {
         const masked = await lab.cli.run('find', text, '-o', format)
