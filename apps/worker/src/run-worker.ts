@@ -59,7 +59,7 @@ export async function runWorker(env: WorkerEnv, hooks: RunWorkerHooks = {}): Pro
 
   const backend = queueBackendOf(env)
   await checkDurability(backend, env.STRICT_DURABILITY, log)
-  const store: Store = (events) => storeStatusEvents(db, events)
+  const store: Store = (events) => storeStatusEvents(db, events, env.RECIPIENT_KEY)
 
   worker = await startStatusWorker({
     db,

@@ -4,6 +4,7 @@ import { IngestCounters, readIngestCounts } from '@tidings/db/events/ingest-coun
 import { type Pressure, watchBackpressure } from '@tidings/queue/backpressure'
 import { createPublisher, type StatusPublisher } from '@tidings/queue/publisher'
 import { createLogger } from '@tidings/runtime/log'
+import { DEFAULT_RECIPIENT_KEY } from '@tidings/shared/recipient'
 import type { StatusEvent } from '@tidings/shared/status-event'
 import { makeEvent } from '@tidings/shared/testing/make-event'
 import type { RedisServer } from '@tidings/stack/servers/redis'
@@ -62,6 +63,7 @@ describeRedis('accepting events', () => {
         },
       },
       directDb: direct,
+      recipientKey: DEFAULT_RECIPIENT_KEY,
       counters,
       log,
     })
@@ -174,6 +176,7 @@ describeRedis('accepting events', () => {
       },
       backpressure: { pressure: { shed: false } },
       directDb: db,
+      recipientKey: DEFAULT_RECIPIENT_KEY,
       counters,
       log,
     })
@@ -230,6 +233,7 @@ describeRedis('accepting events', () => {
       publisher,
       backpressure: { pressure },
       directDb: nowhere,
+      recipientKey: DEFAULT_RECIPIENT_KEY,
       counters,
       log,
     })

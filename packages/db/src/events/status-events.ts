@@ -1,6 +1,9 @@
+import { DEFAULT_RECIPIENT_KEY } from '@tidings/shared/recipient'
 import type { DeliveryError, StatusEvent } from '@tidings/shared/status-event'
 import { isUuid } from '@tidings/shared/uuid'
+import type pg from 'pg'
 import type { Database } from '../database.ts'
+import { applyConsequences, hasConsequence } from './consequences.ts'
 
 /** The outcome of one event of a batch that was written. */
 export type StoreOutcome = 'stored' | 'duplicate' | 'conflict' | 'unknown_user' | 'other_user'
@@ -22,14 +25,15 @@ WITH event AS (
   SELECT * FROM unnest(
     $1::uuid[], $2::uuid[], $3::timestamptz[], $4::timestamptz[], $5::notification_type[],
     $6::notification_status_name[], $7::int[], $8::text[], $9::text[], $10::text[], $11::text[], $12::text[],
-    $13::text[], $14::bytea[], $15::text[], $16::text[], $17::text[], $18::bytea[], $19::jsonb[]
+    $13::text[], $14::bytea[], $15::text[], $16::text[], $17::text[], $18::bytea[], $19::jsonb[],
+    $20::boolean[]
   ) AS e(id, user_id, "timestamp", received_at, notification_type, status, attempt, notification_id, source,
     error, error_code, error_class, event_id, content_hash, provider, provider_message_id, category, recipient_digest,
-    metadata)
+    metadata, feedback)
 ), stored AS (
   INSERT INTO notification_status (id, user_id, "timestamp", received_at, notification_type, status, attempt,
     notification_id, source, error, error_code, error_class, event_id, content_hash, provider,
-    provider_message_id, category, recipient_digest, metadata)
+    provider_message_id, category, recipient_digest, metadata, feedback)
   SELECT * FROM event e WHERE e.user_id IS NULL
     OR (EXISTS (SELECT 1 FROM users u WHERE u.id = e.user_id) AND ${IS_OWNER})
   ORDER BY e.id
@@ -46,11 +50,13 @@ const FIND_OTHERS = `SELECT (e.place - 1)::int AS index
   WHERE NOT (${IS_OWNER})`
 
 /**
- * Stores a batch. The first statement stores its rows whole or not at all. Storing an event again changes nothing:
+ * Stores a batch. The first statement stores its rows whole or not at all, with the consequences of those that trusted
+ * sources reported. Storing an event again changes nothing:
  * the same content is a `duplicate`, another content under the same idempotency key a `conflict`. An event that names
  * another user than an earlier event of its notification is `other_user`. Two statements at the same time may store
  * both; readers then go by the first.
  *
+ * @param recipientKey see digestRecipient.
  * @returns the outcome of each event, in order.
  * @throws PostgreSQL's error; classifyFailure tells its class. Some rows may be stored. Storing the batch again is
  *   harmless.
@@ -58,17 +64,15 @@ const FIND_OTHERS = `SELECT (e.place - 1)::int AS index
 export async function storeStatusEvents(
   db: Database,
   events: readonly StatusEvent[],
+  recipientKey = DEFAULT_RECIPIENT_KEY,
 ): Promise<StoreOutcome[]> {
   const first = selectFirst(events)
   const unique = first.size === events.length ? events : events.filter((_, index) => first.has(index))
-  const left = await db.pool.query<{ id: string }>({
-    name: 'store-status-events',
-    text: INSERT,
-    values: columnsOf(unique),
-  })
-  if (left.rows.length === 0 && unique === events) return events.map(() => 'stored')
+  const leftIds = unique.some(hasConsequence)
+    ? await insertWithConsequences(db, unique, recipientKey)
+    : await insert(db.pool, unique)
+  if (leftIds.size === 0 && unique === events) return events.map(() => 'stored')
 
-  const leftIds = new Set(left.rows.map((row) => row.id))
   const isStored = (event: StatusEvent, index: number) => first.has(index) && !leftIds.has(event.id)
   const reasons = await explainNotStored(
     db,
@@ -77,8 +81,43 @@ export async function storeStatusEvents(
   const outcomes = events.map((event, index) => (isStored(event, index) ? 'stored' : reasons.shift()))
   // No reason found: a concurrent transaction changed the rows between the two statements. Insert these now.
   const raced = events.filter((_, index) => outcomes[index] === undefined)
-  const later = raced.length === 0 ? [] : await storeStatusEvents(db, raced)
+  const later = raced.length === 0 ? [] : await storeStatusEvents(db, raced, recipientKey)
   return outcomes.map((outcome) => outcome ?? later.shift() ?? 'stored')
+}
+
+/** @returns the ids of the events that did not become rows. */
+async function insert(
+  client: Pick<pg.ClientBase | pg.Pool, 'query'>,
+  events: readonly StatusEvent[],
+): Promise<Set<string>> {
+  const left = await (client as pg.ClientBase).query<{ id: string }>({
+    name: 'store-status-events',
+    text: INSERT,
+    values: columnsOf(events),
+  })
+  return new Set(left.rows.map((row) => row.id))
+}
+
+/** Inserts rows and applies their consequences, both or neither. */
+async function insertWithConsequences(
+  db: Database,
+  events: readonly StatusEvent[],
+  recipientKey: string,
+): Promise<Set<string>> {
+  const client = await db.pool.connect()
+  try {
+    await client.query('BEGIN')
+    const leftIds = await insert(client, events)
+    const stored = events.filter((event) => event.feedback && !leftIds.has(event.id))
+    await applyConsequences(client, stored, recipientKey)
+    await client.query('COMMIT')
+    client.release()
+    return leftIds
+  } catch (error) {
+    // Closing the connection rolls back, whatever state it is in.
+    client.release(true)
+    throw error
+  }
 }
 
 /**
@@ -165,6 +204,7 @@ function columnsOf(events: readonly StatusEvent[]): (unknown[] | null)[] {
     optional(events.map((event) => event.category)),
     optional(events.map((event) => event.recipient_digest && `\\x${event.recipient_digest}`)),
     optional(events.map((event) => event.metadata && JSON.stringify(event.metadata))),
+    optional(events.map((event) => event.feedback)),
   ]
 }
 

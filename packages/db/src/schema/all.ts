@@ -1,4 +1,5 @@
 // drizzle-kit reads this file to generate migrations. Code imports the tables themselves.
+export * from './categories.ts'
 export * from './devices.ts'
 export * from './erased-users.ts'
 export * from './event-outbox.ts'
@@ -9,4 +10,5 @@ export * from './operator-audit.ts'
 export * from './outbound-messages.ts'
 export * from './service-keys.ts'
 export * from './sessions.ts'
+export * from './suppressions.ts'
 export * from './users.ts'
