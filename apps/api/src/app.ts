@@ -22,6 +22,10 @@ import { type SessionRouteDeps, sessionRoutes } from './sessions/session-routes.
 import { statusOperations } from './status/openapi.ts'
 import { type StatusReadDeps, statusReadRoutes } from './status/read-routes.ts'
 import { type ReportDeps, reportRoutes, unknownTypeRoutes } from './status/report-routes.ts'
+import { suppressionOperations } from './suppressions/openapi.ts'
+import { type SuppressionRouteDeps, suppressionRoutes } from './suppressions/suppression-routes.ts'
+import { unsubscribeOperations } from './unsubscribe/openapi.ts'
+import { type UnsubscribeRouteDeps, unsubscribeRoutes } from './unsubscribe/unsubscribe-routes.ts'
 import { userOperations } from './users/openapi.ts'
 import { type UserRouteDeps, userRoutes } from './users/user-routes.ts'
 
@@ -32,7 +36,9 @@ export interface AppDeps
     UserRouteDeps,
     SessionRouteDeps,
     ReportDeps,
-    StatusReadDeps {
+    StatusReadDeps,
+    SuppressionRouteDeps,
+    UnsubscribeRouteDeps {
   log: Logger
   /** Undefined when tracing is off. */
   tracing?: Tracing | undefined
@@ -93,6 +99,8 @@ export function createRoutes(deps: AppDeps): Hono<ApiEnv>[] {
     sessionRoutes(deps),
     reportRoutes(deps),
     statusReadRoutes(deps),
+    suppressionRoutes(deps),
+    unsubscribeRoutes(deps),
     metricsRoutes(deps),
     docsRoutes(operations),
     ...(deps.admin ? [adminRoutes(deps.admin)] : []),
@@ -106,5 +114,7 @@ const operations: readonly Operation[] = [
   ...userOperations,
   ...sessionOperations,
   ...statusOperations,
+  ...suppressionOperations,
+  ...unsubscribeOperations,
   ...metricsOperations,
 ]

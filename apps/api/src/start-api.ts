@@ -19,6 +19,8 @@ import { createHealthProbes } from './health/probes.ts'
 import { createAuthorize } from './http/authorize.ts'
 import { createBrokenRequestCounter, createRegistry } from './http/request-metrics.ts'
 import { type HttpServer, serveHttp } from './http/server.ts'
+import { createUnsubscribeTokens } from './unsubscribe/unsubscribe-tokens.ts'
+import { createDeliverability } from './users/deliverability.ts'
 
 const DATABASE_CONNECTIONS = 16
 /** A timer may fire this much late before the log complains. */
@@ -88,6 +90,9 @@ export async function startApi(
     db,
     ingest,
     recipientKey: env.RECIPIENT_KEY,
+    askDeliverability: createDeliverability({ db, recipientKey: env.RECIPIENT_KEY }),
+    unsubscribeTokens: createUnsubscribeTokens(env.RECIPIENT_KEY),
+    publicUrl: env.API_URL,
     health,
     authorize: createAuthorize({
       authenticateService: serviceKeys.authenticate,

@@ -1,6 +1,5 @@
 import { z } from 'zod'
 import { optional } from './optional.ts'
-import { categorySchema } from './status-event.ts'
 
 /** What a user chose for one category. An absent channel follows the category's default. */
 const categoryChoiceSchema = z.strictObject({ email: optional(z.boolean()), push: optional(z.boolean()) })
@@ -105,7 +104,7 @@ export const userUpdateSchema = z.strictObject({
       /** By the category's key. Other categories and channels keep their choice. */
       categories: optional(
         z
-          .record(categorySchema, categoryChoiceSchema)
+          .record(z.string(), categoryChoiceSchema)
           .refine((choices) => Object.keys(choices).length <= MAX_CATEGORY_CHANGES, {
             error: `Use at most ${MAX_CATEGORY_CHANGES} categories.`,
           }),

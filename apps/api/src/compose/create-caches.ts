@@ -49,7 +49,7 @@ export function createCaches({ db, bus, registry, redis }: CacheOptions): Caches
       shared:
         redis &&
         createSharedCache(redis.connection, {
-          keyPrefix: `${redis.prefix}:cache:user:v2:`,
+          keyPrefix: `${redis.prefix}:cache:user:v3:`,
           ttlMs: USER_SHARED_TTL_MS,
           schema: cachedUserSchema,
         }),

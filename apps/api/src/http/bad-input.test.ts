@@ -11,6 +11,7 @@ import {
 import { malformed, sizeAndType } from '../testing/bad-inputs/bodies.ts'
 import { credentials } from '../testing/bad-inputs/credentials.ts'
 import { queries, statusFields } from '../testing/bad-inputs/events.ts'
+import { suppressionInputs } from '../testing/bad-inputs/suppressions.ts'
 import { pathIds, userFields } from '../testing/bad-inputs/users.ts'
 import { register } from '../testing/http.ts'
 import { startTestApi, type TestApi } from '../testing/test-api.ts'
@@ -25,7 +26,11 @@ describe('bad input', () => {
   beforeAll(async () => {
     api = await startTestApi(releaser)
     const { token } = await register(api.apiUrl, { email: 'owner@example.com' })
-    bearer = { key: await api.createKey('status:write:email', 'users:read'), user: token, none: undefined }
+    bearer = {
+      key: await api.createKey('status:write:email', 'users:read', 'suppressions:read', 'suppressions:write'),
+      user: token,
+      none: undefined,
+    }
     usersBefore = await countUsers()
   })
 
@@ -60,6 +65,7 @@ describe('bad input', () => {
     ...queries,
     ...userFields,
     ...pathIds,
+    ...suppressionInputs,
     ...credentials,
   ])('refuses $name', async (input) => {
     const response = await send(input)
@@ -84,6 +90,7 @@ describe('bad input', () => {
   it('stores nothing of refused requests', async () => {
     expect(await api.listQueued()).toEqual([])
     expect(await countUsers()).toBe(usersBefore)
+    expect((await api.database.pool.query('SELECT id FROM suppressions')).rows).toEqual([])
   })
 
   it('answers the same bytes for another user’s id as for an absent one', async () => {

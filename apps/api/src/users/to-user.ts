@@ -10,7 +10,11 @@ export function toUser(row: UserRow): User {
     email: row.email,
     email_verified_at: row.emailVerifiedAt?.toISOString() ?? null,
     push_token: row.pushToken,
-    preferences: { email: row.emailNotifications, push: row.pushNotifications },
+    preferences: {
+      email: row.emailNotifications,
+      push: row.pushNotifications,
+      ...(Object.keys(row.categoryChoices).length > 0 && { categories: row.categoryChoices }),
+    },
     created_at: row.createdAt.toISOString(),
     updated_at: row.updatedAt.toISOString(),
   }

@@ -119,7 +119,7 @@ describe('consequences of stored events', () => {
     const bounce = makeEvent({ recipient: 'ann@example.com', event_id: 'once' })
     await store(bounce, bounce)
     const audit = { actor: 'ops', action: 'suppressions.lift' }
-    await liftSuppressions(db, { channel: 'email', digest: digestOf('ann@example.com') }, undefined, audit)
+    await liftSuppressions(db, { channel: 'email', digests: [digestOf('ann@example.com')] }, undefined, audit)
     expect(await store(bounce, { ...bounce, content_hash: '0'.repeat(32) })).toEqual([
       'duplicate',
       'conflict',
@@ -194,7 +194,9 @@ describe('consequences of stored events', () => {
       `EXPLAIN ${FIND_REPEATED.replace('$1', `'{email}'`).replace('$2', `'{"\\\\x00"}'`)}`,
     )
     const plan = rows.map((row) => row['QUERY PLAN']).join('\n')
-    expect(plan.match(/notification_status_\w+_idx/g)).toEqual(Array(2).fill('notification_status_feedback_idx'))
+    expect(plan.match(/notification_status_\w+_idx/g)).toEqual(
+      Array(2).fill('notification_status_feedback_idx'),
+    )
     expect(plan).not.toContain('Seq Scan')
   })
 

@@ -1,6 +1,6 @@
 import type { NotificationType } from '@tidings/shared/status-event'
 import { EVERY_CATEGORY, type SuppressionReason } from '@tidings/shared/suppression'
-import { and, desc, eq, gt, isNull, lt, or, type SQL, sql } from 'drizzle-orm'
+import { and, desc, eq, gt, inArray, isNull, lt, or, type SQL, sql } from 'drizzle-orm'
 import { v7 as uuidv7 } from 'uuid'
 import type { Database, Handle } from '../database.ts'
 import { type AuditRecord, insertAudit } from '../operators/audit.ts'
@@ -75,37 +75,49 @@ export async function addSuppressions(db: Handle, added: readonly NewSuppression
   return changed.length
 }
 
-/** Adds one suppression with its audit row, both or neither. @returns it as it is stored, and whether it changed. */
-export async function addSuppression(
+/** Adds suppressions with their audit row, both or neither. @returns them as they are stored, and how many changed. */
+export async function addAuditedSuppressions(
   db: Database,
-  added: NewSuppression,
-  audit: AuditRecord,
-): Promise<{ suppression: Suppression; changed: boolean }> {
+  selection: Pick<SuppressionSelection, 'channel' | 'digests'> & Pick<NewSuppression, 'category' | 'reason'>,
+  more: Pick<NewSuppression, 'origin' | 'note' | 'since' | 'until'>,
+  audit: Pick<AuditRecord, 'actor' | 'action'>,
+): Promise<{ suppressions: Suppression[]; changed: number }> {
+  const { channel, digests, category, reason } = selection
+  const added = digests.map((digest) => ({ channel, digest, category, reason, event_id: null, ...more }))
   return db.orm.transaction(async (tx) => {
-    const changed = await addSuppressions({ orm: tx }, [added])
-    const [row] = await tx
-      .select()
-      .from(s)
-      .where(and(isOf(added), eq(s.reason, added.reason)))
-    if (row === undefined) throw new Error('The suppression was lifted meanwhile')
-    await insertAudit({ orm: tx }, { ...audit, changed })
-    return { suppression: toSuppression(row), changed: changed > 0 }
+    const changed = await addSuppressions({ orm: tx }, added)
+    const rows = await tx.select().from(s).where(isSelected(selection))
+    await insertAudit(
+      { orm: tx },
+      {
+        ...audit,
+        selector: { ...selection, until: more.until },
+        matched: rows.length,
+        changed,
+        result: 'added',
+      },
+    )
+    return { suppressions: rows.map(toSuppression), changed }
   })
 }
 
-/** The recipient of suppressions; those of every category and reason unless one is named. */
+/** Recipients; their suppressions of every category and reason unless one is named. */
 export interface SuppressionSelection {
   channel: NotificationType
-  digest: string
+  digests: readonly string[]
   category?: string | null | undefined
   reason?: SuppressionReason | undefined
 }
 
-const isOf = ({ channel, digest, category }: SuppressionSelection) =>
+const isSelected = ({ channel, digests, category, reason }: SuppressionSelection) =>
   and(
     eq(s.channel, channel),
-    eq(s.recipientDigest, Buffer.from(digest, 'hex')),
+    inArray(
+      s.recipientDigest,
+      digests.map((digest) => Buffer.from(digest, 'hex')),
+    ),
     category === undefined ? undefined : eq(s.category, category ?? EVERY_CATEGORY),
+    reason && eq(s.reason, reason),
   )
 
 export type LiftResult =
@@ -115,7 +127,7 @@ export type LiftResult =
   | { outcome: 'note_required' }
 
 /**
- * Lifts the suppressions of a recipient, with their audit row.
+ * Lifts the suppressions of recipients, with their audit row.
  *
  * @param note why; needed for a complaint.
  */
@@ -125,20 +137,18 @@ export async function liftSuppressions(
   note: string | undefined,
   audit: Pick<AuditRecord, 'actor' | 'action'>,
 ): Promise<LiftResult> {
-  const { reason } = selection
   return db.orm.transaction(async (tx) => {
-    const selected = and(isOf(selection), reason && eq(s.reason, reason))
+    const selected = isSelected(selection)
     const found = await tx.select().from(s).where(selected).for('update')
     if (found.length === 0) return { outcome: 'absent' }
     if (note === undefined && found.some((row) => row.reason === 'complaint'))
       return { outcome: 'note_required' }
     const lifted = (await tx.delete(s).where(selected).returning()).map(toSuppression)
-    const reasons = lifted.map((each) => each.reason)
     await insertAudit(
       { orm: tx },
       {
         ...audit,
-        selector: { ...selection, reasons, note },
+        selector: { ...selection, reasons: [...new Set(lifted.map((each) => each.reason))], note },
         matched: lifted.length,
         changed: lifted.length,
         result: 'lifted',

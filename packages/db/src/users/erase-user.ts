@@ -3,13 +3,14 @@ import { eq, type SQL, sql } from 'drizzle-orm'
 import type { Database, Handle } from '../database.ts'
 import { sessions } from '../schema/sessions.ts'
 import { users } from '../schema/users.ts'
+import { redactSuppressionNotes } from '../suppressions/suppressions.ts'
 
 /** Rows cleared by one statement. It bounds how long others wait for their locks. */
 const SCRUB_BATCH_ROWS = 5_000
 
 /**
  * Erases a user. The user's events stay, so that counts and timelines remain correct. They lose the user id, the error
- * text and the metadata. Safe to repeat after an interruption.
+ * text and the metadata. Suppressions stay too: they name nobody. Safe to repeat after an interruption.
  *
  * @returns the ids of the sessions that ended; undefined when the user does not exist.
  */
@@ -26,6 +27,7 @@ export async function eraseUser(
     await scrubEvents({ orm: tx }, userId)
     if (user === undefined) return undefined
     await scrubOutbox({ orm: tx }, user)
+    await redactSuppressionNotes({ orm: tx }, mentionsAddress(sql`to_jsonb(note)`, user.email))
     const ended = await tx.select({ id: sessions.id }).from(sessions).where(eq(sessions.userId, userId))
     await tx.delete(users).where(eq(users.id, userId))
     return { endedSessionIds: ended.map((session) => session.id) }

@@ -1,5 +1,5 @@
-import type { UserUpdate } from '@tidings/shared/user'
-import { and, desc, eq, inArray, lt, or, sql } from 'drizzle-orm'
+import type { CategoryChoices, UserUpdate } from '@tidings/shared/user'
+import { and, desc, eq, inArray, lt, or, type SQL, sql } from 'drizzle-orm'
 import type { Database } from '../database.ts'
 import { sqlState, UNIQUE_VIOLATION } from '../failure.ts'
 import { users } from '../schema/users.ts'
@@ -100,11 +100,22 @@ export async function updateUser(db: Database, id: string, change: UserUpdate): 
       ...(pushToken !== undefined && { pushToken }),
       ...(preferences?.email !== undefined && { emailNotifications: preferences.email }),
       ...(preferences?.push !== undefined && { pushNotifications: preferences.push }),
+      ...(preferences?.categories !== undefined && { categoryChoices: mergeChoices(preferences.categories) }),
       updatedAt: new Date(),
     })
     .where(eq(users.id, id))
     .returning()
   return row
+}
+
+/** SQL for the choices of a user with some changed. In one statement, so that two changes at once keep both. */
+function mergeChoices(changes: CategoryChoices): SQL {
+  const choices = sql`${users.categoryChoices}`
+  const merged = Object.entries(changes).map(
+    ([key, choice]) =>
+      sql`jsonb_build_object(${key}::text, coalesce(${choices} -> ${key}::text, '{}') || ${JSON.stringify(choice)}::jsonb)`,
+  )
+  return sql.join([choices, ...merged], sql` || `)
 }
 
 /** Replaces the hash by another hash of the same password. @returns false when the password changed meanwhile. */
