@@ -5,6 +5,7 @@ import { queueBackendOf } from '@tidings/queue/backend'
 import { tryWrite } from '@tidings/queue/try-write'
 import type { Lifecycle } from '@tidings/runtime/lifecycle'
 import type { Logger } from '@tidings/runtime/log'
+import { warnAboutRecipientKey } from '@tidings/runtime/recipient-key'
 import { throttledWarning } from '@tidings/runtime/throttled-warning'
 import type { Tracing } from '@tidings/telemetry/tracing'
 import { BoardThread } from './admin/board-thread.ts'
@@ -107,6 +108,7 @@ export async function startApi(
     limits: { keepAliveMs: env.KEEP_ALIVE_TIMEOUT * 1000 },
     onBrokenRequest: createBrokenRequestCounter(registry),
   })
+  warnAboutRecipientKey(env.RECIPIENT_KEY, log)
   lifecycle.onRelease('http server', () => server.close())
   // Released first: load balancers see "not ready" and send elsewhere before the port closes.
   const delayMs = env.SHUTDOWN_DELAY * 1000

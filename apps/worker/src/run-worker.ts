@@ -5,6 +5,7 @@ import { type QueueBackend, queueBackendOf } from '@tidings/queue/backend'
 import { warnAboutDurability } from '@tidings/queue/durability'
 import { createLifecycle, exitOnSignal } from '@tidings/runtime/lifecycle'
 import { createLogger, type Logger } from '@tidings/runtime/log'
+import { warnAboutRecipientKey } from '@tidings/runtime/recipient-key'
 import { throttledWarning } from '@tidings/runtime/throttled-warning'
 import { errorMessage } from '@tidings/shared/errors'
 import { openTracing } from '@tidings/telemetry/open-tracing'
@@ -76,6 +77,7 @@ export async function runWorker(env: WorkerEnv, hooks: RunWorkerHooks = {}): Pro
     onWedged: () => log.flush(() => process.exit(70)),
   })
   watchStatusWorker(metrics.registry, worker)
+  warnAboutRecipientKey(env.RECIPIENT_KEY, log)
   log.info({ queue: backend.kind, shards: env.QUEUE_SHARDS, port: env.WORKER_PORT }, 'taking jobs')
   // Tells a parent with an IPC channel, such as npm start, that this process is the one that listens on the port.
   process.send?.('started')

@@ -116,6 +116,13 @@ describe('consequences of stored events', () => {
     ])
     expect(await list()).toEqual([])
 
+    // Whoever writes to the queue can copy a signature, and cannot make one.
+    const { feedback } = makeEvent({ recipient: 'ann@example.com' })
+    const copied = { ...makeEvent({ recipient: 'bob@example.com' }), feedback }
+    const altered = { ...makeEvent({ recipient: 'ann@example.com' }), status: 'complained' as const }
+    expect(await store(copied, altered)).toEqual(['stored', 'stored'])
+    expect(await list()).toEqual([])
+
     const bounce = makeEvent({ recipient: 'ann@example.com', event_id: 'once' })
     await store(bounce, bounce)
     const audit = { actor: 'ops', action: 'suppressions.lift' }

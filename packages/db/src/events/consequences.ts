@@ -22,9 +22,8 @@ type Consequence =
   | { kind: 'count' }
   | { kind: 'invalidate' }
 
-/** Whether storing the event does more than add a row. Only reports of trusted sources do. */
-export const hasConsequence = (event: StatusEvent): boolean =>
-  event.feedback === true && consequenceOf(event) !== undefined
+/** Whether storing the event of a trusted source does more than add a row. */
+export const hasConsequence = (event: StatusEvent): boolean => consequenceOf(event) !== undefined
 
 function consequenceOf(event: StatusEvent): Consequence | undefined {
   const { status, error, category = null } = event

@@ -1,3 +1,4 @@
+import { isTrusted } from '@tidings/shared/feedback'
 import { DEFAULT_RECIPIENT_KEY } from '@tidings/shared/recipient'
 import type { DeliveryError, StatusEvent } from '@tidings/shared/status-event'
 import { isUuid } from '@tidings/shared/uuid'
@@ -68,9 +69,10 @@ export async function storeStatusEvents(
 ): Promise<StoreOutcome[]> {
   const first = selectFirst(events)
   const unique = first.size === events.length ? events : events.filter((_, index) => first.has(index))
-  const leftIds = unique.some(hasConsequence)
-    ? await insertWithConsequences(db, unique, recipientKey)
-    : await insert(db.pool, unique)
+  const trusted = unique.filter((event) => isTrusted(recipientKey, event))
+  const leftIds = trusted.some(hasConsequence)
+    ? await insertWithConsequences(db, unique, trusted, recipientKey)
+    : await insert(db.pool, unique, trusted)
   if (leftIds.size === 0 && unique === events) return events.map(() => 'stored')
 
   const isStored = (event: StatusEvent, index: number) => first.has(index) && !leftIds.has(event.id)
@@ -89,11 +91,12 @@ export async function storeStatusEvents(
 async function insert(
   client: Pick<pg.ClientBase | pg.Pool, 'query'>,
   events: readonly StatusEvent[],
+  trusted: readonly StatusEvent[],
 ): Promise<Set<string>> {
   const left = await (client as pg.ClientBase).query<{ id: string }>({
     name: 'store-status-events',
     text: INSERT,
-    values: columnsOf(events),
+    values: columnsOf(events, new Set(trusted)),
   })
   return new Set(left.rows.map((row) => row.id))
 }
@@ -102,13 +105,14 @@ async function insert(
 async function insertWithConsequences(
   db: Database,
   events: readonly StatusEvent[],
+  trusted: readonly StatusEvent[],
   recipientKey: string,
 ): Promise<Set<string>> {
   const client = await db.pool.connect()
   try {
     await client.query('BEGIN')
-    const leftIds = await insert(client, events)
-    const stored = events.filter((event) => event.feedback && !leftIds.has(event.id))
+    const leftIds = await insert(client, events, trusted)
+    const stored = trusted.filter((event) => !leftIds.has(event.id))
     await applyConsequences(client, stored, recipientKey)
     await client.query('COMMIT')
     client.release()
@@ -182,7 +186,7 @@ async function findUsers(db: Database, events: readonly StatusEvent[]): Promise<
 }
 
 /** The columns in the order of the statement's parameters; null for a column in which no event has a value. */
-function columnsOf(events: readonly StatusEvent[]): (unknown[] | null)[] {
+function columnsOf(events: readonly StatusEvent[], trusted: ReadonlySet<StatusEvent>): (unknown[] | null)[] {
   const errors = events.map((event) => errorParts(event.error))
   return [
     events.map((event) => event.id),
@@ -204,7 +208,7 @@ function columnsOf(events: readonly StatusEvent[]): (unknown[] | null)[] {
     optional(events.map((event) => event.category)),
     optional(events.map((event) => event.recipient_digest && `\\x${event.recipient_digest}`)),
     optional(events.map((event) => event.metadata && JSON.stringify(event.metadata))),
-    optional(events.map((event) => event.feedback)),
+    trusted.size === 0 ? null : events.map((event) => trusted.has(event) || undefined),
   ]
 }
 

@@ -6,6 +6,7 @@ import { createReleaser, type Releaser } from '../releaser.ts'
 import { findListenProblem, findSamePort } from '../servers/free-port.ts'
 import { openAppLog } from './app-log.ts'
 import { type AppProcess, spawnApp } from './app-process.ts'
+import { chooseRecipientKey } from './choose-recipient-key.ts'
 import type { StartEnv } from './env.ts'
 import { lockDataDir } from './instance-lock.ts'
 import { makeDataFolder } from './make-data-folder.ts'
@@ -62,7 +63,7 @@ async function startParts(options: StackOptions, releaser: Releaser): Promise<St
     QUEUE_BACKEND: stores.redisUrl === undefined ? 'postgres' : 'redis',
     QUEUE_PREFIX: env.QUEUE_PREFIX,
     QUEUE_SHARDS: String(env.QUEUE_SHARDS),
-    RECIPIENT_KEY: env.RECIPIENT_KEY,
+    RECIPIENT_KEY: chooseRecipientKey(env.RECIPIENT_KEY, previous),
   }
   await writeEnvFile(devEnvFile, 'Written by npm start. It holds secrets: do not share it.', {
     DATA_DIR: dataDir,
@@ -79,7 +80,13 @@ async function startParts(options: StackOptions, releaser: Releaser): Promise<St
   const [startedWorker, startedApi] = await Promise.allSettled([
     worker.start({ ...shared, HOST: '127.0.0.1', WORKER_PORT: String(workerPort) }, workerUrl),
     api.start(
-      { ...shared, HOST: env.HOST, PORT: String(env.PORT), JWT_KEYS_FILE: stores.jwtKeysFile },
+      {
+        ...shared,
+        HOST: env.HOST,
+        PORT: String(env.PORT),
+        API_URL: apiUrl,
+        JWT_KEYS_FILE: stores.jwtKeysFile,
+      },
       probedApiUrl,
     ),
   ])
