@@ -5,6 +5,14 @@ CREATE TABLE "categories" (
 	"updated_at" timestamp (3) with time zone DEFAULT now() NOT NULL
 );
 --> statement-breakpoint
+CREATE TABLE "failed_deliveries" (
+	"channel" "notification_type" NOT NULL,
+	"recipient_digest" "bytea" NOT NULL,
+	"attempt_digest" "bytea" NOT NULL,
+	"at" timestamp (3) with time zone NOT NULL,
+	CONSTRAINT "failed_deliveries_channel_recipient_digest_attempt_digest_pk" PRIMARY KEY("channel","recipient_digest","attempt_digest")
+);
+--> statement-breakpoint
 CREATE TABLE "suppressions" (
 	"id" uuid PRIMARY KEY NOT NULL,
 	"channel" "notification_type" NOT NULL,
@@ -20,8 +28,7 @@ CREATE TABLE "suppressions" (
 );
 --> statement-breakpoint
 ALTER TABLE "devices" ADD COLUMN "invalid_since" timestamp (3) with time zone;--> statement-breakpoint
-ALTER TABLE "notification_status" ADD COLUMN "feedback" boolean;--> statement-breakpoint
 ALTER TABLE "users" ADD COLUMN "category_choices" jsonb DEFAULT '{}'::jsonb NOT NULL;--> statement-breakpoint
+CREATE INDEX "failed_deliveries_at_idx" ON "failed_deliveries" USING btree ("at");--> statement-breakpoint
 CREATE UNIQUE INDEX "suppressions_key" ON "suppressions" USING btree ("channel","recipient_digest","category","reason");--> statement-breakpoint
-CREATE INDEX "suppressions_since_id_idx" ON "suppressions" USING btree ("since","id");--> statement-breakpoint
-CREATE INDEX "notification_status_feedback_idx" ON "notification_status" USING btree ("recipient_digest","timestamp") WHERE "notification_status"."feedback" AND "notification_status"."status" IN ('delivered', 'failed', 'bounced');
+CREATE INDEX "suppressions_since_id_idx" ON "suppressions" USING btree ("since","id");

@@ -1,14 +1,10 @@
 import { digestRecipient } from '@tidings/shared/recipient'
-import type { NotificationType, StatusEvent } from '@tidings/shared/status-event'
+import type { StatusEvent } from '@tidings/shared/status-event'
 import type { SuppressionReason } from '@tidings/shared/suppression'
 import { drizzle } from 'drizzle-orm/node-postgres'
 import type pg from 'pg'
 import { addSuppressions, type NewSuppression } from '../suppressions/suppressions.ts'
-
-/** Failed deliveries in a row that suppress a recipient for a while. */
-const FAILURES_IN_A_ROW = 3
-/** They must lie within this time, and the recipient is suppressed for as long, in hours. */
-const PERIOD_HOURS = 72
+import { FAILURE_PERIOD_HOURS, recordFailures, timeOf } from './failed-deliveries.ts'
 
 /**
  * What an event does beside becoming a row:
@@ -24,6 +20,10 @@ type Consequence =
 
 /** Whether storing the event of a trusted source does more than add a row. */
 export const hasConsequence = (event: StatusEvent): boolean => consequenceOf(event) !== undefined
+
+/** Whether the event ends a row of failures. */
+export const isDelivery = ({ status, recipient_digest }: StatusEvent): boolean =>
+  status === 'delivered' && recipient_digest !== undefined
 
 function consequenceOf(event: StatusEvent): Consequence | undefined {
   const { status, error, category = null } = event
@@ -55,10 +55,6 @@ function isUnregistered({ notification_type, error }: StatusEvent): boolean {
   return UNREGISTERED.has(code.trim().toLowerCase())
 }
 
-/** When it happened. A producer's clock may be ahead. */
-const timeOf = ({ timestamp, received_at }: StatusEvent) =>
-  new Date(Math.min(Date.parse(timestamp), Date.parse(received_at)))
-
 /**
  * Applies the consequences of events, in the transaction that inserted their rows.
  *
@@ -83,7 +79,7 @@ export async function applyConsequences(
     const { reason, category } = consequence
     return [{ ...causedBy(event), digest, category, reason, since: timeOf(event), until: null }]
   })
-  const repeated = await findRepeatedFailures(client, of('count'))
+  const repeated = await countFailures(client, stored, of('count'))
   await addSuppressions({ orm: drizzle({ client }) }, [...added, ...repeated])
 }
 
@@ -124,52 +120,31 @@ async function findAddresses(
   )
 }
 
-// Attempts, not events: a provider may report one attempt twice. Only the index of trusted reports is read.
-export const FIND_REPEATED = `
-SELECT r.channel, encode(r.digest, 'hex') AS digest, f.last_at
-FROM unnest($1::notification_type[], $2::bytea[]) AS r(channel, digest)
-CROSS JOIN LATERAL (
-  SELECT count(*) AS failures, max(attempt_at) AS last_at
-  FROM (
-    SELECT max(least(s."timestamp", s.received_at)) AS attempt_at
-    FROM notification_status s
-    WHERE s.feedback AND s.status IN ('failed', 'bounced') AND s.error_class IS DISTINCT FROM 'config'
-      AND s.recipient_digest = r.digest AND s.notification_type = r.channel
-      AND s."timestamp" > now() - interval '${PERIOD_HOURS} hours'
-      AND s."timestamp" > coalesce((
-        SELECT max(d."timestamp") FROM notification_status d
-        WHERE d.feedback AND d.status = 'delivered'
-          AND d.recipient_digest = r.digest AND d.notification_type = r.channel), '-infinity')
-    GROUP BY s.notification_id, s.attempt
-  ) AS attempts
-) AS f
-WHERE f.failures >= ${FAILURES_IN_A_ROW}`
-
-/** Finds the recipients to whom several deliveries in a row failed. */
-async function findRepeatedFailures(
+/**
+ * Records the failed deliveries, and suppresses for a while the recipients that have too many. A failure before a
+ * delivery of the same batch does not count: storing removed those that were there.
+ */
+async function countFailures(
   client: pg.PoolClient,
-  events: readonly StatusEvent[],
+  stored: readonly StatusEvent[],
+  failed: readonly StatusEvent[],
 ): Promise<NewSuppression[]> {
-  const latest = new Map<string, StatusEvent>()
-  for (const event of events)
-    if (event.recipient_digest !== undefined)
-      latest.set(`${event.notification_type} ${event.recipient_digest}`, event)
-  if (latest.size === 0) return []
-  // Two transactions that store failures of one recipient take turns: otherwise neither would see the other's.
-  await client.query(
-    `SELECT pg_advisory_xact_lock(key) FROM (
-       SELECT DISTINCT hashtextextended(name, 0) AS key FROM unnest($1::text[]) AS n(name) ORDER BY key) AS keys`,
-    [[...latest.keys()].map((key) => `failures ${key}`)],
+  const recipientOf = (event: StatusEvent) => `${event.notification_type} ${event.recipient_digest}`
+  const deliveredAt = new Map<string, Date>()
+  for (const event of stored.filter(isDelivery)) {
+    const time = timeOf(event)
+    if (time > (deliveredAt.get(recipientOf(event)) ?? 0)) deliveredAt.set(recipientOf(event), time)
+  }
+  const counted = failed.filter(
+    (event) =>
+      event.recipient_digest !== undefined && timeOf(event) > (deliveredAt.get(recipientOf(event)) ?? 0),
   )
-  const failed = [...latest.values()]
-  const { rows } = await client.query<{ channel: NotificationType; digest: string; last_at: Date }>(
-    FIND_REPEATED,
-    [failed.map((event) => event.notification_type), failed.map((event) => `\\x${event.recipient_digest}`)],
-  )
-  return rows.flatMap(({ channel, digest, last_at }): NewSuppression[] => {
+  const latest = new Map(counted.map((event) => [recipientOf(event), event]))
+  const repeated = await recordFailures(client, counted)
+  return repeated.flatMap(({ channel, digest, last_at }): NewSuppression[] => {
     const event = latest.get(`${channel} ${digest}`)
     if (event === undefined) return []
-    const until = new Date(last_at.getTime() + PERIOD_HOURS * 3_600_000)
+    const until = new Date(last_at.getTime() + FAILURE_PERIOD_HOURS * 3_600_000)
     return [{ ...causedBy(event), digest, category: null, reason: 'bounce', since: last_at, until }]
   })
 }

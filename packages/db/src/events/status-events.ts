@@ -4,7 +4,7 @@ import type { DeliveryError, StatusEvent } from '@tidings/shared/status-event'
 import { isUuid } from '@tidings/shared/uuid'
 import type pg from 'pg'
 import type { Database } from '../database.ts'
-import { applyConsequences, hasConsequence } from './consequences.ts'
+import { applyConsequences, hasConsequence, isDelivery } from './consequences.ts'
 
 /** The outcome of one event of a batch that was written. */
 export type StoreOutcome = 'stored' | 'duplicate' | 'conflict' | 'unknown_user' | 'other_user'
@@ -26,15 +26,14 @@ WITH event AS (
   SELECT * FROM unnest(
     $1::uuid[], $2::uuid[], $3::timestamptz[], $4::timestamptz[], $5::notification_type[],
     $6::notification_status_name[], $7::int[], $8::text[], $9::text[], $10::text[], $11::text[], $12::text[],
-    $13::text[], $14::bytea[], $15::text[], $16::text[], $17::text[], $18::bytea[], $19::jsonb[],
-    $20::boolean[]
+    $13::text[], $14::bytea[], $15::text[], $16::text[], $17::text[], $18::bytea[], $19::jsonb[]
   ) AS e(id, user_id, "timestamp", received_at, notification_type, status, attempt, notification_id, source,
     error, error_code, error_class, event_id, content_hash, provider, provider_message_id, category, recipient_digest,
-    metadata, feedback)
+    metadata)
 ), stored AS (
   INSERT INTO notification_status (id, user_id, "timestamp", received_at, notification_type, status, attempt,
     notification_id, source, error, error_code, error_class, event_id, content_hash, provider,
-    provider_message_id, category, recipient_digest, metadata, feedback)
+    provider_message_id, category, recipient_digest, metadata)
   SELECT * FROM event e WHERE e.user_id IS NULL
     OR (EXISTS (SELECT 1 FROM users u WHERE u.id = e.user_id) AND ${IS_OWNER})
   ORDER BY e.id
@@ -42,6 +41,17 @@ WITH event AS (
   RETURNING id
 )
 SELECT id FROM event WHERE NOT EXISTS (SELECT 1 FROM stored s WHERE s.id = event.id)`
+
+// For a batch with deliveries that trusted sources report ($20). Each ends the row of failures before it.
+const INSERT_DELIVERIES = INSERT.replace(
+  '\nSELECT id',
+  `, cleared AS (
+  DELETE FROM failed_deliveries f USING event e JOIN stored s ON s.id = e.id
+  WHERE e.id = ANY($20::uuid[]) AND f.channel = e.notification_type AND f.recipient_digest = e.recipient_digest
+    AND f.at <= least(e."timestamp", e.received_at)
+)
+SELECT id`,
+)
 
 const FIND = `SELECT id, content_hash FROM notification_status WHERE id = ANY($1::uuid[])`
 const FIND_USERS = `SELECT id FROM users WHERE id = ANY($1::uuid[])`
@@ -93,11 +103,16 @@ async function insert(
   events: readonly StatusEvent[],
   trusted: readonly StatusEvent[],
 ): Promise<Set<string>> {
-  const left = await (client as pg.ClientBase).query<{ id: string }>({
-    name: 'store-status-events',
-    text: INSERT,
-    values: columnsOf(events, new Set(trusted)),
-  })
+  const deliveries = trusted.filter(isDelivery)
+  const left = await (client as pg.ClientBase).query<{ id: string }>(
+    deliveries.length === 0
+      ? { name: 'store-status-events', text: INSERT, values: columnsOf(events) }
+      : {
+          name: 'store-deliveries',
+          text: INSERT_DELIVERIES,
+          values: [...columnsOf(events), deliveries.map((event) => event.id)],
+        },
+  )
   return new Set(left.rows.map((row) => row.id))
 }
 
@@ -186,7 +201,7 @@ async function findUsers(db: Database, events: readonly StatusEvent[]): Promise<
 }
 
 /** The columns in the order of the statement's parameters; null for a column in which no event has a value. */
-function columnsOf(events: readonly StatusEvent[], trusted: ReadonlySet<StatusEvent>): (unknown[] | null)[] {
+function columnsOf(events: readonly StatusEvent[]): (unknown[] | null)[] {
   const errors = events.map((event) => errorParts(event.error))
   return [
     events.map((event) => event.id),
@@ -208,7 +223,6 @@ function columnsOf(events: readonly StatusEvent[], trusted: ReadonlySet<StatusEv
     optional(events.map((event) => event.category)),
     optional(events.map((event) => event.recipient_digest && `\\x${event.recipient_digest}`)),
     optional(events.map((event) => event.metadata && JSON.stringify(event.metadata))),
-    trusted.size === 0 ? null : events.map((event) => trusted.has(event) || undefined),
   ]
 }
 

@@ -1,6 +1,5 @@
 import { DELIVERY_STATUSES, ENGAGEMENTS, NOTIFICATION_TYPES } from '@tidings/shared/status-event'
-import { sql } from 'drizzle-orm'
-import { boolean, index, integer, jsonb, pgEnum, pgTable, text, uuid, varchar } from 'drizzle-orm/pg-core'
+import { index, integer, jsonb, pgEnum, pgTable, text, uuid, varchar } from 'drizzle-orm/pg-core'
 import { bytea, instant } from './columns.ts'
 import { users } from './users.ts'
 
@@ -35,8 +34,6 @@ export const notificationStatus = pgTable(
     category: varchar('category', { length: 64 }),
     /** Keyed digest of the address or token. See digestRecipient. */
     recipientDigest: bytea('recipient_digest'),
-    /** True when the reporter may suppress recipients; null otherwise. */
-    feedback: boolean('feedback'),
     metadata: jsonb('metadata'),
   },
   (table) => [
@@ -48,9 +45,5 @@ export const notificationStatus = pgTable(
     ),
     // GET /status/history: a user's events, newest first. The foreign key's SET NULL uses it too.
     index('notification_status_user_id_timestamp_idx').on(table.userId, table.timestamp, table.id),
-    // The latest deliveries to a recipient, to count failures in a row. Only trusted reports are in it.
-    index('notification_status_feedback_idx')
-      .on(table.recipientDigest, table.timestamp)
-      .where(sql`${table.feedback} AND ${table.status} IN ('delivered', 'failed', 'bounced')`),
   ],
 )
