@@ -10,6 +10,7 @@ import { startTestApi, TEST_RECIPIENT_KEY, type TestApi } from '../testing/test-
 
 const releaser = useReleaser()
 const ABSENT = '0199aaaa-bbbb-7ccc-8ddd-eeeeeeeeeeee'
+const IMPORTED = '0199aaaa-bbbb-7ccc-8ddd-ffffffffffff'
 let api: TestApi
 let url: string
 let operator: string
@@ -245,6 +246,13 @@ describe('what a sender is told', () => {
     expect((await list()).body.data.map(({ note }) => note)).toEqual(['nobody', null])
     const { id } = await register(api.apiUrl, { email: 'again@example.com' })
     expect((await reasons(id)).email).toBe('suppressed_complaint')
+    // As an import does, in Django's spelling.
+    await api.database.pool.query('DELETE FROM users WHERE id = $1', [id])
+    await api.database.pool.query(
+      `INSERT INTO users (id, email, name, password) VALUES ($1, 'Again@example.com', 'A', '!')`,
+      [IMPORTED],
+    )
+    expect((await reasons(IMPORTED)).email).toBe('suppressed_complaint')
   })
 
   describe('for a category', () => {

@@ -1,4 +1,4 @@
-import type { NotificationType } from '@tidings/shared/status-event'
+import { NOTIFICATION_TYPES, type NotificationType } from '@tidings/shared/status-event'
 import { EVERY_CATEGORY, type SuppressionReason } from '@tidings/shared/suppression'
 import { and, desc, eq, gt, inArray, isNull, lt, or, type SQL, sql } from 'drizzle-orm'
 import { v7 as uuidv7 } from 'uuid'
@@ -183,7 +183,8 @@ export async function listSuppressions(
     .where(
       and(
         IS_ACTIVE,
-        channel && eq(s.channel, channel),
+        // Named in any case: the unique index, which finds a digest, begins with it.
+        channel ? eq(s.channel, channel) : inArray(s.channel, NOTIFICATION_TYPES),
         reason && eq(s.reason, reason),
         category === undefined ? undefined : eq(s.category, category),
         digest === undefined ? undefined : eq(s.recipientDigest, Buffer.from(digest, 'hex')),
