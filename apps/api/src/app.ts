@@ -32,6 +32,10 @@ import { type StatusReadDeps, statusReadRoutes } from './status/read-routes.ts'
 import { type ReportDeps, reportRoutes, unknownTypeRoutes } from './status/report-routes.ts'
 import { searchOperations } from './status/search-openapi.ts'
 import { type SearchDeps, searchRoutes } from './status/search-routes.ts'
+import { suppressionOperations } from './suppressions/openapi.ts'
+import { type SuppressionRouteDeps, suppressionRoutes } from './suppressions/suppression-routes.ts'
+import { unsubscribeOperations } from './unsubscribe/openapi.ts'
+import { type UnsubscribeRouteDeps, unsubscribeRoutes } from './unsubscribe/unsubscribe-routes.ts'
 import { userOperations } from './users/openapi.ts'
 import { type UserRouteDeps, userRoutes } from './users/user-routes.ts'
 
@@ -46,7 +50,9 @@ export interface AppDeps
     SessionRouteDeps,
     ReportDeps,
     StatusReadDeps,
-    SearchDeps {
+    SearchDeps,
+    SuppressionRouteDeps,
+    UnsubscribeRouteDeps {
   log: Logger
   /** Undefined when tracing is off. */
   tracing?: Tracing | undefined
@@ -123,6 +129,8 @@ export function createRoutes(deps: AppDeps): Hono<ApiEnv>[] {
     reportRoutes(deps),
     statusReadRoutes(deps),
     searchRoutes(deps),
+    suppressionRoutes(deps),
+    unsubscribeRoutes(deps),
     metricsRoutes(deps),
     docsRoutes(operations),
     ...(deps.admin ? [adminRoutes(deps.admin)] : []),
@@ -140,5 +148,7 @@ const operations: readonly Operation[] = [
   ...emailLinkOperations,
   ...statusOperations,
   ...searchOperations,
+  ...suppressionOperations,
+  ...unsubscribeOperations,
   ...metricsOperations,
 ]

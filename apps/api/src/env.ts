@@ -22,6 +22,8 @@ const schema = z.object({
   QUEUE_MAX_DEPTH: wholeNumber(1).default(50_000),
   PORT: wholeNumber(0, 65_535).default(8001),
   HOST: z.string().default('0.0.0.0'),
+  /** Base URL at which others reach the API. It begins the links that the API makes. */
+  API_URL: httpUrl('https://api.example.com').default('http://localhost:8001'),
   /** Seconds that an idle connection stays open. */
   KEEP_ALIVE_TIMEOUT: wholeNumber(1, 3_600).default(65),
   /** Seconds between "not ready" and closing the port. */

@@ -1,10 +1,12 @@
 import { setTimeout as sleep } from 'node:timers/promises'
+import { createDeliverability } from '@tidings/accounts/deliverability'
 import { openDatabase } from '@tidings/db/database'
 import { addIngestCounts } from '@tidings/db/events/ingest-counters'
 import { queueBackendOf } from '@tidings/queue/backend'
 import { tryWrite } from '@tidings/queue/try-write'
 import type { Lifecycle } from '@tidings/runtime/lifecycle'
 import type { Logger } from '@tidings/runtime/log'
+import { warnAboutRecipientKey } from '@tidings/runtime/recipient-key'
 import { throttledWarning } from '@tidings/runtime/throttled-warning'
 import type { Tracing } from '@tidings/telemetry/tracing'
 import { BoardThread } from './admin/board-thread.ts'
@@ -19,6 +21,7 @@ import { createHealthProbes } from './health/probes.ts'
 import { createAuthorize } from './http/authorize.ts'
 import { createBrokenRequestCounter, createRegistry } from './http/request-metrics.ts'
 import { type HttpServer, serveHttp } from './http/server.ts'
+import { createUnsubscribeTokens } from './unsubscribe/unsubscribe-tokens.ts'
 
 const DATABASE_CONNECTIONS = 16
 /** A timer may fire this much late before the log complains. */
@@ -88,6 +91,9 @@ export async function startApi(
     db,
     ingest,
     recipientKey: env.RECIPIENT_KEY,
+    askDeliverability: createDeliverability({ db, recipientKey: env.RECIPIENT_KEY }),
+    unsubscribeTokens: createUnsubscribeTokens(env.RECIPIENT_KEY),
+    publicUrl: env.API_URL,
     health,
     authorize: createAuthorize({
       authenticateService: serviceKeys.authenticate,
@@ -104,6 +110,7 @@ export async function startApi(
     limits: { keepAliveMs: env.KEEP_ALIVE_TIMEOUT * 1000 },
     onBrokenRequest: createBrokenRequestCounter(registry),
   })
+  warnAboutRecipientKey(env.RECIPIENT_KEY, log)
   lifecycle.onRelease('http server', () => server.close())
   // Released first: load balancers see "not ready" and send elsewhere before the port closes.
   const delayMs = env.SHUTDOWN_DELAY * 1000

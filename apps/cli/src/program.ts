@@ -1,5 +1,6 @@
 import { Command, Option } from 'commander'
 import manifest from '../package.json' with { type: 'json' }
+import { registerCategories } from './commands/categories/categories.ts'
 import { registerCompletion } from './commands/completion.ts'
 import { registerDlq } from './commands/dlq/dlq.ts'
 import { registerDoctor } from './commands/doctor/doctor.ts'
@@ -8,6 +9,7 @@ import { registerHelp } from './commands/help.ts'
 import { registerKeys } from './commands/keys/keys.ts'
 import { registerServiceKeys } from './commands/service-keys/service-keys.ts'
 import { registerStatus } from './commands/status/status.ts'
+import { registerSuppressions } from './commands/suppressions/suppressions.ts'
 import { registerUsers } from './commands/users/users.ts'
 import type { CliContext } from './context.ts'
 import { OUTPUT_FORMATS } from './terminal/output.ts'
@@ -59,6 +61,8 @@ Exit codes: 0 done, 1 failure, 2 declined, 3 not found, 5 done in part,
   registerStatus(program, context)
   registerFind(program, context)
   registerUsers(program, context)
+  registerSuppressions(program, context)
+  registerCategories(program, context)
   registerServiceKeys(program, context)
   registerDoctor(program, context)
   registerKeys(program, context)

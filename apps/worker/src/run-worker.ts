@@ -5,6 +5,7 @@ import { type QueueBackend, queueBackendOf } from '@tidings/queue/backend'
 import { warnAboutDurability } from '@tidings/queue/durability'
 import { createLifecycle, exitOnSignal } from '@tidings/runtime/lifecycle'
 import { createLogger, type Logger } from '@tidings/runtime/log'
+import { warnAboutRecipientKey } from '@tidings/runtime/recipient-key'
 import { throttledWarning } from '@tidings/runtime/throttled-warning'
 import { errorMessage } from '@tidings/shared/errors'
 import { openTracing } from '@tidings/telemetry/open-tracing'
@@ -60,7 +61,7 @@ export async function runWorker(env: WorkerEnv, hooks: RunWorkerHooks = {}): Pro
 
   const backend = queueBackendOf(env)
   await checkDurability(backend, env.STRICT_DURABILITY, log)
-  const store: Store = (events) => storeStatusEvents(db, events)
+  const store: Store = (events) => storeStatusEvents(db, events, env.RECIPIENT_KEY)
 
   worker = await startStatusWorker({
     db,
@@ -86,6 +87,7 @@ export async function runWorker(env: WorkerEnv, hooks: RunWorkerHooks = {}): Pro
     lifecycle,
     log,
   })
+  warnAboutRecipientKey(env.RECIPIENT_KEY, log)
   log.info({ queue: backend.kind, shards: env.QUEUE_SHARDS, port: env.WORKER_PORT }, 'taking jobs')
   // Tells a parent with an IPC channel, such as npm start, that this process is the one that listens on the port.
   process.send?.('started')

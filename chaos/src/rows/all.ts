@@ -1,6 +1,7 @@
 import type { Row } from '../row.ts'
 import { apiRows } from './api.ts'
 import { eventRows } from './events.ts'
+import { feedbackRows } from './feedback.ts'
 import { nemesisRow } from './nemesis.ts'
 import { postgresRows } from './postgres.ts'
 import { postgresQueueRows } from './postgres-queue.ts'
@@ -14,6 +15,7 @@ export const ROWS: readonly Row[] = [
   ...redisRows,
   ...postgresRows,
   ...eventRows,
+  ...feedbackRows,
   ...postgresQueueRows,
   nemesisRow,
 ]

@@ -20,6 +20,8 @@ export const exportLineSchema = z
 export interface ExportSources {
   db: Database
   deadLetters: Pick<DeadLetterStore, 'page'>
+  /** See digestRecipient. */
+  recipientKey: string
 }
 
 /** Part of an export as NDJSON, and what the export holds so far. */
@@ -48,8 +50,11 @@ export async function* exportUser(sources: ExportSources, user: UserRow): AsyncG
 
 const toLine = (line: object) => `${JSON.stringify(line)}\n`
 
-async function* readAll({ db, deadLetters }: ExportSources, user: UserRow): AsyncGenerator<ExportRecord[]> {
-  yield* exportFromDatabase(db, user)
+async function* readAll(
+  { db, deadLetters, recipientKey }: ExportSources,
+  user: UserRow,
+): AsyncGenerator<ExportRecord[]> {
+  yield* exportFromDatabase(db, user, recipientKey)
   const isTheirs = createMatcher({ userId: user.id })
   for await (const page of scanDeadLetters(deadLetters, { pageSize: SCAN_PAGE }))
     yield page

@@ -1,5 +1,6 @@
 import { hash, randomFillSync } from 'node:crypto'
 import { v7 as uuidv7 } from 'uuid'
+import { signFeedback } from './feedback.ts'
 import { canonicalJson } from './json.ts'
 import { DEFAULT_RECIPIENT_KEY, digestRecipient } from './recipient.ts'
 import type { NotificationType, StatusEvent, StatusReport } from './status-event.ts'
@@ -11,7 +12,7 @@ export interface Reception {
   receivedAt: Date
   /** The secret key of recipients' digests. */
   recipientKey?: string
-  /** See `feedback` of an event. */
+  /** Whether the reporter may suppress recipients; see signFeedback. */
   feedback?: boolean
   /** The Idempotency-Key header. The report's own event_id takes precedence. */
   idempotencyKey?: string | undefined
@@ -26,7 +27,13 @@ export interface Reception {
  * - with neither: a new UUID v7, so every report is a new event.
  */
 export function identifyEvent(report: StatusReport, reception: Reception): StatusEvent {
-  const { type, source, receivedAt, recipientKey = DEFAULT_RECIPIENT_KEY, feedback } = reception
+  const { recipientKey = DEFAULT_RECIPIENT_KEY, feedback } = reception
+  const event = nameEvent(report, recipientKey, reception)
+  return feedback ? { ...event, feedback: signFeedback(recipientKey, event) } : event
+}
+
+function nameEvent(report: StatusReport, recipientKey: string, reception: Reception): StatusEvent {
+  const { type, source, receivedAt } = reception
   const { recipient, ...rest } = report
   const received_at = receivedAt.toISOString()
   const event = {
@@ -36,7 +43,6 @@ export function identifyEvent(report: StatusReport, reception: Reception): Statu
     received_at,
     timestamp: report.timestamp ?? received_at,
     ...(recipient !== undefined && { recipient_digest: digestRecipient(recipientKey, type, recipient) }),
-    ...(feedback && { feedback: true as const }),
   }
   const eventId = report.event_id ?? reception.idempotencyKey
   if (eventId !== undefined) {

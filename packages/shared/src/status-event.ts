@@ -207,8 +207,12 @@ export const statusEventSchema = z
     content_hash: optional(z.string().regex(/^[0-9a-f]{32}$/)),
     /** Keyed digest of the recipient; see digestRecipient. */
     recipient_digest: optional(z.string().regex(/^[0-9a-f]{64}$/)),
-    /** Whether the reporter may suppress recipients: a provider's verified receiver, or a key with `feedback:write`. */
-    feedback: optional(z.literal(true)),
+    /** Set when the reporter may suppress recipients; see signFeedback. Anything else in it counts as absent. */
+    feedback: z
+      .string()
+      .regex(/^[0-9a-f]{32}$/)
+      .optional()
+      .catch(undefined),
     /** How often an operator redrove it. */
     redrives: optional(z.int().min(1)),
   })

@@ -3,8 +3,17 @@ import { deviceSchema, pushTokenSchema } from './device.ts'
 import { displayed } from './displayed-text.ts'
 import { optional } from './optional.ts'
 
+/** What a user chose for one category. An absent channel follows the category's default. */
+const categoryChoiceSchema = z.strictObject({ email: optional(z.boolean()), push: optional(z.boolean()) })
+export type CategoryChoices = Readonly<Record<string, z.infer<typeof categoryChoiceSchema>>>
+
 const preferencesSchema = z
-  .strictObject({ email: z.boolean(), push: z.boolean() })
+  .strictObject({
+    email: z.boolean(),
+    push: z.boolean(),
+    /** Absent while the user chose nothing for any category. */
+    categories: z.record(z.string(), categoryChoiceSchema).optional(),
+  })
   .meta({ id: 'Preferences' })
 const preferencesChangeSchema = z
   .strictObject({ email: optional(z.boolean()), push: optional(z.boolean()) })
@@ -65,11 +74,25 @@ export const credentialsSchema = z.strictObject({
 })
 export type Credentials = z.infer<typeof credentialsSchema>
 
+/** Most categories in one change. */
+const MAX_CATEGORY_CHANGES = 50
+
 export const userUpdateSchema = z.strictObject({
   name: optional(nameSchema),
   /** Null removes the token. */
   push_token: pushTokenSchema.nullable().optional(),
-  preferences: optional(preferencesChangeSchema),
+  preferences: optional(
+    preferencesChangeSchema.extend({
+      /** By the category's key. Other categories and channels keep their choice. */
+      categories: optional(
+        z
+          .record(z.string(), categoryChoiceSchema)
+          .refine((choices) => Object.keys(choices).length <= MAX_CATEGORY_CHANGES, {
+            error: `Use at most ${MAX_CATEGORY_CHANGES} categories.`,
+          }),
+      ),
+    }),
+  ),
 })
 export type UserUpdate = z.infer<typeof userUpdateSchema>
 
@@ -88,7 +111,17 @@ export const erasureSchema = z.strictObject({ password: passwordSchema.nullish()
 export const MAX_PREFERENCES_BATCH = 500
 
 /** Why a channel does not reach a user, in the order they are checked: the first that applies is reported. */
-const UNDELIVERABLE_REASONS = ['unknown_user', 'inactive', 'opted_out', 'no_push_token'] as const
+const UNDELIVERABLE_REASONS = [
+  'unknown_user',
+  'inactive',
+  'opted_out',
+  'opted_out_category',
+  'no_push_token',
+  'suppressed_complaint',
+  'suppressed_bounce',
+  'suppressed_manual',
+  'suppressed_unsubscribe',
+] as const
 const undeliverableReasonSchema = z.enum(UNDELIVERABLE_REASONS).meta({ id: 'UndeliverableReason' })
 export type UndeliverableReason = (typeof UNDELIVERABLE_REASONS)[number]
 

@@ -1,5 +1,6 @@
 import { createHmac, randomUUID } from 'node:crypto'
 import { type IncomingMessage, request } from 'node:http'
+import { addSuppressions } from '@tidings/db/suppressions/suppressions'
 import { mintToken } from '@tidings/db/users/one-time-tokens'
 import { addMessage } from '@tidings/db/users/outbound-messages'
 import { openQueue, openRedis } from '@tidings/queue/backend'
@@ -8,6 +9,8 @@ import { DEAD_LETTER_QUEUE } from '@tidings/queue/policy'
 import { bury, makeFailedEvent } from '@tidings/queue/testing/dead-letter-fixtures'
 import { createLogger } from '@tidings/runtime/log'
 import type { DeadLetter } from '@tidings/shared/dead-letter'
+import { digestRecipient } from '@tidings/shared/recipient'
+import type { NotificationType } from '@tidings/shared/status-event'
 import { waitFor } from '@tidings/stack/servers/wait-for'
 import {
   createTestBackend,
@@ -19,7 +22,7 @@ import { beforeAll, beforeEach, describe, expect, it } from 'vitest'
 import { NO_RATE_LIMITS } from '../auth/rate-limits.ts'
 import { ABSENT_ID } from '../testing/bad-inputs/bad-input.ts'
 import { call, register, type TestUser } from '../testing/http.ts'
-import { startTestApi, type TestApi } from '../testing/test-api.ts'
+import { startTestApi, TEST_RECIPIENT_KEY, type TestApi } from '../testing/test-api.ts'
 import { createAccountExporter } from './export-account.ts'
 
 const EVENTS = 20_000
@@ -108,6 +111,17 @@ describeBackends('exporting an account', (kind) => {
       JSON.stringify({ user_id: owner.id, notification_id: 'waits' }),
     ])
 
+    const suppress = (channel: NotificationType, recipient: string) => ({
+      ...{ channel, digest: digestRecipient(TEST_RECIPIENT_KEY, channel, recipient), category: null },
+      ...{ reason: 'manual' as const, origin: 'operator-ann', event_id: null, note: 'asked by phone' },
+      ...{ since: new Date(), until: null },
+    })
+    await addSuppressions(database, [
+      suppress('email', owner.email),
+      suppress('push', 'own-device-token'),
+      suppress('email', other.email),
+    ])
+
     const answer = await exportOf(owner.token)
     expect(answer.status).toBe(200)
     expect(answer.headers.get('content-type')).toBe('application/x-ndjson')
@@ -120,6 +134,7 @@ describeBackends('exporting an account', (kind) => {
       account: 1,
       preferences: 1,
       device: 2,
+      suppression: 2,
       session: 1,
       one_time_token: 1,
       outbound_message: 3,
@@ -147,6 +162,7 @@ describeBackends('exporting an account', (kind) => {
       'pbkdf2',
       'digest',
       'hash',
+      'operator-ann',
     ]
     for (const word of hidden) expect(text).not.toContain(word)
   })
@@ -229,6 +245,7 @@ describeBackends('exporting an account', (kind) => {
         }),
       },
       rateLimits: NO_RATE_LIMITS,
+      recipientKey: TEST_RECIPIENT_KEY,
       openDeadLetters: async () => deadLetters,
       log: createLogger('test', 'silent'),
     })
@@ -304,6 +321,7 @@ describe('limits of exports', () => {
     const exportAccount = createAccountExporter({
       db: api.database,
       rateLimits: NO_RATE_LIMITS,
+      recipientKey: TEST_RECIPIENT_KEY,
       openDeadLetters: () => openDeadLetters({ backend: api.backend, shards: 1, onError: () => {} }),
       log: createLogger('test', 'silent'),
     })

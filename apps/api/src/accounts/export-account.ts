@@ -11,6 +11,8 @@ import { notFound } from '../http/read-query.ts'
 import type { AccountDeps } from './account-deps.ts'
 
 export interface ExportDeps extends Pick<AccountDeps, 'db' | 'rateLimits'> {
+  /** See digestRecipient. */
+  recipientKey: string
   openDeadLetters(): Promise<DeadLetterStore>
   log: Logger
 }
@@ -27,7 +29,7 @@ const OWNER = 'the user'
  *
  * @returns a function of the user and of what cuts the connection when a store fails in the middle. It throws AppError `not_found`, `rate_limited`, `overloaded`, `unavailable`.
  */
-export function createAccountExporter({ db, rateLimits, openDeadLetters, log }: ExportDeps) {
+export function createAccountExporter({ db, rateLimits, recipientKey, openDeadLetters, log }: ExportDeps) {
   let running = 0
 
   async function* run(userId: string): AsyncGenerator<ExportPart> {
@@ -49,7 +51,7 @@ export function createAccountExporter({ db, rateLimits, openDeadLetters, log }: 
         )
       })
       await audit(AUDIT_STARTED)
-      for await (const part of exportUser({ db, deadLetters }, user)) {
+      for await (const part of exportUser({ db, deadLetters, recipientKey }, user)) {
         counts = part.counts
         yield part
       }

@@ -31,6 +31,7 @@ describeRedis('opening ingest', () => {
         DATABASE_URL: url,
         REDIS_URL: redis.url,
         QUEUE_PREFIX: 't',
+        RECIPIENT_KEY: 'a key of this test',
         QUEUE_SHARDS: 1,
         QUEUE_MAX_DEPTH: 1_000,
         STRICT_DURABILITY: true,

@@ -15,7 +15,12 @@ import { type Ingest, QueueIngest } from '../status/ingest.ts'
 import { followEvents, tracePublish } from '../status/trace-ingest.ts'
 
 interface OpenIngestOptions {
-  env: QueueSettings & { QUEUE_SHARDS: number; QUEUE_MAX_DEPTH: number; STRICT_DURABILITY: boolean }
+  env: QueueSettings & {
+    RECIPIENT_KEY: string
+    QUEUE_SHARDS: number
+    QUEUE_MAX_DEPTH: number
+    STRICT_DURABILITY: boolean
+  }
   registry: Registry
   lifecycle: Lifecycle
   log: Logger
@@ -78,6 +83,7 @@ export function openIngest(options: OpenIngestOptions): { ingest: Ingest; publis
     publisher: tracing ? tracePublish(publisher, tracing) : publisher,
     backpressure,
     directDb: direct,
+    recipientKey: env.RECIPIENT_KEY,
     counters,
     log,
     onAccepted: (events, path) => accepted.inc({ path }, events),

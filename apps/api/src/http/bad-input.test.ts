@@ -14,6 +14,7 @@ import { deviceAndSessionIds, deviceFields } from '../testing/bad-inputs/devices
 import { emailLinks } from '../testing/bad-inputs/email-links.ts'
 import { queries, statusFields } from '../testing/bad-inputs/events.ts'
 import { searches } from '../testing/bad-inputs/searches.ts'
+import { suppressionInputs } from '../testing/bad-inputs/suppressions.ts'
 import { exportRequests, pathIds, userFields } from '../testing/bad-inputs/users.ts'
 import { register } from '../testing/http.ts'
 import { startTestApi, type TestApi } from '../testing/test-api.ts'
@@ -29,7 +30,13 @@ describe('bad input', () => {
     api = await startTestApi(releaser)
     const { token } = await register(api.apiUrl, { email: 'owner@example.com' })
     bearer = {
-      key: await api.createKey('status:write:email', 'status:read', 'users:read'),
+      key: await api.createKey(
+        'status:write:email',
+        'status:read',
+        'users:read',
+        'suppressions:read',
+        'suppressions:write',
+      ),
       user: token,
       none: undefined,
     }
@@ -73,6 +80,7 @@ describe('bad input', () => {
     ...deviceFields,
     ...deviceAndSessionIds,
     ...exportRequests,
+    ...suppressionInputs,
     ...credentials,
     ...emailLinks,
   ])('refuses $name', async (input) => {
@@ -98,6 +106,7 @@ describe('bad input', () => {
   it('stores nothing of refused requests', async () => {
     expect(await api.listQueued()).toEqual([])
     expect(await countRows()).toBe(rowsBefore)
+    expect((await api.database.pool.query('SELECT id FROM suppressions')).rows).toEqual([])
   })
 
   it('answers the same bytes for another user’s id as for an absent one', async () => {

@@ -22,6 +22,7 @@ const TAGS = [
   { name: 'users', description: 'Register, read, change and erase users.' },
   { name: 'auth', description: 'Sessions and tokens.' },
   { name: 'status', description: 'Report and read the outcome of notifications.' },
+  { name: 'suppressions', description: 'Recipients that must not be sent to, and unsubscribing.' },
   { name: 'service', description: 'Health, keys and this document.' },
 ]
 
@@ -101,7 +102,7 @@ function describeOperation(operation: Operation, components: Components): JsonOb
         },
       },
     },
-    responses: { ...answersOf(operation, components), ...failuresOf(operation) },
+    responses: responsesOf(answersOf(operation, components), failuresOf(operation)),
   }
 }
 
@@ -141,7 +142,7 @@ function parametersOf(
   return [...inPath, ...inQuery, ...inHeader]
 }
 
-function answersOf(operation: Operation, components: Components): JsonObject {
+function answersOf(operation: Operation, components: Components): Record<string, ResponseObject> {
   return Object.fromEntries(
     Object.entries(operation.answers).map(([status, answer]) => [
       status,
@@ -152,6 +153,21 @@ function answersOf(operation: Operation, components: Components): JsonObject {
       },
     ]),
   )
+}
+
+/** An answer may share its status with a problem: the page of a route says 404 too. */
+function responsesOf(answers: Record<string, ResponseObject>, failures: Record<string, ResponseObject>) {
+  const shared = Object.entries(failures).map(([status, failure]) => {
+    const answer = answers[status]
+    if (answer === undefined) return [status, failure]
+    return [status, { ...answer, content: { ...answer.content, ...failure.content } }]
+  })
+  return { ...answers, ...Object.fromEntries(shared) }
+}
+
+interface ResponseObject {
+  description: string
+  content?: JsonObject | undefined
 }
 
 const describeHeaders = (headers: Readonly<Record<string, string>>) =>
@@ -173,7 +189,7 @@ function contentOf(answer: Answer, name: string, components: Components): JsonOb
   return { 'application/json': { schema: components.name(name, schema, 'output') } }
 }
 
-function failuresOf(operation: Operation): JsonObject {
+function failuresOf(operation: Operation): Record<string, ResponseObject> {
   const codes = new Set<ErrorCode>([
     ...(operation.errors ?? []),
     ...(operation.body ? BODY_ERRORS : []),

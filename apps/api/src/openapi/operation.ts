@@ -9,7 +9,7 @@ export interface Operation {
   method: 'get' | 'post' | 'put' | 'patch' | 'delete'
   /** In Hono's form, without the trailing slash: `/api/v1/users/:id`. */
   path: string
-  tag: 'users' | 'auth' | 'status' | 'service'
+  tag: 'users' | 'auth' | 'status' | 'suppressions' | 'service'
   summary: string
   description?: string
   /** Allowed callers: anyone, or a holder of any credential in the list. */

@@ -4,6 +4,8 @@ import { IngestCounters, readIngestCounts } from '@tidings/db/events/ingest-coun
 import { type Pressure, watchBackpressure } from '@tidings/queue/backpressure'
 import { createPublisher, type StatusPublisher } from '@tidings/queue/publisher'
 import { createLogger } from '@tidings/runtime/log'
+import { identifyEvent } from '@tidings/shared/event-identity'
+import { DEFAULT_RECIPIENT_KEY } from '@tidings/shared/recipient'
 import type { StatusEvent } from '@tidings/shared/status-event'
 import { makeEvent } from '@tidings/shared/testing/make-event'
 import type { RedisServer } from '@tidings/stack/servers/redis'
@@ -62,6 +64,7 @@ describeRedis('accepting events', () => {
         },
       },
       directDb: direct,
+      recipientKey: DEFAULT_RECIPIENT_KEY,
       counters,
       log,
     })
@@ -107,6 +110,17 @@ describeRedis('accepting events', () => {
     const events = Array.from({ length: 20 }, () => makeEvent())
     await Promise.all(events.map((event) => ingest.accept(event)))
     expect(await Promise.all(events.map(isStored))).toEqual(events.map(() => true))
+  })
+
+  it('applies the consequences of trusted reports that it stores directly', async () => {
+    await redis.stop()
+    const report = { notification_id: 'n', status: 'complained', recipient: 'ann@example.com' } as const
+    const reception = { type: 'email', source: 'hook', receivedAt: new Date() } as const
+    await ingest.accept(identifyEvent({ ...report, recipient: 'forged@example.com' }, reception))
+    const event = identifyEvent(report, { ...reception, feedback: true })
+    await ingest.accept(event)
+    const { rows } = await db.pool.query(`SELECT encode(recipient_digest, 'hex') AS digest FROM suppressions`)
+    expect(rows).toEqual([{ digest: event.recipient_digest }])
   })
 
   it('answers within a second while Redis is frozen', async () => {
@@ -174,6 +188,7 @@ describeRedis('accepting events', () => {
       },
       backpressure: { pressure: { shed: false } },
       directDb: db,
+      recipientKey: DEFAULT_RECIPIENT_KEY,
       counters,
       log,
     })
@@ -230,6 +245,7 @@ describeRedis('accepting events', () => {
       publisher,
       backpressure: { pressure },
       directDb: nowhere,
+      recipientKey: DEFAULT_RECIPIENT_KEY,
       counters,
       log,
     })

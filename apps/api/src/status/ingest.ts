@@ -48,6 +48,8 @@ export interface IngestOptions {
   backpressure: Pick<Backpressure, 'pressure'>
   /** A small pool with short timeouts, used only while the queue is away. */
   directDb: Database
+  /** See digestRecipient. */
+  recipientKey: string
   counters: Pick<IngestCounters, 'add'>
   log: Logger
   /** Counts accepted events for metrics. */
@@ -170,9 +172,9 @@ export class QueueIngest implements Ingest {
 
   /** @returns the events that PostgreSQL refuses; all of them when it refuses the statement. */
   async #storeOrRefuse(events: readonly StatusEvent[]): Promise<readonly StatusEvent[]> {
-    const { directDb, counters } = this.#options
+    const { directDb, counters, recipientKey } = this.#options
     try {
-      const outcomes = await storeStatusEvents(directDb, events)
+      const outcomes = await storeStatusEvents(directDb, events, recipientKey)
       const count = (wanted: StoreOutcome) => outcomes.filter((outcome) => outcome === wanted).length
       counters.add({ stored: count('stored'), duplicate: count('duplicate') })
       return events.filter((_, index) => outcomes[index] !== 'stored' && outcomes[index] !== 'duplicate')

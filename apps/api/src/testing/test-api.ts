@@ -27,6 +27,9 @@ export interface TestApi extends TestDatabase {
   stop(): Promise<void>
 }
 
+/** Of its own: with the default one there are no unsubscribe links. */
+export const TEST_RECIPIENT_KEY = 'the recipient key of tests'
+
 interface TestStores {
   /** A new database when absent. Pass a TestApi to start a replica of it. */
   database?: TestDatabase
@@ -58,6 +61,7 @@ export async function startTestApi(
     JWT_KEYS: JSON.stringify({ keys: [generateSigningKey()] }),
     PASSWORD_ITERATIONS: '1000',
     RATE_LIMIT_ENABLED: 'false',
+    RECIPIENT_KEY: TEST_RECIPIENT_KEY,
     ...variables,
   })
   const log = createLogger('api-test', env.LOG_LEVEL)

@@ -7,7 +7,7 @@ import {
 import { z } from 'zod'
 import type { Operation } from '../openapi/operation.ts'
 import { pathUserSchema } from './path-user.ts'
-import { preferencesBatchSchema, userListQuerySchema } from './user-routes.ts'
+import { preferencesBatchSchema, preferencesQuerySchema, userListQuerySchema } from './user-routes.ts'
 
 const params = { id: pathUserSchema }
 const uuidParams = { id: z.guid() }
@@ -68,9 +68,12 @@ export const userOperations: readonly Operation[] = [
     path: '/api/v1/users/:id/preferences',
     tag: 'users',
     summary: 'Whether to send to a user',
-    description: 'What the user chose, whether each channel reaches them, and the reason if it does not.',
+    description:
+      'What the user chose, whether each channel reaches them, and the reason if it does not. ' +
+      '`category` is that of the message.',
     access: ['users:read'],
     params: uuidParams,
+    query: preferencesQuerySchema,
     answers: { 200: { description: 'Choice and deliverability.', data: deliverabilitySchema } },
   },
   {

@@ -1,4 +1,4 @@
-import type { UserRow } from '@tidings/db/users/users'
+import { preferencesOf, type UserRow } from '@tidings/db/users/users'
 import type { User } from '@tidings/shared/user'
 import type { CachedUser } from '../cache/caches.ts'
 
@@ -10,7 +10,7 @@ export function toUser(row: UserRow): User {
     email: row.email,
     email_verified_at: row.emailVerifiedAt?.toISOString() ?? null,
     push_token: row.devices[0]?.token ?? null,
-    preferences: { email: row.emailNotifications, push: row.pushNotifications },
+    preferences: preferencesOf(row),
     created_at: row.createdAt.toISOString(),
     updated_at: row.updatedAt.toISOString(),
   }

@@ -1,6 +1,8 @@
+import type { AskDeliverability } from '@tidings/accounts/deliverability'
 import type { Database } from '@tidings/db/database'
 import { listUsers, updateUser } from '@tidings/db/users/users'
-import { userIdSchema } from '@tidings/shared/status-event'
+import { optional } from '@tidings/shared/optional'
+import { categorySchema, userIdSchema } from '@tidings/shared/status-event'
 import {
   MAX_PREFERENCES_BATCH,
   pushTokenUpdateSchema,
@@ -18,25 +20,30 @@ import { pageQuery, toPage } from '../http/paging.ts'
 import { readJson } from '../http/read-json.ts'
 import { notFound, readPathUuid, readQuery } from '../http/read-query.ts'
 import { success } from '../http/respond.ts'
-import { resolveDeliverability } from './deliverability.ts'
 import { requireSelf, requireVisible } from './path-user.ts'
 import { renderUser } from './render-user.ts'
+import { requireCategories, requireCategory } from './require-categories.ts'
 import { toUser } from './to-user.ts'
 
 export interface UserRouteDeps {
   authorize: Authorize
   db: Database
   caches: Caches
+  askDeliverability: AskDeliverability
 }
 
 export const userListQuerySchema = z.strictObject(pageQuery)
 
 export const preferencesBatchSchema = z.strictObject({
   user_ids: z.array(userIdSchema).min(1).max(MAX_PREFERENCES_BATCH),
+  category: optional(categorySchema),
 })
 
+/** Query of GET /api/v1/users/{id}/preferences/. */
+export const preferencesQuerySchema = z.strictObject({ category: categorySchema.optional() })
+
 /** Routes that read and change users. */
-export function userRoutes({ authorize, db, caches }: UserRouteDeps): Hono<ApiEnv> {
+export function userRoutes({ authorize, db, caches, askDeliverability }: UserRouteDeps): Hono<ApiEnv> {
   const app = new Hono<ApiEnv>({ strict: false })
 
   app.get('/api/v1/users', async (c) => {
@@ -50,10 +57,14 @@ export function userRoutes({ authorize, db, caches }: UserRouteDeps): Hono<ApiEn
 
   app.post('/api/v1/users/preferences/batch', async (c) => {
     await authorize.service(c, 'users:read')
-    const { user_ids: asked } = await readJson(c, preferencesBatchSchema)
-    const ids = [...new Set(asked)]
+    const body = await readJson(c, preferencesBatchSchema)
+    const ids = [...new Set(body.user_ids)]
+    const category = await readCategory(body.category)
     const found = await Promise.all(ids.map((id) => caches.users.get(id)))
-    const answers = ids.map((id, index) => resolveDeliverability(id, found[index]))
+    const answers = await askDeliverability(
+      ids.map((id, index) => ({ id, found: found[index] })),
+      category,
+    )
     return success(200, 'Preferences.', answers)
   })
 
@@ -66,13 +77,20 @@ export function userRoutes({ authorize, db, caches }: UserRouteDeps): Hono<ApiEn
 
   app.get('/api/v1/users/:id/preferences', async (c) => {
     await authorize.service(c, 'users:read')
+    const query = readQuery(c, preferencesQuerySchema)
     const id = readPathUuid(c, 'id')
     const found = await caches.users.get(id)
     if (found === undefined) throw notFound()
-    return success(200, 'Preferences.', resolveDeliverability(id, found))
+    const [answer] = await askDeliverability([{ id, found }], await readCategory(query.category))
+    return success(200, 'Preferences.', answer)
   })
 
+  const readCategory = async (key: string | undefined) =>
+    key === undefined ? undefined : requireCategory(db, key, '/category')
+
   async function change(userId: string, update: UserUpdate): Promise<User> {
+    const { categories = {} } = update.preferences ?? {}
+    await requireCategories(db, Object.keys(categories), '/preferences/categories')
     const updated = await updateUser(db, userId, update)
     if (updated === undefined) throw notFound()
     await caches.users.invalidate([userId, ...updated.takenFrom])

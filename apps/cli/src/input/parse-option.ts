@@ -1,3 +1,4 @@
+import { categorySchema } from '@tidings/shared/status-event'
 import { InvalidArgumentError } from 'commander'
 
 const UNIT_MS = { ms: 1, s: 1_000, m: 60_000, h: 3_600_000, d: 86_400_000, w: 604_800_000 } as const
@@ -26,6 +27,20 @@ export function parseTime(text: string): Date {
   if (RFC_3339.test(text) && Number.isFinite(Date.parse(text))) return new Date(text)
   if (/^\d+(\.\d+)?[a-z]+$/.test(text)) return new Date(Date.now() - parseDuration(text))
   throw new InvalidArgumentError('Use a time like 2026-01-31T12:00:00Z, or how long ago: 2h, 7d.')
+}
+
+/** A time to come: RFC 3339, or a duration from now. */
+export function parseFutureTime(text: string): Date {
+  const isDuration = /^\d+(\.\d+)?[a-z]+$/.test(text)
+  const time = isDuration ? new Date(Date.now() + parseDuration(text)) : parseTime(text)
+  if (time.getTime() > Date.now() && time.getUTCFullYear() <= 9999) return time
+  throw new InvalidArgumentError('Use a time in the future.')
+}
+
+/** The key of a category. */
+export function parseCategory(text: string): string {
+  if (categorySchema.safeParse(text).success) return text
+  throw new InvalidArgumentError('Use lower-case letters, digits, and . _ - after the first; at most 64.')
 }
 
 /** A whole number of at least `min` and at most `max`. */

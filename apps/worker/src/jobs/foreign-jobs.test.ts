@@ -3,6 +3,7 @@ import { openRedis } from '@tidings/queue/backend'
 import { STATUS_QUEUE } from '@tidings/queue/policy'
 import { countQueuedEvents } from '@tidings/queue/queue-depth'
 import type { DeadLetter } from '@tidings/shared/dead-letter'
+import { identifyEvent } from '@tidings/shared/event-identity'
 import { parseExactJson } from '@tidings/shared/json'
 import { makeEvent } from '@tidings/shared/testing/make-event'
 import { waitFor } from '@tidings/stack/servers/wait-for'
@@ -59,6 +60,32 @@ describeBackends('a job of a producer without our packages', (kind) => {
       POLL,
     )
     expect(found).toEqual({ source: 'queue' })
+  })
+
+  it('suppresses nobody, whatever it says of itself', async () => {
+    const about = {
+      notification_type: 'email',
+      recipient: 'ann@example.com',
+      timestamp: '2026-01-01T00:00:00Z',
+    }
+    const accepted = makeEvent({ status: 'complained', recipient: 'bob@example.com' })
+    const trusted = { type: 'email', source: 'hook', receivedAt: new Date(), feedback: true } as const
+    const complaint = { notification_id: 'n', status: 'complained', recipient: 'carol@example.com' } as const
+    for (const feedback of [true, 'yes', '0'.repeat(32)]) {
+      await producer.add('x', { ...about, notification_id: randomUUID(), status: 'complained', feedback })
+      await producer.add('x', { v: 1, events: [{ ...accepted, id: randomUUID(), feedback }] })
+    }
+    const real = identifyEvent(complaint, trusted)
+    await producer.add('x', { v: 1, events: [real] })
+    await worker.untilIdle()
+    const { rows } = await worker.db.pool.query(
+      `SELECT encode(recipient_digest, 'hex') AS digest FROM suppressions`,
+    )
+    expect(rows).toEqual([{ digest: real.recipient_digest }])
+    const stored = await worker.db.pool.query(
+      `SELECT count(*)::int AS n FROM notification_status WHERE status = 'complained'`,
+    )
+    expect(stored.rows).toEqual([{ n: 7 }])
   })
 
   it('is buried with all digits of a number beyond 2^53, and apart from an event that differs only there', async () => {

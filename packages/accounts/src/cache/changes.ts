@@ -15,7 +15,7 @@ export interface PrefixedRedis {
 }
 
 /** The version of a value's shape. Raise it when the shape changes: replicas of both versions run side by side. */
-const SHAPE_VERSIONS = { user: 'v3', session: 'v1' } as const
+const SHAPE_VERSIONS = { user: 'v4', session: 'v1' } as const
 export type CachedTopic = keyof typeof SHAPE_VERSIONS
 
 /** Namespace of the values that all replicas share in Redis. The id follows. */

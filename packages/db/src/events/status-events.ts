@@ -1,6 +1,10 @@
+import { isTrusted } from '@tidings/shared/feedback'
+import { DEFAULT_RECIPIENT_KEY } from '@tidings/shared/recipient'
 import type { DeliveryError, StatusEvent } from '@tidings/shared/status-event'
 import { isUuid } from '@tidings/shared/uuid'
+import type pg from 'pg'
 import type { Database } from '../database.ts'
+import { applyConsequences, hasConsequence, isDelivery } from './consequences.ts'
 
 /** The outcome of one event of a batch that was written. */
 export type StoreOutcome = 'stored' | 'duplicate' | 'conflict' | 'unknown_user' | 'other_user'
@@ -38,6 +42,17 @@ WITH event AS (
 )
 SELECT id FROM event WHERE NOT EXISTS (SELECT 1 FROM stored s WHERE s.id = event.id)`
 
+// For a batch with deliveries that trusted sources report ($20). Each ends the row of failures before it.
+const INSERT_DELIVERIES = INSERT.replace(
+  '\nSELECT id',
+  `, cleared AS (
+  DELETE FROM failed_deliveries f USING event e JOIN stored s ON s.id = e.id
+  WHERE e.id = ANY($20::uuid[]) AND f.channel = e.notification_type AND f.recipient_digest = e.recipient_digest
+    AND f.at <= least(e."timestamp", e.received_at)
+)
+SELECT id`,
+)
+
 const FIND = `SELECT id, content_hash FROM notification_status WHERE id = ANY($1::uuid[])`
 const FIND_USERS = `SELECT id FROM users WHERE id = ANY($1::uuid[])`
 const FIND_OTHERS = `SELECT (e.place - 1)::int AS index
@@ -46,11 +61,13 @@ const FIND_OTHERS = `SELECT (e.place - 1)::int AS index
   WHERE NOT (${IS_OWNER})`
 
 /**
- * Stores a batch. The first statement stores its rows whole or not at all. Storing an event again changes nothing:
+ * Stores a batch. The first statement stores its rows whole or not at all, with the consequences of those that trusted
+ * sources reported. Storing an event again changes nothing:
  * the same content is a `duplicate`, another content under the same idempotency key a `conflict`. An event that names
  * another user than an earlier event of its notification is `other_user`. Two statements at the same time may store
  * both; readers then go by the first.
  *
+ * @param recipientKey see digestRecipient.
  * @returns the outcome of each event, in order.
  * @throws PostgreSQL's error; classifyFailure tells its class. Some rows may be stored. Storing the batch again is
  *   harmless.
@@ -58,17 +75,16 @@ const FIND_OTHERS = `SELECT (e.place - 1)::int AS index
 export async function storeStatusEvents(
   db: Database,
   events: readonly StatusEvent[],
+  recipientKey = DEFAULT_RECIPIENT_KEY,
 ): Promise<StoreOutcome[]> {
   const first = selectFirst(events)
   const unique = first.size === events.length ? events : events.filter((_, index) => first.has(index))
-  const left = await db.pool.query<{ id: string }>({
-    name: 'store-status-events',
-    text: INSERT,
-    values: columnsOf(unique),
-  })
-  if (left.rows.length === 0 && unique === events) return events.map(() => 'stored')
+  const trusted = unique.filter((event) => isTrusted(recipientKey, event))
+  const leftIds = trusted.some(hasConsequence)
+    ? await insertWithConsequences(db, unique, trusted, recipientKey)
+    : await insert(db.pool, unique, trusted)
+  if (leftIds.size === 0 && unique === events) return events.map(() => 'stored')
 
-  const leftIds = new Set(left.rows.map((row) => row.id))
   const isStored = (event: StatusEvent, index: number) => first.has(index) && !leftIds.has(event.id)
   const reasons = await explainNotStored(
     db,
@@ -77,8 +93,50 @@ export async function storeStatusEvents(
   const outcomes = events.map((event, index) => (isStored(event, index) ? 'stored' : reasons.shift()))
   // No reason found: a concurrent transaction changed the rows between the two statements. Insert these now.
   const raced = events.filter((_, index) => outcomes[index] === undefined)
-  const later = raced.length === 0 ? [] : await storeStatusEvents(db, raced)
+  const later = raced.length === 0 ? [] : await storeStatusEvents(db, raced, recipientKey)
   return outcomes.map((outcome) => outcome ?? later.shift() ?? 'stored')
+}
+
+/** @returns the ids of the events that did not become rows. */
+async function insert(
+  client: Pick<pg.ClientBase | pg.Pool, 'query'>,
+  events: readonly StatusEvent[],
+  trusted: readonly StatusEvent[],
+): Promise<Set<string>> {
+  const deliveries = trusted.filter(isDelivery)
+  const left = await (client as pg.ClientBase).query<{ id: string }>(
+    deliveries.length === 0
+      ? { name: 'store-status-events', text: INSERT, values: columnsOf(events) }
+      : {
+          name: 'store-deliveries',
+          text: INSERT_DELIVERIES,
+          values: [...columnsOf(events), deliveries.map((event) => event.id)],
+        },
+  )
+  return new Set(left.rows.map((row) => row.id))
+}
+
+/** Inserts rows and applies their consequences, both or neither. */
+async function insertWithConsequences(
+  db: Database,
+  events: readonly StatusEvent[],
+  trusted: readonly StatusEvent[],
+  recipientKey: string,
+): Promise<Set<string>> {
+  const client = await db.pool.connect()
+  try {
+    await client.query('BEGIN')
+    const leftIds = await insert(client, events, trusted)
+    const stored = trusted.filter((event) => !leftIds.has(event.id))
+    await applyConsequences(client, stored, recipientKey)
+    await client.query('COMMIT')
+    client.release()
+    return leftIds
+  } catch (error) {
+    // Closing the connection rolls back, whatever state it is in.
+    client.release(true)
+    throw error
+  }
 }
 
 /**

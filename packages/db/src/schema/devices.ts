@@ -20,6 +20,8 @@ export const devices = pgTable(
     environment: varchar('environment', { length: 64 }),
     createdAt: instant('created_at').notNull().defaultNow(),
     lastSeenAt: instant('last_seen_at').notNull().defaultNow(),
+    /** When the provider last said that the token is not registered. It counts while it is later than lastSeenAt. */
+    invalidSince: instant('invalid_since'),
   },
   (table) => [
     primaryKey({ columns: [table.userId, table.deviceId] }),

@@ -1,5 +1,6 @@
+import type { CategoryChoices } from '@tidings/shared/user'
 import { sql } from 'drizzle-orm'
-import { boolean, check, index, pgTable, text, uniqueIndex, uuid, varchar } from 'drizzle-orm/pg-core'
+import { boolean, check, index, jsonb, pgTable, text, uniqueIndex, uuid, varchar } from 'drizzle-orm/pg-core'
 import { instant } from './columns.ts'
 
 export const users = pgTable(
@@ -14,6 +15,8 @@ export const users = pgTable(
     password: text('password').notNull(),
     emailNotifications: boolean('email_notifications').notNull().default(true),
     pushNotifications: boolean('push_notifications').notNull().default(true),
+    /** What the user chose for a category, by its key. An absent channel follows the category's default. */
+    categoryChoices: jsonb('category_choices').$type<CategoryChoices>().notNull().default({}),
     isActive: boolean('is_active').notNull().default(true),
     lastLoginAt: instant('last_login_at'),
     /** Tokens of the Django service issued before this time are invalid: they have no session that could be ended. */

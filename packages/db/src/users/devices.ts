@@ -54,6 +54,23 @@ export async function registerDevice(
   })
 }
 
+/**
+ * Finds the tokens of the users that a provider called not registered later than the app registered them. Senders leave
+ * these devices out.
+ */
+export async function findInvalidTokens(
+  { pool }: Database,
+  userIds: readonly string[],
+): Promise<ReadonlySet<string>> {
+  if (userIds.length === 0) return new Set()
+  const { rows } = await pool.query<{ token: string }>({
+    name: 'find-invalid-tokens',
+    text: 'SELECT token FROM devices WHERE user_id = ANY($1::uuid[]) AND invalid_since > last_seen_at',
+    values: [userIds],
+  })
+  return new Set(rows.map(({ token }) => token))
+}
+
 /** Removes a device. @returns false when the user has no such device. */
 export async function removeDevice(db: Database, userId: string, deviceId: string): Promise<boolean> {
   return db.orm.transaction(async (tx) => {

@@ -3,13 +3,15 @@ import { eq, type SQL, sql } from 'drizzle-orm'
 import type { Database, Handle } from '../database.ts'
 import { sessions } from '../schema/sessions.ts'
 import { users } from '../schema/users.ts'
+import { redactSuppressionNotes } from '../suppressions/suppressions.ts'
 
 /** Rows cleared by one statement. It bounds how long others wait for their locks. */
 const SCRUB_BATCH_ROWS = 5_000
 
 /**
  * Erases a user. The user's events stay, so that counts and timelines remain correct. They lose the user id, the error
- * text, the metadata and the digest of the recipient. Safe to repeat after an interruption.
+ * text, the metadata and the digest of the recipient. Suppressions stay too: they name nobody. Safe to repeat after an
+ * interruption.
  *
  * @returns the ids of the sessions that ended; undefined when the user does not exist.
  */
@@ -39,6 +41,7 @@ export async function eraseLockedUser(
     // There may be more rows than one statement clears.
   }
   await scrubOutbox(db, user)
+  await redactSuppressionNotes(db, mentionsAddress(sql`to_jsonb(note)`, user.email))
   const ended = await db.orm.select({ id: sessions.id }).from(sessions).where(eq(sessions.userId, user.id))
   await db.orm.delete(users).where(eq(users.id, user.id))
   return { endedSessionIds: ended.map((session) => session.id) }

@@ -1,3 +1,5 @@
+import { digestRecipient } from '@tidings/shared/recipient'
+import type { NotificationType } from '@tidings/shared/status-event'
 import { and, asc, eq, gt, isNull, or, type SQL, sql } from 'drizzle-orm'
 import type { PgColumn } from 'drizzle-orm/pg-core'
 import type { Database } from '../database.ts'
@@ -8,13 +10,15 @@ import { oneTimeTokens } from '../schema/one-time-tokens.ts'
 import { operatorAudit } from '../schema/operator-audit.ts'
 import { outboundMessages } from '../schema/outbound-messages.ts'
 import { sessions } from '../schema/sessions.ts'
-import type { UserRow } from './users.ts'
+import { findSuppressionsOf } from '../suppressions/suppressions.ts'
+import { preferencesOf, type UserRow } from './users.ts'
 
 /** What an export holds, in this order. The dead letters are in the queue's store; `end` is the last line. */
 export const EXPORT_TYPES = [
   'account',
   'preferences',
   'device',
+  'suppression',
   'session',
   'one_time_token',
   'outbound_message',
@@ -39,14 +43,21 @@ const PAGE_ROWS = 500
  * holds no connection and no transaction. The newest events come first, so events that arrive meanwhile do not prolong
  * the export. It leaves out every secret and digest.
  *
+ * @param recipientKey see digestRecipient.
+ *
  * A new table that holds something about users needs a section here, and a type above.
  */
-export async function* exportFromDatabase(db: Database, user: UserRow): AsyncGenerator<ExportRecord[]> {
+export async function* exportFromDatabase(
+  db: Database,
+  user: UserRow,
+  recipientKey: string,
+): AsyncGenerator<ExportRecord[]> {
   yield [
     { type: 'account', data: toAccount(user) },
-    { type: 'preferences', data: { email: user.emailNotifications, push: user.pushNotifications } },
+    { type: 'preferences', data: preferencesOf(user) },
   ]
   yield await exportDevices(db, user.id)
+  yield await exportSuppressions(db, user, recipientKey)
   yield await exportSessions(db, user.id)
   yield await exportTokens(db, user.id)
   yield* pages((after) => exportMessages(db, user, after))
@@ -98,6 +109,21 @@ async function exportDevices({ orm }: Database, userId: string): Promise<ExportR
     .where(eq(devices.userId, userId))
     .orderBy(asc(devices.deviceId))
   return rows.map((data) => ({ type: 'device', data }))
+}
+
+/** Why the user's address and tokens are not sent to. Nothing says who added a suppression: that may be an operator. */
+async function exportSuppressions(
+  db: Database,
+  { email, devices }: UserRow,
+  recipientKey: string,
+): Promise<ExportRecord[]> {
+  const digest = (channel: NotificationType) => (recipient: string) =>
+    digestRecipient(recipientKey, channel, recipient)
+  const found = await findSuppressionsOf(db, [
+    { channel: 'email', digests: [email].map(digest('email')) },
+    { channel: 'push', digests: devices.map(({ token }) => token).map(digest('push')) },
+  ])
+  return found.map(({ digest: _digest, origin: _origin, ...data }) => ({ type: 'suppression', data }))
 }
 
 /** Live sessions, and ended ones until they expire. A login bounds their number. */

@@ -1,7 +1,7 @@
 import { DEFAULT_DEVICE, type Device } from '@tidings/shared/device'
 import { hashSecret } from '@tidings/shared/service-key'
-import type { UserUpdate } from '@tidings/shared/user'
-import { and, desc, eq, getTableColumns, inArray, lt, or, sql } from 'drizzle-orm'
+import type { CategoryChoices, User, UserUpdate } from '@tidings/shared/user'
+import { and, desc, eq, getTableColumns, inArray, lt, or, type SQL, sql } from 'drizzle-orm'
 import type { Database, Handle } from '../database.ts'
 import { sqlState, UNIQUE_VIOLATION } from '../failure.ts'
 import { devices } from '../schema/devices.ts'
@@ -12,6 +12,13 @@ import { insertSession, type NewSession } from './sessions.ts'
 
 /** A user with the devices, the most recently seen first. */
 export type UserRow = typeof users.$inferSelect & { devices: Device[] }
+
+/** What the user chose, as the API shows it. */
+export const preferencesOf = (row: UserRow): User['preferences'] => ({
+  email: row.emailNotifications,
+  push: row.pushNotifications,
+  ...(Object.keys(row.categoryChoices).length > 0 && { categories: row.categoryChoices }),
+})
 
 /** The columns of a UserRow. */
 export const userColumns = { ...getTableColumns(users), devices: devicesOfUser }
@@ -147,11 +154,22 @@ async function writeUser(db: Handle, id: string, change: UserUpdate, takenFrom: 
       ...(name !== undefined && { name }),
       ...(preferences?.email !== undefined && { emailNotifications: preferences.email }),
       ...(preferences?.push !== undefined && { pushNotifications: preferences.push }),
+      ...(preferences?.categories !== undefined && { categoryChoices: mergeChoices(preferences.categories) }),
       updatedAt: new Date(),
     })
     .where(eq(users.id, id))
     .returning(userColumns)
   return user && { user, takenFrom }
+}
+
+/** SQL for the choices of a user with some changed. In one statement, so that two changes at once keep both. */
+function mergeChoices(changes: CategoryChoices): SQL {
+  const choices = sql`${users.categoryChoices}`
+  const merged = Object.entries(changes).map(
+    ([key, choice]) =>
+      sql`jsonb_build_object(${key}::text, coalesce(${choices} -> ${key}::text, '{}') || ${JSON.stringify(choice)}::jsonb)`,
+  )
+  return sql.join([choices, ...merged], sql` || `)
 }
 
 /** Replaces the hash by another hash of the same password. @returns false when the password changed meanwhile. */

@@ -1,10 +1,14 @@
 import { mkdtemp, readFile, readlink, rm, symlink } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { createServiceKey, findServiceKey } from '@tidings/db/operators/service-keys'
+import { DEFAULT_RECIPIENT_KEY } from '@tidings/shared/recipient'
+import { hashSecret, SCOPES } from '@tidings/shared/service-key'
 import { parseSigningKeySet } from '@tidings/shared/signing-keys'
 import { expect, test } from 'vitest'
-import { useReleaser } from '../testing/test-context.ts'
-import { ensureJwtKeys } from './dev-keys.ts'
+import { createTestDatabase, useReleaser } from '../testing/test-context.ts'
+import { chooseRecipientKey } from './choose-recipient-key.ts'
+import { ensureJwtKeys, ensureServiceKeys } from './dev-keys.ts'
 
 const releaser = useReleaser()
 const makeFolder = async () =>
@@ -25,4 +29,22 @@ test('unreadable signing keys are not replaced, because every token would become
   await symlink('unreadable', file)
   await expect(ensureJwtKeys(file)).rejects.toThrow('ELOOP')
   expect(await readlink(file)).toBe('unreadable')
+})
+
+test('the key of recipients is made once, unless the environment gives one', () => {
+  const made = chooseRecipientKey(DEFAULT_RECIPIENT_KEY, {})
+  expect(Buffer.from(made, 'base64url')).toHaveLength(32)
+  expect(chooseRecipientKey(DEFAULT_RECIPIENT_KEY, { RECIPIENT_KEY: DEFAULT_RECIPIENT_KEY })).not.toBe(made)
+  expect(chooseRecipientKey(DEFAULT_RECIPIENT_KEY, { RECIPIENT_KEY: made })).toBe(made)
+  expect(chooseRecipientKey('a key of one’s own', { RECIPIENT_KEY: made })).toBe('a key of one’s own')
+})
+
+test('an operator key of an earlier version is replaced by one with all scopes', async () => {
+  const { database } = await createTestDatabase(releaser)
+  const old = await createServiceKey(database, 'dev-operator', ['dlq:read', 'dlq:write'])
+  if (old.outcome !== 'created') throw new Error('No key was made')
+  const made = await ensureServiceKeys(database, { OPERATOR_KEY: old.key })
+  expect(await findServiceKey(database, hashSecret(old.key))).toBeUndefined()
+  expect(await findServiceKey(database, hashSecret(made.OPERATOR_KEY))).toMatchObject({ scopes: SCOPES })
+  expect(await ensureServiceKeys(database, { ...made })).toEqual(made)
 })

@@ -56,7 +56,10 @@ async function ensureKey(
   scopes: readonly Scope[],
   previous: string | undefined,
 ): Promise<string> {
-  if (previous && (await findServiceKey(db, hashSecret(previous)))) return previous
+  const live = previous && (await findServiceKey(db, hashSecret(previous)))
+  if (live && scopes.every((scope) => live.scopes.includes(scope))) return previous
+  // A key of an earlier version, which had fewer scopes. Nobody else has it.
+  if (live) await revokeServiceKey(db, live.id)
   const created = await createServiceKey(db, name, scopes)
   if (created.outcome === 'created') return created.key
   // The name has as many live keys as it may. Their texts are lost, so nobody can be using them.

@@ -4,6 +4,7 @@ import { type EnvFileVariables, readEnvFile, writeEnvFile } from '@tidings/runti
 import { explainListenError } from '@tidings/runtime/listen-error'
 import { createReleaser, type Releaser } from '../releaser.ts'
 import { findListenProblem, findSamePort } from '../servers/free-port.ts'
+import { chooseRecipientKey } from './choose-recipient-key.ts'
 import type { StartEnv } from './env.ts'
 import { lockDataDir } from './instance-lock.ts'
 import { openMail, startEmailService } from './mail.ts'
@@ -59,7 +60,7 @@ async function startParts(options: StackOptions, releaser: Releaser): Promise<St
     QUEUE_BACKEND: stores.redisUrl === undefined ? 'postgres' : 'redis',
     QUEUE_PREFIX: env.QUEUE_PREFIX,
     QUEUE_SHARDS: String(env.QUEUE_SHARDS),
-    RECIPIENT_KEY: env.RECIPIENT_KEY,
+    RECIPIENT_KEY: chooseRecipientKey(env.RECIPIENT_KEY, previous),
   }
   await writeEnvFile(devEnvFile, 'Written by npm start. It holds secrets: do not share it.', {
     DATA_DIR: dataDir,
@@ -85,6 +86,7 @@ async function startParts(options: StackOptions, releaser: Releaser): Promise<St
         PORT: String(env.PORT),
         JWT_KEYS_FILE: stores.jwtKeysFile,
         DEV_MAILBOX_URL: mail.mailboxUrl,
+        API_URL: apiUrl,
       },
       probedApiUrl,
     ),

@@ -36,7 +36,8 @@ export function createAnswerValidator(document: OpenApiDocument): ValidateAnswer
     }))
 
   return (path, method, { status, contentType, body }) => {
-    const plainPath = path.replace(/\?.*/, '')
+    // As the API sees it: a URL resolves dots, also %2e.
+    const plainPath = new URL(path, 'http://localhost').pathname
     const template = templates.find((known) => known.pattern.test(plainPath))?.template ?? ''
     const operation = document.paths[template]?.[method.toLowerCase()]
     // The document has no such path or method.

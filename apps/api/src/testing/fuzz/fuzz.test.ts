@@ -65,9 +65,10 @@ describe('any request made of the OpenAPI document', () => {
       const { data } = JSON.parse(body)
       if (status === 202)
         for (const item of [data].flat()) if (item.id !== undefined) acceptedIds.add(item.id)
+      const isUserErased = method === 'DELETE' && data.id !== undefined
       if (status === 201 && data.user !== undefined) userIds.add(data.user.id)
-      if (method === 'DELETE') userIds.delete(data.id)
-      if (method === 'DELETE' || path.includes('/logout')) user = undefined
+      if (isUserErased) userIds.delete(data.id)
+      if (isUserErased || path.includes('/logout')) user = undefined
     }
 
     const requests = arbitraryRequest(document, [otherUserId])

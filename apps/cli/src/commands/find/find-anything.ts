@@ -3,12 +3,15 @@ import { CliError, EXIT } from '../../exit-codes.ts'
 import { toShown } from '../../mask-output.ts'
 import { writeItem } from '../../terminal/output.ts'
 import { deadLettersSection } from './dead-letters-section.ts'
-import { notificationsSection, recipientSection, type Section, usersSection } from './sections.ts'
+import { notificationsSection, recipientSection, type Section } from './sections.ts'
 import { findSubject, type Subject } from './subject.ts'
+import { suppressionsSection } from './suppressions-section.ts'
+import { usersSection } from './users-section.ts'
 
 /** What is looked for, in the order it is shown. */
 const SECTIONS: readonly ((context: CliContext, subject: Subject) => Promise<Section>)[] = [
   usersSection,
+  suppressionsSection,
   notificationsSection,
   recipientSection,
   deadLettersSection,
@@ -26,7 +29,7 @@ export async function findAnything(context: CliContext, given: string): Promise<
     throw new CliError(
       EXIT.notFound,
       'Nothing is known of it: no user, no notification, no event, no message of a provider, no recipient, ' +
-        'no dead letter. Give the whole id, address or token.',
+        'no suppression, no dead letter. Give the whole id, address or token.',
     )
   }
   const more = sections.filter(({ hasMore }) => hasMore).map(({ name }) => name)

@@ -109,6 +109,25 @@ describeBackends('tidings find', (kind) => {
     expect(await reasons(optedOut)).toEqual({ email: 'opted_out', push: 'no_push_token' })
   })
 
+  test('shows the suppressions of an address and of a user, and that they make the user undeliverable', async () => {
+    const id = await makeUser()
+    await lab.cli.run('suppressions', 'add', EMAIL, '--note', `${EMAIL} asked`, '--yes')
+    const suppressions = [
+      { channel: 'email', reason: 'manual', category: null, note: 'a***@example.com asked' },
+    ]
+    for (const text of [EMAIL, id])
+      expect(await findJson(text), text).toMatchObject({
+        users: [{ reasons: { email: 'suppressed_manual', push: 'no_push_token' } }],
+        suppressions,
+      })
+    const { stdout } = await lab.cli.run('find', EMAIL)
+    expect(stdout).toMatch(
+      /Suppressions, newest first\nmanual {2}email {2}every category {2}since .*Z until it is lifted {2}by .*: a\*\*\*@example.com asked/,
+    )
+    await query('DELETE FROM users')
+    expect(await findJson(EMAIL)).toMatchObject({ users: [], suppressions })
+  })
+
   test('knows an address and a token without a user by their digest', async () => {
     const mail = await store({ recipient: EMAIL })
     const push = await store({ recipient: PUSH_TOKEN }, 'push')

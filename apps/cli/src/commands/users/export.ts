@@ -15,7 +15,11 @@ export async function runExport(context: CliContext, given: string, file: string
   const path = file === undefined ? undefined : context.resolvePath(file)
   if (path !== undefined) await assertNoFile(path)
   const user = await requireUser(context, given)
-  const sources = { db: await context.database(), deadLetters: await context.deadLetters() }
+  const sources = {
+    db: await context.database(),
+    deadLetters: await context.deadLetters(),
+    recipientKey: context.env().RECIPIENT_KEY,
+  }
   await withAudit(context, { action: AUDIT_EXPORT, selector: { user_id: user.id } }, async (audit) => {
     const signal = context.interruption()
     const output = path === undefined ? undefined : await openExportFile(path)

@@ -1,5 +1,5 @@
 import { searchUsers } from '@tidings/db/users/search-users'
-import type { UserRow } from '@tidings/db/users/users'
+import { preferencesOf, type UserRow } from '@tidings/db/users/users'
 import type { CliContext } from '../../context.ts'
 import { createMask, toShown } from '../../mask-output.ts'
 import { formatAge } from '../../terminal/format.ts'
@@ -50,7 +50,7 @@ export const toUserJson = (user: UserRow) => ({
   email_verified_at: user.emailVerifiedAt?.toISOString() ?? null,
   name: user.name,
   active: user.isActive,
-  preferences: { email: user.emailNotifications, push: user.pushNotifications },
+  preferences: preferencesOf(user),
   last_login_at: user.lastLoginAt?.toISOString() ?? null,
   created_at: user.createdAt.toISOString(),
   updated_at: user.updatedAt.toISOString(),
