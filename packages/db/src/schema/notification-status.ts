@@ -45,5 +45,9 @@ export const notificationStatus = pgTable(
     ),
     // GET /status/history: a user's events, newest first. The foreign key's SET NULL uses it too.
     index('notification_status_user_id_timestamp_idx').on(table.userId, table.timestamp, table.id),
+    // tidings doctor: the rows of the last days. Rows arrive in the order of receipt, so a block range index is enough.
+    index('notification_status_received_at_idx')
+      .using('brin', table.receivedAt)
+      .with({ autosummarize: true, pages_per_range: 32 }),
   ],
 )
