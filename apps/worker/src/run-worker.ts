@@ -1,4 +1,5 @@
 import { openDatabase } from '@tidings/db/database'
+import { CountGroups } from '@tidings/db/events/count-groups'
 import { IngestCounters } from '@tidings/db/events/ingest-counters'
 import { storeStatusEvents } from '@tidings/db/events/status-events'
 import { type QueueBackend, queueBackendOf } from '@tidings/queue/backend'
@@ -59,7 +60,8 @@ export async function runWorker(env: WorkerEnv, hooks: RunWorkerHooks = {}): Pro
 
   const backend = queueBackendOf(env)
   await checkDurability(backend, env.STRICT_DURABILITY, log)
-  const store: Store = (events) => storeStatusEvents(db, events)
+  const countGroups = new CountGroups()
+  const store: Store = (events) => storeStatusEvents(db, events, countGroups)
 
   worker = await startStatusWorker({
     db,
@@ -81,14 +83,10 @@ export async function runWorker(env: WorkerEnv, hooks: RunWorkerHooks = {}): Pro
   process.send?.('started')
 }
 
-/** Metrics count since this process started; the counters in PostgreSQL count over all processes. */
+/** Metrics count since this process started; the counter in PostgreSQL counts over all processes. */
 function countInBoth(metrics: EventCounters, counters: IngestCounters): EventCounters {
   return {
     ...metrics,
-    stored(events) {
-      metrics.stored(events)
-      counters.add({ stored: events })
-    },
     duplicate(events) {
       metrics.duplicate(events)
       counters.add({ duplicate: events })
