@@ -19,6 +19,8 @@ import type { Operation } from './openapi/operation.ts'
 import { docsRoutes } from './openapi/routes.ts'
 import { sessionOperations } from './sessions/openapi.ts'
 import { type SessionRouteDeps, sessionRoutes } from './sessions/session-routes.ts'
+import { statsOperations } from './statistics/openapi.ts'
+import { type StatsDeps, statsRoutes } from './statistics/stats-routes.ts'
 import { statusOperations } from './status/openapi.ts'
 import { type StatusReadDeps, statusReadRoutes } from './status/read-routes.ts'
 import { type ReportDeps, reportRoutes, unknownTypeRoutes } from './status/report-routes.ts'
@@ -32,7 +34,8 @@ export interface AppDeps
     UserRouteDeps,
     SessionRouteDeps,
     ReportDeps,
-    StatusReadDeps {
+    StatusReadDeps,
+    StatsDeps {
   log: Logger
   /** Undefined when tracing is off. */
   tracing?: Tracing | undefined
@@ -93,6 +96,7 @@ export function createRoutes(deps: AppDeps): Hono<ApiEnv>[] {
     sessionRoutes(deps),
     reportRoutes(deps),
     statusReadRoutes(deps),
+    statsRoutes(deps),
     metricsRoutes(deps),
     docsRoutes(operations),
     ...(deps.admin ? [adminRoutes(deps.admin)] : []),
@@ -106,5 +110,6 @@ const operations: readonly Operation[] = [
   ...userOperations,
   ...sessionOperations,
   ...statusOperations,
+  ...statsOperations,
   ...metricsOperations,
 ]

@@ -6,6 +6,7 @@ import { registerDoctor } from './commands/doctor/doctor.ts'
 import { registerHelp } from './commands/help.ts'
 import { registerKeys } from './commands/keys/keys.ts'
 import { registerServiceKeys } from './commands/service-keys/service-keys.ts'
+import { registerStats } from './commands/stats/stats.ts'
 import { registerStatus } from './commands/status/status.ts'
 import { registerUsers } from './commands/users/users.ts'
 import type { CliContext } from './context.ts'
@@ -56,6 +57,7 @@ Exit codes: 0 done, 1 failure, 2 declined, 3 not found, 5 done in part,
     })
   registerDlq(program, context)
   registerStatus(program, context)
+  registerStats(program, context)
   registerUsers(program, context)
   registerServiceKeys(program, context)
   registerDoctor(program, context)

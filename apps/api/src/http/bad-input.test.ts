@@ -11,6 +11,7 @@ import {
 import { malformed, sizeAndType } from '../testing/bad-inputs/bodies.ts'
 import { credentials } from '../testing/bad-inputs/credentials.ts'
 import { queries, statusFields } from '../testing/bad-inputs/events.ts'
+import { statsQueries } from '../testing/bad-inputs/statistics.ts'
 import { pathIds, userFields } from '../testing/bad-inputs/users.ts'
 import { register } from '../testing/http.ts'
 import { startTestApi, type TestApi } from '../testing/test-api.ts'
@@ -25,7 +26,11 @@ describe('bad input', () => {
   beforeAll(async () => {
     api = await startTestApi(releaser)
     const { token } = await register(api.apiUrl, { email: 'owner@example.com' })
-    bearer = { key: await api.createKey('status:write:email', 'users:read'), user: token, none: undefined }
+    bearer = {
+      key: await api.createKey('status:write:email', 'users:read', 'stats:read'),
+      user: token,
+      none: undefined,
+    }
     usersBefore = await countUsers()
   })
 
@@ -58,6 +63,7 @@ describe('bad input', () => {
     ...sizeAndType,
     ...statusFields,
     ...queries,
+    ...statsQueries,
     ...userFields,
     ...pathIds,
     ...credentials,

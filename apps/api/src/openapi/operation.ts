@@ -31,10 +31,11 @@ export interface Operation {
   errors?: readonly ErrorCode[]
 }
 
-/** `data` is sent in the success envelope, and `list` too, with `meta`. `json` and `other` are sent as they are. */
+/** `data` is sent in the success envelope, and `list` too, with `meta`: of a page, unless the answer has its own. `json`
+ * and `other` are sent as they are. */
 export type Answer = { description: string; headers?: Readonly<Record<string, string>> } & (
   | { data: z.ZodType }
-  | { list: z.ZodType }
+  | { list: z.ZodType; meta?: z.ZodType }
   | { json: z.ZodType }
   | { other: string }
   | { empty: true }

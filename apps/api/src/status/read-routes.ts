@@ -2,19 +2,13 @@ import type { Database } from '@tidings/db/database'
 import { listUserEvents, readNotifications } from '@tidings/db/events/notifications'
 import { AppError } from '@tidings/shared/errors'
 import { summarizeNotification } from '@tidings/shared/notification-summary'
-import {
-  isUsableTime,
-  LIMITS,
-  NOTIFICATION_TYPES,
-  offsetTimeSchema,
-  STATUSES,
-} from '@tidings/shared/status-event'
+import { LIMITS, NOTIFICATION_TYPES, STATUSES } from '@tidings/shared/status-event'
 import { Hono } from 'hono'
 import { z } from 'zod'
 import type { Authorize } from '../http/authorize.ts'
 import type { ApiEnv } from '../http/context.ts'
 import { pageQuery, toPage } from '../http/paging.ts'
-import { notFound, readQuery } from '../http/read-query.ts'
+import { notFound, queryTime, readQuery } from '../http/read-query.ts'
 import { success } from '../http/respond.ts'
 
 export interface StatusReadDeps {
@@ -22,16 +16,12 @@ export interface StatusReadDeps {
   db: Database
 }
 
-const instant = offsetTimeSchema
-  .transform((value) => new Date(value))
-  .refine((value) => isUsableTime(value.getTime()), { error: 'The time must be from 1970 to 9999.' })
-
 /** Query of GET /api/v1/status/history/. */
 export const historyQuerySchema = z.strictObject({
   type: z.enum(NOTIFICATION_TYPES).optional(),
   status: z.enum(STATUSES).optional(),
-  from: instant.optional(),
-  to: instant.optional(),
+  from: queryTime.optional(),
+  to: queryTime.optional(),
   ...pageQuery,
 })
 

@@ -21,11 +21,17 @@ export function parseDuration(text: string): number {
   return Number(match[1]) * UNIT_MS[match[2] as keyof typeof UNIT_MS]
 }
 
-/** A time: RFC 3339, or a duration before now. */
+/** A time: RFC 3339, a duration before now, or the start of a day in UTC. */
 export function parseTime(text: string): Date {
   if (RFC_3339.test(text) && Number.isFinite(Date.parse(text))) return new Date(text)
+  if (text === 'today' || text === 'yesterday') return startOfDay(text === 'today' ? 0 : 1)
   if (/^\d+(\.\d+)?[a-z]+$/.test(text)) return new Date(Date.now() - parseDuration(text))
   throw new InvalidArgumentError('Use a time like 2026-01-31T12:00:00Z, or how long ago: 2h, 7d.')
+}
+
+function startOfDay(daysAgo: number): Date {
+  const now = new Date()
+  return new Date(Date.UTC(now.getUTCFullYear(), now.getUTCMonth(), now.getUTCDate() - daysAgo))
 }
 
 /** A whole number of at least `min` and at most `max`. */

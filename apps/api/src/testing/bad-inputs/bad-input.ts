@@ -7,7 +7,7 @@ export const STATUS_PATH = '/api/v1/email/status/'
 export const BATCH_PATH = '/api/v1/email/status/batch/'
 export const USERS_PATH = '/api/v1/users/'
 
-/** A service key with `status:write:email` and `users:read`, a user's token, or nothing. */
+/** A service key with `status:write:email`, `users:read` and `stats:read`, a user's token, or nothing. */
 export type Credential = 'key' | 'user' | 'none'
 
 /** A request that the API must refuse. */
