@@ -71,10 +71,10 @@ describe('the README', () => {
     expect(withoutVaryingFields(output)).toEqual(withoutVaryingFields(documented ?? ''))
   })
 
-  test.for(['producer', 'front-end', 'operator'])(
-    'leads to docs/start/%s.md, whose commands work',
-    async (reader) => {
-      const script = (await readBlocks(`docs/start/${reader}.md`, 'sh')).join('\n')
+  test.for(['start/producer', 'start/front-end', 'start/operator', 'statistics'])(
+    'leads to docs/%s.md, whose commands work',
+    async (page) => {
+      const script = (await readBlocks(`docs/${page}.md`, 'sh')).join('\n')
       const { code, output } = await runShell(inDataDir(script), env)
       expect(code, output).toBe(0)
       expect(output).not.toMatch(/"success": ?false/)
