@@ -1,7 +1,9 @@
 import {
+  type CountGrouping,
   type CountsQuery,
   type DeliveryRates,
   findRangeProblem,
+  type Granularity,
   MAX_COUNTS,
   readDeliveryRates,
   readStatusCounts,
@@ -13,7 +15,15 @@ import { drawBar } from '../../terminal/bar.ts'
 import { formatCount } from '../../terminal/format.ts'
 import { writeItem, writeList } from '../../terminal/output.ts'
 import type { Column } from '../../terminal/table.ts'
-import type { StatsOptions } from './stats.ts'
+
+export interface StatsOptions {
+  since?: Date
+  until?: Date
+  by: CountGrouping[]
+  granularity?: Granularity
+  failIfBounceRate?: number
+  failIfComplaintRate?: number
+}
 
 const DAY_MS = 86_400_000
 const BAR_COLUMNS = 30

@@ -1,21 +1,8 @@
-import {
-  COUNT_GROUPINGS,
-  type CountGrouping,
-  GRANULARITIES,
-  type Granularity,
-} from '@tidings/db/events/status-counts'
+import { COUNT_GROUPINGS, type CountGrouping, GRANULARITIES } from '@tidings/db/events/status-counts'
 import { type Command, InvalidArgumentError, Option } from 'commander'
 import type { CliContext } from '../../context.ts'
 import { parseRatio, parseTime } from '../../input/parse-option.ts'
-
-export interface StatsOptions {
-  since?: Date
-  until?: Date
-  by: CountGrouping[]
-  granularity?: Granularity
-  failIfBounceRate?: number
-  failIfComplaintRate?: number
-}
+import type { StatsOptions } from './show-stats.ts'
 
 const DEFAULT_BY: CountGrouping[] = ['type', 'status']
 
