@@ -21,13 +21,16 @@ export function parseDuration(text: string): number {
   return Number(match[1]) * UNIT_MS[match[2] as keyof typeof UNIT_MS]
 }
 
-/** A time: RFC 3339, a duration before now, or the start of a day in UTC. */
+/** A time: RFC 3339, or a duration before now. */
 export function parseTime(text: string): Date {
   if (RFC_3339.test(text) && Number.isFinite(Date.parse(text))) return new Date(text)
-  if (text === 'today' || text === 'yesterday') return startOfDay(text === 'today' ? 0 : 1)
   if (/^\d+(\.\d+)?[a-z]+$/.test(text)) return new Date(Date.now() - parseDuration(text))
   throw new InvalidArgumentError('Use a time like 2026-01-31T12:00:00Z, or how long ago: 2h, 7d.')
 }
+
+/** As parseTime; `today` and `yesterday` are the starts of these days in UTC. */
+export const parseTimeOrDay = (text: string): Date =>
+  text === 'today' ? startOfDay(0) : text === 'yesterday' ? startOfDay(1) : parseTime(text)
 
 function startOfDay(daysAgo: number): Date {
   const now = new Date()

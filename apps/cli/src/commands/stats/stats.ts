@@ -1,7 +1,7 @@
 import { COUNT_GROUPINGS, type CountGrouping, GRANULARITIES } from '@tidings/db/events/status-counts'
 import { type Command, InvalidArgumentError, Option } from 'commander'
 import type { CliContext } from '../../context.ts'
-import { parseRatio, parseTime } from '../../input/parse-option.ts'
+import { parseRatio, parseTimeOrDay } from '../../input/parse-option.ts'
 import type { StatsOptions } from './show-stats.ts'
 
 const DEFAULT_BY: CountGrouping[] = ['type', 'status']
@@ -14,9 +14,9 @@ export function registerStats(program: Command, context: CliContext): void {
     .option(
       '--since <time>',
       `received in this hour or later: ${time}; default: 24 hours before --until`,
-      parseTime,
+      parseTimeOrDay,
     )
-    .option('--until <time>', 'received before; default: now', parseTime)
+    .option('--until <time>', 'received before; default: now', parseTimeOrDay)
     .addOption(
       new Option(
         '--by <names>',
