@@ -14,6 +14,7 @@ const DEADLINE_MS = 1_000
 export class BacklogWatch {
   readonly #read: () => Promise<Backlog | undefined>
   #readAtMs = Number.NEGATIVE_INFINITY
+  #isPending = false
   #reading: Promise<Backlog | undefined> = Promise.resolve(undefined)
 
   /** @param read returns undefined while the queue's store was not reached yet. */
@@ -24,9 +25,14 @@ export class BacklogWatch {
   /** The backlog of the last two seconds; undefined while the queue's store does not answer. */
   read(): Promise<Backlog | undefined> {
     const nowMs = performance.now()
-    if (nowMs - this.#readAtMs < CACHE_MS) return this.#reading
+    // A read that hangs holds a connection. Another one would take the next.
+    if (this.#isPending || nowMs - this.#readAtMs < CACHE_MS) return this.#reading
     this.#readAtMs = nowMs
-    this.#reading = withDeadline(this.#read(), DEADLINE_MS, tooLate).catch(() => undefined)
+    this.#isPending = true
+    const read = this.#read().finally(() => {
+      this.#isPending = false
+    })
+    this.#reading = withDeadline(read, DEADLINE_MS, tooLate).catch(() => undefined)
     return this.#reading
   }
 
