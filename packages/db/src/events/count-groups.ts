@@ -44,20 +44,27 @@ export class CountGroups {
   assign(events: readonly StatusEvent[]): { groups: CountGroup[]; indexes: number[] } {
     this.#forgetLastHour()
     const groups = new Map<string, CountGroup>()
-    const keys = events.map((event) => {
-      const group = this.#groupOf(event)
-      const key = Object.values(group).join('\0')
-      const known = groups.get(key)
-      if (known) known.events++
-      else groups.set(key, { ...group, events: 1 })
-      return key
+    // Most events of a batch have the names of an earlier one: one look-up for each, which is measurable.
+    const byNames = new Map<string, CountGroup>()
+    const assigned = events.map((event) => {
+      const names = keyOf(toGroup(event))
+      const group = byNames.get(names) ?? this.#findGroup(groups, event)
+      byNames.set(names, group)
+      group.events++
+      return group
     })
-    const ordered = [...groups.keys()].sort()
-    const places = new Map(ordered.map((key, index) => [key, index]))
-    return {
-      groups: ordered.flatMap((key) => groups.get(key) ?? []),
-      indexes: keys.map((key) => places.get(key) ?? 0),
-    }
+    const ordered = [...groups.keys()].sort().flatMap((key) => groups.get(key) ?? [])
+    const places = new Map(ordered.map((group, place) => [group, place]))
+    return { groups: ordered, indexes: assigned.map((group) => places.get(group) ?? 0) }
+  }
+
+  #findGroup(groups: Map<string, CountGroup>, event: StatusEvent): CountGroup {
+    const group = toGroup(event)
+    const limited = { ...group, ...this.#limitNames(group.source, group.provider, group.category) }
+    const key = keyOf(limited)
+    const known = groups.get(key) ?? limited
+    groups.set(key, known)
+    return known
   }
 
   #forgetLastHour(): void {
@@ -65,17 +72,6 @@ export class CountGroups {
     if (hour === this.#hour) return
     this.#hour = hour
     this.#pairs = new Map()
-  }
-
-  #groupOf(event: StatusEvent): Omit<CountGroup, 'events'> {
-    const { notification_type, status, error } = event
-    return {
-      hour: startOfHour(event.received_at),
-      notification_type,
-      status,
-      ...this.#limitNames(event.source, event.provider ?? '', event.category ?? ''),
-      error_class: typeof error === 'object' ? (error.class ?? '') : '',
-    }
   }
 
   #limitNames(source: string, provider: string, category: string): CountedNames {
@@ -92,6 +88,21 @@ export class CountGroups {
     return { source, provider, category }
   }
 }
+
+const toGroup = (event: StatusEvent): CountGroup => ({
+  hour: startOfHour(event.received_at),
+  notification_type: event.notification_type,
+  status: event.status,
+  source: event.source,
+  provider: event.provider ?? '',
+  category: event.category ?? '',
+  error_class: typeof event.error === 'object' ? (event.error.class ?? '') : '',
+  events: 0,
+})
+
+/** No text of an event holds NUL. */
+const keyOf = (group: CountGroup): string =>
+  `${group.hour}\0${group.notification_type}\0${group.status}\0${group.source}\0${group.provider}\0${group.category}\0${group.error_class}`
 
 /** Every hour has one spelling: two groups of one statement must not be the same row. */
 const startOfHour = (time: string): string =>
