@@ -89,7 +89,7 @@ describe('the README', () => {
     expect(output).not.toContain('ada@example.com')
   })
 
-  test.for(['start/producer', 'start/front-end', 'start/operator', 'deliverability'])(
+  test.for(['start/producer', 'start/front-end', 'start/operator', 'deliverability', 'statistics'])(
     'leads to docs/%s.md, whose commands work',
     async (page) => {
       const script = (await readBlocks(`docs/${page}.md`, 'sh')).join('\n')

@@ -1,3 +1,4 @@
+import { compareCounts } from '@tidings/db/events/compare-counts'
 import { compareWithStores, Ledger } from './ledger.ts'
 import { type Load, type LoadOptions, startLoad } from './load.ts'
 import type { Random } from './random.ts'
@@ -95,7 +96,7 @@ export function startSystemLoad(
   })
 }
 
-/** The checks that all rows share: no event is lost, doubled, unexplained or misplaced. */
+/** The checks that all rows share: no event is lost, doubled, unexplained or misplaced, and each is counted. */
 export async function settleAndCompare(
   system: System,
   ledger: Ledger,
@@ -103,6 +104,7 @@ export async function settleAndCompare(
 ): Promise<Check[]> {
   const restMs = await waitForRest(system, restWithinMs)
   const verdict = compareWithStores(ledger, await readStores(system))
+  const { counted, differing } = await compareCounts(system.db)
   const none = (kind: 'lost' | 'doubled' | 'unexplained' | 'misplaced') => {
     const ids = verdict[kind]
     return check(`${kind} 0`, ids.length === 0, ids.length === 0 ? 0 : `${ids.length}, such as ${ids[0]}`)
@@ -113,6 +115,11 @@ export async function settleAndCompare(
     none('doubled'),
     none('unexplained'),
     none('misplaced'),
+    check(
+      'counts are the rows',
+      differing.length === 0,
+      differing.length === 0 ? counted : JSON.stringify(differing),
+    ),
     check(
       `at rest within ${restWithinMs / 1000} s`,
       restMs !== undefined,

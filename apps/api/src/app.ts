@@ -27,6 +27,8 @@ import type { Operation } from './openapi/operation.ts'
 import { docsRoutes } from './openapi/routes.ts'
 import { sessionOperations } from './sessions/openapi.ts'
 import { type SessionRouteDeps, sessionRoutes } from './sessions/session-routes.ts'
+import { statsOperations } from './statistics/openapi.ts'
+import { type StatsDeps, statsRoutes } from './statistics/stats-routes.ts'
 import { statusOperations } from './status/openapi.ts'
 import { type StatusReadDeps, statusReadRoutes } from './status/read-routes.ts'
 import { type ReportDeps, reportRoutes, unknownTypeRoutes } from './status/report-routes.ts'
@@ -52,7 +54,8 @@ export interface AppDeps
     StatusReadDeps,
     SearchDeps,
     SuppressionRouteDeps,
-    UnsubscribeRouteDeps {
+    UnsubscribeRouteDeps,
+    StatsDeps {
   log: Logger
   /** Undefined when tracing is off. */
   tracing?: Tracing | undefined
@@ -131,6 +134,7 @@ export function createRoutes(deps: AppDeps): Hono<ApiEnv>[] {
     searchRoutes(deps),
     suppressionRoutes(deps),
     unsubscribeRoutes(deps),
+    statsRoutes(deps),
     metricsRoutes(deps),
     docsRoutes(operations),
     ...(deps.admin ? [adminRoutes(deps.admin)] : []),
@@ -150,5 +154,6 @@ const operations: readonly Operation[] = [
   ...searchOperations,
   ...suppressionOperations,
   ...unsubscribeOperations,
+  ...statsOperations,
   ...metricsOperations,
 ]

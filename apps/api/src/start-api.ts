@@ -3,6 +3,7 @@ import { createDeliverability } from '@tidings/accounts/deliverability'
 import { openDatabase } from '@tidings/db/database'
 import { addIngestCounts } from '@tidings/db/events/ingest-counters'
 import { queueBackendOf } from '@tidings/queue/backend'
+import { readBacklog } from '@tidings/queue/backlog'
 import { tryWrite } from '@tidings/queue/try-write'
 import type { Lifecycle } from '@tidings/runtime/lifecycle'
 import type { Logger } from '@tidings/runtime/log'
@@ -17,6 +18,7 @@ import { createSharedCache } from './cache/redis-cache.ts'
 import { openAccounts } from './compose/open-accounts.ts'
 import { openIngest } from './compose/open-ingest.ts'
 import type { Env } from './env.ts'
+import { BacklogWatch, measureBacklog } from './health/backlog-watch.ts'
 import { createHealthProbes } from './health/probes.ts'
 import { createAuthorize } from './http/authorize.ts'
 import { createBrokenRequestCounter, createRegistry } from './http/request-metrics.ts'
@@ -71,6 +73,13 @@ export async function startApi(
     queueState: () => (publisher.isConnected ? 'up' : 'down'),
     writeToQueue: redis && (() => tryWrite(redis, env.QUEUE_PREFIX)),
   })
+  const backlog = new BacklogWatch(async () => {
+    const { isConnected, queues, deadLetters } = publisher
+    return isConnected && queues && deadLetters
+      ? readBacklog(queues, deadLetters, queueBackendOf(env).kind)
+      : undefined
+  })
+  measureBacklog(backlog, registry)
   const admin = env.ADMIN_UI_ENABLED
     ? {
         db,
@@ -95,6 +104,7 @@ export async function startApi(
     unsubscribeTokens: createUnsubscribeTokens(env.RECIPIENT_KEY),
     publicUrl: env.API_URL,
     health,
+    backlog,
     authorize: createAuthorize({
       authenticateService: serviceKeys.authenticate,
       authenticateUser: accounts.authenticateUser,

@@ -8,6 +8,7 @@ import { registerFind } from './commands/find/find.ts'
 import { registerHelp } from './commands/help.ts'
 import { registerKeys } from './commands/keys/keys.ts'
 import { registerServiceKeys } from './commands/service-keys/service-keys.ts'
+import { registerStats } from './commands/stats/stats.ts'
 import { registerStatus } from './commands/status/status.ts'
 import { registerSuppressions } from './commands/suppressions/suppressions.ts'
 import { registerUsers } from './commands/users/users.ts'
@@ -60,6 +61,7 @@ Exit codes: 0 done, 1 failure, 2 declined, 3 not found, 5 done in part,
   registerDlq(program, context)
   registerStatus(program, context)
   registerFind(program, context)
+  registerStats(program, context)
   registerUsers(program, context)
   registerSuppressions(program, context)
   registerCategories(program, context)

@@ -1,4 +1,5 @@
 import { openDatabase } from '@tidings/db/database'
+import { CountGroups } from '@tidings/db/events/count-groups'
 import { IngestCounters } from '@tidings/db/events/ingest-counters'
 import { storeStatusEvents } from '@tidings/db/events/status-events'
 import { type QueueBackend, queueBackendOf } from '@tidings/queue/backend'
@@ -61,7 +62,8 @@ export async function runWorker(env: WorkerEnv, hooks: RunWorkerHooks = {}): Pro
 
   const backend = queueBackendOf(env)
   await checkDurability(backend, env.STRICT_DURABILITY, log)
-  const store: Store = (events) => storeStatusEvents(db, events, env.RECIPIENT_KEY)
+  const options = { recipientKey: env.RECIPIENT_KEY, countGroups: new CountGroups() }
+  const store: Store = (events) => storeStatusEvents(db, events, options)
 
   worker = await startStatusWorker({
     db,
@@ -93,14 +95,10 @@ export async function runWorker(env: WorkerEnv, hooks: RunWorkerHooks = {}): Pro
   process.send?.('started')
 }
 
-/** Metrics count since this process started; the counters in PostgreSQL count over all processes. */
+/** Metrics count since this process started; the counter in PostgreSQL counts over all processes. */
 function countInBoth(metrics: EventCounters, counters: IngestCounters): EventCounters {
   return {
     ...metrics,
-    stored(events) {
-      metrics.stored(events)
-      counters.add({ stored: events })
-    },
     duplicate(events) {
       metrics.duplicate(events)
       counters.add({ duplicate: events })

@@ -91,7 +91,7 @@ export async function startStatusWorker(options: StatusWorkerOptions): Promise<S
   const jobsPerQueue = () => Math.ceil(concurrency.jobs / queues.length)
   // It must be a write: a standby, a read-only server and a server with a full disk all answer a SELECT. A connection
   // keeps the read-only default from when it was opened, but the pool drops a connection whose query failed.
-  const writeToPostgres = () => addIngestCounts(db, { stored: 0 })
+  const writeToPostgres = () => addIngestCounts(db, { duplicate: 0 })
   const outage = createPostgresOutage({
     log,
     probe: writeToPostgres,

@@ -27,6 +27,19 @@ CREATE TABLE "suppressions" (
 	CONSTRAINT "suppressions_reason" CHECK ("suppressions"."reason" IN ('complaint', 'bounce', 'manual', 'unsubscribe'))
 );
 --> statement-breakpoint
+CREATE TABLE "status_counts" (
+	"hour" timestamp (3) with time zone NOT NULL,
+	"notification_type" "notification_type" NOT NULL,
+	"status" "notification_status_name" NOT NULL,
+	"source" varchar(255) NOT NULL,
+	"provider" varchar(128) NOT NULL,
+	"category" varchar(64) NOT NULL,
+	"error_class" varchar(16) NOT NULL,
+	"slot" smallint NOT NULL,
+	"count" bigint NOT NULL,
+	CONSTRAINT "status_counts_pkey" PRIMARY KEY("hour","notification_type","status","source","provider","category","error_class","slot")
+);
+--> statement-breakpoint
 DROP INDEX "notification_status_notification_id_idx";--> statement-breakpoint
 ALTER TABLE "devices" ADD COLUMN "invalid_since" timestamp (3) with time zone;--> statement-breakpoint
 ALTER TABLE "notification_status" ADD COLUMN "category" varchar(64);--> statement-breakpoint
@@ -39,4 +52,9 @@ CREATE INDEX "notification_status_timestamp_idx" ON "notification_status" USING 
 CREATE INDEX "notification_status_recipient_idx" ON "notification_status" USING btree ("recipient_digest","timestamp","id") WHERE "notification_status"."recipient_digest" IS NOT NULL;--> statement-breakpoint
 CREATE INDEX "notification_status_provider_message_id_idx" ON "notification_status" USING btree ("provider_message_id" text_pattern_ops) WHERE "notification_status"."provider_message_id" IS NOT NULL;--> statement-breakpoint
 CREATE INDEX "notification_status_error_code_idx" ON "notification_status" USING btree ("error_code" text_pattern_ops,"timestamp","id") WHERE "notification_status"."error_code" IS NOT NULL;--> statement-breakpoint
-CREATE INDEX "notification_status_notification_id_idx" ON "notification_status" USING btree ("notification_id" text_pattern_ops,"notification_type","user_id");
+CREATE INDEX "notification_status_received_at_idx" ON "notification_status" USING brin ("received_at") WITH (autosummarize=true,pages_per_range=32);--> statement-breakpoint
+CREATE INDEX "notification_status_notification_id_idx" ON "notification_status" USING btree ("notification_id" text_pattern_ops,"notification_type","user_id");--> statement-breakpoint
+-- The events before this table. Imported logs were not reported, and probes are not counted.
+INSERT INTO "status_counts" ("hour", "notification_type", "status", "source", "provider", "category", "error_class", "slot", "count")
+SELECT date_trunc('hour', "received_at", 'UTC'), "notification_type", "status", "source", coalesce("provider", ''), coalesce("category", ''), coalesce("error_class", ''), 0, count(*)
+FROM "notification_status" WHERE "source" NOT IN ('django', 'tidings-probe') GROUP BY 1, 2, 3, 4, 5, 6, 7;

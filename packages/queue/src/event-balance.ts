@@ -1,6 +1,7 @@
 import type { Database } from '@tidings/db/database'
 import { countOutboxEvents } from '@tidings/db/events/event-outbox'
 import { readIngestCounts } from '@tidings/db/events/ingest-counters'
+import { countStoredEvents } from '@tidings/db/events/status-counts'
 import { readDeadLetterChanges } from '@tidings/db/operators/audit'
 import type { DeadLetterStore } from './dead-letters/store.ts'
 
@@ -25,14 +26,15 @@ interface EventBalance {
 }
 
 export async function readEventBalance(db: Database, store: DeadLetterStore): Promise<EventBalance> {
-  const [counts, outbox, queued, dead, changes] = await Promise.all([
+  const [counts, stored, outbox, queued, dead, changes] = await Promise.all([
     readIngestCounts(db),
+    countStoredEvents(db),
     countOutboxEvents(db),
     store.countQueuedEvents(),
     store.count(),
     readDeadLetterChanges(db),
   ])
-  const { accepted, stored, duplicate } = counts
+  const { accepted, duplicate } = counts
   const { deleted, imported } = changes
   const inFlight = queued === undefined ? undefined : queued + outbox
   const difference =

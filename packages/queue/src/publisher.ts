@@ -4,7 +4,7 @@ import { type Envelope, LIMITS, type StatusEvent } from '@tidings/shared/status-
 import type { Telemetry } from 'bullmq'
 import type { Redis } from 'ioredis'
 import { type JobQueue, openQueue, openRedis, type QueueBackend } from './backend.ts'
-import { ENVELOPE_JOB, ENVELOPE_JOB_OPTIONS, shardNames } from './policy.ts'
+import { DEAD_LETTER_QUEUE, ENVELOPE_JOB, ENVELOPE_JOB_OPTIONS, shardNames } from './policy.ts'
 import { versionOptions } from './redis-rights.ts'
 
 /** Puts events on the queue, for callers that must answer soon: it fails fast and never waits for Redis. */
@@ -20,6 +20,8 @@ export interface StatusPublisher {
   readonly isConnected: boolean
   /** The shards, for counting and inspection; undefined until the store was reached for the first time. */
   readonly queues: readonly JobQueue<Envelope>[] | undefined
+  /** The dead letters, for the same; undefined for as long. */
+  readonly deadLetters: JobQueue<object> | undefined
   /** The Redis connection, for reading settings and memory; undefined on PostgreSQL. */
   readonly redis: Redis | undefined
   close(): Promise<void>
@@ -49,6 +51,7 @@ export function createPublisher(options: PublisherOptions): StatusPublisher {
   const onError = throttledWarning(log, 'queue connection')
   const redis = backend.kind === 'redis' ? openRedis(backend.url, 'fail-fast', onError) : undefined
   let queues: JobQueue<Envelope>[] | undefined
+  let deadLetters: JobQueue<object> | undefined
   let closing = false
   let nextShard = 0
 
@@ -59,6 +62,7 @@ export function createPublisher(options: PublisherOptions): StatusPublisher {
   async function build(): Promise<void> {
     if (queues || closing || (redis && redis.status !== 'ready')) return
     let built: JobQueue<Envelope>[] = []
+    let dead: JobQueue<object> | undefined
     try {
       const version = await versionOptions(redis)
       built = shardNames(shards).map((name) =>
@@ -69,11 +73,13 @@ export function createPublisher(options: PublisherOptions): StatusPublisher {
           ...(telemetry && { telemetry }),
         }),
       )
-      await Promise.all(built.map((queue) => queue.waitUntilReady()))
+      dead = openQueue<object>(DEAD_LETTER_QUEUE, backend, redis, { onError, ...version })
+      await Promise.all([...built, dead].map((queue) => queue.waitUntilReady()))
       queues ??= built
+      deadLetters ??= dead
     } catch (error) {
       onError(error)
-      await Promise.allSettled(built.map((queue) => queue.close()))
+      await Promise.allSettled([...built, dead].map((queue) => queue?.close()))
       if (!closing) setTimeout(() => void build(), REBUILD_DELAY_MS).unref()
     }
   }
@@ -95,10 +101,13 @@ export function createPublisher(options: PublisherOptions): StatusPublisher {
     get queues() {
       return queues
     },
+    get deadLetters() {
+      return deadLetters
+    },
     redis,
     async close() {
       closing = true
-      await Promise.allSettled((queues ?? []).map((queue) => queue.close()))
+      await Promise.allSettled([...(queues ?? []), deadLetters].map((queue) => queue?.close()))
       redis?.disconnect()
     },
   }

@@ -39,7 +39,7 @@ describeRedis('a job whose options are not JSON', () => {
     const queue = releaser.add(openQueue<object>('foreign', backend, redis, { onError }), (it) => it.close())
     const job = await queue.add('any', { v: 1, events: [{}] })
     await redis.hset(queue.toKey(job.id ?? ''), 'opts', 'no json')
-    expect(await readDepth([queue])).toMatchObject({ waiting: 1, oldestWaitingAt: undefined })
+    expect(await readDepth([queue], 'redis')).toMatchObject({ waiting: 1, oldestWaitingAt: undefined })
     expect(await countQueuedEvents([queue])).toBeUndefined()
   })
 })

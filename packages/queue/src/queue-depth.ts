@@ -1,4 +1,5 @@
-import type { JobQueue } from './backend.ts'
+import type { JobQueue, QueueBackend } from './backend.ts'
+import { readOldestWaiting } from './bullmq/oldest-waiting.ts'
 import { itemsOf } from './envelope.ts'
 import { unlessForbidden } from './redis-rights.ts'
 
@@ -13,11 +14,14 @@ export interface QueueDepth {
   oldestWaitingAt: Date | undefined
 }
 
-export async function readDepth(queues: readonly JobQueue<object>[]): Promise<QueueDepth> {
+export async function readDepth(
+  queues: readonly JobQueue<object>[],
+  kind: QueueBackend['kind'],
+): Promise<QueueDepth> {
   const depths = await Promise.all(
     queues.map(async (queue) => {
       const counts = await queue.getJobCounts('waiting', 'prioritized', 'active', 'delayed', 'failed')
-      const [oldest] = (await unlessUnreadable(queue.getWaiting(0, 0))) ?? []
+      const oldest = await unlessUnreadable(readOldestWaiting(queue, kind))
       return { counts, oldestWaitingMs: oldest?.timestamp }
     }),
   )
@@ -74,7 +78,7 @@ export async function countQueuedEvents(queues: readonly JobQueue<object>[]): Pr
 }
 
 /** Undefined when a foreign program wrote a job whose options are not JSON: BullMQ throws when it reads the job. */
-async function unlessUnreadable<Result>(read: Promise<Result>): Promise<Result | undefined> {
+export async function unlessUnreadable<Result>(read: Promise<Result>): Promise<Result | undefined> {
   try {
     return await read
   } catch (error) {

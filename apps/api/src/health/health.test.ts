@@ -1,3 +1,5 @@
+import { openQueue } from '@tidings/queue/backend'
+import { DEAD_LETTER_JOB_OPTIONS, DEAD_LETTER_QUEUE, STATUS_QUEUE } from '@tidings/queue/policy'
 import { waitFor } from '@tidings/stack/servers/wait-for'
 import { describeRedis, startTestRedis, useReleaser } from '@tidings/stack/testing/test-context'
 import { Redis } from 'ioredis'
@@ -22,6 +24,38 @@ describe('health over HTTP', () => {
       timestamp: expect.stringMatching(/^\d{4}-.*Z$/),
       dependencies: { database: 'healthy', redis: 'healthy' },
     })
+  })
+
+  it('is degraded while an event or a dead letter waits for too long, and shows the ages as metrics', async () => {
+    const other = await startTestApi(releaser)
+    const onError = () => {}
+    const open = (name: string) =>
+      releaser.add(openQueue<object>(name, other.backend, undefined, { onError }), (queue) => queue.close())
+    const untilStatus = (status: string) =>
+      waitFor(`health to be ${status}`, async () => {
+        const response = await fetch(`${other.apiUrl}/health/`)
+        expect(await response.json()).toMatchObject({ status, dependencies: { database: 'healthy' } })
+        return response.status === 200
+      })
+    const readAges = async () => {
+      const text = await (await fetch(`${other.apiUrl}/metrics`)).text()
+      return [...text.matchAll(/^(tidings_\w+_oldest_age_seconds)\{queue="([\w-]+)".* (\d+)/gm)].map(
+        ([, name, queue, age]) => [name, queue, Math.round(Number(age) / 100) * 100],
+      )
+    }
+    await untilStatus('healthy')
+    const events = open(STATUS_QUEUE)
+    const job = await events.add('any', {}, { timestamp: Date.now() - 400_000 })
+    await untilStatus('degraded')
+    expect(await readAges()).toEqual([
+      ['tidings_queue_oldest_age_seconds', 'status-events', 400],
+      ['tidings_dead_letters_oldest_age_seconds', 'status-events-dead', 0],
+    ])
+    await job.remove()
+    await untilStatus('healthy')
+    const dead_at = new Date(Date.now() - 8 * 86_400_000).toISOString()
+    await open(DEAD_LETTER_QUEUE).add('any', { dead_at }, DEAD_LETTER_JOB_OPTIONS)
+    await untilStatus('degraded')
   })
 
   it('shows metrics by route pattern to a direct caller', async () => {

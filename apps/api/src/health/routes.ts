@@ -2,21 +2,24 @@ import { Hono } from 'hono'
 import { z } from 'zod'
 import type { ApiEnv } from '../http/context.ts'
 import type { Operation } from '../openapi/operation.ts'
+import type { BacklogWatch } from './backlog-watch.ts'
 import type { HealthProbes } from './probes.ts'
 
 export interface HealthDeps {
   health: HealthProbes
+  backlog: Pick<BacklogWatch, 'isBeyondLimits'>
 }
 
 /** GET /health in the shape of the Django service, plus liveness and readiness for orchestrators. */
-export function healthRoutes({ health }: HealthDeps): Hono<ApiEnv> {
+export function healthRoutes({ health, backlog }: HealthDeps): Hono<ApiEnv> {
   const app = new Hono<ApiEnv>()
 
   app.get('/health', async () => {
-    const { database, queue } = await health.check()
+    const [{ database, queue }, isBehind] = await Promise.all([health.check(), backlog.isBeyondLimits()])
     const usable = database || queue
+    const isWell = database && queue && !isBehind
     return respond(usable ? 200 : 503, {
-      status: database && queue ? 'healthy' : usable ? 'degraded' : 'unhealthy',
+      status: isWell ? 'healthy' : usable ? 'degraded' : 'unhealthy',
       service: 'tidings',
       timestamp: new Date().toISOString(),
       dependencies: { database: toState(database), redis: toState(queue) },
@@ -62,7 +65,8 @@ export const healthOperations: readonly Operation[] = [
     path: '/health',
     tag: 'service',
     summary: 'Whether the service is healthy',
-    description: '`degraded`: one store is away, and events are still accepted.',
+    description:
+      '`degraded`: events are accepted, but one store is away, an event has waited for 5 minutes, or a dead letter for 7 days.',
     access: 'public',
     answers: {
       200: { description: 'Healthy or degraded', json: healthSchema },

@@ -14,6 +14,7 @@ import { deviceAndSessionIds, deviceFields } from '../testing/bad-inputs/devices
 import { emailLinks } from '../testing/bad-inputs/email-links.ts'
 import { queries, statusFields } from '../testing/bad-inputs/events.ts'
 import { searches } from '../testing/bad-inputs/searches.ts'
+import { statsQueries } from '../testing/bad-inputs/statistics.ts'
 import { suppressionInputs } from '../testing/bad-inputs/suppressions.ts'
 import { exportRequests, pathIds, userFields } from '../testing/bad-inputs/users.ts'
 import { register } from '../testing/http.ts'
@@ -36,6 +37,7 @@ describe('bad input', () => {
         'users:read',
         'suppressions:read',
         'suppressions:write',
+        'stats:read',
       ),
       user: token,
       none: undefined,
@@ -75,6 +77,7 @@ describe('bad input', () => {
     ...statusFields,
     ...queries,
     ...searches,
+    ...statsQueries,
     ...userFields,
     ...pathIds,
     ...deviceFields,

@@ -1,8 +1,14 @@
 import { AppError } from '@tidings/shared/errors'
+import { isUsableTime, offsetTimeSchema } from '@tidings/shared/status-event'
 import { isUuid } from '@tidings/shared/uuid'
 import type { z } from 'zod'
 import type { ApiContext } from './context.ts'
 import { parseValue } from './parse-value.ts'
+
+/** A time in a query. */
+export const queryTime = offsetTimeSchema
+  .transform((value) => new Date(value))
+  .refine((value) => isUsableTime(value.getTime()), { error: 'The time must be from 1970 to 9999.' })
 
 /**
  * Validates the query string against `schema`, which must be strict: an ignored filter would answer with everything.

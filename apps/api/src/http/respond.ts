@@ -20,7 +20,7 @@ export function success(
   status: 200 | 201 | 202,
   message: string,
   data: unknown,
-  meta?: PageMeta,
+  meta?: object,
   headers?: Record<string, string>,
 ): Response {
   return new Response(JSON.stringify({ success: true, message, data, meta }), {

@@ -184,7 +184,7 @@ function contentOf(answer: Answer, name: string, components: Components): JsonOb
   const envelope = { success: z.literal(true), message: z.string() }
   const schema =
     'list' in answer
-      ? z.strictObject({ ...envelope, data: z.array(answer.list), meta: pageMetaSchema })
+      ? z.strictObject({ ...envelope, data: z.array(answer.list), meta: answer.meta ?? pageMetaSchema })
       : z.strictObject({ ...envelope, data: answer.data })
   return { 'application/json': { schema: components.name(name, schema, 'output') } }
 }

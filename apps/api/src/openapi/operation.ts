@@ -31,11 +31,13 @@ export interface Operation {
   errors?: readonly ErrorCode[]
 }
 
-/** `data` is sent in the success envelope, and `list` too, with `meta`. `json` and `other` are sent as they are, and `lines`
- * is the schema of each line of NDJSON. */
+/**
+ * `data` is sent in the success envelope, and `list` too, with `meta`: of a page, unless the answer has its own. `json`
+ * and `other` are sent as they are, and `lines` is the schema of each line of NDJSON.
+ */
 export type Answer = { description: string; headers?: Readonly<Record<string, string>> } & (
   | { data: z.ZodType }
-  | { list: z.ZodType }
+  | { list: z.ZodType; meta?: z.ZodType }
   | { json: z.ZodType }
   | { lines: z.ZodType }
   | { other: string }

@@ -1,7 +1,8 @@
 import type { Database } from '@tidings/db/database'
+import { CountGroups } from '@tidings/db/events/count-groups'
 import { addToOutbox } from '@tidings/db/events/event-outbox'
 import type { IngestCounters } from '@tidings/db/events/ingest-counters'
-import { type StoreOutcome, storeStatusEvents } from '@tidings/db/events/status-events'
+import { storeStatusEvents } from '@tidings/db/events/status-events'
 import { classifyFailure } from '@tidings/db/failure'
 import type { Backpressure } from '@tidings/queue/backpressure'
 import type { StatusPublisher } from '@tidings/queue/publisher'
@@ -82,6 +83,7 @@ const RECENT_KEYS = 50_000
 export class QueueIngest implements Ingest {
   readonly #options: IngestOptions
   readonly #publishPolicy: IPolicy
+  readonly #countGroups = new CountGroups()
   readonly #recentKeys = new LRUCache<string, string>({ max: RECENT_KEYS })
   readonly #batcher = new Batcher<StatusEvent, void>({
     maxSize: LIMITS.envelopeEvents,
@@ -174,9 +176,11 @@ export class QueueIngest implements Ingest {
   async #storeOrRefuse(events: readonly StatusEvent[]): Promise<readonly StatusEvent[]> {
     const { directDb, counters, recipientKey } = this.#options
     try {
-      const outcomes = await storeStatusEvents(directDb, events, recipientKey)
-      const count = (wanted: StoreOutcome) => outcomes.filter((outcome) => outcome === wanted).length
-      counters.add({ stored: count('stored'), duplicate: count('duplicate') })
+      const outcomes = await storeStatusEvents(directDb, events, {
+        recipientKey,
+        countGroups: this.#countGroups,
+      })
+      counters.add({ duplicate: outcomes.filter((outcome) => outcome === 'duplicate').length })
       return events.filter((_, index) => outcomes[index] !== 'stored' && outcomes[index] !== 'duplicate')
     } catch (error) {
       if (classifyFailure(error) === 'outage') throw error

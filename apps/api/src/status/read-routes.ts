@@ -8,9 +8,8 @@ import { z } from 'zod'
 import type { Authorize } from '../http/authorize.ts'
 import type { ApiEnv } from '../http/context.ts'
 import { pageQuery, toPage } from '../http/paging.ts'
-import { notFound, readQuery } from '../http/read-query.ts'
+import { notFound, queryTime, readQuery } from '../http/read-query.ts'
 import { success } from '../http/respond.ts'
-import { instantSchema } from './instant-schema.ts'
 
 export interface StatusReadDeps {
   authorize: Authorize
@@ -21,8 +20,8 @@ export interface StatusReadDeps {
 export const historyQuerySchema = z.strictObject({
   type: notificationTypeSchema.optional(),
   status: statusSchema.optional(),
-  from: instantSchema.optional(),
-  to: instantSchema.optional(),
+  from: queryTime.optional(),
+  to: queryTime.optional(),
   ...pageQuery,
 })
 

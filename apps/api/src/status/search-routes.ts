@@ -11,9 +11,8 @@ import type { Authorize } from '../http/authorize.ts'
 import type { ApiEnv } from '../http/context.ts'
 import { pageQuery, toPage } from '../http/paging.ts'
 import { MAX_BATCH_BODY_BYTES, readJson } from '../http/read-json.ts'
-import { readQuery } from '../http/read-query.ts'
+import { queryTime, readQuery } from '../http/read-query.ts'
 import { success } from '../http/respond.ts'
-import { instantSchema } from './instant-schema.ts'
 
 export interface SearchDeps {
   authorize: Authorize
@@ -51,8 +50,8 @@ export const eventSearchQuerySchema = z.strictObject({
   source: text(LIMITS.notificationIdLength),
   status: z.enum(STATUSES).optional(),
   type: z.enum(NOTIFICATION_TYPES).optional(),
-  from: instantSchema.optional(),
-  to: instantSchema.optional(),
+  from: queryTime.optional(),
+  to: queryTime.optional(),
   ...pageQuery,
 })
 type EventSearchQuery = z.infer<typeof eventSearchQuerySchema>

@@ -225,7 +225,7 @@ describe('what a sender is told', () => {
         feedback: true,
       },
     )
-    await storeStatusEvents(api.database, [bounce], TEST_RECIPIENT_KEY)
+    await storeStatusEvents(api.database, [bounce], { recipientKey: TEST_RECIPIENT_KEY })
     expect((await reasons(user.id)).email).toBe('suppressed_bounce')
   })
 
@@ -257,7 +257,7 @@ describe('what a sender is told', () => {
           feedback: true,
         },
       )
-      await storeStatusEvents(api.database, [gone], TEST_RECIPIENT_KEY)
+      await storeStatusEvents(api.database, [gone], { recipientKey: TEST_RECIPIENT_KEY })
     }
     await report('token-of-phone', 'UNREGISTERED')
     expect(await devices()).toEqual(['watch', 'tablet'])

@@ -43,6 +43,15 @@ export function parseCategory(text: string): string {
   throw new InvalidArgumentError('Use lower-case letters, digits, and . _ - after the first; at most 64.')
 }
 
+/** As parseTime; `today` and `yesterday` are the starts of these days in UTC. */
+export const parseTimeOrDay = (text: string): Date =>
+  text === 'today' ? startOfDay(0) : text === 'yesterday' ? startOfDay(1) : parseTime(text)
+
+function startOfDay(daysAgo: number): Date {
+  const now = new Date()
+  return new Date(Date.UTC(now.getUTCFullYear(), now.getUTCMonth(), now.getUTCDate() - daysAgo))
+}
+
 /** A whole number of at least `min` and at most `max`. */
 export function parseCount(min: number, max = Number.MAX_SAFE_INTEGER): (text: string) => number {
   return (text) => {

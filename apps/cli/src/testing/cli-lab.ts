@@ -36,6 +36,7 @@ const EMPTIED_TABLES = [
   'notification_status',
   'suppressions',
   'failed_deliveries',
+  'status_counts',
   'ingest_counters',
   'event_outbox',
   'users',

@@ -1,6 +1,6 @@
 import type { Database } from '@tidings/db/database'
 import { relayOutbox } from '@tidings/db/events/event-outbox'
-import { readIngestCounts } from '@tidings/db/events/ingest-counters'
+import { countStoredEvents } from '@tidings/db/events/status-counts'
 import { findStoredContent } from '@tidings/db/events/status-events'
 import type { JobQueue, QueueBackend } from '@tidings/queue/backend'
 import type { FailedEvent } from '@tidings/queue/dead-letters/bury'
@@ -44,7 +44,7 @@ export function startSweeping(options: SweepingOptions): Sweeper {
   const reconciler = new Reconciler({
     openStore: () => openDeadLetters({ backend, shards, onError }),
     findStored,
-    countStored: async () => (await readIngestCounts(db)).stored,
+    countStored: () => countStoredEvents(db),
     // Each of these events was accepted twice: the dead letter was a second copy of a stored event.
     onRemoved: (deadLetters) => count.duplicate(deadLetters),
     log,

@@ -16,32 +16,32 @@ describe('the ingest counters', () => {
     }
     const processes = Array.from({ length: 3 }, () => new IngestCounters(db, onError))
     for (const counters of processes) {
-      counters.add({ accepted: 5, stored: 2 })
-      counters.add({ stored: 1, duplicate: 1 })
+      counters.add({ accepted: 5, duplicate: 2 })
+      counters.add({ duplicate: 1 })
     }
     await Promise.all(processes.map((counters) => counters.close()))
-    expect(await readIngestCounts(db)).toEqual({ accepted: 15, stored: 9, duplicate: 3 })
+    expect(await readIngestCounts(db)).toEqual({ accepted: 15, duplicate: 9 })
   })
 
   it('keep the counts of a flush that failed for the next one', async () => {
     const before = await readIngestCounts(db)
     const errors: unknown[] = []
     const counters = new IngestCounters(db, (error) => errors.push(error))
-    counters.add({ stored: 4 })
+    counters.add({ duplicate: 4 })
     await db.pool.query('ALTER TABLE ingest_counters RENAME TO renamed')
     await counters.flush()
     await db.pool.query('ALTER TABLE renamed RENAME TO ingest_counters')
-    counters.add({ stored: 1 })
+    counters.add({ duplicate: 1 })
     await counters.close()
     expect(errors).toHaveLength(1)
-    expect((await readIngestCounts(db)).stored - before.stored).toBe(5)
+    expect((await readIngestCounts(db)).duplicate - before.duplicate).toBe(5)
   })
 
   it('are not written by two processes in an order that deadlocks', async () => {
     const before = await readIngestCounts(db)
     const add = (n: number) =>
-      addIngestCounts(db, n % 2 === 0 ? { accepted: 1, stored: 1 } : { stored: 1, accepted: 1 })
+      addIngestCounts(db, n % 2 === 0 ? { accepted: 1, duplicate: 1 } : { duplicate: 1, accepted: 1 })
     await Promise.all(Array.from({ length: 40 }, (_, n) => add(n)))
-    expect((await readIngestCounts(db)).stored - before.stored).toBe(40)
+    expect((await readIngestCounts(db)).duplicate - before.duplicate).toBe(40)
   })
 })

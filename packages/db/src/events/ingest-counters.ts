@@ -1,12 +1,11 @@
 import type { Database } from '../database.ts'
 
 /**
- * Events by what happened to them: acknowledged by an API, inserted as a row, or found stored already.
- * The counts are a report. They are not exact after a process was killed.
+ * Events by what happened to them: acknowledged by an API, or found stored already. The counts are a report. They are
+ * not exact after a process was killed. status_counts has the events that became rows.
  */
 export interface IngestCounts {
   accepted: number
-  stored: number
   duplicate: number
 }
 
@@ -76,13 +75,12 @@ export async function readIngestCounts(db: Database): Promise<IngestCounts> {
     'SELECT name, value FROM ingest_counters',
   )
   const read = (name: keyof IngestCounts) => Number(rows.find((row) => row.name === name)?.value ?? 0)
-  return { accepted: read('accepted'), stored: read('stored'), duplicate: read('duplicate') }
+  return { accepted: read('accepted'), duplicate: read('duplicate') }
 }
 
-const zero = (): IngestCounts => ({ accepted: 0, stored: 0, duplicate: 0 })
+const zero = (): IngestCounts => ({ accepted: 0, duplicate: 0 })
 
 function addTo(total: IngestCounts, counts: Partial<IngestCounts>): void {
   total.accepted += counts.accepted ?? 0
-  total.stored += counts.stored ?? 0
   total.duplicate += counts.duplicate ?? 0
 }

@@ -30,14 +30,13 @@ export async function listUnfinishedProbes(db: Database): Promise<Probe[]> {
   return rows
 }
 
-/** Deletes the events of a probe, also those in the outbox. Returns how many were rows. */
-export async function deleteProbeEvents(db: Database, { notificationId }: Probe): Promise<number> {
+/** Deletes the events of a probe, also those in the outbox. */
+export async function deleteProbeEvents(db: Database, { notificationId }: Probe): Promise<void> {
   await db.pool.query("DELETE FROM event_outbox WHERE event->>'notification_id' = $1", [notificationId])
-  const { rowCount } = await db.pool.query(
-    'DELETE FROM notification_status WHERE notification_id = $1 AND source = $2',
-    [notificationId, PROBE_SOURCE],
-  )
-  return rowCount ?? 0
+  await db.pool.query('DELETE FROM notification_status WHERE notification_id = $1 AND source = $2', [
+    notificationId,
+    PROBE_SOURCE,
+  ])
 }
 
 /** Deletes a probe's service key, and those that killed probes left. */

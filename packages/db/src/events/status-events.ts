@@ -1,57 +1,21 @@
 import { isTrusted } from '@tidings/shared/feedback'
 import { DEFAULT_RECIPIENT_KEY } from '@tidings/shared/recipient'
-import type { DeliveryError, StatusEvent } from '@tidings/shared/status-event'
+import type { StatusEvent } from '@tidings/shared/status-event'
 import { isUuid } from '@tidings/shared/uuid'
-import type pg from 'pg'
 import type { Database } from '../database.ts'
-import { applyConsequences, hasConsequence, isDelivery } from './consequences.ts'
+import { applyConsequences, hasConsequence } from './consequences.ts'
+import { CountGroups } from './count-groups.ts'
+import { IS_OWNER, insertEvents } from './insert-events.ts'
+
+interface StoreOptions {
+  /** See digestRecipient. Default: the key that everybody knows. */
+  recipientKey?: string
+  /** Keeps the names that are counted. A process has one. */
+  countGroups?: CountGroups
+}
 
 /** The outcome of one event of a batch that was written. */
 export type StoreOutcome = 'stored' | 'duplicate' | 'conflict' | 'unknown_user' | 'other_user'
-
-// True when no stored event of the notification names another user than the event `e`. All that name one name the same,
-// so reading one row of the index is enough.
-const IS_OWNER = `coalesce((
-    SELECT s.user_id FROM notification_status s
-    WHERE s.notification_id = e.notification_id AND s.notification_type = e.notification_type
-      AND s.user_id IS NOT NULL
-    LIMIT 1), e.user_id) = e.user_id`
-
-// One prepared statement for any batch size: one plan, one round trip. It leaves out events of unknown users, so that
-// they do not fail the others; the foreign key guards against a user who is erased meanwhile. It leaves out events that
-// name another user than an earlier event of the notification. It returns the ids that did not become rows: nearly
-// always none. It inserts in id order, because two statements with shared events could otherwise deadlock.
-const INSERT = `
-WITH event AS (
-  SELECT * FROM unnest(
-    $1::uuid[], $2::uuid[], $3::timestamptz[], $4::timestamptz[], $5::notification_type[],
-    $6::notification_status_name[], $7::int[], $8::text[], $9::text[], $10::text[], $11::text[], $12::text[],
-    $13::text[], $14::bytea[], $15::text[], $16::text[], $17::text[], $18::bytea[], $19::jsonb[]
-  ) AS e(id, user_id, "timestamp", received_at, notification_type, status, attempt, notification_id, source,
-    error, error_code, error_class, event_id, content_hash, provider, provider_message_id, category, recipient_digest,
-    metadata)
-), stored AS (
-  INSERT INTO notification_status (id, user_id, "timestamp", received_at, notification_type, status, attempt,
-    notification_id, source, error, error_code, error_class, event_id, content_hash, provider,
-    provider_message_id, category, recipient_digest, metadata)
-  SELECT * FROM event e WHERE e.user_id IS NULL
-    OR (EXISTS (SELECT 1 FROM users u WHERE u.id = e.user_id) AND ${IS_OWNER})
-  ORDER BY e.id
-  ON CONFLICT (id) DO NOTHING
-  RETURNING id
-)
-SELECT id FROM event WHERE NOT EXISTS (SELECT 1 FROM stored s WHERE s.id = event.id)`
-
-// For a batch with deliveries that trusted sources report ($20). Each ends the row of failures before it.
-const INSERT_DELIVERIES = INSERT.replace(
-  '\nSELECT id',
-  `, cleared AS (
-  DELETE FROM failed_deliveries f USING event e JOIN stored s ON s.id = e.id
-  WHERE e.id = ANY($20::uuid[]) AND f.channel = e.notification_type AND f.recipient_digest = e.recipient_digest
-    AND f.at <= least(e."timestamp", e.received_at)
-)
-SELECT id`,
-)
 
 const FIND = `SELECT id, content_hash FROM notification_status WHERE id = ANY($1::uuid[])`
 const FIND_USERS = `SELECT id FROM users WHERE id = ANY($1::uuid[])`
@@ -65,9 +29,8 @@ const FIND_OTHERS = `SELECT (e.place - 1)::int AS index
  * sources reported. Storing an event again changes nothing:
  * the same content is a `duplicate`, another content under the same idempotency key a `conflict`. An event that names
  * another user than an earlier event of its notification is `other_user`. Two statements at the same time may store
- * both; readers then go by the first.
+ * both; readers then go by the first. Statistics count the events that it stores, in the same statement.
  *
- * @param recipientKey see digestRecipient.
  * @returns the outcome of each event, in order.
  * @throws PostgreSQL's error; classifyFailure tells its class. Some rows may be stored. Storing the batch again is
  *   harmless.
@@ -75,14 +38,15 @@ const FIND_OTHERS = `SELECT (e.place - 1)::int AS index
 export async function storeStatusEvents(
   db: Database,
   events: readonly StatusEvent[],
-  recipientKey = DEFAULT_RECIPIENT_KEY,
+  options: StoreOptions = {},
 ): Promise<StoreOutcome[]> {
+  const { recipientKey = DEFAULT_RECIPIENT_KEY, countGroups = new CountGroups() } = options
   const first = selectFirst(events)
   const unique = first.size === events.length ? events : events.filter((_, index) => first.has(index))
   const trusted = unique.filter((event) => isTrusted(recipientKey, event))
   const leftIds = trusted.some(hasConsequence)
-    ? await insertWithConsequences(db, unique, trusted, recipientKey)
-    : await insert(db.pool, unique, trusted)
+    ? await insertWithConsequences(db, unique, trusted, { recipientKey, countGroups })
+    : await insertEvents(db.pool, unique, trusted, countGroups)
   if (leftIds.size === 0 && unique === events) return events.map(() => 'stored')
 
   const isStored = (event: StatusEvent, index: number) => first.has(index) && !leftIds.has(event.id)
@@ -93,27 +57,8 @@ export async function storeStatusEvents(
   const outcomes = events.map((event, index) => (isStored(event, index) ? 'stored' : reasons.shift()))
   // No reason found: a concurrent transaction changed the rows between the two statements. Insert these now.
   const raced = events.filter((_, index) => outcomes[index] === undefined)
-  const later = raced.length === 0 ? [] : await storeStatusEvents(db, raced, recipientKey)
+  const later = raced.length === 0 ? [] : await storeStatusEvents(db, raced, options)
   return outcomes.map((outcome) => outcome ?? later.shift() ?? 'stored')
-}
-
-/** @returns the ids of the events that did not become rows. */
-async function insert(
-  client: Pick<pg.ClientBase | pg.Pool, 'query'>,
-  events: readonly StatusEvent[],
-  trusted: readonly StatusEvent[],
-): Promise<Set<string>> {
-  const deliveries = trusted.filter(isDelivery)
-  const left = await (client as pg.ClientBase).query<{ id: string }>(
-    deliveries.length === 0
-      ? { name: 'store-status-events', text: INSERT, values: columnsOf(events) }
-      : {
-          name: 'store-deliveries',
-          text: INSERT_DELIVERIES,
-          values: [...columnsOf(events), deliveries.map((event) => event.id)],
-        },
-  )
-  return new Set(left.rows.map((row) => row.id))
 }
 
 /** Inserts rows and applies their consequences, both or neither. */
@@ -121,12 +66,12 @@ async function insertWithConsequences(
   db: Database,
   events: readonly StatusEvent[],
   trusted: readonly StatusEvent[],
-  recipientKey: string,
+  { recipientKey, countGroups }: Required<StoreOptions>,
 ): Promise<Set<string>> {
   const client = await db.pool.connect()
   try {
     await client.query('BEGIN')
-    const leftIds = await insert(client, events, trusted)
+    const leftIds = await insertEvents(client, events, trusted, countGroups)
     const stored = trusted.filter((event) => !leftIds.has(event.id))
     await applyConsequences(client, stored, recipientKey)
     await client.query('COMMIT')
@@ -198,39 +143,6 @@ async function findOthers(
 async function findUsers(db: Database, events: readonly StatusEvent[]): Promise<Set<string>> {
   const users = await db.pool.query<{ id: string }>(FIND_USERS, [events.map((event) => event.user_id)])
   return new Set(users.rows.map((row) => row.id))
-}
-
-/** The columns in the order of the statement's parameters; null for a column in which no event has a value. */
-function columnsOf(events: readonly StatusEvent[]): (unknown[] | null)[] {
-  const errors = events.map((event) => errorParts(event.error))
-  return [
-    events.map((event) => event.id),
-    optional(events.map((event) => event.user_id)),
-    events.map((event) => event.timestamp),
-    events.map((event) => event.received_at),
-    events.map((event) => event.notification_type),
-    events.map((event) => event.status),
-    optional(events.map((event) => event.attempt)),
-    events.map((event) => event.notification_id),
-    events.map((event) => event.source),
-    optional(errors.map((error) => error?.message)),
-    optional(errors.map((error) => error?.code)),
-    optional(errors.map((error) => error?.class)),
-    optional(events.map((event) => event.event_id)),
-    optional(events.map((event) => event.content_hash && `\\x${event.content_hash}`)),
-    optional(events.map((event) => event.provider)),
-    optional(events.map((event) => event.provider_message_id)),
-    optional(events.map((event) => event.category)),
-    optional(events.map((event) => event.recipient_digest && `\\x${event.recipient_digest}`)),
-    optional(events.map((event) => event.metadata && JSON.stringify(event.metadata))),
-  ]
-}
-
-/** Null for an empty column: `unnest` fills it with NULLs. Most batches leave half of the columns empty. */
-const optional = (values: unknown[]) => (values.every((value) => value === undefined) ? null : values)
-
-function errorParts(error: DeliveryError | undefined) {
-  return typeof error === 'string' ? { message: error, code: undefined, class: undefined } : error
 }
 
 /** Maps the event id of each row to its content digest; undefined when the row has no idempotency key. */

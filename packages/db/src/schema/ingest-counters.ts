@@ -6,7 +6,7 @@ import { instant } from './columns.ts'
  * every second, so a killed process leaves a counter up to a second too low.
  */
 export const ingestCounters = pgTable('ingest_counters', {
-  /** `accepted`, `stored` or `duplicate`. */
+  /** `accepted` or `duplicate`. */
   name: varchar('name', { length: 16 }).primaryKey(),
   value: bigint('value', { mode: 'number' }).notNull().default(0),
   updatedAt: instant('updated_at').notNull().defaultNow(),

@@ -59,5 +59,9 @@ export const notificationStatus = pgTable(
     index('notification_status_error_code_idx')
       .on(table.errorCode.op('text_pattern_ops'), table.timestamp, table.id)
       .where(sql`${table.errorCode} IS NOT NULL`),
+    // tidings doctor: the rows of the last days. Rows arrive in the order of receipt, so a block range index is enough.
+    index('notification_status_received_at_idx')
+      .using('brin', table.receivedAt)
+      .with({ autosummarize: true, pages_per_range: 32 }),
   ],
 )

@@ -173,7 +173,7 @@ class PostgresDeadLetterStore implements DeadLetterStore {
   }
 
   depth(): Promise<QueueDepth> {
-    return readDepth(this.#mains)
+    return readDepth(this.#mains, 'postgres')
   }
 
   async countWorkers(): Promise<number | undefined> {

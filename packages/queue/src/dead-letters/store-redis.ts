@@ -190,7 +190,7 @@ class RedisDeadLetterStore implements DeadLetterStore {
   }
 
   depth(): Promise<QueueDepth> {
-    return readDepth(this.#mains)
+    return readDepth(this.#mains, 'redis')
   }
 
   countWorkers(): Promise<number | undefined> {

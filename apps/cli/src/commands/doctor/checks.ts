@@ -15,6 +15,7 @@ import { isRefusal, isUnreachable, storeError } from '../../exit-codes.ts'
 import { formatAge, formatCount } from '../../terminal/format.ts'
 import { checkLostJobs } from './check-lost-jobs.ts'
 import { type CheckResult, failure, ok, warning } from './check-result.ts'
+import { checkStatistics, STATISTICS } from './check-statistics.ts'
 
 /** A job that waits longer than this shows that no worker takes jobs, in milliseconds. */
 const OLD_JOB_MS = 60_000
@@ -46,7 +47,11 @@ export async function runChecks(context: CliContext): Promise<CheckResult[]> {
     ...(await attempt('Queue', () => checkQueue(context))),
   ]
   if (results.some((check) => check.isUnreachable || isSchemaBehind(check))) return results
-  return [...results, ...(await attempt(EVENTS, () => checkBalance(context)))]
+  return [
+    ...results,
+    ...(await attempt(EVENTS, () => checkBalance(context))),
+    ...(await attempt(STATISTICS, () => checkStatistics(context))),
+  ]
 }
 
 const isSchemaBehind = ({ check, result }: CheckResult) => check === SCHEMA && result === 'failure'

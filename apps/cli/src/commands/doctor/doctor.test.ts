@@ -1,10 +1,12 @@
 import { addToOutbox } from '@tidings/db/events/event-outbox'
 import { addIngestCounts } from '@tidings/db/events/ingest-counters'
+import { storeStatusEvents } from '@tidings/db/events/status-events'
 import { addMessage } from '@tidings/db/users/outbound-messages'
 import { openRedis, openWorker } from '@tidings/queue/backend'
 import { DEAD_LETTER_QUEUE, STATUS_QUEUE } from '@tidings/queue/policy'
 import { makeFailedEvent } from '@tidings/queue/testing/dead-letter-fixtures'
 import { statusEventSchema } from '@tidings/shared/status-event'
+import { makeEvent } from '@tidings/shared/testing/make-event'
 import type { Releaser } from '@tidings/stack/releaser'
 import { waitFor } from '@tidings/stack/servers/wait-for'
 import {
@@ -58,8 +60,11 @@ describeBackends('tidings doctor', (kind) => {
   beforeEach(() => lab.empty())
 
   const accept = (accepted: number) => addIngestCounts(lab.db.database, { accepted })
-  /** Counts events as stored, as a worker does. */
-  const store = (stored: number) => addIngestCounts(lab.db.database, { stored })
+  const store = (stored: number) =>
+    storeStatusEvents(
+      lab.db.database,
+      Array.from({ length: stored }, () => makeEvent()),
+    )
   /** The CLI with other stores. */
   const withStores = (stores: Record<string, string>) =>
     createCli({ ...(lab.cli.env as Record<string, string>), ...stores })
@@ -72,7 +77,7 @@ describeBackends('tidings doctor', (kind) => {
     expect(names).toEqual([
       ...['PostgreSQL', 'Schema', 'Outbox', 'Outbound messages', 'Queue'],
       ...(kind === 'redis' ? ['Durability'] : []),
-      ...['Workers', 'Main queue', 'Failed jobs', 'Dead letters', 'Events'],
+      ...['Workers', 'Main queue', 'Failed jobs', 'Dead letters', 'Events', 'Statistics'],
     ])
     expect(found('Workers')).toBe('1 connected')
     expect(found('Events')).toBe('3 accepted; 3 stored, 0 duplicate, 0 dead, 0 in flight')
@@ -129,6 +134,26 @@ describeBackends('tidings doctor', (kind) => {
     expect({ exitCode, stderr }).toEqual({ exitCode: 0, stderr: '' })
     expect(complaints).toMatchObject([{ check: 'Events', result: 'warning' }])
     expect(complaints[0]?.advice).toMatch(counts.advice)
+  })
+
+  test('statistics that differ from the rows are a warning, with what can explain it: exit code 0', async () => {
+    await accept(3)
+    await store(3)
+    expect((await examine(lab.cli)).found('Statistics')).toBe('3 counted and stored in 2d')
+    const { pool } = lab.db.database
+    const complaint = async () => {
+      const { exitCode, complaints } = await examine(lab.cli)
+      return { exitCode, ...complaints.find(({ check }) => check === 'Statistics') }
+    }
+    await pool.query('UPDATE status_counts SET count = count - 1')
+    expect(await complaint()).toMatchObject({
+      exitCode: 0,
+      result: 'warning',
+      found: expect.stringMatching(/^1 hour differs, the first at .*:00:00\.000Z: 2 counted, 3 rows$/),
+      advice: expect.stringContaining('a worker of an older version'),
+    })
+    await pool.query('DELETE FROM notification_status')
+    expect(await complaint()).toMatchObject({ advice: expect.stringContaining('a retention period') })
   })
 
   test('events in the outbox are a warning, and count as in flight', async () => {

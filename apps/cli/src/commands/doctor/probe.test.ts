@@ -1,7 +1,6 @@
 import { readFile } from 'node:fs/promises'
 import { parseEnv } from 'node:util'
 import { type Database, openDatabase } from '@tidings/db/database'
-import { addIngestCounts } from '@tidings/db/events/ingest-counters'
 import { AUDIT_PROBE, PROBE_SOURCE } from '@tidings/db/events/probe-events'
 import { storeStatusEvents } from '@tidings/db/events/status-events'
 import { createServiceKey } from '@tidings/db/operators/service-keys'
@@ -143,7 +142,6 @@ describeBackends('tidings doctor --probe', (kind) => {
       fields: { source: PROBE_SOURCE, notification_id: 'tidings-probe-killed' },
     })
     await storeStatusEvents(db, [statusEventSchema.parse(failed.event)])
-    await addIngestCounts(db, { stored: 1 })
     await createServiceKey(db, PROBE_SOURCE, ['status:write:email'])
     await query("UPDATE service_keys SET created_at = now() - interval '1 hour'")
     await query(`INSERT INTO operator_audit (id, at, actor, action, selector, matched, changed, result) VALUES

@@ -1,5 +1,6 @@
 import type { DeadLetterStats } from '@tidings/queue/dead-letters/stats'
 import sparkly from 'sparkly'
+import { drawBar } from '../../../terminal/bar.ts'
 import { formatAge, formatCount } from '../../../terminal/format.ts'
 import { createPaint, type Paint, printable } from '../../../terminal/table.ts'
 
@@ -61,7 +62,7 @@ function drawBars(
   return [
     paint('bold', title),
     ...rows.map(([name, count]) => {
-      const bar = '█'.repeat(Math.max(1, Math.round((count / Math.max(1, total)) * room)))
+      const bar = drawBar(count / Math.max(1, total), room)
       return `  ${printable(name).padEnd(18)} ${formatCount(count).padStart(9)}  ${paint('cyan', bar)}`
     }),
   ]

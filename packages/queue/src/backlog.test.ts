@@ -1,0 +1,65 @@
+import type { Releaser } from '@tidings/stack/releaser'
+import {
+  createTestBackend,
+  describeBackends,
+  describeRedis,
+  useReleaser,
+} from '@tidings/stack/testing/test-context'
+import { expect, it } from 'vitest'
+import { openQueue, openRedis, prepareQueueBackend, type QueueBackend } from './backend.ts'
+import { readBacklog } from './backlog.ts'
+import { DEAD_LETTER_JOB_OPTIONS, DEAD_LETTER_QUEUE, shardNames } from './policy.ts'
+
+function openQueues(backend: QueueBackend, releaser: Releaser) {
+  const onError = () => {}
+  const redis =
+    backend.kind === 'redis'
+      ? releaser.add(openRedis(backend.url, 'patient', onError), (it) => it.disconnect())
+      : undefined
+  const open = (name: string) =>
+    releaser.add(openQueue<object>(name, backend, redis, { onError }), (queue) => queue.close())
+  return { redis, shards: shardNames(2).map(open), dead: open(DEAD_LETTER_QUEUE) }
+}
+
+describeBackends('the backlog', (kind) => {
+  const releaser = useReleaser()
+
+  it('is the age of the oldest job of each shard and of the oldest dead letter; 0 when there is none', async () => {
+    const backend = await createTestBackend(kind, releaser)
+    await prepareQueueBackend(backend)
+    const { shards, dead } = openQueues(backend, releaser)
+    const now = Date.now()
+    expect(await readBacklog(shards, dead, kind, now)).toEqual({
+      events: new Map([
+        ['status-events', 0],
+        ['status-events-1', 0],
+      ]),
+      deadLetters: new Map([['status-events-dead', 0]]),
+    })
+    for (const secondsAgo of [40, 20, 30])
+      await shards[1]?.add('any', {}, { timestamp: now - secondsAgo * 1_000 })
+    const buriedAgo = (ms: number) => ({ dead_at: new Date(now - ms).toISOString() })
+    for (const ms of [5_000, 4_000])
+      await dead.add('any', buriedAgo(ms), { ...DEAD_LETTER_JOB_OPTIONS, timestamp: now })
+    expect(await readBacklog(shards, dead, kind, now)).toEqual({
+      events: new Map([
+        ['status-events', 0],
+        ['status-events-1', 40_000],
+      ]),
+      deadLetters: new Map([['status-events-dead', 5_000]]),
+    })
+  })
+})
+
+describeRedis('the backlog of a queue whose oldest job cannot be read', () => {
+  const releaser = useReleaser()
+
+  it('is unknown, and that of the others is not', async () => {
+    const backend = await createTestBackend('redis', releaser)
+    const { redis, shards, dead } = openQueues(backend, releaser)
+    const [first] = shards
+    const job = await first?.add('any', {})
+    await redis?.hset(first?.toKey(job?.id ?? '') ?? '', 'opts', 'no json')
+    expect([...(await readBacklog(shards, dead, 'redis')).events.keys()]).toEqual(['status-events-1'])
+  })
+})

@@ -1,0 +1,41 @@
+import { z } from 'zod'
+import type { JobQueue, QueueBackend } from './backend.ts'
+import { readOldestWaiting } from './bullmq/oldest-waiting.ts'
+import { unlessUnreadable } from './queue-depth.ts'
+
+/** How long the oldest job of each queue has waited, in milliseconds. 0: none waits. A queue that cannot be read is absent. */
+export interface Backlog {
+  /** By the name of the shard. */
+  events: ReadonlyMap<string, number>
+  deadLetters: ReadonlyMap<string, number>
+}
+
+/** Reads one job of each queue. */
+export async function readBacklog(
+  queues: readonly JobQueue<object>[],
+  deadLetters: JobQueue<object>,
+  kind: QueueBackend['kind'],
+  now = Date.now(),
+): Promise<Backlog> {
+  const ageOf = async ({ name }: JobQueue<object>, readSince: Promise<number | undefined>) => {
+    const since = await unlessUnreadable(readSince.then((time) => time ?? now))
+    return since === undefined ? [] : [[name, Math.max(0, now - since)] as const]
+  }
+  const [events, dead] = await Promise.all([
+    Promise.all(queues.map((queue) => ageOf(queue, waitingSince(queue, kind)))),
+    ageOf(deadLetters, deadSince(deadLetters)),
+  ])
+  return { events: new Map(events.flat()), deadLetters: new Map(dead) }
+}
+
+const waitingSince = async (queue: JobQueue<object>, kind: QueueBackend['kind']) =>
+  (await readOldestWaiting(queue, kind))?.timestamp
+
+/** An imported dead letter is older than its job. */
+async function deadSince(queue: JobQueue<object>): Promise<number | undefined> {
+  const [oldest] = await queue.getPrioritized(0, 0)
+  const letter = deadLetterSchema.safeParse(oldest?.data)
+  return letter.success ? Date.parse(letter.data.dead_at) : oldest?.timestamp
+}
+
+const deadLetterSchema = z.object({ dead_at: z.iso.datetime() })
