@@ -87,7 +87,7 @@ export async function openSite(): Promise<Site> {
         logDir,
         async clear() {
           await pool.query(
-            `TRUNCATE notification_status;
+            `TRUNCATE notification_status, event_keys;
              DROP SCHEMA IF EXISTS pgboss CASCADE;
              DROP SCHEMA IF EXISTS graphile_worker CASCADE`,
           )

@@ -1,4 +1,5 @@
-import { envFields, parseEnv, wholeNumber } from '@tidings/runtime/env'
+import { MIN_DEDUPLICATION_DAYS } from '@tidings/db/events/deduplication-window'
+import { days, envFields, parseEnv, wholeNumber } from '@tidings/runtime/env'
 import { z } from 'zod'
 
 const workerEnvSchema = z.object({
@@ -6,6 +7,7 @@ const workerEnvSchema = z.object({
   WORKER_PORT: wholeNumber(0, 65_535).default(8002),
   HOST: z.string().default('127.0.0.1'),
   WORKER_CONCURRENCY: wholeNumber(1, 256).default(100),
+  DEDUPLICATION_WINDOW: days(MIN_DEDUPLICATION_DAYS, 3650).default(MIN_DEDUPLICATION_DAYS),
 })
 
 export type WorkerEnv = z.infer<typeof workerEnvSchema>

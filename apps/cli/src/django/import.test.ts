@@ -34,7 +34,7 @@ beforeAll(async () => {
 })
 beforeEach(async () => {
   await target.database.pool.query(
-    'TRUNCATE users, notification_status, erased_users, operator_audit CASCADE',
+    'TRUNCATE users, notification_status, event_keys, erased_users, operator_audit CASCADE',
   )
 })
 

@@ -30,7 +30,14 @@ interface AuditRow {
 }
 
 /** Users last: events refer to them. */
-const EMPTIED_TABLES = ['operator_audit', 'notification_status', 'ingest_counters', 'event_outbox', 'users']
+const EMPTIED_TABLES = [
+  'operator_audit',
+  'notification_status',
+  'event_keys',
+  'ingest_counters',
+  'event_outbox',
+  'users',
+]
 
 /** A database and a queue for one test file, the CLI configured for them, and the queues to inspect. */
 export interface CliLab {

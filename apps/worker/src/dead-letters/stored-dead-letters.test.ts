@@ -34,7 +34,7 @@ async function walkOnce(
       discard: (entries) => store.discard(entries),
       close: async () => ended.resolve(),
     }),
-    findStored: (ids) => findStoredContent(worker.db, ids),
+    findStored: (events) => findStoredContent(worker.db, events),
     countStored: async () => 0,
     onRemoved: (deadLetters) => {
       removed += deadLetters
@@ -103,8 +103,8 @@ describeBackends('a walk through the dead letters', (kind) => {
     await buryAll(failed)
     await storeRows(event)
     const removed = await walk({
-      async findStored(ids) {
-        const rows = await findStoredContent(worker.db, ids)
+      async findStored(events) {
+        const rows = await findStoredContent(worker.db, events)
         const id = deadLetterId(failed)
         await store.rewrite([id], (entry) => ({ ...entry, dead_at: new Date(0).toISOString() }))
         return rows

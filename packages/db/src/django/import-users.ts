@@ -1,5 +1,6 @@
 import pg from 'pg'
 import { leaveErrorsToQueries } from '../database.ts'
+import { createPartitions, startOfMonth } from '../events/partitions.ts'
 import { sqlState, UNIQUE_VIOLATION } from '../failure.ts'
 import {
   CLASSIFY_AGAIN,
@@ -63,6 +64,9 @@ export interface ImportConflict {
   email: string
 }
 
+/** Older logs share the default partition: a partition for each month of a wrong clock would slow down every reader. */
+const MAX_LOG_AGE_MONTHS = 120
+
 interface VerdictRow {
   verdict: string
 }
@@ -73,6 +77,8 @@ interface VerdictRow {
  */
 export class UserImport {
   readonly #client: pg.Client
+  /** The months that have a partition, as far as this import knows. */
+  readonly #months = new Set<number>()
 
   private constructor(client: pg.Client) {
     this.#client = client
@@ -149,12 +155,27 @@ export class UserImport {
     )
     const alreadyThere = rows.filter((row) => row.alreadyThere).length
     const unknownUser = rows.filter((row) => !row.alreadyThere && !row.known).length
-    if (!dryRun) await this.#client.query(IMPORT_LOGS, values)
+    if (!dryRun) {
+      await this.#createPartitions(logs)
+      await this.#client.query(IMPORT_LOGS, values)
+    }
     return { imported: rows.length - alreadyThere - unknownUser, alreadyThere, unknownUser }
   }
 
   close(): Promise<void> {
     return this.#client.end()
+  }
+
+  /** Creates the partitions of the logs' months, except of impossible ones: those logs go to the default partition. */
+  async #createPartitions(logs: readonly ImportedStatusLog[]): Promise<void> {
+    const now = new Date()
+    const [oldest, newest] = [startOfMonth(now, -MAX_LOG_AGE_MONTHS), startOfMonth(now, 1)]
+    const months = logs
+      .map(({ timestamp }) => startOfMonth(new Date(timestamp)))
+      .filter((month) => oldest <= month && month < newest && !this.#months.has(month.getTime()))
+    if (months.length === 0) return
+    await createPartitions(this.#client, months)
+    for (const month of months) this.#months.add(month.getTime())
   }
 
   /** Classifies the raced users of a batch again, and counts the verdicts. */

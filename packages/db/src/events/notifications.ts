@@ -78,11 +78,12 @@ export async function listDecidingEvents(
   type: NotificationType,
 ): Promise<StoredEvent[]> {
   const t = notificationStatus
+  const isOfNotification = and(eq(t.notificationId, notificationId), eq(t.notificationType, type))
   const deciding = sql`
     WITH event AS MATERIALIZED (
       SELECT ${t.id}, ${t.status}, ${t.errorClass}, ${t.userId}, ${t.receivedAt},
         coalesce(${t.attempt}, 0) AS attempt, least(${t.timestamp}, ${t.receivedAt}) AS time
-      FROM ${t} WHERE ${and(eq(t.notificationId, notificationId), eq(t.notificationType, type))}
+      FROM ${t} WHERE ${isOfNotification}
     )
     (SELECT DISTINCT ON (status, error_class) id FROM event
       ORDER BY status, error_class, attempt DESC, time DESC, id DESC)
@@ -92,7 +93,7 @@ export async function listDecidingEvents(
   const rows = await db.orm
     .select()
     .from(t)
-    .where(sql`${t.id} IN (${deciding})`)
+    .where(and(isOfNotification, sql`${t.id} IN (${deciding})`))
     .orderBy(...OLDEST_FIRST)
   return rows.map(toStoredEvent)
 }

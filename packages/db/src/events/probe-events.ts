@@ -34,7 +34,12 @@ export async function listUnfinishedProbes(db: Database): Promise<Probe[]> {
 export async function deleteProbeEvents(db: Database, { notificationId }: Probe): Promise<number> {
   await db.pool.query("DELETE FROM event_outbox WHERE event->>'notification_id' = $1", [notificationId])
   const { rowCount } = await db.pool.query(
-    'DELETE FROM notification_status WHERE notification_id = $1 AND source = $2',
+    `WITH event AS (
+       DELETE FROM notification_status WHERE notification_id = $1 AND source = $2 RETURNING id
+     ), event_key AS (
+       DELETE FROM event_keys WHERE id IN (SELECT id FROM event)
+     )
+     SELECT id FROM event`,
     [notificationId, PROBE_SOURCE],
   )
   return rowCount ?? 0

@@ -1,44 +1,66 @@
-import type { DeliveryError, StatusEvent } from '@tidings/shared/status-event'
+import { type DeliveryError, NOTIFICATION_TYPES, type StatusEvent } from '@tidings/shared/status-event'
 import { isUuid } from '@tidings/shared/uuid'
 import type { Database } from '../database.ts'
+import { MIN_DEDUPLICATION_DAYS, mayHaveLostKey } from './deduplication-window.ts'
 
 /** The outcome of one event of a batch that was written. */
 export type StoreOutcome = 'stored' | 'duplicate' | 'conflict' | 'unknown_user' | 'other_user'
 
 // True when no stored event of the notification names another user than the event `e`. All that name one name the same,
-// so reading one row of the index is enough.
+// so reading one row of the index is enough. The bounds leave two or three partitions of many to look into:
+// docs/decisions/0021-partitions-and-identity.md.
 const IS_OWNER = `coalesce((
     SELECT s.user_id FROM notification_status s
     WHERE s.notification_id = e.notification_id AND s.notification_type = e.notification_type
       AND s.user_id IS NOT NULL
+      AND s.received_at > now() - interval '${MIN_DEDUPLICATION_DAYS} days' AND s.received_at < now() + interval '1 day'
     LIMIT 1), e.user_id) = e.user_id`
 
-// One prepared statement for any batch size: one plan, one round trip. It leaves out events of unknown users, so that
-// they do not fail the others; the foreign key guards against a user who is erased meanwhile. It leaves out events that
-// name another user than an earlier event of the notification. It returns the ids that did not become rows: nearly
-// always none. It inserts in id order, because two statements with shared events could otherwise deadlock.
+const COLUMNS = `id, user_id, "timestamp", received_at, notification_type, status, attempt, notification_id, source,
+    error, error_code, error_class, event_id, content_hash, provider, provider_message_id, category, recipient_digest,
+    metadata`
+
+// One prepared statement for any batch size: one plan, one round trip.
+// - `event`: the batch.
+// - `storable` leaves out events of unknown users, so that they do not fail the others; the foreign key guards against a
+//   user who is erased meanwhile. It leaves out events that name another user than an earlier event of the notification.
+// - `new_key` alone decides which events are new. It inserts in id order, because two statements with shared events
+//   could otherwise deadlock.
+// - `stored`: the events whose rows this statement inserts, with all columns. To return them from `inserted` instead
+//   takes a tenth more CPU time.
+// It returns the ids that did not become rows: nearly always none.
 const INSERT = `
 WITH event AS (
   SELECT * FROM unnest(
     $1::uuid[], $2::uuid[], $3::timestamptz[], $4::timestamptz[], $5::notification_type[],
     $6::notification_status_name[], $7::int[], $8::text[], $9::text[], $10::text[], $11::text[], $12::text[],
     $13::text[], $14::bytea[], $15::text[], $16::text[], $17::text[], $18::bytea[], $19::jsonb[]
-  ) AS e(id, user_id, "timestamp", received_at, notification_type, status, attempt, notification_id, source,
-    error, error_code, error_class, event_id, content_hash, provider, provider_message_id, category, recipient_digest,
-    metadata)
-), stored AS (
-  INSERT INTO notification_status (id, user_id, "timestamp", received_at, notification_type, status, attempt,
-    notification_id, source, error, error_code, error_class, event_id, content_hash, provider,
-    provider_message_id, category, recipient_digest, metadata)
+  ) AS e(${COLUMNS})
+), storable AS (
   SELECT * FROM event e WHERE e.user_id IS NULL
     OR (EXISTS (SELECT 1 FROM users u WHERE u.id = e.user_id) AND ${IS_OWNER})
-  ORDER BY e.id
+), new_key AS (
+  INSERT INTO event_keys (id, received_at, content_hash)
+  SELECT id, received_at, content_hash FROM storable ORDER BY id
   ON CONFLICT (id) DO NOTHING
   RETURNING id
+), stored AS (
+  SELECT * FROM event WHERE id IN (SELECT id FROM new_key)
+), inserted AS (
+  INSERT INTO notification_status (${COLUMNS})
+  SELECT ${COLUMNS} FROM stored
 )
-SELECT id FROM event WHERE NOT EXISTS (SELECT 1 FROM stored s WHERE s.id = event.id)`
+SELECT id FROM event WHERE NOT EXISTS (SELECT 1 FROM new_key k WHERE k.id = event.id)`
 
-const FIND = `SELECT id, content_hash FROM notification_status WHERE id = ANY($1::uuid[])`
+const FIND_KEYS = 'SELECT id, content_hash FROM event_keys WHERE id = ANY($1::uuid[])'
+// LATERAL with LIMIT: one look into the index for each event, whatever the planner knows of new partitions.
+const FIND_ROWS = `SELECT s.id, s.content_hash
+  FROM unnest($1::uuid[], $2::text[], $3::notification_type[]) AS e(id, notification_id, notification_type)
+  CROSS JOIN LATERAL (
+    SELECT id, content_hash FROM notification_status s
+    WHERE s.notification_id = e.notification_id AND s.notification_type = e.notification_type AND s.id = e.id
+    LIMIT 1
+  ) s`
 const FIND_USERS = `SELECT id FROM users WHERE id = ANY($1::uuid[])`
 const FIND_OTHERS = `SELECT (e.place - 1)::int AS index
   FROM unnest($1::uuid[], $2::text[], $3::notification_type[]) WITH ORDINALITY
@@ -51,6 +73,9 @@ const FIND_OTHERS = `SELECT (e.place - 1)::int AS index
  * another user than an earlier event of its notification is `other_user`. Two statements at the same time may store
  * both; readers then go by the first.
  *
+ * An event that was received longer ago than keys are kept, such as one of an old dead letter, is a repeat when its
+ * notification has a row with its id.
+ *
  * @returns the outcome of each event, in order.
  * @throws PostgreSQL's error; classifyFailure tells its class. Some rows may be stored. Storing the batch again is
  *   harmless.
@@ -60,12 +85,16 @@ export async function storeStatusEvents(
   events: readonly StatusEvent[],
 ): Promise<StoreOutcome[]> {
   const first = selectFirst(events)
+  for (const index of await findOldStored(db, events)) first.delete(index)
   const unique = first.size === events.length ? events : events.filter((_, index) => first.has(index))
-  const left = await db.pool.query<{ id: string }>({
-    name: 'store-status-events',
-    text: INSERT,
-    values: columnsOf(unique),
-  })
+  const left =
+    unique.length === 0
+      ? { rows: [] }
+      : await db.pool.query<{ id: string }>({
+          name: 'store-status-events',
+          text: INSERT,
+          values: columnsOf(unique),
+        })
   if (left.rows.length === 0 && unique === events) return events.map(() => 'stored')
 
   const leftIds = new Set(left.rows.map((row) => row.id))
@@ -87,7 +116,7 @@ export async function storeStatusEvents(
  *
  * @returns indexes
  */
-function selectFirst(events: readonly StatusEvent[]): ReadonlySet<number> {
+function selectFirst(events: readonly StatusEvent[]): Set<number> {
   const selected = new Set<number>()
   const ids = new Set<string>()
   const owners = new Map<string, string>()
@@ -105,15 +134,24 @@ function selectFirst(events: readonly StatusEvent[]): ReadonlySet<number> {
   return selected
 }
 
+/** Finds the events whose key may be gone and whose row is there. Returns indexes; nearly always none. */
+async function findOldStored(db: Database, events: readonly StatusEvent[]): Promise<number[]> {
+  const now = Date.now()
+  const old = events.flatMap((event, index) => (mayHaveLostKey(event.received_at, now) ? [index] : []))
+  if (old.length === 0) return []
+  const stored = await findRows(
+    db,
+    old.flatMap((index) => events[index] ?? []),
+  )
+  return old.filter((index) => stored.has(events[index]?.id ?? ''))
+}
+
 /** Why each event was not inserted, in order; undefined for an event that could be inserted now. */
 async function explainNotStored(
   db: Database,
   events: readonly StatusEvent[],
 ): Promise<(StoreOutcome | undefined)[]> {
-  const found = await db.pool.query<{ id: string; content_hash: Buffer | null }>(FIND, [
-    events.map((e) => e.id),
-  ])
-  const hashes = new Map(found.rows.map((row) => [row.id, row.content_hash?.toString('hex')]))
+  const hashes = await findStoredContent(db, events)
   const absent = events.filter((event) => !hashes.has(event.id))
   const known = absent.length === 0 ? new Set() : await findUsers(db, absent)
   const others = absent.length === 0 ? new Set() : await findOthers(db, absent)
@@ -175,11 +213,55 @@ function errorParts(error: DeliveryError | undefined) {
   return typeof error === 'string' ? { message: error, code: undefined, class: undefined } : error
 }
 
-/** Maps the event id of each row to its content digest; undefined when the row has no idempotency key. */
+/** Maps the id of each stored event to its content digest; undefined when it has no idempotency key. */
 export type StoredContent = ReadonlyMap<string, string | undefined>
 
-/** Finds the rows with these event ids. An id that is not a UUID has none. */
-export async function findStoredContent(db: Database, ids: readonly string[]): Promise<StoredContent> {
-  const found = await db.pool.query<{ id: string; content_hash: Buffer | null }>(FIND, [ids.filter(isUuid)])
-  return new Map(found.rows.map((row) => [row.id, row.content_hash?.toString('hex')]))
+/** What finds an event: its id within the deduplication window, the notification as well after it. */
+export interface EventReference {
+  id?: string | undefined
+  notification_id?: string | undefined
+  notification_type?: string | undefined
 }
+
+interface FoundContent {
+  id: string
+  content_hash: Buffer | null
+}
+
+/** Finds the stored events among these. An id that is not a UUID is none of a stored event. */
+export async function findStoredContent(
+  db: Database,
+  events: readonly EventReference[],
+): Promise<StoredContent> {
+  const ids = events.flatMap(({ id }) => (id !== undefined && isUuid(id) ? [id] : []))
+  if (ids.length === 0) return new Map()
+  const keys = toContent((await db.pool.query<FoundContent>(FIND_KEYS, [ids])).rows)
+  const rows = await findRows(
+    db,
+    events.filter(({ id = '' }) => !keys.has(id)),
+  )
+  return new Map([...keys, ...rows])
+}
+
+/** Finds rows by notification and id, in all partitions: for events whose key may be gone. */
+async function findRows(db: Database, events: readonly EventReference[]): Promise<StoredContent> {
+  const searchable = events.filter(
+    ({ id = '', notification_id, notification_type }) =>
+      isUuid(id) && isStorableText(notification_id) && isType(notification_type),
+  )
+  if (searchable.length === 0) return new Map()
+  const { rows } = await db.pool.query<FoundContent>(FIND_ROWS, [
+    searchable.map(({ id }) => id),
+    searchable.map(({ notification_id }) => notification_id),
+    searchable.map(({ notification_type }) => notification_type),
+  ])
+  return toContent(rows)
+}
+
+// PostgreSQL refuses NUL, which an unreadable event may hold.
+const isStorableText = (text: string | undefined) => text !== undefined && !text.includes('\0')
+const TYPES: readonly unknown[] = NOTIFICATION_TYPES
+const isType = (type: unknown) => TYPES.includes(type)
+
+const toContent = (rows: readonly FoundContent[]) =>
+  new Map(rows.map((row) => [row.id, row.content_hash?.toString('hex')]))

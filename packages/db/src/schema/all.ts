@@ -1,6 +1,7 @@
 // drizzle-kit reads this file to generate migrations. Code imports the tables themselves.
 export * from './devices.ts'
 export * from './erased-users.ts'
+export * from './event-keys.ts'
 export * from './event-outbox.ts'
 export * from './ingest-counters.ts'
 export * from './notification-status.ts'

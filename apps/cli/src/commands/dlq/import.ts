@@ -75,7 +75,7 @@ async function readFile(
       signal,
     }),
     dryRun: audit === undefined,
-    findStored: (ids) => findStoredContent(db, ids),
+    findStored: (events) => findStoredContent(db, events),
     findErased: (userIds) => findErasedUsers(db, userIds),
     signal,
     onBatch(totals) {

@@ -1,5 +1,6 @@
 import { countOutboxEvents } from '@tidings/db/events/event-outbox'
 import { addIngestCounts } from '@tidings/db/events/ingest-counters'
+import { type PartitionHealth, readPartitionHealth } from '@tidings/db/events/partitions'
 import { readSchemaVersion } from '@tidings/db/schema-version'
 import { openRedis, queueBackendOf } from '@tidings/queue/backend'
 import type { DamagedDeadLetter } from '@tidings/queue/dead-letters/damage'
@@ -21,6 +22,7 @@ const OLD_JOB_MS = 60_000
 const SCHEMA = 'Schema'
 const WORKERS = 'Workers'
 const EVENTS = 'Events'
+const PARTITIONS = 'Partitions'
 
 /** What is wrong with damaged dead letters, for people. */
 export const DAMAGES: Readonly<Record<DamagedDeadLetter['damage'], string>> = {
@@ -112,7 +114,12 @@ async function checkPostgres(context: CliContext): Promise<CheckResult[]> {
       : applied > known
         ? warning(SCHEMA, `${applied} migrations, this version knows ${known}`, 'Update this installation.')
         : ok(SCHEMA, `${applied} migrations, up to date`),
-    ...(isBehind ? [] : [checkOutbox(await countOutboxEvents(db))]),
+    ...(isBehind
+      ? []
+      : [
+          checkOutbox(await countOutboxEvents(db)),
+          checkPartitions(await readPartitionHealth(db, new Date())),
+        ]),
   ]
 }
 
@@ -120,6 +127,22 @@ function checkOutbox(waiting: number): CheckResult {
   if (waiting === 0) return ok('Outbox', '0')
   const advice = 'The worker publishes them when Redis is back. Is it running?'
   return warning('Outbox', formatCount(waiting), advice)
+}
+
+function checkPartitions({ missing, hasDefaultRows }: PartitionHealth): CheckResult {
+  if (missing.length > 0)
+    return warning(
+      PARTITIONS,
+      `none for ${missing.join(' and ')}`,
+      'A worker creates it. Is one running, and does its PostgreSQL user own notification_status?',
+    )
+  if (hasDefaultRows)
+    return warning(
+      PARTITIONS,
+      'rows in notification_status_default',
+      'Their time of receipt is in no month that has a partition. See docs/keeping-and-deleting-data.md.',
+    )
+  return ok(PARTITIONS, 'this month and the next')
 }
 
 async function checkQueue(context: CliContext): Promise<CheckResult[]> {

@@ -61,7 +61,7 @@ export async function runProbe(context: CliContext, options: ProbeOptions): Prom
   const probe: Probe = { notificationId, deadLetterId: deadLetterId({ eventId: poison.id, event: poison }) }
   const interruption = context.interruption()
   const signal = AbortSignal.any([interruption, AbortSignal.timeout(options.timeoutMs)])
-  const isRow = async (id: string) => (await findStoredContent(db, [id])).has(id)
+  const isRow = async (id: string) => (await findStoredContent(db, [{ id }])).has(id)
   const queue = await ProbeQueue.open(context.env())
   let acceptedByApi = 0
   let steps: ProbeStep[] = []
