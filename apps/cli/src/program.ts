@@ -5,6 +5,7 @@ import { registerDlq } from './commands/dlq/dlq.ts'
 import { registerDoctor } from './commands/doctor/doctor.ts'
 import { registerHelp } from './commands/help.ts'
 import { registerKeys } from './commands/keys/keys.ts'
+import { registerRetention } from './commands/retention/retention.ts'
 import { registerServiceKeys } from './commands/service-keys/service-keys.ts'
 import { registerStatus } from './commands/status/status.ts'
 import { registerUsers } from './commands/users/users.ts'
@@ -58,6 +59,7 @@ Exit codes: 0 done, 1 failure, 2 declined, 3 not found, 5 done in part,
   registerStatus(program, context)
   registerUsers(program, context)
   registerServiceKeys(program, context)
+  registerRetention(program, context)
   registerDoctor(program, context)
   registerKeys(program, context)
   registerCompletion(program, context)

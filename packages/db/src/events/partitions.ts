@@ -9,7 +9,7 @@ const MONTHS_AHEAD = 3
 const LOCK_LIMIT = '500ms'
 const DUPLICATE_TABLE = '42P07'
 
-/** A partition of notification_status. The default one has no bounds. */
+/** A partition of notification_status, its name as SQL. The default one has no bounds. */
 export interface Partition {
   name: string
   from: Date | null
@@ -27,7 +27,7 @@ export async function listPartitions(connection: Connection): Promise<Partition[
 
 const LIST = `
 SELECT name, bounds[1]::timestamptz AS "from", bounds[2]::timestamptz AS "to" FROM (
-  SELECT c.relname AS name, regexp_match(pg_get_expr(c.relpartbound, c.oid),
+  SELECT c.oid::regclass::text AS name, regexp_match(pg_get_expr(c.relpartbound, c.oid),
     $$^FOR VALUES FROM \\('([^']+)'\\) TO \\('([^']+)'\\)$$) AS bounds
   FROM pg_inherits i JOIN pg_class c ON c.oid = i.inhrelid
   WHERE i.inhparent = 'notification_status'::regclass AND NOT i.inhdetachpending
