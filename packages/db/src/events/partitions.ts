@@ -2,7 +2,7 @@ import type pg from 'pg'
 import type { Database } from '../database.ts'
 import { sqlState, UNIQUE_VIOLATION } from '../failure.ts'
 
-export const DEFAULT_PARTITION = 'notification_status_default'
+const DEFAULT_PARTITION = 'notification_status_default'
 /** Months that have a partition before their first event comes: this one and the next two. */
 const MONTHS_AHEAD = 3
 /** How long creating a partition may wait for other transactions, while new ones wait behind it. */
@@ -38,7 +38,7 @@ export const startOfMonth = (time: Date, later = 0) =>
   new Date(Date.UTC(time.getUTCFullYear(), time.getUTCMonth() + later, 1))
 
 /** The months that should have a partition at `now`. */
-export const monthsAhead = (now: Date) =>
+const monthsAhead = (now: Date) =>
   Array.from({ length: MONTHS_AHEAD }, (_, later) => startOfMonth(now, later))
 
 /**

@@ -5,6 +5,7 @@ import {
   type RetentionRule,
   type RetentionStep,
 } from '@tidings/db/events/retention'
+import type { NotificationType } from '@tidings/shared/status-event'
 import { withAudit } from '../../audit.ts'
 import { askToGoOn, assertCanAsk } from '../../confirm.ts'
 import type { CliContext } from '../../context.ts'
@@ -12,7 +13,15 @@ import { CliError, EXIT, usageError } from '../../exit-codes.ts'
 import { formatCount } from '../../terminal/format.ts'
 import { writeList } from '../../terminal/output.ts'
 import { startProgress } from '../../terminal/progress.ts'
-import type { RetentionOptions } from './retention.ts'
+
+export interface RetentionOptions {
+  /** In milliseconds. */
+  olderThan: number
+  type?: NotificationType
+  source?: string
+  dryRun?: true
+  yes?: true
+}
 
 const DAY_MS = 86_400_000
 

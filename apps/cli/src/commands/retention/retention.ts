@@ -1,16 +1,8 @@
-import { NOTIFICATION_TYPES, type NotificationType } from '@tidings/shared/status-event'
+import { NOTIFICATION_TYPES } from '@tidings/shared/status-event'
 import { type Command, Option } from 'commander'
 import type { CliContext } from '../../context.ts'
 import { parseDuration, parseText } from '../../input/parse-option.ts'
-
-export interface RetentionOptions {
-  /** In milliseconds. */
-  olderThan: number
-  type?: NotificationType
-  source?: string
-  dryRun?: true
-  yes?: true
-}
+import type { RetentionOptions } from './apply.ts'
 
 export function registerRetention(program: Command, context: CliContext): void {
   program
