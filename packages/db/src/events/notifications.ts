@@ -62,6 +62,9 @@ async function listTimeline(
     .where(and(eq(t.notificationId, notificationId), inArray(t.notificationType, [...types])))
     .orderBy(...OLDEST_FIRST)
     .limit(MAX_TIMELINE)
+    // To plan a query over many partitions takes longer than to run it.
+    .prepare(`list-timeline-${types.length}`)
+    .execute()
   return rows.map(toStoredEvent)
 }
 
@@ -137,6 +140,9 @@ export async function listUserEvents(
     .where(and(...conditions))
     .orderBy(desc(t.timestamp), desc(t.id))
     .limit(page.limit)
+    // The conditions that are there decide the text, so each combination has its own name. See listTimeline.
+    .prepare(`list-user-events-${conditions.map((condition) => (condition ? 1 : 0)).join('')}`)
+    .execute()
   return rows.map(toStoredEvent)
 }
 
