@@ -1,4 +1,5 @@
 import { randomUUID } from 'node:crypto'
+import { removeExpiredKeys } from '@tidings/db/events/event-keys'
 import { findStoredContent, storeStatusEvents } from '@tidings/db/events/status-events'
 import type { FailedEvent } from '@tidings/queue/dead-letters/bury'
 import { deadLetterId } from '@tidings/queue/dead-letters/entry-id'
@@ -95,6 +96,15 @@ describeBackends('a walk through the dead letters', (kind) => {
     )
     expect(await walk()).toBe(0)
     expect(await countLetters(row)).toBe(1)
+  })
+
+  it('removes the dead letter of an event whose row is older than its key is kept', async () => {
+    const at = new Date(Date.now() - 40 * 86_400_000).toISOString()
+    const event = { ...makeEvent({ event_id: randomUUID() }), received_at: at }
+    await storeRows(event)
+    await removeExpiredKeys(worker.db, new Date(Date.now() - 35 * 86_400_000))
+    await buryAll(makeFailed(event))
+    expect(await walk()).toBe(1)
   })
 
   it('leaves a dead letter that was buried again after it was read, until the next walk', async () => {
