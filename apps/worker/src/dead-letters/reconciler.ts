@@ -1,4 +1,4 @@
-import type { EventReference, StoredContent } from '@tidings/db/events/status-events'
+import type { EventReference, StoredContent } from '@tidings/db/events/stored-content'
 import {
   type DeadLetterEntry,
   isStored,

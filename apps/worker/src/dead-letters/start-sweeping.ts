@@ -1,7 +1,7 @@
 import type { Database } from '@tidings/db/database'
 import { relayOutbox } from '@tidings/db/events/event-outbox'
 import { readIngestCounts } from '@tidings/db/events/ingest-counters'
-import { type EventReference, findStoredContent } from '@tidings/db/events/status-events'
+import { type EventReference, findStoredContent } from '@tidings/db/events/stored-content'
 import type { JobQueue, QueueBackend } from '@tidings/queue/backend'
 import type { FailedEvent } from '@tidings/queue/dead-letters/bury'
 import { openDeadLetters } from '@tidings/queue/dead-letters/open'

@@ -1,6 +1,7 @@
 import { randomUUID } from 'node:crypto'
 import { removeExpiredKeys } from '@tidings/db/events/event-keys'
-import { findStoredContent, storeStatusEvents } from '@tidings/db/events/status-events'
+import { storeStatusEvents } from '@tidings/db/events/status-events'
+import { findStoredContent } from '@tidings/db/events/stored-content'
 import type { FailedEvent } from '@tidings/queue/dead-letters/bury'
 import { deadLetterId } from '@tidings/queue/dead-letters/entry-id'
 import { openDeadLetters } from '@tidings/queue/dead-letters/open'

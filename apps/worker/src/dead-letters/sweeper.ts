@@ -1,4 +1,4 @@
-import type { EventReference, StoredContent } from '@tidings/db/events/status-events'
+import type { EventReference, StoredContent } from '@tidings/db/events/stored-content'
 import { classifyFailure } from '@tidings/db/failure'
 import type { JobQueue } from '@tidings/queue/backend'
 import type { FailedEvent } from '@tidings/queue/dead-letters/bury'

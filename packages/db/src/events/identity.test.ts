@@ -8,7 +8,8 @@ import type { Database } from '../database.ts'
 import { MIN_DEDUPLICATION_DAYS } from './deduplication-window.ts'
 import { removeExpiredKeys } from './event-keys.ts'
 import { createPartitions, startOfMonth } from './partitions.ts'
-import { findStoredContent, storeStatusEvents } from './status-events.ts'
+import { storeStatusEvents } from './status-events.ts'
+import { findStoredContent } from './stored-content.ts'
 
 const DAY_MS = 86_400_000
 const WINDOW_MS = MIN_DEDUPLICATION_DAYS * DAY_MS

@@ -7,7 +7,8 @@ import { type Database, openDatabase } from '../database.ts'
 import { eraseUser } from '../users/erase-user.ts'
 import { listDecidingEvents, listUserEvents, readNotifications } from './notifications.ts'
 import { createPartitions, startOfMonth } from './partitions.ts'
-import { findStoredContent, storeStatusEvents } from './status-events.ts'
+import { storeStatusEvents } from './status-events.ts'
+import { findStoredContent } from './stored-content.ts'
 
 const planSchema = z.object({
   'Node Type': z.string(),

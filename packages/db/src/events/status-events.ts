@@ -1,7 +1,7 @@
-import { type DeliveryError, NOTIFICATION_TYPES, type StatusEvent } from '@tidings/shared/status-event'
-import { isUuid } from '@tidings/shared/uuid'
+import type { DeliveryError, StatusEvent } from '@tidings/shared/status-event'
 import type { Database } from '../database.ts'
 import { MIN_DEDUPLICATION_DAYS, mayHaveLostKey } from './deduplication-window.ts'
+import { findRows, findStoredContent } from './stored-content.ts'
 
 /** The outcome of one event of a batch that was written. */
 export type StoreOutcome = 'stored' | 'duplicate' | 'conflict' | 'unknown_user' | 'other_user'
@@ -52,15 +52,6 @@ WITH event AS (
 )
 SELECT id FROM event WHERE NOT EXISTS (SELECT 1 FROM new_key k WHERE k.id = event.id)`
 
-const FIND_KEYS = 'SELECT id, content_hash FROM event_keys WHERE id = ANY($1::uuid[])'
-// LATERAL with LIMIT: one look into the index for each event, whatever the planner knows of new partitions.
-const FIND_ROWS = `SELECT s.id, s.content_hash
-  FROM unnest($1::uuid[], $2::text[], $3::notification_type[]) AS e(id, notification_id, notification_type)
-  CROSS JOIN LATERAL (
-    SELECT id, content_hash FROM notification_status s
-    WHERE s.notification_id = e.notification_id AND s.notification_type = e.notification_type AND s.id = e.id
-    LIMIT 1
-  ) s`
 const FIND_USERS = `SELECT id FROM users WHERE id = ANY($1::uuid[])`
 const FIND_OTHERS = `SELECT (e.place - 1)::int AS index
   FROM unnest($1::uuid[], $2::text[], $3::notification_type[]) WITH ORDINALITY
@@ -212,56 +203,3 @@ const optional = (values: unknown[]) => (values.every((value) => value === undef
 function errorParts(error: DeliveryError | undefined) {
   return typeof error === 'string' ? { message: error, code: undefined, class: undefined } : error
 }
-
-/** Maps the id of each stored event to its content digest; undefined when it has no idempotency key. */
-export type StoredContent = ReadonlyMap<string, string | undefined>
-
-/** What finds an event: its id within the deduplication window, the notification as well after it. */
-export interface EventReference {
-  id?: string | undefined
-  notification_id?: string | undefined
-  notification_type?: string | undefined
-}
-
-interface FoundContent {
-  id: string
-  content_hash: Buffer | null
-}
-
-/** Finds the stored events among these. An id that is not a UUID is none of a stored event. */
-export async function findStoredContent(
-  db: Database,
-  events: readonly EventReference[],
-): Promise<StoredContent> {
-  const ids = events.flatMap(({ id }) => (id !== undefined && isUuid(id) ? [id] : []))
-  if (ids.length === 0) return new Map()
-  const keys = toContent((await db.pool.query<FoundContent>(FIND_KEYS, [ids])).rows)
-  const rows = await findRows(
-    db,
-    events.filter(({ id = '' }) => !keys.has(id)),
-  )
-  return new Map([...keys, ...rows])
-}
-
-/** Finds rows by notification and id, in all partitions: for events whose key may be gone. */
-async function findRows(db: Database, events: readonly EventReference[]): Promise<StoredContent> {
-  const searchable = events.filter(
-    ({ id = '', notification_id, notification_type }) =>
-      isUuid(id) && isStorableText(notification_id) && isType(notification_type),
-  )
-  if (searchable.length === 0) return new Map()
-  const { rows } = await db.pool.query<FoundContent>(FIND_ROWS, [
-    searchable.map(({ id }) => id),
-    searchable.map(({ notification_id }) => notification_id),
-    searchable.map(({ notification_type }) => notification_type),
-  ])
-  return toContent(rows)
-}
-
-// PostgreSQL refuses NUL, which an unreadable event may hold.
-const isStorableText = (text: string | undefined) => text !== undefined && !text.includes('\0')
-const TYPES: readonly unknown[] = NOTIFICATION_TYPES
-const isType = (type: unknown) => TYPES.includes(type)
-
-const toContent = (rows: readonly FoundContent[]) =>
-  new Map(rows.map((row) => [row.id, row.content_hash?.toString('hex')]))

@@ -1,4 +1,4 @@
-import type { EventReference, StoredContent } from '@tidings/db/events/status-events'
+import type { EventReference, StoredContent } from '@tidings/db/events/stored-content'
 import { type DeadLetter, deadLetterSchema } from '@tidings/shared/dead-letter'
 import { cutDeepJson, isTooDeep } from '@tidings/shared/json'
 import { DEAD_LETTER_JOB, DEAD_LETTER_JOB_OPTIONS } from '../policy.ts'

@@ -1,4 +1,4 @@
-import type { EventReference, StoredContent } from '@tidings/db/events/status-events'
+import type { EventReference, StoredContent } from '@tidings/db/events/stored-content'
 import { deadLetterSchema } from '@tidings/shared/dead-letter'
 import { isTooDeep } from '@tidings/shared/json'
 import { z } from 'zod'

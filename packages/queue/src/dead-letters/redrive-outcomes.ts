@@ -1,5 +1,5 @@
 import { setTimeout as sleep } from 'node:timers/promises'
-import type { EventReference, StoredContent } from '@tidings/db/events/status-events'
+import type { EventReference, StoredContent } from '@tidings/db/events/stored-content'
 import { parseEnvelope } from '../envelope.ts'
 import { STATUS_QUEUE } from '../policy.ts'
 import { type DeadLetterEntry, isStored, toReference, UNREADABLE_EVENT } from './entry.ts'

@@ -10,7 +10,7 @@ import {
   PROBE_SOURCE,
   type Probe,
 } from '@tidings/db/events/probe-events'
-import { findStoredContent } from '@tidings/db/events/status-events'
+import { findStoredContent } from '@tidings/db/events/stored-content'
 import { createServiceKey } from '@tidings/db/operators/service-keys'
 import { deadLetterId } from '@tidings/queue/dead-letters/entry-id'
 import type { DeadLetterStore } from '@tidings/queue/dead-letters/store'

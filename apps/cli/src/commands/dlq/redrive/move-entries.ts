@@ -1,4 +1,4 @@
-import { findStoredContent } from '@tidings/db/events/status-events'
+import { findStoredContent } from '@tidings/db/events/stored-content'
 import {
   type RedriveResult,
   type RedriveTotals,

@@ -1,5 +1,5 @@
 import { randomUUID } from 'node:crypto'
-import { findStoredContent } from '@tidings/db/events/status-events'
+import { findStoredContent } from '@tidings/db/events/stored-content'
 import { eventIdOf } from '@tidings/queue/dead-letters/entry-id'
 import { type AppProcess, spawnApp } from '@tidings/stack/dev/app-process'
 import { findFreePort } from '@tidings/stack/servers/free-port'
