@@ -19,6 +19,7 @@ interface Options {
   rounds?: number
   seconds?: number
   connections?: number
+  rows?: number[]
   quick?: boolean
   against?: string
   output: string
@@ -32,10 +33,14 @@ const command = new Command('bench')
   .option('--rounds <n>', 'interleaved rounds (default: 5)', parseCount)
   .option('--seconds <n>', 'length of each load (default: 5)', parseCount)
   .option('--connections <n>', 'of ingest-single (default: 128)', parseCount)
+  .option('--rows <n...>', 'sizes of the tables of growth, such as 10000 30000000', parseCounts)
   .option('--quick', 'one short round with little data; three to four minutes')
   .option('--against <checkout>', 'also measure the ingest of another checkout of Tidings', parseCheckout)
   .option('--output <name>', 'name of the result files in bench/results', parseName, 'latest')
-  .addHelpText('after', '\nExamples:\n  npm run bench -- --quick\n  npm run bench -- --only ingest-single')
+  .addHelpText(
+    'after',
+    '\nExamples:\n  npm run bench -- --quick\n  npm run bench -- --only ingest-single\n  npm run bench -- --only growth --rows 10000 30000000 --against ../tidings-before',
+  )
   .exitOverride(({ exitCode }) => process.exit(exitCode === 0 ? 0 : USAGE_EXIT_CODE))
   .action(run)
 
@@ -54,6 +59,7 @@ async function run(options: Options): Promise<void> {
     seconds: options.seconds ?? (quick ? 2 : 5),
     warmUpSeconds: quick ? 1 : 3,
     connections: options.connections ?? 128,
+    rows: options.rows,
     quick,
   }
   const startedMs = performance.now()
@@ -98,6 +104,10 @@ function parseCheckout(text: string): string {
 function parseCount(text: string): number {
   if (/^[1-9]\d*$/.test(text)) return Number(text)
   throw new InvalidArgumentError('Give a whole number above 0.')
+}
+
+function parseCounts(text: string, before: readonly number[] = []): number[] {
+  return [...before, parseCount(text)]
 }
 
 /** Checked before the run, because the results are written after it. */

@@ -46,7 +46,7 @@ export async function measureIngest(
   contender: RunningContender,
   plan: IngestPlan,
 ): Promise<IngestResult> {
-  const before = await countRows(site)
+  const before = await countRows(site, contender)
   const cpuBefore = await readCpuMs(site, contender)
   const reports = await Promise.all(
     contender.urls.map((url, index) =>
@@ -63,13 +63,13 @@ export async function measureIngest(
   const report = mergeReports(reports)
   const rssBytes = await readRss(contender)
   const accepted = report.ok * plan.batch
-  const rows = (await waitForRows(site, before + accepted)) - before
+  const rows = (await waitForRows(site, contender, before + accepted)) - before
   const cutOff = plan.connections * plan.batch
   if (rows > accepted + report.failed * plan.batch + cutOff) {
     throw new Error(`${rows} rows of ${accepted} acknowledged events: some were stored more than once`)
   }
   const cpu = { generator: report.cpuMs, ...(await readCpuMs(site, contender)) }
-  const timing = await readTiming(site, new Date(report.startedAtMs))
+  const timing = await readTiming(site, contender, new Date(report.startedAtMs))
   return {
     acceptedPerSecond: accepted / report.seconds,
     storedPerSecond: (rows * 1_000) / (timing.lastCommitMs - report.startedAtMs),
@@ -99,19 +99,19 @@ function mergeReports(reports: readonly LoadReport[]): LoadReport {
   }
 }
 
-async function countRows(site: Site): Promise<number> {
-  const counted = await site.pool.query<{ rows: string }>('SELECT count(*) AS rows FROM notification_status')
+async function countRows(site: Site, { table }: RunningContender): Promise<number> {
+  const counted = await site.pool.query<{ rows: string }>(`SELECT count(*) AS rows FROM ${table}`)
   return Number(counted.rows[0]?.rows)
 }
 
 /** Waits until all acknowledged rows exist and no more arrive. */
-async function waitForRows(site: Site, expected: number): Promise<number> {
+async function waitForRows(site: Site, contender: RunningContender, expected: number): Promise<number> {
   let last = -1
   let unchangedSinceMs = 0
   return waitFor(
     `${expected} rows`,
     async () => {
-      const rows = await countRows(site)
+      const rows = await countRows(site, contender)
       if (rows !== last) {
         last = rows
         unchangedSinceMs = performance.now()
@@ -122,10 +122,10 @@ async function waitForRows(site: Site, expected: number): Promise<number> {
   )
 }
 
-async function readTiming(site: Site, since: Date) {
+async function readTiming(site: Site, { table }: RunningContender, since: Date) {
   const result = await site.pool.query<{ last_commit: Date; p50: number; p99: number }>(
     `WITH row AS (
-       SELECT pg_xact_commit_timestamp(xmin) AS committed, received_at FROM notification_status
+       SELECT pg_xact_commit_timestamp(xmin) AS committed, received_at FROM ${table}
        WHERE received_at >= $1
      )
      SELECT max(committed) AS last_commit,

@@ -12,6 +12,7 @@ import type { RedisServer } from '@tidings/stack/servers/redis'
 import { requireRedisServer, startRedis } from '@tidings/stack/servers/redis'
 import { addUsers, createSystemDatabase } from '@tidings/stack/testing/system-database'
 import { Redis } from 'ioredis'
+import { PEER_TABLE } from '../peers/contract/insert.ts'
 import { childEnv } from './env.ts'
 import { EVENT_SOURCE, USERS, userIdOf } from './load/bodies.ts'
 
@@ -71,6 +72,11 @@ export async function openSite(): Promise<Site> {
         ...(checkout !== undefined && { migrate: (databaseUrl) => migrateWith(checkout, databaseUrl) }),
       })
       const { pool } = releaser.add(db, (opened) => opened.close())
+      await pool.query(
+        `CREATE TABLE ${PEER_TABLE} (LIKE notification_status INCLUDING INDEXES);
+         ALTER TABLE ${PEER_TABLE} DROP CONSTRAINT IF EXISTS ${PEER_TABLE}_pkey, ADD PRIMARY KEY (id),
+           ADD FOREIGN KEY (user_id) REFERENCES users ON DELETE SET NULL`,
+      )
       await addUsers(
         db,
         Array.from({ length: USERS }, (_, n) => userIdOf(n + 1)),
@@ -87,7 +93,8 @@ export async function openSite(): Promise<Site> {
         logDir,
         async clear() {
           await pool.query(
-            `TRUNCATE notification_status;
+            `TRUNCATE notification_status, ${PEER_TABLE};
+             ${checkout === undefined ? 'TRUNCATE event_keys;' : ''}
              DROP SCHEMA IF EXISTS pgboss CASCADE;
              DROP SCHEMA IF EXISTS graphile_worker CASCADE`,
           )

@@ -7,6 +7,7 @@ import { registerDoctor } from './commands/doctor/doctor.ts'
 import { registerFind } from './commands/find/find.ts'
 import { registerHelp } from './commands/help.ts'
 import { registerKeys } from './commands/keys/keys.ts'
+import { registerRetention } from './commands/retention/retention.ts'
 import { registerServiceKeys } from './commands/service-keys/service-keys.ts'
 import { registerStats } from './commands/stats/stats.ts'
 import { registerStatus } from './commands/status/status.ts'
@@ -66,6 +67,7 @@ Exit codes: 0 done, 1 failure, 2 declined, 3 not found, 5 done in part,
   registerSuppressions(program, context)
   registerCategories(program, context)
   registerServiceKeys(program, context)
+  registerRetention(program, context)
   registerDoctor(program, context)
   registerKeys(program, context)
   registerCompletion(program, context)

@@ -1,4 +1,5 @@
-import { envFields, httpUrl, parseEnv, wholeNumber } from '@tidings/runtime/env'
+import { MIN_DEDUPLICATION_DAYS } from '@tidings/db/events/deduplication-window'
+import { days, envFields, httpUrl, parseEnv, wholeNumber } from '@tidings/runtime/env'
 import { z } from 'zod'
 
 /** Paths are appended to it, so it may have neither a query nor a fragment. */
@@ -14,6 +15,7 @@ const workerEnvSchema = z.object({
   APP_URL: linkBase('https://app.example.com').optional(),
   /** The public address of the API, whose pages the links name where APP_URL is not set. */
   API_URL: linkBase('https://api.example.com').default('http://localhost:8001'),
+  DEDUPLICATION_WINDOW: days(MIN_DEDUPLICATION_DAYS, 3650).default(MIN_DEDUPLICATION_DAYS),
 })
 
 export type WorkerEnv = z.infer<typeof workerEnvSchema>

@@ -18,6 +18,7 @@ import type { EventCounters } from './jobs/process-envelope.ts'
 import { createWorkerMetrics, watchStatusWorker } from './metrics.ts'
 import { startOutbound } from './outbound/start-outbound.ts'
 import { startStatusWorker } from './status-worker.ts'
+import { Upkeep } from './upkeep.ts'
 
 /** Statements in flight at once, each on its own connection. */
 const WRITERS = 2
@@ -50,6 +51,8 @@ export async function runWorker(env: WorkerEnv, hooks: RunWorkerHooks = {}): Pro
     log.debug({ error: errorMessage(error) }, 'counters not written, will be tried again'),
   )
   lifecycle.onRelease('counters', () => counters.close())
+  const upkeep = new Upkeep({ db, deduplicationDays: env.DEDUPLICATION_WINDOW, log })
+  lifecycle.onRelease('upkeep', () => upkeep.close())
   const metrics = createWorkerMetrics()
   let worker: Awaited<ReturnType<typeof startStatusWorker>> | undefined
   const server = await serveWorkerHttp({

@@ -1,4 +1,5 @@
 import { randomUUID } from 'node:crypto'
+import { removeExpiredKeys } from '@tidings/db/events/event-keys'
 import { addToOutbox, countOutboxEvents } from '@tidings/db/events/event-outbox'
 import { makeEvent } from '@tidings/shared/testing/make-event'
 import { waitFor } from '@tidings/stack/servers/wait-for'
@@ -60,6 +61,16 @@ describeBackends('the worker', (kind) => {
       },
     ])
     expect(await worker.findRows(small)).toMatchObject([{ notification_type: 'push', user_id: null }])
+  })
+
+  it('stores an event once when its dead letter is sent back after its key was removed', async () => {
+    const at = new Date(Date.now() - 40 * 86_400_000).toISOString()
+    const event = { ...makeEvent({ event_id: randomUUID() }), received_at: at }
+    await worker.untilDone(await worker.enqueue(event))
+    expect(await removeExpiredKeys(worker.db, new Date(Date.now() - 35 * 86_400_000))).toBe(1)
+    await worker.untilDone(await worker.enqueue({ ...event, redrives: 1 }))
+    expect(await worker.findRows(event)).toHaveLength(1)
+    expect(await worker.findDeadLetters(event)).toEqual([])
   })
 
   it('stores an event once, however often it is enqueued', async () => {

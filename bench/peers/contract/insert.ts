@@ -4,13 +4,16 @@ import type { QueuedEvent } from './event.ts'
 /** Every peer has a pool of the same size. */
 export const openPool = (databaseUrl: string) => new pg.Pool({ connectionString: databaseUrl, max: 20 })
 
+/** The peers' table. It is that of Tidings without partitions, so that the primary key makes storing idempotent. */
+export const PEER_TABLE = 'peer_events'
+
 const COLUMNS = `id, user_id, "timestamp", received_at, notification_type, status, attempt, notification_id,
   source, error, event_id, provider, provider_message_id, metadata`
 
 /** One prepared INSERT per event. A redelivery changes nothing. */
 const INSERT_ONE = {
   name: 'insert-event',
-  text: `INSERT INTO notification_status (${COLUMNS})
+  text: `INSERT INTO ${PEER_TABLE} (${COLUMNS})
     VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14) ON CONFLICT (id) DO NOTHING`,
 }
 
@@ -26,7 +29,7 @@ export async function insertEvents(pool: pg.Pool, events: readonly QueuedEvent[]
   )
   await pool.query({
     name: `insert-${rows.length}-events`,
-    text: `INSERT INTO notification_status (${COLUMNS}) VALUES ${values.join(', ')}
+    text: `INSERT INTO ${PEER_TABLE} (${COLUMNS}) VALUES ${values.join(', ')}
       ON CONFLICT (id) DO NOTHING`,
     values: rows.flat(),
   })

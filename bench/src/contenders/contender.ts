@@ -13,6 +13,8 @@ export interface Contender {
   stores: boolean
   /** Replaces the benchmark's site, for a contender whose database has another schema. */
   site?: Site
+  /** Folder of another checkout, which the contender runs. */
+  checkout?: string
   start(site: Site): Promise<RunningContender>
 }
 
@@ -20,6 +22,8 @@ export interface RunningContender {
   /** One for each API process. */
   urls: string[]
   bearer: string
+  /** Gets a row for each event. */
+  table: string
   processes: RunningProcess[]
   stop(): Promise<void>
 }
@@ -27,10 +31,12 @@ export interface RunningContender {
 /**
  * Starts the processes of a contender; stops them again if one does not start.
  *
+ * @param table gets a row for each event.
  * @param start hands each process to `add` and returns the URLs of the APIs.
  */
 export async function startProcesses(
   bearer: string,
+  table: string,
   start: (add: (process: RunningProcess) => void) => Promise<string[]>,
 ): Promise<RunningContender> {
   const releaser = createReleaser()
@@ -39,7 +45,7 @@ export async function startProcesses(
     const urls = await start((started) => {
       processes.push(releaser.add(started, (it) => it.stop()))
     })
-    return { urls, bearer, processes, stop: () => releaser.release() }
+    return { urls, bearer, table, processes, stop: () => releaser.release() }
   } catch (error) {
     await releaser.release()
     throw error

@@ -1,6 +1,7 @@
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { findFreePort } from '@tidings/stack/servers/free-port'
+import { PEER_TABLE } from '../../peers/contract/insert.ts'
 import { startServer } from '../processes.ts'
 import type { Site } from '../site.ts'
 import { type Contender, type RunningContender, startProcesses } from './contender.ts'
@@ -60,7 +61,7 @@ async function startServers(
     API_KEY: site.apiKey,
     NODE_ENV: 'production',
   }
-  return startProcesses(site.apiKey, async (add) => {
+  return startProcesses(site.apiKey, PEER_TABLE, async (add) => {
     for (const { role, script } of servers) {
       const log = join(site.logDir, `${name}-${role}.log`)
       add(await startServer(role, join(BENCH_DIR, script), env, log))

@@ -35,6 +35,7 @@ export async function createTidingsAgainst(site: Site, checkout: string): Promis
     ...TIDINGS,
     name: 'tidings-against',
     label: `Tidings of ${checkout}`,
+    checkout,
     site: await site.withDatabase('bench_against', checkout),
     start: (own) => startTidings(own, { ...ONE_OF_EACH, checkout }),
   }
@@ -51,7 +52,7 @@ export async function startTidings(site: Site, size: TidingsSize): Promise<Runni
     NODE_ENV: 'production',
     ...size.env,
   }
-  return startProcesses(site.apiKey, async (add) => {
+  return startProcesses(site.apiKey, 'notification_status', async (add) => {
     async function start(role: 'api' | 'worker', index: number) {
       const port = await findFreePort()
       const log = join(site.logDir, `tidings-${role}-${index}.log`)

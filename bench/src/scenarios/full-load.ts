@@ -34,7 +34,7 @@ export async function measureFullLoad(
   const running = await contender.start(site)
   try {
     await measureIngest(site, running, { ...plan, seconds: warmUpSeconds, label: `warm-${round}` })
-    await site.pool.query('TRUNCATE notification_status')
+    await site.pool.query(`TRUNCATE ${running.table}`)
     const full = await measureIngest(site, running, { ...plan, label: `full-${round}` })
     return await toMetrics({ full, site, running })
   } finally {

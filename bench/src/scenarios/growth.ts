@@ -1,3 +1,5 @@
+import { MIN_DEDUPLICATION_DAYS } from '@tidings/db/events/deduplication-window'
+import { createPartitions, startOfMonth } from '@tidings/db/events/partitions'
 import { startTidings } from '../contenders/tidings.ts'
 import { EVENT_SOURCE, USERS, userIdOf } from '../load/bodies.ts'
 import type { LoadRequest } from '../load/protocol.ts'
@@ -7,7 +9,7 @@ import { registerUser } from '../load/users.ts'
 import { measureIngest } from '../measure-ingest.ts'
 import type { Site } from '../site.ts'
 import { ratioOf, runRounds } from './rounds.ts'
-import type { Scenario, ScenarioContext } from './scenario.ts'
+import type { Goal, ResultRow, Scenario, ScenarioContext } from './scenario.ts'
 
 const CONNECTIONS = 128
 /** Queries per second while their latency is measured: well below the API's capacity. */
@@ -16,36 +18,52 @@ const SAMPLED_NOTIFICATIONS = 5_000
 
 interface TableSize {
   name: string
+  label: string
   rows: number
   site: Site
+  /** Folder of another checkout, which runs on this table. */
+  checkout?: string | undefined
 }
 
-/** The same ingest and the same queries on a table of ten thousand rows, and of ten million. */
+/** The months that the events of a table are spread over. */
+const MONTHS = 12
+
+/**
+ * The same ingest and the same queries on a table of ten thousand rows, and of ten million: on partitions of a year, and
+ * on the table of another checkout.
+ */
 export const GROWTH: Scenario = {
   name: 'growth',
   title: 'Growth of the table',
   async run(context) {
-    const sizes = context.effort.quick ? [10_000, 100_000] : [10_000, 100_000, 1_000_000, 10_000_000]
+    const { quick } = context.effort
+    const sizes =
+      context.effort.rows ?? (quick ? [10_000, 100_000] : [10_000, 100_000, 1_000_000, 10_000_000])
     const tables: TableSize[] = []
     for (const rows of sizes) {
-      context.progress(`growth: filling a table with ${rows.toLocaleString('en-US')} rows`)
-      const name = `growth_${rows}`
-      const site = await context.site.withDatabase(name)
-      await fillTable(site, rows)
-      tables.push({ name, rows, site })
+      const count = rows.toLocaleString('en-US')
+      for (const checkout of [undefined, ...context.against.map((contender) => contender.checkout)]) {
+        const name = `growth_${rows}${checkout === undefined ? '' : '_against'}`
+        const label = `Tidings${checkout === undefined ? '' : ` of ${checkout}`}, ${count} rows before`
+        context.progress(`growth: filling ${name}`)
+        const site = await context.site.withDatabase(name, checkout)
+        await fillTable(site, rows)
+        tables.push({ name, label, rows, site, checkout })
+      }
     }
     const rows = await runRounds(
       context,
       'growth',
       tables.map((table) => ({
         name: table.name,
-        label: `Tidings, ${table.rows.toLocaleString('en-US')} rows before`,
+        label: table.label,
         kind: 'tidings',
         measure: (round) => measureSize(context, table, round),
       })),
     )
-    const [smallest] = tables
-    const largest = tables.at(-1)
+    const own = tables.filter(({ checkout }) => checkout === undefined)
+    const [smallest] = own
+    const largest = own.at(-1)
     const share = ratioOf(rows, largest?.name ?? '', 'storedPerSecond', smallest?.name ?? '')
     return {
       columns: [
@@ -62,6 +80,9 @@ export const GROWTH: Scenario = {
           figure: `${(share * 100).toFixed(0)} %`,
           met: share >= 0.7,
         },
+        ...(context.against.length === 0
+          ? []
+          : own.map(({ name, rows: before }) => compare(rows, name, before))),
       ],
       notes: [
         `Each size has its own database; each round removes the rows that it added. Queries over HTTP at ${QUERY_RATE}/s: GET /notifications/{id}/ of ${SAMPLED_NOTIFICATIONS} notifications from the whole table, GET /status/history/ of one user.`,
@@ -70,10 +91,24 @@ export const GROWTH: Scenario = {
   },
 }
 
+/** The goal beside another checkout: a key table costs a little, and smaller indexes give it back. */
+function compare(rows: readonly ResultRow[], name: string, before: number): Goal {
+  const ratio = ratioOf(rows, name, 'storedPerSecond', `${name}_against`)
+  const least = before < 10_000_000 ? 0.9 : 1
+  return {
+    text: `ingest at ${before.toLocaleString('en-US')} rows at least ${least} of the other checkout's`,
+    figure: ratio.toFixed(2),
+    met: ratio >= least,
+  }
+}
+
 /** Inserts three events per notification, spread over the users and a year. Builds the indexes afterwards: that is faster. */
-async function fillTable({ pool }: Site, rows: number): Promise<void> {
+async function fillTable(site: Site, rows: number): Promise<void> {
+  const { pool } = site
+  const hasKeys = await isPartitioned(site)
+  if (hasKeys) await createPastPartitions(site)
   const indexes = await pool.query<{ name: string; definition: string }>(
-    `SELECT indexname AS name, indexdef AS definition FROM pg_indexes
+    `SELECT indexname AS name, replace(indexdef, ' ON ONLY ', ' ON ') AS definition FROM pg_indexes
      WHERE tablename = 'notification_status' AND indexname <> 'notification_status_pkey'`,
   )
   for (const { name } of indexes.rows) await pool.query(`DROP INDEX ${name}`)
@@ -89,18 +124,52 @@ async function fillTable({ pool }: Site, rows: number): Promise<void> {
      ) AS events ORDER BY n DESC`,
   )
   for (const { definition } of indexes.rows) await pool.query(definition)
-  await pool.query('VACUUM ANALYZE notification_status')
+  if (hasKeys)
+    await pool.query(
+      `INSERT INTO event_keys SELECT id, received_at, content_hash FROM notification_status
+       WHERE received_at > now() - interval '${MIN_DEDUPLICATION_DAYS} days' ORDER BY received_at`,
+    )
+  // Not the partitions of the future: autovacuum does not look at empty tables either.
+  for (const table of await listTables(site)) await pool.query(`VACUUM ANALYZE ${table}`)
+}
+
+async function isPartitioned({ pool }: Site): Promise<boolean> {
+  const { rows } = await pool.query<{ found: boolean }>(
+    "SELECT to_regclass('event_keys') IS NOT NULL AS found",
+  )
+  return rows[0]?.found ?? false
+}
+
+async function createPastPartitions({ pool }: Site): Promise<void> {
+  const client = await pool.connect()
+  const months = Array.from({ length: MONTHS + 1 }, (_, past) => startOfMonth(new Date(), -past))
+  await createPartitions(client, months).finally(() => client.release())
+}
+
+/** The tables of events that hold rows. */
+async function listTables({ pool }: Site): Promise<string[]> {
+  const { rows } = await pool.query<{ name: string }>(
+    `SELECT relname AS name FROM pg_class WHERE relkind = 'r' AND relname ~ '^(notification_status|event_keys)'
+       AND pg_relation_size(oid) > 0`,
+  )
+  return rows.map(({ name }) => name)
 }
 
 async function measureSize(
   { site: { redisClient }, effort }: ScenarioContext,
-  { site, rows }: TableSize,
+  { site, rows, checkout }: TableSize,
   round: number,
 ) {
+  const startedAt = new Date()
   await redisClient.flushall()
   const sample = await sampleNotifications(site, rows)
   await site.pool.query('CHECKPOINT')
-  const tidings = await startTidings(site, { apis: 1, workers: 1, shards: 1 })
+  const tidings = await startTidings(site, {
+    apis: 1,
+    workers: 1,
+    shards: 1,
+    ...(checkout !== undefined && { checkout }),
+  })
   try {
     const [api = ''] = tidings.urls
     const user = await registerUser(api, `growth-${Date.now()}@example.com`)
@@ -125,8 +194,10 @@ async function measureSize(
     }
   } finally {
     await tidings.stop()
-    await site.pool.query("DELETE FROM notification_status WHERE notification_id NOT LIKE 'old-%'")
-    await site.pool.query('VACUUM notification_status')
+    for (const table of await listTables(site)) {
+      await site.pool.query(`DELETE FROM ${table} WHERE received_at >= $1`, [startedAt])
+      await site.pool.query(`VACUUM ${table}`)
+    }
   }
 }
 

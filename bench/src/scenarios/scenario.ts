@@ -10,6 +10,8 @@ export interface Effort {
   warmUpSeconds: number
   /** Concurrent connections of ingest-single. */
   connections: number
+  /** Sizes of the tables of growth, when others than the usual ones are wanted. */
+  rows: readonly number[] | undefined
   /** Fewer sizes and less data. */
   quick: boolean
 }

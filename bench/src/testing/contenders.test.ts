@@ -57,7 +57,7 @@ describe.skipIf(!hasRedis)(`the contenders${hasRedis ? '' : ': NO REDIS ON THE P
              AND status = 'delivered' AND notification_type = 'email' AND "timestamp" = received_at)::int AS whole,
            count(*) FILTER (WHERE notification_id LIKE 'single-%')::int AS singles,
            count(*) FILTER (WHERE notification_id = 'refused')::int AS refused
-         FROM notification_status`,
+         FROM ${running.table}`,
       )
       const { rows: stored, events, whole, singles, refused } = rows[0]
       expect({ events, whole, singles, refused }).toEqual({

@@ -1,4 +1,5 @@
 import type { Database } from '@tidings/db/database'
+import { findErasedUsers } from '@tidings/db/users/erased-users'
 import { EXPORT_TYPES, type ExportRecord, exportFromDatabase } from '@tidings/db/users/export-user'
 import { findUser, type UserRow } from '@tidings/db/users/users'
 import { SCAN_PAGE } from '@tidings/queue/dead-letters/entry'
@@ -43,7 +44,9 @@ export async function* exportUser(sources: ExportSources, user: UserRow): AsyncG
     const text = records.map(({ type, data }) => toLine({ type, data })).join('')
     if (text !== '') yield { text, counts }
   }
-  if ((await findUser(sources.db, user.id)) === undefined)
+  // An erasure that goes on has emptied events that were read: the export would look complete.
+  const erased = await findErasedUsers(sources.db, [user.id])
+  if (erased.has(user.id) || (await findUser(sources.db, user.id)) === undefined)
     throw new Error('The user was erased during the export.')
   yield { text: toLine({ type: 'end', counts }), counts }
 }

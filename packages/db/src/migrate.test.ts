@@ -7,7 +7,7 @@ import { migrate } from 'drizzle-orm/node-postgres/migrator'
 import { describe, expect, inject, it } from 'vitest'
 import { MIGRATIONS_FOLDER, migrateDatabase } from './migrate.ts'
 
-describe('the migration of push tokens to devices', () => {
+describe('migrations of a database with data', () => {
   const releaser = useReleaser()
 
   /** Creates a database with the first `count` migrations. */
@@ -27,7 +27,7 @@ describe('the migration of push tokens to devices', () => {
     return url
   }
 
-  it('makes each token the device default of the user who changed last', async () => {
+  it('make each token the device default of the user who changed last', async () => {
     const url = await createOldDatabase(`old_${process.pid}`, 2)
     const idOf = (n: number) => `00000000-0000-4000-8000-00000000000${n}`
     const long = 'é'.repeat(4096)
@@ -72,6 +72,59 @@ describe('the migration of push tokens to devices', () => {
       ])
       const users = await client.query("SELECT count(*)::int, min(to_jsonb(u)->>'push_token') FROM users u")
       expect(users.rows).toEqual([{ count: 8, min: null }])
+    })
+  })
+
+  it('keep every row, in the partition of its month, with its key, and count it', async () => {
+    const url = await createOldDatabase(`unpartitioned_${process.pid}`, 3)
+    await withClient(url, async (client) => {
+      await client.query(
+        `INSERT INTO users (id, email, name, password) VALUES (gen_random_uuid(), 'a@example.com', 'A', '!')`,
+      )
+      // The last instant and the first one of a month, an impossible time, an imported log; all columns have a value.
+      await client.query(
+        `INSERT INTO notification_status (id, user_id, "timestamp", received_at, notification_type, status, attempt,
+           notification_id, source, error, error_code, error_class, event_id, content_hash, provider,
+           provider_message_id, metadata)
+         SELECT gen_random_uuid(), u.id, now(), at, 'email', 'failed', 2, 'n-' || at, source, 'no', 'E', 'permanent',
+           'key', '\\x01', 'p', 'm', '{"a": 1}'
+         FROM users u, (VALUES ('2026-05-31T23:59:59.999Z'::timestamptz, 'test'), ('2026-06-01T00:00:00Z', 'test'),
+           ('2026-06-15T00:00:00Z', 'test'), ('2026-06-15T00:59:00Z', 'test'), ('2026-06-15T00:00:01Z', 'django'),
+           ('1971-01-01T00:00:00Z', 'test')) AS event(at, source)`,
+      )
+      const read = async () =>
+        (await client.query('SELECT * FROM notification_status ORDER BY received_at')).rows
+      const before = await read()
+
+      await migrateDatabase(url)
+      await migrateDatabase(url)
+
+      expect(await read()).toEqual(before.map((row) => ({ ...row, category: null, recipient_digest: null })))
+      const { rows: places } = await client.query(
+        `SELECT tableoid::regclass::text AS partition, count(*)::int AS rows FROM notification_status GROUP BY 1 ORDER BY 1`,
+      )
+      expect(places).toEqual([
+        { partition: 'notification_status_2026_05', rows: 1 },
+        { partition: 'notification_status_2026_06', rows: 4 },
+        { partition: 'notification_status_default', rows: 1 },
+      ])
+      const { rows: keys } = await client.query(
+        'SELECT id, received_at, content_hash FROM event_keys ORDER BY received_at',
+      )
+      expect(keys).toEqual(
+        before.map(({ id, received_at, content_hash }) => ({ id, received_at, content_hash })),
+      )
+      const { rows: counts } = await client.query(
+        `SELECT hour, source, provider, category, error_class, count::int FROM status_counts ORDER BY hour DESC LIMIT 2`,
+      )
+      const group = { source: 'test', provider: 'p', category: '', error_class: 'permanent' }
+      expect(counts).toEqual([
+        { ...group, hour: new Date('2026-06-15T00:00:00Z'), count: 2 },
+        { ...group, hour: new Date('2026-06-01T00:00:00Z'), count: 1 },
+      ])
+      // Erasing the user still clears the rows.
+      await client.query('DELETE FROM users')
+      expect(new Set((await read()).map(({ user_id }) => user_id))).toEqual(new Set([null]))
     })
   })
 })

@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest'
 import { z } from 'zod'
-import { ConfigError, envFields, flag, parseEnv, wholeNumber } from './env.ts'
+import { ConfigError, days, envFields, flag, parseEnv, wholeNumber } from './env.ts'
 
 const schema = z.object({
   PORT: wholeNumber(0, 65_535).default(8001),
@@ -41,6 +41,25 @@ describe('a numeric variable', () => {
       'PORT: must be a whole number from 0 to 65535',
       'LIMIT: must be a whole number of 1 or more',
       'SHARE: must be a number from 0 to 1',
+    ])
+  })
+})
+
+describe('a variable with a number of days', () => {
+  const windows = z.object({ WINDOW: days(35, 3650).default(35) })
+
+  test.for([
+    ['35', 35],
+    ['90d', 90],
+    [' 6w ', 42],
+    ['', 35],
+  ])('%j is %i days', ([WINDOW, expected]) => {
+    expect(parseEnv(windows, { WINDOW: String(WINDOW) })).toEqual({ WINDOW: expected })
+  })
+
+  test.for(['34d', '4w', '3651', '35h', '-35', '1e9', '35.5d', 'd'])('%j is refused', (WINDOW) => {
+    expect(listProblems({ WINDOW }, windows)).toEqual([
+      'WINDOW: must be a number of days from 35 to 3650, such as 35d',
     ])
   })
 })

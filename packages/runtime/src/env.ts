@@ -70,6 +70,19 @@ export function wholeNumber(min: number, max = Number.MAX_SAFE_INTEGER) {
   return decimal(/^\d+$/, min, max, `must be a whole number ${range}`)
 }
 
+const UNIT_DAYS = { d: 1, w: 7 } as const
+
+/** A variable that holds a number of days: `35`, `35d` or `5w`. */
+export function days(min: number, max: number) {
+  const error = `must be a number of days from ${min} to ${max}, such as ${min}d`
+  return z
+    .string({ error })
+    .trim()
+    .regex(/^\d{1,6}[dw]?$/, { error, abort: true })
+    .transform((text) => Number.parseInt(text, 10) * (text.endsWith('w') ? UNIT_DAYS.w : UNIT_DAYS.d))
+    .refine((number) => number >= min && number <= max, { error })
+}
+
 // Not z.coerce: Number() reads blanks as 0, and 0x1f as 31.
 const decimal = (digits: RegExp, min: number, max: number, error: string) =>
   z

@@ -77,6 +77,7 @@ export const storedEventSchema = z
     attempt: z.int().nullable(),
     provider: z.string().nullable(),
     provider_message_id: z.string().nullable(),
+    category: z.string().nullable(),
     metadata: z.unknown(),
   })
   .meta({ id: 'StatusEvent' })

@@ -35,7 +35,7 @@ beforeAll(async () => {
 })
 beforeEach(async () => {
   await target.database.pool.query(
-    'TRUNCATE users, notification_status, erased_users, operator_audit CASCADE',
+    'TRUNCATE users, notification_status, event_keys, erased_users, operator_audit CASCADE',
   )
 })
 
@@ -180,6 +180,13 @@ describe('tidings users import-django', () => {
       timestamp: new Date('2026-01-01T00:00:01Z'),
     })
 
+    const { rows: places } = await target.database.pool.query(
+      'SELECT DISTINCT tableoid::regclass::text AS name FROM notification_status',
+    )
+    expect(places).toEqual([{ name: 'notification_status_2026_01' }])
+
+    // A worker removes the keys of logs that are older than the deduplication window.
+    await target.database.pool.query('DELETE FROM event_keys')
     const second = await tidings(from(), '-o', 'json')
     expect(JSON.parse(second.stdout)).toMatchObject({
       users: { imported: 0, already_there: 4, case_duplicates: 2 },

@@ -37,6 +37,7 @@ const EMPTIED_TABLES = [
   'suppressions',
   'failed_deliveries',
   'status_counts',
+  'event_keys',
   'ingest_counters',
   'event_outbox',
   'users',

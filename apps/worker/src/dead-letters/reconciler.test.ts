@@ -38,7 +38,7 @@ describe('the reconciler', () => {
           close: async () => {},
         }
       },
-      findStored: async (ids) => new Map(ids.map((id) => [id, undefined])),
+      findStored: async (events) => new Map(events.map(({ id = '' }) => [id, undefined])),
       countStored: async () => stored,
       onRemoved: (deadLetters) => {
         removed += deadLetters

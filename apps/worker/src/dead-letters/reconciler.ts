@@ -1,10 +1,10 @@
-import type { StoredContent } from '@tidings/db/events/status-events'
+import type { EventReference, StoredContent } from '@tidings/db/events/stored-content'
 import {
   type DeadLetterEntry,
-  eventFields,
   isStored,
   MAX_BATCH,
   SCAN_PAGE,
+  toReference,
 } from '@tidings/queue/dead-letters/entry'
 import { type DeadLetterStore, scanDeadLetters } from '@tidings/queue/dead-letters/store'
 import type { Logger } from '@tidings/runtime/log'
@@ -12,7 +12,7 @@ import { errorMessage } from '@tidings/shared/errors'
 
 export interface ReconcilerOptions {
   openStore(): Promise<Pick<DeadLetterStore, 'page' | 'discard' | 'close'>>
-  findStored(eventIds: readonly string[]): Promise<StoredContent>
+  findStored(events: readonly EventReference[]): Promise<StoredContent>
   /** Events stored so far by all processes. While it does not change, no walk is needed. */
   countStored(): Promise<number>
   /** Called after each batch, with the number of dead letters removed. */
@@ -90,7 +90,7 @@ export class Reconciler {
     entries: readonly DeadLetterEntry[],
   ): Promise<void> {
     const { findStored, onRemoved, log } = this.#options
-    const rows = await findStored(entries.map((entry) => eventFields(entry.event).id ?? ''))
+    const rows = await findStored(entries.map(toReference))
     const removable = entries.filter((entry) => isStored(entry, rows))
     for (let from = 0; from < removable.length; from += MAX_BATCH) {
       const removed = await store.discard(removable.slice(from, from + MAX_BATCH))

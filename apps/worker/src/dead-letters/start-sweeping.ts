@@ -1,7 +1,7 @@
 import type { Database } from '@tidings/db/database'
 import { relayOutbox } from '@tidings/db/events/event-outbox'
 import { countStoredEvents } from '@tidings/db/events/status-counts'
-import { findStoredContent } from '@tidings/db/events/status-events'
+import { type EventReference, findStoredContent } from '@tidings/db/events/stored-content'
 import type { JobQueue, QueueBackend } from '@tidings/queue/backend'
 import type { FailedEvent } from '@tidings/queue/dead-letters/bury'
 import { openDeadLetters } from '@tidings/queue/dead-letters/open'
@@ -40,7 +40,7 @@ export interface SweepingOptions {
  */
 export function startSweeping(options: SweepingOptions): Sweeper {
   const { db, backend, shards, queues, recovery, bury, count, lifecycle, log, tracing, onError } = options
-  const findStored = (eventIds: readonly string[]) => findStoredContent(db, eventIds)
+  const findStored = (events: readonly EventReference[]) => findStoredContent(db, events)
   const reconciler = new Reconciler({
     openStore: () => openDeadLetters({ backend, shards, onError }),
     findStored,

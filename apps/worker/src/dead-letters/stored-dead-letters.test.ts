@@ -1,5 +1,7 @@
 import { randomUUID } from 'node:crypto'
-import { findStoredContent, storeStatusEvents } from '@tidings/db/events/status-events'
+import { removeExpiredKeys } from '@tidings/db/events/event-keys'
+import { storeStatusEvents } from '@tidings/db/events/status-events'
+import { findStoredContent } from '@tidings/db/events/stored-content'
 import type { FailedEvent } from '@tidings/queue/dead-letters/bury'
 import { deadLetterId } from '@tidings/queue/dead-letters/entry-id'
 import { openDeadLetters } from '@tidings/queue/dead-letters/open'
@@ -34,7 +36,7 @@ async function walkOnce(
       discard: (entries) => store.discard(entries),
       close: async () => ended.resolve(),
     }),
-    findStored: (ids) => findStoredContent(worker.db, ids),
+    findStored: (events) => findStoredContent(worker.db, events),
     countStored: async () => 0,
     onRemoved: (deadLetters) => {
       removed += deadLetters
@@ -97,14 +99,23 @@ describeBackends('a walk through the dead letters', (kind) => {
     expect(await countLetters(row)).toBe(1)
   })
 
+  it('removes the dead letter of an event whose row is older than its key is kept', async () => {
+    const at = new Date(Date.now() - 40 * 86_400_000).toISOString()
+    const event = { ...makeEvent({ event_id: randomUUID() }), received_at: at }
+    await storeRows(event)
+    await removeExpiredKeys(worker.db, new Date(Date.now() - 35 * 86_400_000))
+    await buryAll(makeFailed(event))
+    expect(await walk()).toBe(1)
+  })
+
   it('leaves a dead letter that was buried again after it was read, until the next walk', async () => {
     const event = makeEvent()
     const failed = makeFailed(event)
     await buryAll(failed)
     await storeRows(event)
     const removed = await walk({
-      async findStored(ids) {
-        const rows = await findStoredContent(worker.db, ids)
+      async findStored(events) {
+        const rows = await findStoredContent(worker.db, events)
         const id = deadLetterId(failed)
         await store.rewrite([id], (entry) => ({ ...entry, dead_at: new Date(0).toISOString() }))
         return rows

@@ -1,8 +1,8 @@
-import type { StoredContent } from '@tidings/db/events/status-events'
+import type { EventReference, StoredContent } from '@tidings/db/events/stored-content'
 import { classifyFailure } from '@tidings/db/failure'
 import type { JobQueue } from '@tidings/queue/backend'
 import type { FailedEvent } from '@tidings/queue/dead-letters/bury'
-import { isStored } from '@tidings/queue/dead-letters/entry'
+import { isStored, toReference } from '@tidings/queue/dead-letters/entry'
 import type { Logger } from '@tidings/runtime/log'
 import { throttledWarning } from '@tidings/runtime/throttled-warning'
 import { errorMessage } from '@tidings/shared/errors'
@@ -14,7 +14,7 @@ export interface SweeperOptions {
   /** See digestRecipient. */
   recipientKey: string
   bury(failedEvents: readonly FailedEvent[]): Promise<void>
-  findStored(eventIds: readonly string[]): Promise<StoredContent>
+  findStored(events: readonly EventReference[]): Promise<StoredContent>
   /** Runs `work` when no other process sweeps. Otherwise it resolves to false and does nothing. */
   exclusively(work: () => Promise<void>): Promise<boolean>
   /** Called after every sweep that does not throw, in each process, even when another process held the lock. */
@@ -134,7 +134,7 @@ export class Sweeper {
   async #buryJob(job: Job): Promise<number> {
     const { findStored, bury, onBuried, log, recipientKey } = this.#options
     const failedEvents = toFailedEvents(job, recipientKey)
-    const rows = await findStored(failedEvents.map(({ eventId }) => eventId))
+    const rows = await findStored(failedEvents.map(toReference))
     const unstored = failedEvents.filter((failed) => !isStored(failed, rows))
     await bury(unstored)
     // Keep the job's children: each child that a foreign producer added is a separate job.

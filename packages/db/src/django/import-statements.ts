@@ -194,17 +194,30 @@ const LOGS = `SELECT * FROM unnest($1::uuid[], $2::text[], $3::uuid[], $4::notif
   $5::notification_status_name[], $6::text[], $7::timestamptz[])
   AS l(id, notification_id, user_id, notification_type, status, error, "timestamp")`
 
+// A log older than the deduplication window has lost its key: its notification has the row. LIMIT makes PostgreSQL look
+// into the index, whatever it knows of new partitions.
+const IS_THERE = `(EXISTS (SELECT 1 FROM event_keys k WHERE k.id = l.id) OR coalesce((
+    SELECT true FROM notification_status s
+    WHERE s.notification_id = l.notification_id AND s.notification_type = l.notification_type AND s.id = l.id
+    LIMIT 1), false))`
+
 // In a dry run no user is imported yet, therefore an importable one counts as known.
 export const CLASSIFY_LOGS = `
-SELECT l.id, EXISTS (SELECT 1 FROM notification_status s WHERE s.id = l.id) AS "alreadyThere",
+SELECT l.id, ${IS_THERE} AS "alreadyThere",
   l.user_id IS NULL OR EXISTS (SELECT 1 FROM users u WHERE u.id = l.user_id)
     OR EXISTS (SELECT 1 FROM django_user d WHERE d.id = l.user_id AND d.verdict = 'importable') AS "known"
 FROM (${LOGS}) l`
 
+// The key decides what is new, as when an event is stored.
 export const IMPORT_LOGS = `
+WITH log AS (
+  SELECT * FROM (${LOGS}) l
+  WHERE (l.user_id IS NULL OR EXISTS (SELECT 1 FROM users u WHERE u.id = l.user_id)) AND NOT ${IS_THERE}
+), new_key AS (
+  INSERT INTO event_keys (id, received_at) SELECT id, "timestamp" FROM log ORDER BY id
+  ON CONFLICT (id) DO NOTHING RETURNING id
+)
 INSERT INTO notification_status (id, notification_id, user_id, notification_type, status, error, "timestamp",
   received_at, source)
-SELECT l.id, l.notification_id, l.user_id, l.notification_type, l.status, l.error, l."timestamp", l."timestamp",
-  'django'
-FROM (${LOGS}) l WHERE l.user_id IS NULL OR EXISTS (SELECT 1 FROM users u WHERE u.id = l.user_id)
-ON CONFLICT (id) DO NOTHING`
+SELECT id, notification_id, user_id, notification_type, status, error, "timestamp", "timestamp", 'django'
+FROM log WHERE id IN (SELECT id FROM new_key)`

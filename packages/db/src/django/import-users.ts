@@ -1,6 +1,7 @@
 import { drizzle, type NodePgDatabase } from 'drizzle-orm/node-postgres'
 import pg from 'pg'
 import { leaveErrorsToQueries } from '../database.ts'
+import { createPartitions, startOfMonth } from '../events/partitions.ts'
 import { sqlState, UNIQUE_VIOLATION } from '../failure.ts'
 import { PASSWORD_CHANGE_VOIDS, voidTokensOf } from '../users/one-time-tokens.ts'
 import { replaceUnverifiedUser } from '../users/replace-unverified-user.ts'
@@ -88,6 +89,8 @@ interface ConflictCounts {
 interface ImportConflicts extends ConflictCounts {
   listed: ImportConflict[]
 }
+/** Older logs share the default partition: a partition for each month of a wrong clock would slow down every reader. */
+const MAX_LOG_AGE_MONTHS = 120
 
 interface VerdictRow {
   verdict: string
@@ -100,6 +103,8 @@ interface VerdictRow {
 export class UserImport {
   readonly #client: pg.Client
   readonly #orm: NodePgDatabase
+  /** The months that have a partition, as far as this import knows. */
+  readonly #months = new Set<number>()
 
   private constructor(client: pg.Client) {
     this.#client = client
@@ -182,7 +187,10 @@ export class UserImport {
     )
     const alreadyThere = rows.filter((row) => row.alreadyThere).length
     const unknownUser = rows.filter((row) => !row.alreadyThere && !row.known).length
-    if (!dryRun) await this.#client.query(IMPORT_LOGS, values)
+    if (!dryRun) {
+      await this.#createPartitions(logs)
+      await this.#client.query(IMPORT_LOGS, values)
+    }
     return { imported: rows.length - alreadyThere - unknownUser, alreadyThere, unknownUser }
   }
 
@@ -219,6 +227,18 @@ export class UserImport {
       // It was verified or erased meanwhile, or has another address.
       if (!isReplaced) await this.#client.query(KEEP_REPLACED, [id])
     }
+  }
+
+  /** Creates the partitions of the logs' months, except of impossible ones: those logs go to the default partition. */
+  async #createPartitions(logs: readonly ImportedStatusLog[]): Promise<void> {
+    const now = new Date()
+    const [oldest, newest] = [startOfMonth(now, -MAX_LOG_AGE_MONTHS), startOfMonth(now, 1)]
+    const months = logs
+      .map(({ timestamp }) => startOfMonth(new Date(timestamp)))
+      .filter((month) => oldest <= month && month < newest && !this.#months.has(month.getTime()))
+    if (months.length === 0) return
+    await createPartitions(this.#client, months)
+    for (const month of months) this.#months.add(month.getTime())
   }
 
   /** Classifies the raced users of a batch again, and counts the verdicts. */

@@ -34,7 +34,9 @@ describe('consequences of stored events', () => {
   beforeAll(async () => {
     db = (await createTestDatabase(releaser)).database
   })
-  beforeEach(() => db.pool.query('TRUNCATE suppressions, failed_deliveries, notification_status'))
+  beforeEach(() =>
+    db.pool.query('TRUNCATE suppressions, failed_deliveries, notification_status, event_keys, status_counts'),
+  )
 
   const store = (...batch: StatusEvent[]) => storeStatusEvents(db, batch)
   const list = async () =>

@@ -2,14 +2,17 @@ import type { DeliveryError, StatusEvent } from '@tidings/shared/status-event'
 import type pg from 'pg'
 import { isDelivery } from './consequences.ts'
 import type { CountGroups } from './count-groups.ts'
+import { MIN_DEDUPLICATION_DAYS } from './deduplication-window.ts'
 import { PROBE_SOURCE } from './probe-events.ts'
 
 // True when no stored event of the notification names another user than the event `e`. All that name one name the same,
-// so reading one row of the index is enough.
+// so reading one row of the index is enough. The bounds leave two or three partitions of many to look into:
+// docs/decisions/0023-partitions-and-identity.md.
 export const IS_OWNER = `coalesce((
     SELECT s.user_id FROM notification_status s
     WHERE s.notification_id = e.notification_id AND s.notification_type = e.notification_type
       AND s.user_id IS NOT NULL
+      AND s.received_at > now() - interval '${MIN_DEDUPLICATION_DAYS} days' AND s.received_at < now() + interval '1 day'
     LIMIT 1), e.user_id) = e.user_id`
 
 const COLUMNS = `id, user_id, "timestamp", received_at, notification_type, status, attempt, notification_id, source,
@@ -19,13 +22,18 @@ const COLUMNS = `id, user_id, "timestamp", received_at, notification_type, statu
 /** Connections whose process ids have the same remainder change the same counts, one after the other. */
 const SLOTS = 16
 
-// One prepared statement for any batch size: one plan, one round trip. It leaves out events of unknown users, so that
-// they do not fail the others; the foreign key guards against a user who is erased meanwhile. It leaves out events that
-// name another user than an earlier event of the notification. It returns the ids that did not become rows: nearly
-// always none. It inserts in id order, because two statements with shared events could otherwise deadlock.
-// `counted` counts the events of each group but those left out. It runs after all rows are inserted and changes the
-// counts in the order of the groups, so that statements never wait for each other in a circle. Counting takes 2 to 5 %
-// of the processor time of a batch of 500, and a tenth of one of 100.
+// One prepared statement for any batch size: one plan, one round trip.
+// - `event`: the batch.
+// - `storable` leaves out events of unknown users, so that they do not fail the others; the foreign key guards against a
+//   user who is erased meanwhile. It leaves out events that name another user than an earlier event of the notification.
+// - `new_key` alone decides which events are new. It inserts in id order, because two statements with shared events
+//   could otherwise deadlock.
+// - `stored`: the events whose rows this statement inserts, with all columns. To return them from `inserted` instead
+//   takes a tenth more CPU time.
+// - `counted` counts the events of each group but those left out. It runs after all keys are inserted and changes the
+//   counts in the order of the groups, so that statements never wait for each other in a circle. Counting takes 2 to 5 %
+//   of the processor time of a batch of 500, and a tenth of one of 100.
+// It returns the ids that did not become rows: nearly always none.
 const INSERT = `
 WITH event AS (
   SELECT * FROM unnest(
@@ -33,16 +41,22 @@ WITH event AS (
     $6::notification_status_name[], $7::int[], $8::text[], $9::text[], $10::text[], $11::text[], $12::text[],
     $13::text[], $14::bytea[], $15::text[], $16::text[], $17::text[], $18::bytea[], $19::jsonb[]
   ) AS e(${COLUMNS})
-), stored AS (
-  INSERT INTO notification_status (${COLUMNS})
-  SELECT ${COLUMNS} FROM event e WHERE e.user_id IS NULL
+), storable AS (
+  SELECT * FROM event e WHERE e.user_id IS NULL
     OR (EXISTS (SELECT 1 FROM users u WHERE u.id = e.user_id) AND ${IS_OWNER})
-  ORDER BY e.id
+), new_key AS (
+  INSERT INTO event_keys (id, received_at, content_hash)
+  SELECT id, received_at, content_hash FROM storable ORDER BY id
   ON CONFLICT (id) DO NOTHING
   RETURNING id
+), stored AS (
+  SELECT * FROM event WHERE id IN (SELECT id FROM new_key)
+), inserted AS (
+  INSERT INTO notification_status (${COLUMNS})
+  SELECT ${COLUMNS} FROM stored
 ), left_out AS MATERIALIZED (
   SELECT id, count_group FROM unnest($1::uuid[], $20::int[]) AS e(id, count_group)
-  WHERE NOT EXISTS (SELECT 1 FROM stored s WHERE s.id = e.id)
+  WHERE NOT EXISTS (SELECT 1 FROM new_key k WHERE k.id = e.id)
 ), counted AS (
   INSERT INTO status_counts (hour, notification_type, status, source, provider, category, error_class, slot, count)
   SELECT hour, notification_type, status, source, provider, category, error_class, pg_backend_pid() % ${SLOTS}, stored
@@ -64,9 +78,9 @@ SELECT id FROM left_out`
 const INSERT_DELIVERIES = INSERT.replace(
   ', counted AS (',
   `, cleared AS (
-  DELETE FROM failed_deliveries f USING event e JOIN stored s ON s.id = e.id
-  WHERE e.id = ANY($29::uuid[]) AND f.channel = e.notification_type AND f.recipient_digest = e.recipient_digest
-    AND f.at <= least(e."timestamp", e.received_at)
+  DELETE FROM failed_deliveries f USING stored s
+  WHERE s.id = ANY($29::uuid[]) AND f.channel = s.notification_type AND f.recipient_digest = s.recipient_digest
+    AND f.at <= least(s."timestamp", s.received_at)
 ), counted AS (`,
 )
 
@@ -83,6 +97,7 @@ export async function insertEvents(
   trusted: readonly StatusEvent[],
   countGroups: CountGroups,
 ): Promise<Set<string>> {
+  if (events.length === 0) return new Set()
   const deliveries = trusted.filter(isDelivery)
   const values = [...columnsOf(events), ...countColumnsOf(events, countGroups)]
   const left = await (client as pg.PoolClient).query<{ id: string }>(

@@ -48,10 +48,12 @@ export async function lookUpNotifications(
   db: Database,
   keys: readonly NotificationKey[],
 ): Promise<NotificationEvent[][]> {
-  const { rows } = await db.pool.query<DecidingRow>(LOOK_UP, [
-    keys.map((key) => key.notification_id),
-    keys.map((key) => key.notification_type),
-  ])
+  const { rows } = await db.pool.query<DecidingRow>({
+    // To plan a query over many partitions takes longer than to run it.
+    name: 'look-up-notifications',
+    text: LOOK_UP,
+    values: [keys.map((key) => key.notification_id), keys.map((key) => key.notification_type)],
+  })
   const byPlace = Map.groupBy(rows, ({ place }) => Number(place) - 1)
   return keys.map((key, index) => (byPlace.get(index) ?? []).map((row) => toEvent(key, row)))
 }

@@ -57,7 +57,7 @@ describe('the events of a notification', () => {
       fc.asyncProperty(
         fc.uniqueArray(eventArbitrary, { selector: ({ id }) => id, minLength: 1, maxLength: 30 }),
         async (given) => {
-          await db.pool.query('TRUNCATE notification_status')
+          await db.pool.query('TRUNCATE notification_status, event_keys')
           await store(given.map(makeEvent))
           const [{ timeline } = { timeline: [] }] = await readNotifications(db, 'n')
           expect(timeline).toHaveLength(given.length)

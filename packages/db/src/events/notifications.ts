@@ -17,6 +17,7 @@ export interface StoredEvent extends StatusFact {
   event_id: string | null
   provider: string | null
   provider_message_id: string | null
+  category: string | null
   metadata: unknown
 }
 
@@ -62,6 +63,9 @@ async function listTimeline(
     .where(and(eq(t.notificationId, notificationId), inArray(t.notificationType, [...types])))
     .orderBy(...OLDEST_FIRST)
     .limit(MAX_TIMELINE)
+    // To plan a query over many partitions takes longer than to run it.
+    .prepare(`list-timeline-${types.length}`)
+    .execute()
   return rows.map(toStoredEvent)
 }
 
@@ -86,17 +90,18 @@ export async function listDecidingEvents(
   type: NotificationType,
 ): Promise<StoredEvent[]> {
   const t = notificationStatus
+  const isOfNotification = and(eq(t.notificationId, notificationId), eq(t.notificationType, type))
   const deciding = sql`
     WITH event AS MATERIALIZED (
       SELECT ${t.id}, ${t.status}, ${t.errorClass}, ${t.userId}, ${t.receivedAt},
         coalesce(${t.attempt}, 0) AS attempt, least(${t.timestamp}, ${t.receivedAt}) AS time
-      FROM ${t} WHERE ${and(eq(t.notificationId, notificationId), eq(t.notificationType, type))}
+      FROM ${t} WHERE ${isOfNotification}
     )
     ${sql.raw(DECIDING_IDS)}`
   const rows = await db.orm
     .select()
     .from(t)
-    .where(sql`${t.id} IN (${deciding})`)
+    .where(and(isOfNotification, sql`${t.id} IN (${deciding})`))
     .orderBy(...OLDEST_FIRST)
   return rows.map(toStoredEvent)
 }
@@ -140,6 +145,9 @@ export async function listUserEvents(
     .where(and(...conditions))
     .orderBy(desc(t.timestamp), desc(t.id))
     .limit(page.limit)
+    // The conditions that are there decide the text, so each combination has its own name. See listTimeline.
+    .prepare(`list-user-events-${conditions.map((condition) => (condition ? 1 : 0)).join('')}`)
+    .execute()
   return rows.map(toStoredEvent)
 }
 
@@ -159,6 +167,7 @@ export function toStoredEvent(row: typeof notificationStatus.$inferSelect): Stor
     attempt: row.attempt,
     provider: row.provider,
     provider_message_id: row.providerMessageId,
+    category: row.category,
     metadata: row.metadata,
   }
 }

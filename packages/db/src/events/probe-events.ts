@@ -33,10 +33,13 @@ export async function listUnfinishedProbes(db: Database): Promise<Probe[]> {
 /** Deletes the events of a probe, also those in the outbox. */
 export async function deleteProbeEvents(db: Database, { notificationId }: Probe): Promise<void> {
   await db.pool.query("DELETE FROM event_outbox WHERE event->>'notification_id' = $1", [notificationId])
-  await db.pool.query('DELETE FROM notification_status WHERE notification_id = $1 AND source = $2', [
-    notificationId,
-    PROBE_SOURCE,
-  ])
+  await db.pool.query(
+    `WITH event AS (
+       DELETE FROM notification_status WHERE notification_id = $1 AND source = $2 RETURNING id
+     )
+     DELETE FROM event_keys WHERE id IN (SELECT id FROM event)`,
+    [notificationId, PROBE_SOURCE],
+  )
 }
 
 /** Deletes a probe's service key, and those that killed probes left. */

@@ -1,6 +1,7 @@
 import type { NotificationType, Status } from '@tidings/shared/status-event'
 import { and, count, desc, eq, inArray, like, type SQL, sql } from 'drizzle-orm'
 import type { Database } from '../database.ts'
+import { eventKeys } from '../schema/event-keys.ts'
 import { notificationStatus } from '../schema/notification-status.ts'
 import { type HistoryPosition, type StoredEvent, toStoredEvent } from './notifications.ts'
 
@@ -108,8 +109,21 @@ const hasPrefix = (prefix: string) => like(notificationStatus.notificationId, `$
 /** Escapes the characters that LIKE reads as patterns. */
 const escapeLike = (text: string) => text.replace(/[\\%_]/g, String.raw`\$&`)
 
-/** Finds the event with this id. */
+/**
+ * Finds the event with this id, while its key is kept: no index holds the ids of older events. The key tells the time of
+ * receipt, which leads to the row.
+ */
 export async function findEvent(db: Database, id: string): Promise<StoredEvent | undefined> {
-  const [row] = await db.orm.select().from(notificationStatus).where(eq(notificationStatus.id, id))
+  const [key] = await db.orm.select().from(eventKeys).where(eq(eventKeys.id, id))
+  if (key === undefined) return undefined
+  const [row] = await eventStatement(db, key)
   return row && toStoredEvent(row)
+}
+
+export function eventStatement(db: Database, { id, receivedAt }: { id: string; receivedAt: Date }) {
+  const t = notificationStatus
+  return db.orm
+    .select()
+    .from(t)
+    .where(and(eq(t.receivedAt, receivedAt), eq(t.id, id)))
 }

@@ -28,7 +28,7 @@ describe('the counts of stored events', () => {
     db = (await createTestDatabase(releaser)).database
   })
   beforeEach(async () => {
-    await db.pool.query('TRUNCATE notification_status, status_counts')
+    await db.pool.query('TRUNCATE notification_status, event_keys, status_counts')
   })
 
   const countRows = async () =>
@@ -221,7 +221,8 @@ describe('the counts of stored events', () => {
       `EXPLAIN SELECT count(*) FROM notification_status WHERE received_at >= now() - interval '48 hours'`,
     )
     const text = plan.rows.map((row) => row['QUERY PLAN']).join('\n')
-    expect(text).toContain('notification_status_received_at_idx')
+    // A partition that is empty after VACUUM is read from end to end, at no cost.
+    expect(text).toMatch(/Index Scan on notification_status_default_received_at_idx/)
     expect(await compareCounts(db)).toMatchObject({ counted: 0, differing: [] })
   })
 })

@@ -1,11 +1,12 @@
 import { isTrusted } from '@tidings/shared/feedback'
 import { DEFAULT_RECIPIENT_KEY } from '@tidings/shared/recipient'
 import type { StatusEvent } from '@tidings/shared/status-event'
-import { isUuid } from '@tidings/shared/uuid'
 import type { Database } from '../database.ts'
 import { applyConsequences, hasConsequence } from './consequences.ts'
 import { CountGroups } from './count-groups.ts'
+import { mayHaveLostKey } from './deduplication-window.ts'
 import { IS_OWNER, insertEvents } from './insert-events.ts'
+import { findRows, findStoredContent } from './stored-content.ts'
 
 interface StoreOptions {
   /** See digestRecipient. Default: the key that everybody knows. */
@@ -17,7 +18,6 @@ interface StoreOptions {
 /** The outcome of one event of a batch that was written. */
 export type StoreOutcome = 'stored' | 'duplicate' | 'conflict' | 'unknown_user' | 'other_user'
 
-const FIND = `SELECT id, content_hash FROM notification_status WHERE id = ANY($1::uuid[])`
 const FIND_USERS = `SELECT id FROM users WHERE id = ANY($1::uuid[])`
 const FIND_OTHERS = `SELECT (e.place - 1)::int AS index
   FROM unnest($1::uuid[], $2::text[], $3::notification_type[]) WITH ORDINALITY
@@ -31,6 +31,9 @@ const FIND_OTHERS = `SELECT (e.place - 1)::int AS index
  * another user than an earlier event of its notification is `other_user`. Two statements at the same time may store
  * both; readers then go by the first. Statistics count the events that it stores, in the same statement.
  *
+ * An event that was received longer ago than keys are kept, such as one of an old dead letter, is a repeat when its
+ * notification has a row with its id.
+ *
  * @returns the outcome of each event, in order.
  * @throws PostgreSQL's error; classifyFailure tells its class. Some rows may be stored. Storing the batch again is
  *   harmless.
@@ -42,6 +45,7 @@ export async function storeStatusEvents(
 ): Promise<StoreOutcome[]> {
   const { recipientKey = DEFAULT_RECIPIENT_KEY, countGroups = new CountGroups() } = options
   const first = selectFirst(events)
+  for (const index of await findOldStored(db, events)) first.delete(index)
   const unique = first.size === events.length ? events : events.filter((_, index) => first.has(index))
   const trusted = unique.filter((event) => isTrusted(recipientKey, event))
   const leftIds = trusted.some(hasConsequence)
@@ -90,7 +94,7 @@ async function insertWithConsequences(
  *
  * @returns indexes
  */
-function selectFirst(events: readonly StatusEvent[]): ReadonlySet<number> {
+function selectFirst(events: readonly StatusEvent[]): Set<number> {
   const selected = new Set<number>()
   const ids = new Set<string>()
   const owners = new Map<string, string>()
@@ -108,15 +112,24 @@ function selectFirst(events: readonly StatusEvent[]): ReadonlySet<number> {
   return selected
 }
 
+/** Finds the events whose key may be gone and whose row is there. Returns indexes; nearly always none. */
+async function findOldStored(db: Database, events: readonly StatusEvent[]): Promise<number[]> {
+  const now = Date.now()
+  const old = events.flatMap((event, index) => (mayHaveLostKey(event.received_at, now) ? [index] : []))
+  if (old.length === 0) return []
+  const stored = await findRows(
+    db,
+    old.flatMap((index) => events[index] ?? []),
+  )
+  return old.filter((index) => stored.has(events[index]?.id ?? ''))
+}
+
 /** Why each event was not inserted, in order; undefined for an event that could be inserted now. */
 async function explainNotStored(
   db: Database,
   events: readonly StatusEvent[],
 ): Promise<(StoreOutcome | undefined)[]> {
-  const found = await db.pool.query<{ id: string; content_hash: Buffer | null }>(FIND, [
-    events.map((e) => e.id),
-  ])
-  const hashes = new Map(found.rows.map((row) => [row.id, row.content_hash?.toString('hex')]))
+  const hashes = await findStoredContent(db, events)
   const absent = events.filter((event) => !hashes.has(event.id))
   const known = absent.length === 0 ? new Set() : await findUsers(db, absent)
   const others = absent.length === 0 ? new Set() : await findOthers(db, absent)
@@ -143,13 +156,4 @@ async function findOthers(
 async function findUsers(db: Database, events: readonly StatusEvent[]): Promise<Set<string>> {
   const users = await db.pool.query<{ id: string }>(FIND_USERS, [events.map((event) => event.user_id)])
   return new Set(users.rows.map((row) => row.id))
-}
-
-/** Maps the event id of each row to its content digest; undefined when the row has no idempotency key. */
-export type StoredContent = ReadonlyMap<string, string | undefined>
-
-/** Finds the rows with these event ids. An id that is not a UUID has none. */
-export async function findStoredContent(db: Database, ids: readonly string[]): Promise<StoredContent> {
-  const found = await db.pool.query<{ id: string; content_hash: Buffer | null }>(FIND, [ids.filter(isUuid)])
-  return new Map(found.rows.map((row) => [row.id, row.content_hash?.toString('hex')]))
 }

@@ -2,6 +2,7 @@
 export * from './categories.ts'
 export * from './devices.ts'
 export * from './erased-users.ts'
+export * from './event-keys.ts'
 export * from './event-outbox.ts'
 export * from './failed-deliveries.ts'
 export * from './ingest-counters.ts'

@@ -10,12 +10,16 @@ export const notificationStatusName = pgEnum('notification_status_name', [
   ...ENGAGEMENTS,
 ])
 
-/** One row per event. Fixed-width columns come first: less space is lost to alignment. */
+/**
+ * One row per event, in a partition for each month of received_at. PostgreSQL demands that a unique key of such a table
+ * holds received_at, so none is unique by id: `event_keys` is. Fixed-width columns come first: less space is lost to
+ * alignment.
+ */
 export const notificationStatus = pgTable(
   'notification_status',
   {
-    /** Fixed before the event is enqueued. The primary key makes storing idempotent. */
-    id: uuid('id').primaryKey(),
+    /** Fixed before the event is enqueued. Find a row by id through `event_keys`. */
+    id: uuid('id').notNull(),
     userId: uuid('user_id').references(() => users.id, { onDelete: 'set null' }),
     timestamp: instant('timestamp').notNull(),
     receivedAt: instant('received_at').notNull(),

@@ -86,6 +86,27 @@ describe('erasing a user from the database', () => {
     expect(rows).toEqual([{ user_id: OTHER }])
   })
 
+  it('clears more events than one statement does, also many of one time', async () => {
+    const { pool } = database.database
+    const many = '00000000-0000-4000-8000-000000000004'
+    await pool.query("INSERT INTO users (id, email, name, password) VALUES ($1, 'm@example.com', 'M', '!')", [
+      many,
+    ])
+    await pool.query(
+      `INSERT INTO notification_status (id, user_id, "timestamp", received_at, notification_type, status,
+         notification_id, source, error)
+       SELECT gen_random_uuid(), $1, at, at, 'email', 'failed', 'many', 'test', 'no box'
+       FROM (SELECT now() - greatest(n, 5500) * interval '10 minutes' AS at FROM generate_series(1, 11000) n) AS event`,
+      [many],
+    )
+    await eraseUser(database.database, many)
+    const { rows } = await pool.query(
+      "SELECT user_id, error, count(*)::int FROM notification_status WHERE notification_id = 'many' GROUP BY 1, 2",
+    )
+    expect(rows).toEqual([{ user_id: null, error: '[erased]', count: 11_000 }])
+    await pool.query("DELETE FROM notification_status WHERE notification_id = 'many'")
+  })
+
   it('does not report a user whose erasure failed', async () => {
     const { pool } = database.database
     await recordErasure(database.database, OTHER)

@@ -5,7 +5,7 @@ import { sessions } from '../schema/sessions.ts'
 import { users } from '../schema/users.ts'
 import { redactSuppressionNotes } from '../suppressions/suppressions.ts'
 
-/** Rows cleared by one statement. It bounds how long others wait for their locks. */
+/** Rows cleared by one statement, more only where events share a time. It bounds how long others wait for locks. */
 const SCRUB_BATCH_ROWS = 5_000
 
 /**
@@ -19,7 +19,7 @@ export async function eraseUser(
   db: Database,
   userId: string,
 ): Promise<{ endedSessionIds: string[] } | undefined> {
-  while ((await scrubEvents(db, userId)) === SCRUB_BATCH_ROWS) {
+  while ((await scrubEvents(db, userId)) >= SCRUB_BATCH_ROWS) {
     // There may be more rows than one statement clears.
   }
   return db.orm.transaction(async (tx) => {
@@ -85,6 +85,8 @@ async function scrubEvents(db: Handle, userId: string): Promise<number> {
   const result = await db.orm.execute(sql`
     UPDATE notification_status SET user_id = NULL, error = CASE WHEN error IS NULL THEN NULL ELSE '[erased]' END,
       metadata = NULL, recipient_digest = NULL
-    WHERE id IN (SELECT id FROM notification_status WHERE user_id = ${userId} LIMIT ${SCRUB_BATCH_ROWS})`)
+    WHERE user_id = ${userId} AND "timestamp" <= coalesce((
+      SELECT "timestamp" FROM notification_status WHERE user_id = ${userId}
+      ORDER BY "timestamp" OFFSET ${SCRUB_BATCH_ROWS - 1} LIMIT 1), 'infinity')`)
   return result.rowCount ?? 0
 }

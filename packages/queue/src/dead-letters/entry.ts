@@ -1,4 +1,4 @@
-import type { StoredContent } from '@tidings/db/events/status-events'
+import type { EventReference, StoredContent } from '@tidings/db/events/stored-content'
 import { type DeadLetter, deadLetterSchema } from '@tidings/shared/dead-letter'
 import { cutDeepJson, isTooDeep } from '@tidings/shared/json'
 import { DEAD_LETTER_JOB, DEAD_LETTER_JOB_OPTIONS } from '../policy.ts'
@@ -60,6 +60,12 @@ export function eventFields(event: unknown): EventFields {
     source: text('source'),
     contentHash: text('content_hash'),
   }
+}
+
+/** What findStoredContent finds the event of a dead letter by. */
+export function toReference({ event }: { event: unknown }): EventReference {
+  const { id, notificationId, type } = eventFields(event)
+  return { id, notification_id: notificationId, notification_type: type }
 }
 
 /** False for an event that is not an object: it cannot carry its number of redrives, and can never be stored. */
@@ -127,7 +133,7 @@ export function toJobsData(moving: readonly { entry: DeadLetterEntry; event: unk
  * Whether the event of a dead letter is stored. A row must have its id and, for an event with an idempotency key, its
  * content digest. An unreadable event is never stored: a row with its id belongs to another event.
  *
- * @param stored the rows found under the event's id, from findStoredContent.
+ * @param stored what findStoredContent found for the event.
  */
 export function isStored(letter: Pick<DeadLetter, 'event' | 'error'>, stored: StoredContent): boolean {
   if (UNREADABLE_CODES.includes(letter.error.code)) return false

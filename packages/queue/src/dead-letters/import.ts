@@ -1,8 +1,8 @@
-import type { StoredContent } from '@tidings/db/events/status-events'
+import type { EventReference, StoredContent } from '@tidings/db/events/stored-content'
 import { deadLetterSchema } from '@tidings/shared/dead-letter'
 import { isTooDeep } from '@tidings/shared/json'
 import { z } from 'zod'
-import { type DeadLetterEntry, eventFields, isStored, MAX_BATCH, MAX_ENTRY_DEPTH } from './entry.ts'
+import { type DeadLetterEntry, isStored, MAX_BATCH, MAX_ENTRY_DEPTH, toReference } from './entry.ts'
 import { type FindErased, redactErased } from './redact.ts'
 import { isTooMuch } from './selection.ts'
 import type { DeadLetterStore } from './store.ts'
@@ -20,7 +20,7 @@ export const toLine = (entry: DeadLetterEntry) => `${JSON.stringify(entry)}\n`
 export interface ImportRequest {
   /** Lines as toLine writes them. */
   lines: AsyncIterable<string>
-  findStored(eventIds: readonly string[]): Promise<StoredContent>
+  findStored(events: readonly EventReference[]): Promise<StoredContent>
   findErased: FindErased
   dryRun: boolean
   signal?: AbortSignal | undefined
@@ -60,7 +60,7 @@ export async function importDeadLetters(
   async function addBatch() {
     const unique = [...new Map(batch.map((entry) => [entry.id, entry])).values()]
     const present = await store.sizes(unique.map((entry) => entry.id))
-    const stored = await request.findStored(unique.flatMap(({ event }) => eventFields(event).id ?? []))
+    const stored = await request.findStored(unique.map(toReference))
     const absent = unique.filter((entry) => !present.has(entry.id))
     const wanted = absent.filter((entry) => !isStored(entry, stored))
     totals.present += batch.length - absent.length

@@ -1,8 +1,8 @@
 import { setTimeout as sleep } from 'node:timers/promises'
-import type { StoredContent } from '@tidings/db/events/status-events'
+import type { EventReference, StoredContent } from '@tidings/db/events/stored-content'
 import { parseEnvelope } from '../envelope.ts'
 import { STATUS_QUEUE } from '../policy.ts'
-import { type DeadLetterEntry, eventFields, isStored, UNREADABLE_EVENT } from './entry.ts'
+import { type DeadLetterEntry, isStored, toReference, UNREADABLE_EVENT } from './entry.ts'
 import { deadLetterId } from './entry-id.ts'
 import { toRedrivenEvent } from './redrive.ts'
 import type { DeadLetterStore } from './store.ts'
@@ -29,7 +29,7 @@ export interface OutcomeTracker {
 
 export interface TrackerOptions {
   store: Pick<DeadLetterStore, 'sizes'>
-  findStored(eventIds: readonly string[]): Promise<StoredContent>
+  findStored(events: readonly EventReference[]): Promise<StoredContent>
   signal?: AbortSignal | undefined
   /** See digestRecipient. */
   recipientKey: string
@@ -79,7 +79,7 @@ export function createOutcomeTracker(options: TrackerOptions): OutcomeTracker {
 
   async function check(ids: readonly string[]): Promise<void> {
     const followed = ids.flatMap((id) => open.get(id) ?? [])
-    const stored = await findStored(followed.map(({ event }) => eventFields(event).id ?? ''))
+    const stored = await findStored(followed.map(toReference))
     const dead = await store.sizes(followed.flatMap(({ deadIds }) => deadIds))
     for (const entry of followed) {
       const isRow = isStored(entry, stored)

@@ -38,11 +38,15 @@ export function createAnswerValidator(document: OpenApiDocument): ValidateAnswer
   return (path, method, { status, contentType, body }) => {
     // As the API sees it: a URL resolves dots, also %2e.
     const plainPath = new URL(path, 'http://localhost').pathname
-    const template = templates.find((known) => known.pattern.test(plainPath))?.template ?? ''
-    const operation = document.paths[template]?.[method.toLowerCase()]
+    const operationOf = (template: string) => document.paths[template]?.[method.toLowerCase()]
+    const matches = templates.filter(({ pattern }) => pattern.test(plainPath))
+    const isRefusal = status === 404 || status === 405
     // The document has no such path or method.
-    if (operation === undefined)
-      return status === 404 || status === 405 ? problem(body) : `${status} is not expected`
+    if (isRefusal && !operationOf(matches[0]?.template ?? '')) return problem(body)
+    // A path with a parameter may answer a method that the literal path lacks: GET of a notification named "lookup".
+    const template = matches.find((match) => operationOf(match.template))?.template ?? ''
+    const operation = operationOf(template)
+    if (operation === undefined) return `${status} is not expected`
     const response = (operation.responses as Record<string, DocumentedResponse>)[status]
     if (response === undefined) return `status ${status} is not documented`
     const type = contentType?.split(';')[0] ?? ''

@@ -1,6 +1,6 @@
 import { createReadStream } from 'node:fs'
 import { access } from 'node:fs/promises'
-import { findStoredContent } from '@tidings/db/events/status-events'
+import { findStoredContent } from '@tidings/db/events/stored-content'
 import { AUDIT_IMPORT } from '@tidings/db/operators/audit-actions'
 import { findErasedUsers } from '@tidings/db/users/erased-users'
 import { type ImportResult, importDeadLetters } from '@tidings/queue/dead-letters/import'
@@ -75,7 +75,7 @@ async function readFile(
       signal,
     }),
     dryRun: audit === undefined,
-    findStored: (ids) => findStoredContent(db, ids),
+    findStored: (events) => findStoredContent(db, events),
     findErased: (userIds) => findErasedUsers(db, userIds),
     signal,
     onBatch(totals) {

@@ -1,5 +1,6 @@
 import { countOutboxEvents } from '@tidings/db/events/event-outbox'
 import { addIngestCounts } from '@tidings/db/events/ingest-counters'
+import { type PartitionHealth, readPartitionHealth } from '@tidings/db/events/partitions'
 import { readSchemaVersion } from '@tidings/db/schema-version'
 import { countPendingMessages, type PendingMessages } from '@tidings/db/users/outbound-messages'
 import { openRedis, queueBackendOf } from '@tidings/queue/backend'
@@ -26,6 +27,7 @@ const OLD_MESSAGE_MS = 180_000
 const SCHEMA = 'Schema'
 const WORKERS = 'Workers'
 const EVENTS = 'Events'
+const PARTITIONS = 'Partitions'
 
 /** What is wrong with damaged dead letters, for people. */
 export const DAMAGES: Readonly<Record<DamagedDeadLetter['damage'], string>> = {
@@ -123,7 +125,11 @@ async function checkPostgres(context: CliContext): Promise<CheckResult[]> {
         : ok(SCHEMA, `${applied} migrations, up to date`),
     ...(isBehind
       ? []
-      : [checkOutbox(await countOutboxEvents(db)), checkOutbound(await countPendingMessages(db))]),
+      : [
+          checkOutbox(await countOutboxEvents(db)),
+          checkOutbound(await countPendingMessages(db)),
+          checkPartitions(await readPartitionHealth(db, new Date())),
+        ]),
   ]
 }
 
@@ -139,6 +145,22 @@ function checkOutbound({ pending, oldestAt }: PendingMessages): CheckResult {
   const found = `${formatCount(pending)} pending, oldest ${formatAge(oldestAt.toISOString())}`
   if (Date.now() - oldestAt.getTime() <= OLD_MESSAGE_MS) return ok(check, found)
   return warning(check, found, 'The worker puts them on the queue. Is it running? Look at its log.')
+}
+
+function checkPartitions({ missing, hasDefaultRows }: PartitionHealth): CheckResult {
+  if (missing.length > 0)
+    return warning(
+      PARTITIONS,
+      `none for ${missing.join(' and ')}`,
+      'A worker creates it. Is one running, and does its PostgreSQL user own notification_status?',
+    )
+  if (hasDefaultRows)
+    return warning(
+      PARTITIONS,
+      'rows in notification_status_default',
+      'Their time of receipt is in no month that has a partition. See docs/keeping-and-deleting-data.md.',
+    )
+  return ok(PARTITIONS, 'this month and the next')
 }
 
 async function checkQueue(context: CliContext): Promise<CheckResult[]> {

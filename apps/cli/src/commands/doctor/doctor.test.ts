@@ -1,5 +1,6 @@
 import { addToOutbox } from '@tidings/db/events/event-outbox'
 import { addIngestCounts } from '@tidings/db/events/ingest-counters'
+import { createPartitionsAhead, listPartitions } from '@tidings/db/events/partitions'
 import { storeStatusEvents } from '@tidings/db/events/status-events'
 import { addMessage } from '@tidings/db/users/outbound-messages'
 import { openRedis, openWorker } from '@tidings/queue/backend'
@@ -75,7 +76,7 @@ describeBackends('tidings doctor', (kind) => {
     const { exitCode, stderr, names, complaints, found } = await examine(lab.cli)
     expect({ exitCode, stderr, complaints }).toEqual({ exitCode: 0, stderr: '', complaints: [] })
     expect(names).toEqual([
-      ...['PostgreSQL', 'Schema', 'Outbox', 'Outbound messages', 'Queue'],
+      ...['PostgreSQL', 'Schema', 'Outbox', 'Outbound messages', 'Partitions', 'Queue'],
       ...(kind === 'redis' ? ['Durability'] : []),
       ...['Workers', 'Main queue', 'Failed jobs', 'Dead letters', 'Events', 'Statistics'],
     ])
@@ -93,6 +94,29 @@ describeBackends('tidings doctor', (kind) => {
     const { exitCode, complaints } = await examine(lab.cli)
     expect(exitCode).toBe(0)
     expect(complaints).toMatchObject([{ check: 'Dead letters', result: 'warning', found: '2' }])
+  })
+
+  test('a missing partition and rows in the default one are warnings: exit code 0', async () => {
+    const { pool } = lab.db.database
+    const next = (await listPartitions(pool)).find(({ from }) => from !== null && from > new Date())
+    await pool.query(`DROP TABLE ${next?.name}`)
+    const month = next?.from?.toISOString().slice(0, 7)
+    const missing = await examine(lab.cli)
+    expect(missing).toMatchObject({
+      exitCode: 0,
+      complaints: [{ result: 'warning', found: `none for ${month}` }],
+    })
+    await createPartitionsAhead(lab.db.database, new Date())
+    await addIngestCounts(lab.db.database, { accepted: 1 })
+    await storeStatusEvents(
+      lab.db.database,
+      newEvents(1).map((event) => ({ ...event, received_at: '1999-12-31T23:59:59.999Z' })),
+    )
+    const { exitCode, complaints } = await examine(lab.cli)
+    expect(exitCode).toBe(0)
+    expect(complaints).toMatchObject([
+      { check: 'Partitions', result: 'warning', found: 'rows in notification_status_default' },
+    ])
   })
 
   test.runIf(kind === 'redis')('jobs that are in no list are a failure: exit code 1', async () => {

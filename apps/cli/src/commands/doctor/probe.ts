@@ -10,7 +10,7 @@ import {
   PROBE_SOURCE,
   type Probe,
 } from '@tidings/db/events/probe-events'
-import { findStoredContent } from '@tidings/db/events/status-events'
+import { findStoredContent } from '@tidings/db/events/stored-content'
 import { createServiceKey } from '@tidings/db/operators/service-keys'
 import { deadLetterId } from '@tidings/queue/dead-letters/entry-id'
 import type { DeadLetterStore } from '@tidings/queue/dead-letters/store'
@@ -61,7 +61,7 @@ export async function runProbe(context: CliContext, options: ProbeOptions): Prom
   const probe: Probe = { notificationId, deadLetterId: deadLetterId({ eventId: poison.id, event: poison }) }
   const interruption = context.interruption()
   const signal = AbortSignal.any([interruption, AbortSignal.timeout(options.timeoutMs)])
-  const isRow = async (id: string) => (await findStoredContent(db, [id])).has(id)
+  const isRow = async (id: string) => (await findStoredContent(db, [{ id }])).has(id)
   const queue = await ProbeQueue.open(context.env())
   let acceptedByApi = 0
   let steps: ProbeStep[] = []

@@ -1,4 +1,4 @@
-import { findStoredContent } from '@tidings/db/events/status-events'
+import { findStoredContent } from '@tidings/db/events/stored-content'
 import {
   type RedriveResult,
   type RedriveTotals,
@@ -88,7 +88,7 @@ async function openTracker(
   const db = await context.database()
   return createOutcomeTracker({
     store,
-    findStored: (eventIds) => findStoredContent(db, eventIds),
+    findStored: (events) => findStoredContent(db, events),
     signal: context.interruption(),
     recipientKey: context.env().RECIPIENT_KEY,
     patienceMs,

@@ -1,5 +1,5 @@
 import { randomUUID } from 'node:crypto'
-import { findStoredContent } from '@tidings/db/events/status-events'
+import { findStoredContent } from '@tidings/db/events/stored-content'
 import { eventIdOf } from '@tidings/queue/dead-letters/entry-id'
 import { type AppProcess, spawnApp } from '@tidings/stack/dev/app-process'
 import { findFreePort } from '@tidings/stack/servers/free-port'
@@ -37,7 +37,12 @@ describeBackends('tidings dlq redrive with a worker', (kind) => {
   const redrivesOf = async (ids: readonly string[]) =>
     (await lab.store.get(ids)).map((entry) => entry.redrives).toSorted()
   const countStored = async (ids: readonly string[]) =>
-    (await findStoredContent(lab.db.database, ids.map(eventIdOf))).size
+    (
+      await findStoredContent(
+        lab.db.database,
+        ids.map((id) => ({ id: eventIdOf(id) })),
+      )
+    ).size
 
   test('stops with exit code 5 after a canary that was dead-lettered again; the others stay', async () => {
     const ids = await buryBad(9, 'all-bad')
