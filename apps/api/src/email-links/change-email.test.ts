@@ -175,6 +175,22 @@ describe('undoing a change of the address', () => {
     expect((await links.reset(reset, 'another fine passphrase 9')).status).toBe(200)
   })
 
+  it('works after whoever took the account over used the undo link of a later change', async () => {
+    const { user, email, undo } = await change()
+    await links.confirmChange(await requestChange(user))
+    expect((await links.undoChange(await mailbox.readToken(email, 'email_changed'))).status).toBe(200)
+    expect((await links.undoChange(undo)).status).toBe(200)
+    expect((await attemptLogin(api.apiUrl, user.email, user.password)).status).toBe(200)
+  })
+
+  it('voids the undo links of later changes', async () => {
+    const { user, email, undo } = await change()
+    await links.confirmChange(await requestChange(user))
+    const later = await mailbox.readToken(email, 'email_changed')
+    expect((await links.undoChange(undo)).status).toBe(200)
+    expect((await links.undoChange(later)).body.error).toBe('invalid_token')
+  })
+
   it('is offered for a second change within the hour as well', async () => {
     const { user, undo } = await change()
     await links.undoChange(undo)

@@ -1,7 +1,8 @@
 import { randomBytes } from 'node:crypto'
 import { OUTBOUND_LINKS, type OutboundKind, type TokenPurpose } from '@tidings/shared/outbound-message'
 import { hashSecret } from '@tidings/shared/service-key'
-import { and, eq, gt, inArray, sql } from 'drizzle-orm'
+import { and, eq, gt, gte, inArray, type SQL, sql } from 'drizzle-orm'
+import type { PgColumn } from 'drizzle-orm/pg-core'
 import type { Handle } from '../database.ts'
 import { oneTimeTokens } from '../schema/one-time-tokens.ts'
 import { outboundMessages } from '../schema/outbound-messages.ts'
@@ -40,6 +41,10 @@ export interface TokenGrant {
 /**
  * Uses a token up, together with the user's other tokens for the same purpose. Of concurrent uses, one succeeds.
  *
+ * Undoing a change leaves the links that undo earlier changes: whoever took over the account may have got the later link,
+ * and would otherwise void that of the owner with it. A link expires a fixed time after its change, so that tells which
+ * change was earlier.
+ *
  * @returns undefined when the token is unknown, used, void, expired, or made for another purpose.
  */
 export async function useToken(
@@ -47,12 +52,15 @@ export async function useToken(
   purpose: TokenPurpose,
   token: string,
 ): Promise<TokenGrant | undefined> {
-  const [grant] = await db.orm
-    .delete(oneTimeTokens)
-    .where(isUsable(purpose, token))
-    .returning({ userId: oneTimeTokens.userId, email: oneTimeTokens.email })
-  if (grant !== undefined) await voidTokens(db, grant.userId, [purpose])
-  return grant
+  const [grant] = await db.orm.delete(oneTimeTokens).where(isUsable(purpose, token)).returning({
+    userId: oneTimeTokens.userId,
+    email: oneTimeTokens.email,
+    expiresAt: oneTimeTokens.expiresAt,
+  })
+  if (grant === undefined) return undefined
+  const { userId, email, expiresAt } = grant
+  await voidTokensOf(db, [userId], [purpose], purpose === 'email_undo' ? expiresAt : undefined)
+  return { userId, email }
 }
 
 /**
@@ -67,12 +75,14 @@ export async function voidTokens(
   await voidTokensOf(db, [userId], purposes)
 }
 
-/** Like voidTokens, for several users. */
+/** Like voidTokens, for several users. @param expiresFrom leaves out what expires earlier. */
 export async function voidTokensOf(
   db: Handle,
   userIds: readonly string[],
   purposes: readonly TokenPurpose[],
+  expiresFrom?: Date,
 ): Promise<void> {
+  const isLater = (column: PgColumn): SQL | undefined => expiresFrom && gte(column, expiresFrom)
   if (userIds.length === 0) return
   // The messages first: this waits for a relay that is making a token, and the next statement then sees it.
   await db.orm
@@ -83,11 +93,18 @@ export async function voidTokensOf(
         inArray(outboundMessages.userId, [...userIds]),
         eq(outboundMessages.state, 'pending'),
         inArray(outboundMessages.kind, kindsFor(purposes)),
+        isLater(outboundMessages.expiresAt),
       ),
     )
   await db.orm
     .delete(oneTimeTokens)
-    .where(and(inArray(oneTimeTokens.userId, [...userIds]), inArray(oneTimeTokens.purpose, [...purposes])))
+    .where(
+      and(
+        inArray(oneTimeTokens.userId, [...userIds]),
+        inArray(oneTimeTokens.purpose, [...purposes]),
+        isLater(oneTimeTokens.expiresAt),
+      ),
+    )
 }
 
 const kindsFor = (purposes: readonly TokenPurpose[]) =>
