@@ -1,9 +1,18 @@
+import { setPassword } from '@tidings/db/users/change-password'
 import { generateSigningKey } from '@tidings/shared/signing-keys'
 import { waitFor } from '@tidings/stack/servers/wait-for'
 import { createTestBackend, createTestDatabase, useReleaser } from '@tidings/stack/testing/test-context'
 import { beforeAll, describe, expect, it } from 'vitest'
 import { emailLinks } from '../testing/email-links.ts'
-import { attemptLogin, call, readMe, refresh, register, type TestUser } from '../testing/http.ts'
+import {
+  attemptLogin,
+  call,
+  readMe,
+  refresh,
+  register,
+  TEST_PASSWORD,
+  type TestUser,
+} from '../testing/http.ts'
 import { Mailbox } from '../testing/mailbox.ts'
 import { startTestApi, type TestApi } from '../testing/test-api.ts'
 
@@ -105,6 +114,27 @@ describe('a change of the address', () => {
     await register(api.apiUrl, { email: late })
     expect((await links.confirmChange(token)).body.error).toBe('email_taken')
     expect(await readAddress(third.token)).toBe(third.email)
+  })
+
+  it.each([
+    ['a recent login', undefined, 401],
+    ['the password', TEST_PASSWORD, 409],
+  ])('is refused when a reset ends the session after the check of %s', async (_proof, password, status) => {
+    const user = await register(api.apiUrl)
+    const email = newAddress()
+    const requested = await api.database.orm.transaction(async (tx) => {
+      await setPassword({ orm: tx }, { userId: user.id, hash: '!' })
+      const request = links.requestChange(user.token, email, password)
+      await waitFor('the request to wait for the row', async () => {
+        const { rowCount } = await api.database.pool.query(
+          "SELECT 1 FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND datname = current_database()",
+        )
+        return rowCount === 1
+      })
+      return { request }
+    })
+    expect((await requested.request).status).toBe(status)
+    expect(await mailbox.read(email)).toEqual([])
   })
 
   it('ends reset links to the old address', async () => {

@@ -7,25 +7,41 @@ import { users } from '../schema/users.ts'
 import { voidTokens } from './one-time-tokens.ts'
 import { addMessage, greet } from './outbound-messages.ts'
 import { redeemToken } from './redeem-token.ts'
-import { endSessions } from './sessions.ts'
+import { endSessions, findLiveSessions } from './sessions.ts'
+
+/** What proved, a moment ago, that the owner asks: a session that began just now, or the password with this hash. */
+export type OwnerProof = { sessionId: string } | { passwordHash: string }
+
+interface EmailChangeRequest {
+  userId: string
+  email: string
+  locale: string
+  proof: OwnerProof
+}
 
 /**
  * Asks the new address to confirm that it becomes the user's. An earlier request becomes void. The relay drops the
  * message if another user has the address.
  *
- * @returns undefined when the user does not exist.
+ * @returns `outdated` when the session ended or the password changed since: a request that waits for its turn must not
+ *   outlive the reset that voids it. Undefined when the user does not exist.
  */
 export async function requestEmailChange(
   db: Database,
-  { userId, email, locale }: { userId: string; email: string; locale: string },
-): Promise<'requested' | 'same_address' | undefined> {
+  { userId, email, locale, proof }: EmailChangeRequest,
+): Promise<'requested' | 'same_address' | 'outdated' | undefined> {
   return db.orm.transaction(async (tx) => {
     const [user] = await tx
-      .select({ email: users.email })
+      .select({ email: users.email, password: users.password })
       .from(users)
       .where(eq(users.id, userId))
       .for('no key update')
     if (user === undefined) return undefined
+    const isValid =
+      'sessionId' in proof
+        ? (await findLiveSessions({ orm: tx }, [proof.sessionId])).length > 0
+        : proof.passwordHash === user.password
+    if (!isValid) return 'outdated'
     if (user.email.toLowerCase() === email.toLowerCase()) return 'same_address'
     await voidTokens({ orm: tx }, userId, ['email_change'])
     await addMessage({ orm: tx }, { kind: 'email_change', userId, to: email, locale })
