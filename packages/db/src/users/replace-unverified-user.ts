@@ -22,7 +22,7 @@ export async function replaceUnverifiedUser(
       .select()
       .from(users)
       .where(and(eq(users.id, userId), isNull(users.emailVerifiedAt), hasAddress))
-      .for('update')
+      .for('no key update')
     if (user === undefined) return false
     await recordErasure({ orm: tx }, userId)
     await eraseLockedUser({ orm: tx }, user)
