@@ -230,10 +230,35 @@ describe('undoing a change of the address', () => {
     expect((await links.undoChange(second)).status).toBe(200)
   })
 
-  it('fails with 409 when another user has the old address, and after 72 hours', async () => {
-    const { user, undo } = await change()
-    await register(api.apiUrl, { email: user.email })
+  it('erases an account that took the old address and never proved it', async () => {
+    const owner = await register(api.apiUrl)
+    await links.verify(await mailbox.readToken(owner.email, 'email_verification'))
+    await links.confirmChange(await requestChange(owner))
+    const undo = await mailbox.readToken(owner.email, 'email_changed')
+    const thief = await register(api.apiUrl, { email: owner.email, password: 'a password of the thief' })
+    expect((await readMe(api.apiUrl, thief.token)).status).toBe(200)
+    expect((await links.undoChange(undo)).status).toBe(200)
+    expect((await readMe(api.apiUrl, thief.token)).status).toBe(401)
+    expect((await refresh(api.apiUrl, thief.refreshToken)).status).toBe(401)
+    const restored = await attemptLogin(api.apiUrl, owner.email, owner.password)
+    expect(restored.body.data.user.id).toBe(owner.id)
+  })
+
+  it('fails with 409 when another user proved the old address, or nobody had proved it before', async () => {
+    const owner = await register(api.apiUrl)
+    await links.verify(await mailbox.readToken(owner.email, 'email_verification'))
+    await links.confirmChange(await requestChange(owner))
+    const undo = await mailbox.readToken(owner.email, 'email_changed')
+    await register(api.apiUrl, { email: owner.email })
+    await links.verify(await mailbox.readToken(owner.email, 'email_verification'))
     expect((await links.undoChange(undo)).body.error).toBe('email_taken')
+    const unproven = await change()
+    const other = await register(api.apiUrl, { email: unproven.user.email })
+    expect((await links.undoChange(unproven.undo)).body.error).toBe('email_taken')
+    expect((await readMe(api.apiUrl, other.token)).status).toBe(200)
+  })
+
+  it('fails after 72 hours', async () => {
     const late = await change()
     const { rows } = await api.database.pool.query<{ hours: string }>(
       `SELECT extract(epoch FROM expires_at - now()) / 3600 AS hours FROM one_time_tokens

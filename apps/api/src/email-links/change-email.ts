@@ -62,6 +62,6 @@ async function publish({ caches }: MoveDeps, result: MoveResult): Promise<void> 
     throw new AppError('email_taken', 'Another account has this e-mail address meanwhile.')
   await Promise.all([
     caches.sessions.invalidate(result.endedSessionIds),
-    caches.users.invalidate([result.userId]),
+    caches.users.invalidate(result.userIds),
   ])
 }
