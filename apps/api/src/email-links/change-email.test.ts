@@ -47,6 +47,7 @@ const readAddress = async (token: string) => (await readMe(api.apiUrl, token)).b
 describe('a change of the address', () => {
   it('waits until the new address confirms, keeps the sessions, and tells the old address', async () => {
     const user = await register(api.apiUrl)
+    await links.verify(await mailbox.readToken(user.email, 'email_verification'))
     const email = newAddress()
     const token = await requestChange(user, email)
     expect(await readAddress(user.token)).toBe(user.email)
@@ -60,6 +61,12 @@ describe('a change of the address', () => {
     expect((await attemptLogin(api.apiUrl, email, user.password)).status).toBe(200)
     expect((await attemptLogin(api.apiUrl, user.email, user.password)).status).toBe(401)
     expect((await links.confirmChange(token)).body.error).toBe('invalid_token')
+  })
+
+  it('does not name the new address to an old one that nobody proved', async () => {
+    const { user } = await change()
+    const notice = (await mailbox.read(user.email)).at(-1)
+    expect([notice?.kind, notice?.variables]).toEqual(['email_changed', {}])
   })
 
   it('needs the password or a recent login', async () => {

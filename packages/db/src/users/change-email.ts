@@ -71,7 +71,7 @@ export async function confirmEmailChange(db: Database, token: string, locale: st
       .set({ email, emailVerifiedAt: now, updatedAt: now })
       .where(eq(users.id, user.id))
     await voidTokens(handle, user.id, ['password_reset', 'email_verification'])
-    const variables = { ...greet(user), new_email: maskText(email) }
+    const variables = greet(user, { new_email: maskText(email) })
     await addMessage(handle, { kind: 'email_changed', userId: user.id, to: user.email, locale, variables })
     return { userIds: [user.id], endedSessionIds: [] }
   })

@@ -82,7 +82,7 @@ export async function startSession(
       .returning({ id: sessions.id })
     await insertSession({ orm: tx }, session)
     if (user.isNewDevice) {
-      const variables = { ...greet(user), device: device ?? '', address: network }
+      const variables = { ...greet(user, { device: device ?? '' }), address: network }
       const message = {
         kind: 'new_device',
         userId,
