@@ -1,5 +1,5 @@
 import { maskText } from '@tidings/shared/mask'
-import type { TokenPurpose } from '@tidings/shared/outbound-message'
+import { RESET_PURPOSES, type TokenPurpose } from '@tidings/shared/outbound-message'
 import { eq } from 'drizzle-orm'
 import type { Database, Handle } from '../database.ts'
 import { sqlState, UNIQUE_VIOLATION } from '../failure.ts'
@@ -70,7 +70,7 @@ export async function confirmEmailChange(db: Database, token: string, locale: st
       .update(users)
       .set({ email, emailVerifiedAt: now, updatedAt: now })
       .where(eq(users.id, user.id))
-    await voidTokens(handle, user.id, ['password_reset', 'email_verification'])
+    await voidTokens(handle, user.id, [...RESET_PURPOSES, 'email_verification'])
     const variables = greet(user, { new_email: maskText(email) })
     await addMessage(handle, { kind: 'email_changed', userId: user.id, to: user.email, locale, variables })
     return { userIds: [user.id], endedSessionIds: [] }
@@ -91,7 +91,7 @@ export async function undoEmailChange(db: Database, token: string): Promise<Move
       .update(users)
       .set({ email, emailVerifiedAt: null, updatedAt: now, legacyTokensEndedAt: now })
       .where(eq(users.id, id))
-    await voidTokens(handle, id, ['password_reset', 'email_verification', 'email_change'])
+    await voidTokens(handle, id, [...RESET_PURPOSES, 'email_verification', 'email_change'])
     const ended = await endSessions(handle, id)
     return {
       userIds: replaced === undefined ? [id] : [id, replaced.userId],
@@ -115,7 +115,7 @@ async function move(
 ): Promise<MoveResult> {
   try {
     return await db.orm.transaction(async (tx) => {
-      const holder = await redeemToken({ orm: tx }, purpose, token)
+      const holder = await redeemToken({ orm: tx }, [purpose], token)
       if (holder === undefined) return { outcome: 'invalid_token' }
       const { user, email } = holder
       return { outcome: 'moved', ...(await moveTo({ orm: tx }, user, email)) }

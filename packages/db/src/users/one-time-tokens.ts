@@ -1,5 +1,10 @@
 import { randomBytes } from 'node:crypto'
-import { OUTBOUND_LINKS, type OutboundKind, type TokenPurpose } from '@tidings/shared/outbound-message'
+import {
+  OUTBOUND_LINKS,
+  type OutboundKind,
+  RESET_PURPOSES,
+  type TokenPurpose,
+} from '@tidings/shared/outbound-message'
 import { hashSecret } from '@tidings/shared/service-key'
 import { and, eq, gt, gte, inArray, type SQL, sql } from 'drizzle-orm'
 import type { PgColumn } from 'drizzle-orm/pg-core'
@@ -8,7 +13,7 @@ import { oneTimeTokens } from '../schema/one-time-tokens.ts'
 import { outboundMessages } from '../schema/outbound-messages.ts'
 
 /** The links that end when the password changes. */
-export const PASSWORD_CHANGE_VOIDS: readonly TokenPurpose[] = ['password_reset', 'email_change']
+export const PASSWORD_CHANGE_VOIDS: readonly TokenPurpose[] = [...RESET_PURPOSES, 'email_change']
 
 export interface NewToken {
   userId: string
@@ -26,10 +31,10 @@ export async function mintToken(db: Handle, token: NewToken): Promise<string> {
 }
 
 /** The condition that finds a token which still works. Any text may be asked for, because only its digest is. */
-export const isUsable = (purpose: TokenPurpose, token: string) =>
+export const isUsable = (purposes: readonly TokenPurpose[], token: string) =>
   and(
     eq(oneTimeTokens.digest, hashSecret(token)),
-    eq(oneTimeTokens.purpose, purpose),
+    inArray(oneTimeTokens.purpose, [...purposes]),
     gt(oneTimeTokens.expiresAt, sql`now()`),
   )
 
@@ -52,11 +57,14 @@ export async function useToken(
   purpose: TokenPurpose,
   token: string,
 ): Promise<TokenGrant | undefined> {
-  const [grant] = await db.orm.delete(oneTimeTokens).where(isUsable(purpose, token)).returning({
-    userId: oneTimeTokens.userId,
-    email: oneTimeTokens.email,
-    expiresAt: oneTimeTokens.expiresAt,
-  })
+  const [grant] = await db.orm
+    .delete(oneTimeTokens)
+    .where(isUsable([purpose], token))
+    .returning({
+      userId: oneTimeTokens.userId,
+      email: oneTimeTokens.email,
+      expiresAt: oneTimeTokens.expiresAt,
+    })
   if (grant === undefined) return undefined
   const { userId, email, expiresAt } = grant
   await voidTokensOf(db, [userId], [purpose], purpose === 'email_undo' ? expiresAt : undefined)
