@@ -21,20 +21,29 @@ export async function eraseUser(
     // There may be more rows than one statement clears.
   }
   return db.orm.transaction(async (tx) => {
-    await deleteMessages({ orm: tx }, userId)
-    // The row lock keeps out new events and sessions of the user until the row is deleted.
-    const [user] = await tx.select().from(users).where(eq(users.id, userId)).for('update')
+    const [user] = await tx.select().from(users).where(eq(users.id, userId)).for('no key update')
     if (user !== undefined) return eraseLockedUser({ orm: tx }, user)
     await scrubEvents({ orm: tx }, userId)
     return undefined
   })
 }
 
-/** Erases a user whose row the transaction has locked. @returns the ids of the sessions that ended. */
+/**
+ * Erases a user whose row the transaction has locked, for no key update.
+ *
+ * The order of the locks prevents deadlocks. A relay locks a message, and then only keeps the user from being deleted: so
+ * the messages come before the full lock. Whoever changes a user locks the row first, and messages then: so the row comes
+ * before the messages.
+ *
+ * @returns the ids of the sessions that ended.
+ */
 export async function eraseLockedUser(
   db: Handle,
   user: { id: string; email: string },
 ): Promise<{ endedSessionIds: string[] }> {
+  await deleteMessages(db, user.id)
+  // Keeps out new events and sessions of the user until the row is deleted.
+  await db.orm.select({ id: users.id }).from(users).where(eq(users.id, user.id)).for('update')
   while ((await scrubEvents(db, user.id)) === SCRUB_BATCH_ROWS) {
     // There may be more rows than one statement clears.
   }
@@ -44,10 +53,7 @@ export async function eraseLockedUser(
   return { endedSessionIds: ended.map((session) => session.id) }
 }
 
-/**
- * Deletes the messages to a user, also requests for a reset that no relay has looked up yet. Before the row of the user
- * is locked: a relay locks a message first and its user then, and the other order could end in a deadlock.
- */
+/** Deletes the messages to a user, also requests for a reset that no relay has looked up yet. */
 async function deleteMessages({ orm }: Handle, userId: string): Promise<void> {
   await orm.execute(sql`
     DELETE FROM outbound_messages WHERE user_id = ${userId} OR (user_id IS NULL
