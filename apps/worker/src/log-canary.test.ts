@@ -99,7 +99,10 @@ describe.concurrent('the log of the worker', () => {
       const id = await addMessage(db, { ...message, kind: 'email_verification' })
       const outbound = openQueue<OutboundJob>(OUTBOUND_QUEUE, backend, redis, { onError: () => {} })
       releaser.onRelease(() => outbound.close())
-      await waitFor('the message on the queue', async () => (await outbound.getJob(id)) !== undefined)
+      await waitFor('the message on the queue', async () => {
+        const { rows } = await pool.query('SELECT state FROM outbound_messages WHERE id = $1', [id])
+        return rows[0]?.state === 'queued'
+      })
       await pool.query(`
       CREATE FUNCTION refuse_message() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
         RAISE EXCEPTION 'cannot change the row of %', NEW."to" USING ERRCODE = '23514', DETAIL = NEW.variables::text;

@@ -156,11 +156,15 @@ describe('a worker whose PostgreSQL', () => {
     {
       what: 'has the database under another name',
       take: () =>
-        waitFor('the database to be free', async () => {
-          await disconnectAll()
-          await admin(`ALTER DATABASE ${name} RENAME TO ${name}_old`)
-          return true
-        }),
+        waitFor(
+          'the database to be free',
+          async () => {
+            await disconnectAll()
+            await admin(`ALTER DATABASE ${name} RENAME TO ${name}_old`)
+            return true
+          },
+          POLL,
+        ),
       giveBack: () => admin(`ALTER DATABASE ${name}_old RENAME TO ${name}`),
     },
   ])('$what for a while: the events wait, and none becomes a dead letter', async ({ take, giveBack }) => {

@@ -16,6 +16,8 @@ import { Redis } from 'ioredis'
 import { SMTPServer } from 'smtp-server'
 import { describe, expect, it } from 'vitest'
 
+const LINK = 'https://app.example.com/reset-password?token=canary'
+
 const POLL = { timeoutMs: 30_000 }
 
 describeBackends('a message, from its row to the mailbox and back', (kind) => {
@@ -95,8 +97,10 @@ describeBackends('the e-mail service on a server that refuses mails', (kind) => 
         }
         done()
       },
-      onData(stream, _session, done) {
-        stream.resume().on('end', () => done())
+      onData(stream, { envelope }, done) {
+        const isSpam = envelope.rcptTo.some(({ address }) => address.startsWith('spam'))
+        const refusal = Object.assign(new Error(`blocked for <${LINK}>`), { responseCode: 554 })
+        stream.resume().on('end', () => done(isSpam ? refusal : undefined))
       },
     })
     const server = smtp.listen(0, '127.0.0.1')
@@ -128,7 +132,7 @@ describeBackends('the e-mail service on a server that refuses mails', (kind) => 
     await service.waitUntilReady()
 
     const { id: user_id } = await register(api.apiUrl)
-    const ids = { gone: uuid(1), busy: uuid(2), late: uuid(3), list: uuid(4) }
+    const ids = { gone: uuid(1), busy: uuid(2), late: uuid(3), spam: uuid(4) }
     const makeJob = (id: string, to: string, expiresInMs = 60_000): OutboundJob => ({
       v: 1,
       id,
@@ -136,13 +140,14 @@ describeBackends('the e-mail service on a server that refuses mails', (kind) => 
       to,
       user_id,
       locale: 'en',
-      variables: { link: 'https://app.example.com/reset-password?token=canary' },
+      variables: { link: LINK },
       expires_at: new Date(Date.now() + expiresInMs).toISOString(),
     })
     await publishMessages(queue, [
       makeJob(ids.gone, 'gone@example.com'),
       makeJob(ids.busy, 'busy@example.com'),
       makeJob(ids.late, 'late@example.com', -1),
+      makeJob(ids.spam, 'spam@example.com'),
     ])
     const reportsOf = async (id: string) =>
       (await api.listQueued())
@@ -151,7 +156,7 @@ describeBackends('the e-mail service on a server that refuses mails', (kind) => 
         .sort((a, b) => a.attempt - b.attempt)
     await waitFor(
       'all reports',
-      async () => (await api.listQueued()).length === 4 && (await queue.count()) === 0,
+      async () => (await api.listQueued()).length === 5 && (await queue.count()) === 0,
       POLL,
     )
     expect(await reportsOf(ids.gone)).toEqual([
@@ -165,7 +170,20 @@ describeBackends('the e-mail service on a server that refuses mails', (kind) => 
       { status: 'sent', attempt: 2 },
     ])
     expect(await reportsOf(ids.late)).toMatchObject([{ status: 'failed', error: { code: 'expired' } }])
-    expect(seen.sort()).toEqual(['busy@example.com', 'busy@example.com', 'gone@example.com'])
+    // Filters quote what they object to.
+    expect(await reportsOf(ids.spam)).toMatchObject([
+      {
+        status: 'failed',
+        error: { code: '554', message: expect.stringContaining('reset-password?token=***') },
+      },
+    ])
+    expect(JSON.stringify(await api.listQueued())).not.toContain('canary')
+    expect(seen.sort()).toEqual([
+      'busy@example.com',
+      'busy@example.com',
+      'gone@example.com',
+      'spam@example.com',
+    ])
 
     // What is left of the jobs: nothing that names a person or holds a secret.
     if (redis && api.backend.kind === 'redis') {

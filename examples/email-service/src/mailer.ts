@@ -37,7 +37,7 @@ export function createMailer({ smtpUrl, from }: { smtpUrl: string; from: string 
         })
         return { status: 'sent' }
       } catch (error) {
-        return classifySmtpError(error)
+        return classifySmtpError(error, message.variables.link)
       }
     },
     close: () => transport.close(),

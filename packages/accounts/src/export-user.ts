@@ -7,13 +7,14 @@ import { createMatcher } from '@tidings/queue/dead-letters/filter'
 import { type DeadLetterStore, scanDeadLetters } from '@tidings/queue/dead-letters/store'
 import { z } from 'zod'
 
-const countsSchema = z.record(z.enum(EXPORT_TYPES), z.int())
+const exportTypeSchema = z.enum(EXPORT_TYPES).meta({ id: 'AccountExportType' })
+const countsSchema = z.record(exportTypeSchema, z.int())
 export type ExportCounts = z.infer<typeof countsSchema>
 
 /** One line of an export. */
 export const exportLineSchema = z
   .discriminatedUnion('type', [
-    z.strictObject({ type: z.enum(EXPORT_TYPES), data: z.record(z.string(), z.unknown()) }),
+    z.strictObject({ type: exportTypeSchema, data: z.record(z.string(), z.unknown()) }),
     z.strictObject({ type: z.literal('end'), counts: countsSchema }),
   ])
   .meta({ id: 'AccountExportLine' })

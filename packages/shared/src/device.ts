@@ -19,8 +19,10 @@ export const deviceIdSchema = z
     error: 'Use 1 to 128 visible characters without spaces and slashes.',
   })
 
+const platformSchema = z.enum(PLATFORMS).meta({ id: 'Platform' })
+
 export const deviceRegistrationSchema = z.strictObject({
-  platform: z.enum(PLATFORMS),
+  platform: platformSchema,
   token: pushTokenSchema,
   /** The application on the device, where there are several. */
   app: optional(displayed(z.string().min(1).max(255))),
@@ -34,7 +36,7 @@ export const deviceSchema = z
   .strictObject({
     device_id: z.string(),
     /** Null for a `push_token`, which does not tell. */
-    platform: z.enum(PLATFORMS).nullable(),
+    platform: platformSchema.nullable(),
     token: z.string(),
     app: z.string().nullable(),
     environment: z.string().nullable(),

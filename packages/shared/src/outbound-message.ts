@@ -1,8 +1,21 @@
 import { z } from 'zod'
 
-/** The purposes of a one-time token. A token acts for its purpose only. */
-export const TOKEN_PURPOSES = ['password_reset', 'email_verification', 'email_change', 'email_undo'] as const
+/**
+ * The purposes of a one-time token. A token acts for its purpose only. `operator_reset` resets the password like
+ * `password_reset`, and proves no address: an operator handed it over.
+ */
+export const TOKEN_PURPOSES = [
+  'password_reset',
+  'operator_reset',
+  'email_verification',
+  'email_change',
+  'email_undo',
+] as const
 export type TokenPurpose = (typeof TOKEN_PURPOSES)[number]
+/** The purposes of the links in messages. */
+export type LinkPurpose = Exclude<TokenPurpose, 'operator_reset'>
+/** What resets a password. */
+export const RESET_PURPOSES = ['password_reset', 'operator_reset'] as const satisfies readonly TokenPurpose[]
 
 /** A message that the e-mail service sends for Tidings. */
 export const OUTBOUND_KINDS = [
@@ -33,7 +46,7 @@ export const OUTBOUND_TTL_SECONDS = {
 } as const satisfies Record<OutboundKind, number>
 
 /** The link in each kind of message: the path at APP_URL, and what its token may do. The other kinds are notices. */
-export const OUTBOUND_LINKS: Partial<Record<OutboundKind, { path: string; purpose: TokenPurpose }>> = {
+export const OUTBOUND_LINKS: Partial<Record<OutboundKind, { path: string; purpose: LinkPurpose }>> = {
   password_reset: { path: '/reset-password', purpose: 'password_reset' },
   email_verification: { path: '/verify-email', purpose: 'email_verification' },
   email_change: { path: '/confirm-email', purpose: 'email_change' },

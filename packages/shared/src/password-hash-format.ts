@@ -96,7 +96,9 @@ function readScrypt(rest: string): PasswordHash | UnusableReason {
   const [, n, salt = '', r, p, digest = ''] =
     /^(\d+)\$([^$]+)\$(\d+)\$(\d+)\$([A-Za-z0-9+/]+=*)$/.exec(rest) ?? []
   const [cost, blockSize, parallelism] = [Number(n), Number(r), Number(p)]
-  if (cost < 2 || !Number.isInteger(Math.log2(cost))) return 'damaged'
+  // scrypt is defined for such N only, and Node.js throws otherwise: N is a power of two below 2^(128 · r / 8).
+  const power = Math.log2(cost)
+  if (cost < 2 || !Number.isInteger(power) || power >= 16 * blockSize) return 'damaged'
   const derivation: KeyDerivation = { algorithm: 'scrypt', cost, blockSize, parallelism, salt }
   return finish(derivation, digest, 64, [cost, blockSize, parallelism])
 }

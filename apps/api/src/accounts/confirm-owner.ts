@@ -1,3 +1,4 @@
+import type { OwnerProof } from '@tidings/db/users/change-email'
 import { readSessionAge } from '@tidings/db/users/sessions'
 import { findUser } from '@tidings/db/users/users'
 import { AppError } from '@tidings/shared/errors'
@@ -13,6 +14,7 @@ const RECENT_LOGIN_SECONDS = 5 * 60
  * Makes sure that the owner asks, and not only somebody who holds a token: by the password, and without one by a recent
  * login.
  *
+ * @returns what proved it.
  * @throws AppError `reauthentication_required`, `unauthorized`, `not_found`, `rate_limited`, `overloaded`.
  */
 export async function confirmOwner(
@@ -20,22 +22,26 @@ export async function confirmOwner(
   { userId, sessionId }: UserPrincipal,
   password: string | null | undefined,
   client: Client,
-): Promise<void> {
+): Promise<OwnerProof> {
   if (password === undefined || password === null) {
     // A token of the Django service has no session.
-    const ageSeconds = sessionId === null ? Number.POSITIVE_INFINITY : await readSessionAge(db, sessionId)
+    if (sessionId === null) throw loginNeeded()
+    const ageSeconds = await readSessionAge(db, sessionId)
     if (ageSeconds === undefined) throw new AppError('unauthorized', 'The session has ended.')
-    if (ageSeconds < RECENT_LOGIN_SECONDS) return
-    throw new AppError('reauthentication_required', 'Send the password, or log in again first.')
+    if (ageSeconds < RECENT_LOGIN_SECONDS) return { sessionId }
+    throw loginNeeded()
   }
   const user = await findUser(db, userId)
   if (user === undefined) throw notFound()
   const isRight = await rateLimits.limitPasswordCheck(userId, client.address, () =>
     passwords.verify(password, user.password),
   )
-  if (isRight) return
+  if (isRight) return { passwordHash: user.password }
   const message = 'The password is wrong.'
   throw new AppError('reauthentication_required', message, {
     fields: [{ pointer: '/password', code: 'wrong_password', message }],
   })
 }
+
+const loginNeeded = () =>
+  new AppError('reauthentication_required', 'Send the password, or log in again first.')

@@ -1,5 +1,6 @@
 import { useReleaser } from '@tidings/stack/testing/test-context'
 import { beforeAll, describe, expect, it } from 'vitest'
+import { emailLinks } from '../testing/email-links.ts'
 import { call, register, type TestUser } from '../testing/http.ts'
 import { Mailbox } from '../testing/mailbox.ts'
 import { startTestApi, type TestApi } from '../testing/test-api.ts'
@@ -48,12 +49,19 @@ describe('a notice of a new device', () => {
 
   it('says which device, and roughly where', async () => {
     const user = await register(api.apiUrl)
+    await emailLinks(api.apiUrl).verify(await mailbox.readToken(user.email, 'email_verification'))
     await logInFrom(user, '192.0.2.77', 'Phone')
     expect((await mailbox.read(user.email)).at(-1)).toMatchObject({
       kind: 'new_device',
       locale: 'fr',
       variables: { device: 'Phone', address: '192.0.2.0/24' },
     })
+  })
+
+  it('has no text of the client while nobody has proved the address', async () => {
+    const user = await register(api.apiUrl)
+    await logInFrom(user, '192.0.2.77', 'You won! https://example.com/prize')
+    expect((await mailbox.read(user.email)).at(-1)?.variables).toEqual({ address: '192.0.2.0/24' })
   })
 
   it('is sent once an hour, also for several logins at once', async () => {

@@ -10,7 +10,7 @@ import { parseValue } from '../http/parse-value.ts'
 import { readJson } from '../http/read-json.ts'
 import { notFound } from '../http/read-query.ts'
 import { success } from '../http/respond.ts'
-import { requireSelf, requireVisible } from '../users/path-user.ts'
+import { refuseChange, requireSelf, requireVisible } from '../users/path-user.ts'
 
 export interface DeviceRouteDeps {
   authorize: Authorize
@@ -41,10 +41,11 @@ export function deviceRoutes({ authorize, db, caches }: DeviceRouteDeps): Hono<A
   })
 
   app.put('/api/v1/users/:id/devices/:device_id', async (c) => {
-    const userId = requireSelf(c, await authorize.user(c))
+    const caller = await authorize.user(c)
+    const userId = requireSelf(c, caller)
     const { device_id: deviceId } = parseValue(pathSchema, { device_id: c.req.param('device_id') })
-    const registered = await registerDevice(db, userId, deviceId, await readJson(c, deviceRegistrationSchema))
-    if (registered.outcome === 'unknown_user') throw notFound()
+    const registered = await registerDevice(db, caller, deviceId, await readJson(c, deviceRegistrationSchema))
+    if (!('device' in registered)) throw refuseChange(registered.outcome)
     await caches.users.invalidate([userId, ...registered.takenFrom])
     const status = registered.outcome === 'created' ? 201 : 200
     return success(status, 'Device registered.', registered.device)

@@ -1,9 +1,18 @@
+import { setPassword } from '@tidings/db/users/change-password'
 import { generateSigningKey } from '@tidings/shared/signing-keys'
 import { waitFor } from '@tidings/stack/servers/wait-for'
 import { createTestBackend, createTestDatabase, useReleaser } from '@tidings/stack/testing/test-context'
 import { beforeAll, describe, expect, it } from 'vitest'
 import { emailLinks } from '../testing/email-links.ts'
-import { attemptLogin, call, readMe, refresh, register, type TestUser } from '../testing/http.ts'
+import {
+  attemptLogin,
+  call,
+  readMe,
+  refresh,
+  register,
+  TEST_PASSWORD,
+  type TestUser,
+} from '../testing/http.ts'
 import { Mailbox } from '../testing/mailbox.ts'
 import { startTestApi, type TestApi } from '../testing/test-api.ts'
 
@@ -38,6 +47,7 @@ const readAddress = async (token: string) => (await readMe(api.apiUrl, token)).b
 describe('a change of the address', () => {
   it('waits until the new address confirms, keeps the sessions, and tells the old address', async () => {
     const user = await register(api.apiUrl)
+    await links.verify(await mailbox.readToken(user.email, 'email_verification'))
     const email = newAddress()
     const token = await requestChange(user, email)
     expect(await readAddress(user.token)).toBe(user.email)
@@ -51,6 +61,12 @@ describe('a change of the address', () => {
     expect((await attemptLogin(api.apiUrl, email, user.password)).status).toBe(200)
     expect((await attemptLogin(api.apiUrl, user.email, user.password)).status).toBe(401)
     expect((await links.confirmChange(token)).body.error).toBe('invalid_token')
+  })
+
+  it('does not name the new address to an old one that nobody proved', async () => {
+    const { user } = await change()
+    const notice = (await mailbox.read(user.email)).at(-1)
+    expect([notice?.kind, notice?.variables]).toEqual(['email_changed', {}])
   })
 
   it('needs the password or a recent login', async () => {
@@ -105,6 +121,27 @@ describe('a change of the address', () => {
     await register(api.apiUrl, { email: late })
     expect((await links.confirmChange(token)).body.error).toBe('email_taken')
     expect(await readAddress(third.token)).toBe(third.email)
+  })
+
+  it.each([
+    ['a recent login', undefined, 401],
+    ['the password', TEST_PASSWORD, 409],
+  ])('is refused when a reset ends the session after the check of %s', async (_proof, password, status) => {
+    const user = await register(api.apiUrl)
+    const email = newAddress()
+    const requested = await api.database.orm.transaction(async (tx) => {
+      await setPassword({ orm: tx }, { userId: user.id, hash: '!' })
+      const request = links.requestChange(user.token, email, password)
+      await waitFor('the request to wait for the row', async () => {
+        const { rowCount } = await api.database.pool.query(
+          "SELECT 1 FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND datname = current_database()",
+        )
+        return rowCount === 1
+      })
+      return { request }
+    })
+    expect((await requested.request).status).toBe(status)
+    expect(await mailbox.read(email)).toEqual([])
   })
 
   it('ends reset links to the old address', async () => {
@@ -175,6 +212,22 @@ describe('undoing a change of the address', () => {
     expect((await links.reset(reset, 'another fine passphrase 9')).status).toBe(200)
   })
 
+  it('works after whoever took the account over used the undo link of a later change', async () => {
+    const { user, email, undo } = await change()
+    await links.confirmChange(await requestChange(user))
+    expect((await links.undoChange(await mailbox.readToken(email, 'email_changed'))).status).toBe(200)
+    expect((await links.undoChange(undo)).status).toBe(200)
+    expect((await attemptLogin(api.apiUrl, user.email, user.password)).status).toBe(200)
+  })
+
+  it('voids the undo links of later changes', async () => {
+    const { user, email, undo } = await change()
+    await links.confirmChange(await requestChange(user))
+    const later = await mailbox.readToken(email, 'email_changed')
+    expect((await links.undoChange(undo)).status).toBe(200)
+    expect((await links.undoChange(later)).body.error).toBe('invalid_token')
+  })
+
   it('is offered for a second change within the hour as well', async () => {
     const { user, undo } = await change()
     await links.undoChange(undo)
@@ -184,10 +237,35 @@ describe('undoing a change of the address', () => {
     expect((await links.undoChange(second)).status).toBe(200)
   })
 
-  it('fails with 409 when another user has the old address, and after 72 hours', async () => {
-    const { user, undo } = await change()
-    await register(api.apiUrl, { email: user.email })
+  it('erases an account that took the old address and never proved it', async () => {
+    const owner = await register(api.apiUrl)
+    await links.verify(await mailbox.readToken(owner.email, 'email_verification'))
+    await links.confirmChange(await requestChange(owner))
+    const undo = await mailbox.readToken(owner.email, 'email_changed')
+    const thief = await register(api.apiUrl, { email: owner.email, password: 'a password of the thief' })
+    expect((await readMe(api.apiUrl, thief.token)).status).toBe(200)
+    expect((await links.undoChange(undo)).status).toBe(200)
+    expect((await readMe(api.apiUrl, thief.token)).status).toBe(401)
+    expect((await refresh(api.apiUrl, thief.refreshToken)).status).toBe(401)
+    const restored = await attemptLogin(api.apiUrl, owner.email, owner.password)
+    expect(restored.body.data.user.id).toBe(owner.id)
+  })
+
+  it('fails with 409 when another user proved the old address, or nobody had proved it before', async () => {
+    const owner = await register(api.apiUrl)
+    await links.verify(await mailbox.readToken(owner.email, 'email_verification'))
+    await links.confirmChange(await requestChange(owner))
+    const undo = await mailbox.readToken(owner.email, 'email_changed')
+    await register(api.apiUrl, { email: owner.email })
+    await links.verify(await mailbox.readToken(owner.email, 'email_verification'))
     expect((await links.undoChange(undo)).body.error).toBe('email_taken')
+    const unproven = await change()
+    const other = await register(api.apiUrl, { email: unproven.user.email })
+    expect((await links.undoChange(unproven.undo)).body.error).toBe('email_taken')
+    expect((await readMe(api.apiUrl, other.token)).status).toBe(200)
+  })
+
+  it('fails after 72 hours', async () => {
     const late = await change()
     const { rows } = await api.database.pool.query<{ hours: string }>(
       `SELECT extract(epoch FROM expires_at - now()) / 3600 AS hours FROM one_time_tokens

@@ -16,7 +16,8 @@ import { invalidToken } from './invalid-token.ts'
 /**
  * Asks a new address to confirm that it becomes the user's. The answer does not tell whether another user has it.
  *
- * @throws AppError `validation_failed` for the present address, `rate_limited`, and errors of confirmOwner.
+ * @throws AppError `validation_failed` for the present address, `rate_limited`, errors of confirmOwner, and `unauthorized` or
+ *   `conflict` when the session ended or the password changed meanwhile.
  */
 export async function requestEmailChange(
   deps: AccountDeps,
@@ -25,11 +26,15 @@ export async function requestEmailChange(
   client: Client,
 ): Promise<void> {
   const { userId } = caller
-  await confirmOwner(deps, caller, password, client)
+  const proof = await confirmOwner(deps, caller, password, client)
   await deps.rateLimits.checkEmailChange(userId)
-  const outcome = await storeRequest(deps.db, { userId, email, locale: client.locale })
+  const outcome = await storeRequest(deps.db, { userId, email, locale: client.locale, proof })
   if (outcome === undefined) throw notFound()
   if (outcome === 'requested') return
+  if (outcome === 'outdated')
+    throw 'sessionId' in proof
+      ? new AppError('unauthorized', 'The session has ended.')
+      : new AppError('conflict', 'The password was changed meanwhile. Try again.')
   const message = 'The account has this address already.'
   const fields = [{ pointer: '/email', code: 'same_email', message }]
   throw new AppError('validation_failed', message, { fields })
@@ -57,6 +62,6 @@ async function publish({ caches }: MoveDeps, result: MoveResult): Promise<void> 
     throw new AppError('email_taken', 'Another account has this e-mail address meanwhile.')
   await Promise.all([
     caches.sessions.invalidate(result.endedSessionIds),
-    caches.users.invalidate([result.userId]),
+    caches.users.invalidate(result.userIds),
   ])
 }

@@ -78,7 +78,7 @@ export const emailLinkOperations: readonly Operation[] = [
     body: emailChangeSchema,
     example: { email: 'ada.lovelace@example.com' },
     answers: { 202: { description: 'The address changes when it is confirmed.', data: nothing } },
-    errors: ['reauthentication_required', 'rate_limited', 'overloaded'],
+    errors: ['reauthentication_required', 'conflict', 'rate_limited', 'overloaded'],
   },
   {
     id: 'confirmEmailChange',

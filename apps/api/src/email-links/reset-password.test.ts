@@ -1,3 +1,5 @@
+import { once } from 'node:events'
+import { type IncomingMessage, request } from 'node:http'
 import { generateSigningKey } from '@tidings/shared/signing-keys'
 import { waitFor } from '@tidings/stack/servers/wait-for'
 import {
@@ -151,6 +153,37 @@ describe('a password reset', () => {
     const owner = await logIn(api.apiUrl, squatter.email, NEW_PASSWORD)
     expect((await readMe(api.apiUrl, owner.token)).body.data.push_token).toBeNull()
     expect((await pool.query('SELECT FROM devices WHERE user_id = $1', [squatter.id])).rows).toEqual([])
+  })
+
+  it.each([
+    ['PUT', '/devices/phone/', { platform: 'fcm', token: 'push-token-of-the-squatter' }],
+    ['PATCH', '/', { push_token: 'push-token-of-the-squatter' }],
+    ['PATCH', '/', { name: 'Squatter' }],
+  ])('refuses what the squatter began to send before the reset: %s %s %j', async (method, path, body) => {
+    const squatter = await register(api.apiUrl)
+    const text = JSON.stringify(body)
+    const slow = request(`${api.apiUrl}/api/v1/users/me${path}`, {
+      method,
+      headers: {
+        authorization: `Bearer ${squatter.token}`,
+        'content-type': 'application/json',
+        'content-length': text.length,
+        expect: '100-continue',
+      },
+    })
+    slow.write(text.slice(0, 5))
+    await once(slow, 'continue')
+    const token = await readResetToken(squatter.email)
+    expect((await links.reset(token, NEW_PASSWORD)).status).toBe(200)
+    slow.end(text.slice(5))
+    const [answer] = (await once(slow, 'response')) as [IncomingMessage]
+    answer.resume()
+    expect(answer.statusCode).toBe(401)
+    const owner = await logIn(api.apiUrl, squatter.email, NEW_PASSWORD)
+    expect((await readMe(api.apiUrl, owner.token)).body.data).toMatchObject({
+      name: 'Test Person',
+      push_token: null,
+    })
   })
 
   it('keeps the push token of an account whose address was verified before', async () => {

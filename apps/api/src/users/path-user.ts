@@ -1,3 +1,4 @@
+import { AppError } from '@tidings/shared/errors'
 import { z } from 'zod'
 import type { ApiContext } from '../http/context.ts'
 import type { Principal, UserPrincipal } from '../http/principal.ts'
@@ -25,3 +26,7 @@ export function requireSelf(c: ApiContext, caller: UserPrincipal): string {
   if (readPathUuid(c, 'id') !== caller.userId) throw notFound()
   return caller.userId
 }
+
+/** The refusal of a change whose user or session ended while the request was being read. */
+export const refuseChange = (why: 'unknown_user' | 'session_ended'): AppError =>
+  why === 'unknown_user' ? notFound() : new AppError('unauthorized', 'The session has ended.')

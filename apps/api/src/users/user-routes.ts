@@ -17,10 +17,11 @@ import { andThen } from '../http/and-then.ts'
 import type { Authorize } from '../http/authorize.ts'
 import type { ApiContext, ApiEnv } from '../http/context.ts'
 import { pageQuery, toPage } from '../http/paging.ts'
+import type { UserPrincipal } from '../http/principal.ts'
 import { readJson } from '../http/read-json.ts'
 import { notFound, readPathUuid, readQuery } from '../http/read-query.ts'
 import { success } from '../http/respond.ts'
-import { requireSelf, requireVisible } from './path-user.ts'
+import { refuseChange, requireSelf, requireVisible } from './path-user.ts'
 import { renderUser } from './render-user.ts'
 import { requireCategories, requireCategory } from './require-categories.ts'
 import { toUser } from './to-user.ts'
@@ -88,23 +89,25 @@ export function userRoutes({ authorize, db, caches, askDeliverability }: UserRou
   const readCategory = async (key: string | undefined) =>
     key === undefined ? undefined : requireCategory(db, key, '/category')
 
-  async function change(userId: string, update: UserUpdate): Promise<User> {
+  async function change(caller: UserPrincipal, update: UserUpdate): Promise<User> {
     const { categories = {} } = update.preferences ?? {}
     await requireCategories(db, Object.keys(categories), '/preferences/categories')
-    const updated = await updateUser(db, userId, update)
-    if (updated === undefined) throw notFound()
-    await caches.users.invalidate([userId, ...updated.takenFrom])
+    const updated = await updateUser(db, caller, update)
+    if (updated.outcome !== 'updated') throw refuseChange(updated.outcome)
+    await caches.users.invalidate([caller.userId, ...updated.takenFrom])
     return toUser(updated.user)
   }
 
   app.patch('/api/v1/users/:id', async (c) => {
-    const userId = requireSelf(c, await authorize.user(c))
-    return success(200, 'User updated.', await change(userId, await readJson(c, userUpdateSchema)))
+    const caller = await authorize.user(c)
+    requireSelf(c, caller)
+    return success(200, 'User updated.', await change(caller, await readJson(c, userUpdateSchema)))
   })
 
   app.patch('/api/v1/users/:id/update_push_token', async (c) => {
-    const userId = requireSelf(c, await authorize.user(c))
-    return success(200, 'Push token updated.', await change(userId, await readJson(c, pushTokenUpdateSchema)))
+    const caller = await authorize.user(c)
+    requireSelf(c, caller)
+    return success(200, 'Push token updated.', await change(caller, await readJson(c, pushTokenUpdateSchema)))
   })
 
   return app

@@ -509,10 +509,15 @@ describe('tidings users import-django', () => {
         "UPDATE users SET name = 'Changed', updated_at = now() + interval '1 day'",
       )
       const register = (n: number) =>
-        registerDevice(target.database, idOf((n * 7) % count), n % 3 === 0 ? 'default' : 'phone', {
-          platform: 'fcm',
-          token: `token-${(n * 11) % count}`,
-        })
+        registerDevice(
+          target.database,
+          { userId: idOf((n * 7) % count), sessionId: null },
+          n % 3 === 0 ? 'default' : 'phone',
+          {
+            platform: 'fcm',
+            token: `token-${(n * 11) % count}`,
+          },
+        )
       // As many at once as the pool has connections, until the import is over.
       let isOver = false
       const importing = run().finally(() => {

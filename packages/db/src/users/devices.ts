@@ -4,6 +4,7 @@ import { and, desc, eq, inArray, ne, or, type SQL, sql } from 'drizzle-orm'
 import type { Database, Handle } from '../database.ts'
 import { devices } from '../schema/devices.ts'
 import { users } from '../schema/users.ts'
+import { type Caller, isEnded } from './caller.ts'
 
 const toIso = (time: SQL) => sql`to_char(${time} AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"')`
 
@@ -25,7 +26,7 @@ export type RegisterResult =
       /** Other users who had the token. */
       takenFrom: string[]
     }
-  | { outcome: 'unknown_user' }
+  | { outcome: 'unknown_user' | 'session_ended' }
 
 /**
  * Registers a token for a device. Takes the token from the device or the user that had it. Removes the devices over
@@ -33,10 +34,11 @@ export type RegisterResult =
  */
 export async function registerDevice(
   db: Database,
-  userId: string,
+  caller: Caller,
   deviceId: string,
   registration: DeviceRegistration,
 ): Promise<RegisterResult> {
+  const { userId } = caller
   const { token, platform, app = null, environment = null } = registration
   const details = { platform, app, environment }
   // The usual case is an app that starts again with its token. It locks one row.
@@ -50,6 +52,7 @@ export async function registerDevice(
     const handle = { orm: tx }
     const locked = await lockForToken(handle, userId, token)
     if (!locked.includes(userId)) return { outcome: 'unknown_user' }
+    if (await isEnded(handle, caller)) return { outcome: 'session_ended' }
     return writeDevice(handle, { userId, deviceId, token, ...details })
   })
 }

@@ -19,27 +19,32 @@ export async function eraseUser(
   db: Database,
   userId: string,
 ): Promise<{ endedSessionIds: string[] } | undefined> {
-  while ((await scrubEvents(db, userId)) >= SCRUB_BATCH_ROWS) {
-    // There may be more rows than one statement clears.
-  }
+  await scrubEvents(db, userId)
   return db.orm.transaction(async (tx) => {
-    await deleteMessages({ orm: tx }, userId)
-    // The row lock keeps out new events and sessions of the user until the row is deleted.
-    const [user] = await tx.select().from(users).where(eq(users.id, userId)).for('update')
+    const [user] = await tx.select().from(users).where(eq(users.id, userId)).for('no key update')
     if (user !== undefined) return eraseLockedUser({ orm: tx }, user)
     await scrubEvents({ orm: tx }, userId)
     return undefined
   })
 }
 
-/** Erases a user whose row the transaction has locked. @returns the ids of the sessions that ended. */
+/**
+ * Erases a user whose row the transaction has locked, for no key update.
+ *
+ * The order of the locks prevents deadlocks. A relay locks a message, and then only keeps the user from being deleted: so
+ * the messages come before the full lock. Whoever changes a user locks the row first, and messages then: so the row comes
+ * before the messages.
+ *
+ * @returns the ids of the sessions that ended.
+ */
 export async function eraseLockedUser(
   db: Handle,
   user: { id: string; email: string },
 ): Promise<{ endedSessionIds: string[] }> {
-  while ((await scrubEvents(db, user.id)) === SCRUB_BATCH_ROWS) {
-    // There may be more rows than one statement clears.
-  }
+  await deleteMessages(db, user.id)
+  // Keeps out new events and sessions of the user until the row is deleted.
+  await db.orm.select({ id: users.id }).from(users).where(eq(users.id, user.id)).for('update')
+  await scrubEvents(db, user.id)
   await scrubOutbox(db, user)
   await redactSuppressionNotes(db, mentionsAddress(sql`to_jsonb(note)`, user.email))
   const ended = await db.orm.select({ id: sessions.id }).from(sessions).where(eq(sessions.userId, user.id))
@@ -47,10 +52,7 @@ export async function eraseLockedUser(
   return { endedSessionIds: ended.map((session) => session.id) }
 }
 
-/**
- * Deletes the messages to a user, also requests for a reset that no relay has looked up yet. Before the row of the user
- * is locked: a relay locks a message first and its user then, and the other order could end in a deadlock.
- */
+/** Deletes the messages to a user, also requests for a reset that no relay has looked up yet. */
 async function deleteMessages({ orm }: Handle, userId: string): Promise<void> {
   await orm.execute(sql`
     DELETE FROM outbound_messages WHERE user_id = ${userId} OR (user_id IS NULL
@@ -81,12 +83,16 @@ const mentionsAddress = (json: SQL, email: string) =>
   sql`(strpos(lower((${json})::text), lower(${email})) > 0
     AND regexp_replace(lower((${json})::text), ${JSON_ESCAPE}, ' ', 'g') ~ ${addressPattern(email)})`
 
-async function scrubEvents(db: Handle, userId: string): Promise<number> {
-  const result = await db.orm.execute(sql`
-    UPDATE notification_status SET user_id = NULL, error = CASE WHEN error IS NULL THEN NULL ELSE '[erased]' END,
-      metadata = NULL, recipient_digest = NULL
-    WHERE user_id = ${userId} AND "timestamp" <= coalesce((
-      SELECT "timestamp" FROM notification_status WHERE user_id = ${userId}
-      ORDER BY "timestamp" OFFSET ${SCRUB_BATCH_ROWS - 1} LIMIT 1), 'infinity')`)
-  return result.rowCount ?? 0
+/** Clears the events of the user, statement by statement. */
+async function scrubEvents({ orm }: Handle, userId: string): Promise<void> {
+  for (;;) {
+    const { rowCount } = await orm.execute(sql`
+      UPDATE notification_status SET user_id = NULL, error = CASE WHEN error IS NULL THEN NULL ELSE '[erased]' END,
+        metadata = NULL, recipient_digest = NULL
+      WHERE user_id = ${userId} AND "timestamp" <= coalesce((
+        SELECT "timestamp" FROM notification_status WHERE user_id = ${userId}
+        ORDER BY "timestamp" OFFSET ${SCRUB_BATCH_ROWS - 1} LIMIT 1), 'infinity')`)
+    // With events of one time it may be more.
+    if ((rowCount ?? 0) < SCRUB_BATCH_ROWS) return
+  }
 }

@@ -1,13 +1,19 @@
 import { randomBytes } from 'node:crypto'
-import { OUTBOUND_LINKS, type OutboundKind, type TokenPurpose } from '@tidings/shared/outbound-message'
+import {
+  OUTBOUND_LINKS,
+  type OutboundKind,
+  RESET_PURPOSES,
+  type TokenPurpose,
+} from '@tidings/shared/outbound-message'
 import { hashSecret } from '@tidings/shared/service-key'
-import { and, eq, gt, inArray, sql } from 'drizzle-orm'
+import { and, eq, gt, gte, inArray, type SQL, sql } from 'drizzle-orm'
+import type { PgColumn } from 'drizzle-orm/pg-core'
 import type { Handle } from '../database.ts'
 import { oneTimeTokens } from '../schema/one-time-tokens.ts'
 import { outboundMessages } from '../schema/outbound-messages.ts'
 
 /** The links that end when the password changes. */
-export const PASSWORD_CHANGE_VOIDS: readonly TokenPurpose[] = ['password_reset', 'email_change']
+export const PASSWORD_CHANGE_VOIDS: readonly TokenPurpose[] = [...RESET_PURPOSES, 'email_change']
 
 export interface NewToken {
   userId: string
@@ -25,10 +31,10 @@ export async function mintToken(db: Handle, token: NewToken): Promise<string> {
 }
 
 /** The condition that finds a token which still works. Any text may be asked for, because only its digest is. */
-export const isUsable = (purpose: TokenPurpose, token: string) =>
+export const isUsable = (purposes: readonly TokenPurpose[], token: string) =>
   and(
     eq(oneTimeTokens.digest, hashSecret(token)),
-    eq(oneTimeTokens.purpose, purpose),
+    inArray(oneTimeTokens.purpose, [...purposes]),
     gt(oneTimeTokens.expiresAt, sql`now()`),
   )
 
@@ -40,6 +46,10 @@ export interface TokenGrant {
 /**
  * Uses a token up, together with the user's other tokens for the same purpose. Of concurrent uses, one succeeds.
  *
+ * Undoing a change leaves the links that undo earlier changes: whoever took over the account may have got the later link,
+ * and would otherwise void that of the owner with it. A link expires a fixed time after its change, so that tells which
+ * change was earlier.
+ *
  * @returns undefined when the token is unknown, used, void, expired, or made for another purpose.
  */
 export async function useToken(
@@ -49,10 +59,16 @@ export async function useToken(
 ): Promise<TokenGrant | undefined> {
   const [grant] = await db.orm
     .delete(oneTimeTokens)
-    .where(isUsable(purpose, token))
-    .returning({ userId: oneTimeTokens.userId, email: oneTimeTokens.email })
-  if (grant !== undefined) await voidTokens(db, grant.userId, [purpose])
-  return grant
+    .where(isUsable([purpose], token))
+    .returning({
+      userId: oneTimeTokens.userId,
+      email: oneTimeTokens.email,
+      expiresAt: oneTimeTokens.expiresAt,
+    })
+  if (grant === undefined) return undefined
+  const { userId, email, expiresAt } = grant
+  await voidTokensOf(db, [userId], [purpose], purpose === 'email_undo' ? expiresAt : undefined)
+  return { userId, email }
 }
 
 /**
@@ -67,12 +83,14 @@ export async function voidTokens(
   await voidTokensOf(db, [userId], purposes)
 }
 
-/** Like voidTokens, for several users. */
+/** Like voidTokens, for several users. @param expiresFrom leaves out what expires earlier. */
 export async function voidTokensOf(
   db: Handle,
   userIds: readonly string[],
   purposes: readonly TokenPurpose[],
+  expiresFrom?: Date,
 ): Promise<void> {
+  const isLater = (column: PgColumn): SQL | undefined => expiresFrom && gte(column, expiresFrom)
   if (userIds.length === 0) return
   // The messages first: this waits for a relay that is making a token, and the next statement then sees it.
   await db.orm
@@ -83,11 +101,18 @@ export async function voidTokensOf(
         inArray(outboundMessages.userId, [...userIds]),
         eq(outboundMessages.state, 'pending'),
         inArray(outboundMessages.kind, kindsFor(purposes)),
+        isLater(outboundMessages.expiresAt),
       ),
     )
   await db.orm
     .delete(oneTimeTokens)
-    .where(and(inArray(oneTimeTokens.userId, [...userIds]), inArray(oneTimeTokens.purpose, [...purposes])))
+    .where(
+      and(
+        inArray(oneTimeTokens.userId, [...userIds]),
+        inArray(oneTimeTokens.purpose, [...purposes]),
+        isLater(oneTimeTokens.expiresAt),
+      ),
+    )
 }
 
 const kindsFor = (purposes: readonly TokenPurpose[]) =>

@@ -35,9 +35,16 @@ export async function addMessage(db: Handle, message: NewMessage): Promise<strin
   return id
 }
 
-/** The variables of a message to a user. A name that anyone may have typed is not sent to an address that nobody proved. */
-export const greet = (user: { name: string; emailVerifiedAt: Date | null }): OutboundVariables =>
-  user.emailVerifiedAt === null ? {} : { name: user.name }
+/**
+ * The variables of a message to a user. Texts that anyone may have chosen are not sent to an address that nobody proved: a
+ * stranger could register it and write to its owner.
+ *
+ * @param chosen further texts of this kind.
+ */
+export const greet = (
+  user: { name: string; emailVerifiedAt: Date | null },
+  chosen: OutboundVariables = {},
+): OutboundVariables => (user.emailVerifiedAt === null ? {} : { name: user.name, ...chosen })
 
 /** Adds a notice, unless the user got one of this kind within the last hour. */
 export async function addNotice(db: Handle, notice: NewMessage & { userId: string }): Promise<void> {
@@ -91,7 +98,6 @@ export type UnsentOutcome = 'expired' | 'dropped' | 'reported'
  *
  * Drops password resets of unknown addresses, and those within a minute of an earlier one for the same account. Drops
  * changes to an address that another user has. Both are decided here, so that the requests take equally long.
- * Drops password resets of unknown addresses, and those within a minute of an earlier one for the same account.
  *
  * @param onUnsent called for each message that is taken and not returned. It may be called again after a failure.
  */

@@ -1,3 +1,4 @@
+import { RESET_PURPOSES } from '@tidings/shared/outbound-message'
 import { eq } from 'drizzle-orm'
 import type { Database, Handle } from '../database.ts'
 import { devices } from '../schema/devices.ts'
@@ -6,7 +7,7 @@ import { setPassword } from './change-password.ts'
 import { redeemOwnToken } from './redeem-token.ts'
 
 /**
- * Sets a password with a token from a reset mail, which also proves the address. See setPassword for what ends.
+ * Sets a password with the token of a reset link. One from a mail also proves the address. See setPassword for what ends.
  *
  * A user whose address nobody had proved loses their push tokens too: somebody else may have registered the address.
  *
@@ -19,17 +20,18 @@ export async function resetPassword(
 ): Promise<{ userId: string; endedSessionIds: string[] } | undefined> {
   return db.orm.transaction(async (tx) => {
     const handle = { orm: tx }
-    const user = await redeemOwnToken(handle, 'password_reset', token)
-    if (user === undefined) return undefined
+    const holder = await redeemOwnToken(handle, RESET_PURPOSES, token)
+    if (holder === undefined) return undefined
+    const { user, purpose } = holder
     const userId = user.id
-    if (user.emailVerifiedAt === null) await adopt(handle, userId)
+    if (user.emailVerifiedAt === null) await adopt(handle, userId, purpose === 'password_reset')
     const changed = await setPassword(handle, { userId, hash, locale })
     return changed && { userId, ...changed }
   })
 }
 
-/** Hands an account to the owner of its address, who proved it first. */
-async function adopt(db: Handle, userId: string): Promise<void> {
+/** Hands an account to its owner. @param isProved the owner also proved the address. */
+async function adopt(db: Handle, userId: string, isProved: boolean): Promise<void> {
   await db.orm.delete(devices).where(eq(devices.userId, userId))
-  await db.orm.update(users).set({ emailVerifiedAt: new Date() }).where(eq(users.id, userId))
+  if (isProved) await db.orm.update(users).set({ emailVerifiedAt: new Date() }).where(eq(users.id, userId))
 }

@@ -82,7 +82,7 @@ export async function startSession(
       .returning({ id: sessions.id })
     await insertSession({ orm: tx }, session)
     if (user.isNewDevice) {
-      const variables = { ...greet(user), device: device ?? '', address: network }
+      const variables = { ...greet(user, { device: device ?? '' }), address: network }
       const message = {
         kind: 'new_device',
         userId,
@@ -122,7 +122,7 @@ export async function readSessionAge(db: Database, sessionId: string): Promise<n
 
 /** Finds the sessions among these ids that are live and whose user is active. */
 export async function findLiveSessions(
-  db: Database,
+  db: Handle,
   ids: readonly string[],
 ): Promise<{ id: string; userId: string }[]> {
   if (ids.length === 0) return []

@@ -6,6 +6,7 @@ import type { Database, Handle } from '../database.ts'
 import { sqlState, UNIQUE_VIOLATION } from '../failure.ts'
 import { devices } from '../schema/devices.ts'
 import { users } from '../schema/users.ts'
+import { type Caller, isEnded } from './caller.ts'
 import { devicesOfUser, lockForToken, writePushToken } from './devices.ts'
 import { addMessage } from './outbound-messages.ts'
 import { insertSession, type NewSession } from './sessions.ts'
@@ -121,32 +122,35 @@ export async function listUsers(
     .limit(page.limit)
 }
 
-/**
- * Changes only the given fields. The push token is that of the device `default`.
- *
- * @returns the user, and the ids of other users who had the token; undefined when the user does not exist.
- */
-export async function updateUser(
-  db: Database,
-  id: string,
-  change: UserUpdate,
-): Promise<{ user: UserRow; takenFrom: string[] } | undefined> {
+export type UpdateResult =
+  /** `takenFrom`: other users who had the push token. */
+  { outcome: 'updated'; user: UserRow; takenFrom: string[] } | { outcome: 'unknown_user' | 'session_ended' }
+
+/** Changes only the given fields. The push token is that of the device `default`. */
+export async function updateUser(db: Database, caller: Caller, change: UserUpdate): Promise<UpdateResult> {
+  const { userId } = caller
   const { push_token: pushToken } = change
-  if (pushToken === undefined) return writeUser(db, id, change, [])
   return db.orm.transaction(async (tx) => {
     const handle = { orm: tx }
-    if (pushToken === null) {
-      await tx.select({ id: users.id }).from(users).where(eq(users.id, id)).for('no key update')
-      await tx.delete(devices).where(and(eq(devices.userId, id), eq(devices.deviceId, DEFAULT_DEVICE)))
-      return writeUser(handle, id, change, [])
-    }
-    const locked = await lockForToken(handle, id, pushToken)
-    if (!locked.includes(id)) return undefined
-    return writeUser(handle, id, change, await writePushToken(handle, id, pushToken))
+    const locked = await lockUser(handle, userId, pushToken)
+    if (!locked) return { outcome: 'unknown_user' }
+    if (await isEnded(handle, caller)) return { outcome: 'session_ended' }
+    if (pushToken === null)
+      await tx.delete(devices).where(and(eq(devices.userId, userId), eq(devices.deviceId, DEFAULT_DEVICE)))
+    const takenFrom = typeof pushToken === 'string' ? await writePushToken(handle, userId, pushToken) : []
+    return { outcome: 'updated', user: await writeUser(handle, userId, change), takenFrom }
   })
 }
 
-async function writeUser(db: Handle, id: string, change: UserUpdate, takenFrom: string[]) {
+/** Locks the row of a user, and what writePushToken needs. @returns false when there is no such user. */
+async function lockUser(db: Handle, id: string, pushToken: string | null | undefined): Promise<boolean> {
+  if (typeof pushToken === 'string') return (await lockForToken(db, id, pushToken)).includes(id)
+  const found = await db.orm.select({ id: users.id }).from(users).where(eq(users.id, id)).for('no key update')
+  return found.length > 0
+}
+
+/** Writes the fields of a locked user. */
+async function writeUser(db: Handle, id: string, change: UserUpdate): Promise<UserRow> {
   const { name, preferences } = change
   const [user] = await db.orm
     .update(users)
@@ -159,7 +163,7 @@ async function writeUser(db: Handle, id: string, change: UserUpdate, takenFrom: 
     })
     .where(eq(users.id, id))
     .returning(userColumns)
-  return user && { user, takenFrom }
+  return user as UserRow
 }
 
 /** SQL for the choices of a user with some changed. In one statement, so that two changes at once keep both. */

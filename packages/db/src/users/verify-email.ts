@@ -24,8 +24,9 @@ export async function requestVerification(db: Database, userId: string, locale: 
 /** Records that a user receives mail at their address. @returns undefined when the token does not work. */
 export async function verifyEmail(db: Database, token: string): Promise<{ userId: string } | undefined> {
   return db.orm.transaction(async (tx) => {
-    const user = await redeemOwnToken({ orm: tx }, 'email_verification', token)
-    if (user === undefined) return undefined
+    const holder = await redeemOwnToken({ orm: tx }, ['email_verification'], token)
+    if (holder === undefined) return undefined
+    const { user } = holder
     const now = new Date()
     await tx
       .update(users)

@@ -1,5 +1,5 @@
 import { passwordFormSchema } from '@tidings/shared/email-links'
-import { OUTBOUND_LINKS, type TokenPurpose } from '@tidings/shared/outbound-message'
+import { type LinkPurpose, OUTBOUND_LINKS } from '@tidings/shared/outbound-message'
 import { Hono } from 'hono'
 import type { ApiEnv, Page } from '../../http/context.ts'
 import { parseValue } from '../../http/parse-value.ts'
@@ -22,7 +22,7 @@ type Act = (token: string, form: URLSearchParams, client: Client) => Promise<voi
  */
 export function linkPageRoutes(deps: EmailLinkRouteDeps): Hono<ApiEnv> {
   const app = new Hono<ApiEnv>({ strict: false })
-  const acts: Readonly<Record<TokenPurpose, Act>> = {
+  const acts: Readonly<Record<LinkPurpose, Act>> = {
     password_reset(token, form, client) {
       const { password } = parseValue(passwordFormSchema, { password: form.get('password') ?? '' })
       return resetPassword(deps, { token, password }, client)

@@ -1,7 +1,7 @@
-import type { TokenPurpose } from '@tidings/shared/outbound-message'
+import type { LinkPurpose } from '@tidings/shared/outbound-message'
 import type { LinkPage } from './link-page.ts'
 
-export const PAGES: Readonly<Record<TokenPurpose, LinkPage>> = {
+export const PAGES: Readonly<Record<LinkPurpose, LinkPage>> = {
   password_reset: {
     title: 'Choose a new password',
     explanation: 'This ends all sessions of the account. Log in with the new password afterwards.',

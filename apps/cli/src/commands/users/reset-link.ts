@@ -38,7 +38,7 @@ export async function runResetLink(
   await withAudit(context, { action: 'users.reset-link', selector: { user_id: user.id } }, async (audit) => {
     audit.matched = 1
     const expiresAt = new Date(Date.now() + expiresIn)
-    const grant = { userId: user.id, purpose: 'password_reset', email: user.email, expiresAt } as const
+    const grant = { userId: user.id, purpose: 'operator_reset', email: user.email, expiresAt } as const
     const token = await mintToken(await context.database(), grant)
     audit.changed = 1
     const link = `${base}${OUTBOUND_LINKS.password_reset?.path}?token=${token}`

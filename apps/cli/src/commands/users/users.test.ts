@@ -4,6 +4,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { stripVTControlCharacters } from 'node:util'
 import { mintToken, useToken } from '@tidings/db/users/one-time-tokens'
+import { resetPassword } from '@tidings/db/users/reset-password'
 import { waitFor } from '@tidings/stack/servers/wait-for'
 import { describeBackends, useReleaser } from '@tidings/stack/testing/test-context'
 import { beforeAll, beforeEach, describe, expect, test } from 'vitest'
@@ -356,15 +357,25 @@ describe('tidings users', () => {
         await query('SELECT * FROM operator_audit'),
       ])
       expect(stored + made.stderr).not.toContain(token)
-      expect(await useToken(lab.db.database, 'password_reset', token)).toEqual({
+      expect(await useToken(lab.db.database, 'operator_reset', token)).toEqual({
         userId: ADA,
         email: 'Ada@example.com',
       })
-      expect(await useToken(lab.db.database, 'password_reset', token)).toBeUndefined()
+      expect(await useToken(lab.db.database, 'operator_reset', token)).toBeUndefined()
       expect(await audit()).toEqual([
         ['ada', 'users.reset-link', 0, 'started'],
         ['ada', 'users.reset-link', 1, 'done'],
       ])
+    })
+
+    test('does not prove the address: nobody received a mail there', async () => {
+      await query('UPDATE users SET email_verified_at = NULL WHERE id = $1', [ADA])
+      const { link } = JSON.parse((await run('reset-link', ADA, '--yes', '-o', 'json')).stdout)
+      const token = new URL(link).searchParams.get('token') ?? ''
+      const reset = { token, hash: 'new', locale: 'en' }
+      expect(await resetPassword(lab.db.database, reset)).toMatchObject({ userId: ADA })
+      expect(await readUser()).toMatchObject({ password: 'new', email_verified_at: null })
+      expect(await resetPassword(lab.db.database, reset)).toBeUndefined()
     })
 
     test('prints the link alone on stdout', async () => {
