@@ -1,9 +1,16 @@
 import { z } from 'zod'
 import { optional } from './optional.ts'
-import { categorySchema, LIMITS, NOTIFICATION_TYPES, offsetTimeSchema, userIdSchema } from './status-event.ts'
+import {
+  categorySchema,
+  LIMITS,
+  notificationTypeSchema,
+  offsetTimeSchema,
+  userIdSchema,
+} from './status-event.ts'
 
 /** Why a recipient is not sent to, the most serious first. */
 export const SUPPRESSION_REASONS = ['complaint', 'bounce', 'manual', 'unsubscribe'] as const
+export const suppressionReasonSchema = z.enum(SUPPRESSION_REASONS).meta({ id: 'SuppressionReason' })
 export type SuppressionReason = (typeof SUPPRESSION_REASONS)[number]
 
 /** The category of a suppression that applies to every message. */
@@ -30,7 +37,6 @@ const untilSchema = offsetTimeSchema
     error: 'Use a time in the future.',
   })
 
-const channelSchema = z.enum(NOTIFICATION_TYPES)
 const noteSchema = z.string().min(1).max(NOTE_LENGTH)
 
 const exactlyOne = (names: readonly string[]) => ({
@@ -44,10 +50,10 @@ const hasOne = (values: readonly unknown[]) => values.filter((value) => value !=
 /** The body of POST /api/v1/suppressions/. */
 export const suppressionAddSchema = z
   .strictObject({
-    channel: channelSchema,
+    channel: notificationTypeSchema,
     recipient: optional(recipientSchema),
     user_id: optional(userIdSchema),
-    reason: z.enum(SUPPRESSION_REASONS).default('manual'),
+    reason: suppressionReasonSchema.default('manual'),
     /** Without it, the suppression applies to every message. */
     category: optional(categorySchema),
     /** Without it, the suppression stays until it is lifted. */
@@ -59,12 +65,12 @@ export const suppressionAddSchema = z
 /** The body of DELETE /api/v1/suppressions/. */
 export const suppressionLiftSchema = z
   .strictObject({
-    channel: channelSchema,
+    channel: notificationTypeSchema,
     recipient: optional(recipientSchema),
     digest: optional(digestSchema),
     user_id: optional(userIdSchema),
     /** Lifts those of this reason only. */
-    reason: optional(z.enum(SUPPRESSION_REASONS)),
+    reason: optional(suppressionReasonSchema),
     /** Lifts those of this category only. */
     category: optional(categorySchema),
     /** Why. Needed to lift a complaint. */
@@ -78,7 +84,7 @@ export const suppressionLiftSchema = z
 /** The body of POST /api/v1/suppressions/check/. */
 export const suppressionCheckSchema = z
   .strictObject({
-    channel: channelSchema,
+    channel: notificationTypeSchema,
     recipients: optional(z.array(recipientSchema).min(1).max(MAX_RECIPIENTS)),
     user_ids: optional(z.array(userIdSchema).min(1).max(MAX_RECIPIENTS)),
     /** Looks also at suppressions of this category. */
@@ -93,12 +99,12 @@ export const suppressionCheckSchema = z
 export const suppressionSchema = z
   .strictObject({
     id: z.guid(),
-    channel: channelSchema,
+    channel: notificationTypeSchema,
     /** Keyed digest of the address or push token. */
     digest: digestSchema,
     /** Null: it applies to every message. */
     category: z.string().nullable(),
-    reason: z.enum(SUPPRESSION_REASONS),
+    reason: suppressionReasonSchema,
     /** The source of the event, the service key or operator that added it, or `unsubscribe-link`. */
     origin: z.string(),
     event_id: z.guid().nullable().describe('The `id` of the event that caused it.'),
@@ -115,7 +121,7 @@ export const suppressionStateSchema = z
     user_id: z.guid().nullable().describe('Null when the question named a recipient.'),
     digest: digestSchema.nullable().describe('Null for a user without an address or token.'),
     suppressed: z.boolean(),
-    reason: z.enum(SUPPRESSION_REASONS).nullable(),
+    reason: suppressionReasonSchema.nullable(),
     since: z.iso.datetime().nullable(),
     until: z.iso.datetime().nullable(),
   })

@@ -3,8 +3,15 @@ import { deviceSchema, pushTokenSchema } from './device.ts'
 import { displayed } from './displayed-text.ts'
 import { optional } from './optional.ts'
 
-/** What a user chose for one category. An absent channel follows the category's default. */
-const categoryChoiceSchema = z.strictObject({ email: optional(z.boolean()), push: optional(z.boolean()) })
+/** A choice for some channels. */
+const channelChoicesSchema = z
+  .strictObject({ email: optional(z.boolean()), push: optional(z.boolean()) })
+  .meta({ id: 'ChannelChoices' })
+
+/** What a user chose for one category, as it is stored. An absent channel follows the default. */
+const categoryChoiceSchema = z
+  .strictObject({ email: z.boolean().optional(), push: z.boolean().optional() })
+  .meta({ id: 'CategoryChoice' })
 export type CategoryChoices = Readonly<Record<string, z.infer<typeof categoryChoiceSchema>>>
 
 const preferencesSchema = z
@@ -15,9 +22,6 @@ const preferencesSchema = z
     categories: z.record(z.string(), categoryChoiceSchema).optional(),
   })
   .meta({ id: 'Preferences' })
-const preferencesChangeSchema = z
-  .strictObject({ email: optional(z.boolean()), push: optional(z.boolean()) })
-  .meta({ id: 'PreferencesChange' })
 
 export const PASSWORD_LENGTH = { min: 8, max: 1024 } as const
 const NAME_MAX_LENGTH = 255
@@ -64,7 +68,7 @@ export const registrationSchema = z.strictObject({
   email: emailSchema,
   password: newPasswordSchema,
   push_token: pushTokenSchema.nullable().optional(),
-  preferences: optional(preferencesChangeSchema),
+  preferences: optional(channelChoicesSchema),
 })
 export type Registration = z.infer<typeof registrationSchema>
 
@@ -77,22 +81,24 @@ export type Credentials = z.infer<typeof credentialsSchema>
 /** Most categories in one change. */
 const MAX_CATEGORY_CHANGES = 50
 
+const preferencesChangeSchema = channelChoicesSchema
+  .extend({
+    /** By the category's key. Other categories and channels keep their choice. */
+    categories: optional(
+      z
+        .record(z.string(), channelChoicesSchema)
+        .refine((choices) => Object.keys(choices).length <= MAX_CATEGORY_CHANGES, {
+          error: `Use at most ${MAX_CATEGORY_CHANGES} categories.`,
+        }),
+    ),
+  })
+  .meta({ id: 'PreferencesChange' })
+
 export const userUpdateSchema = z.strictObject({
   name: optional(nameSchema),
   /** Null removes the token. */
   push_token: pushTokenSchema.nullable().optional(),
-  preferences: optional(
-    preferencesChangeSchema.extend({
-      /** By the category's key. Other categories and channels keep their choice. */
-      categories: optional(
-        z
-          .record(z.string(), categoryChoiceSchema)
-          .refine((choices) => Object.keys(choices).length <= MAX_CATEGORY_CHANGES, {
-            error: `Use at most ${MAX_CATEGORY_CHANGES} categories.`,
-          }),
-      ),
-    }),
-  ),
+  preferences: optional(preferencesChangeSchema),
 })
 export type UserUpdate = z.infer<typeof userUpdateSchema>
 

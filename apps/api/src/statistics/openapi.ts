@@ -1,13 +1,8 @@
-import {
-  COUNT_GROUPINGS,
-  GRANULARITIES,
-  MAX_COUNTED_DAYS,
-  MAX_COUNTS,
-} from '@tidings/db/events/status-counts'
-import { ERROR_CLASSES, NOTIFICATION_TYPES, STATUSES } from '@tidings/shared/status-event'
+import { COUNT_GROUPINGS, MAX_COUNTED_DAYS, MAX_COUNTS } from '@tidings/db/events/status-counts'
+import { errorClassSchema, notificationTypeSchema, statusSchema } from '@tidings/shared/status-event'
 import { z } from 'zod'
 import type { Operation } from '../openapi/operation.ts'
-import { statsQuerySchema } from './stats-routes.ts'
+import { granularitySchema, statsQuerySchema } from './stats-routes.ts'
 
 const instantSchema = z.iso.datetime()
 const nameSchema = z.string().nullable()
@@ -15,12 +10,12 @@ const nameSchema = z.string().nullable()
 const statusCountSchema = z
   .strictObject({
     start: instantSchema.optional().describe('Start of the hour or day, in UTC. Only with `granularity`.'),
-    type: z.enum(NOTIFICATION_TYPES).optional(),
+    type: notificationTypeSchema.optional(),
     provider: nameSchema.optional(),
     source: z.string().optional(),
     category: nameSchema.optional(),
-    status: z.enum(STATUSES).optional(),
-    error_class: z.enum(ERROR_CLASSES).nullable().optional(),
+    status: statusSchema.optional(),
+    error_class: errorClassSchema.nullable().optional(),
     count: z.int(),
   })
   .meta({
@@ -46,7 +41,7 @@ const statsMetaSchema = z
   .strictObject({
     from: instantSchema,
     to: instantSchema,
-    granularity: z.enum(GRANULARITIES).nullable(),
+    granularity: granularitySchema.nullable(),
     group_by: z.array(z.enum(COUNT_GROUPINGS)),
     rates: z.strictObject({ email: ratesSchema, push: ratesSchema }),
   })

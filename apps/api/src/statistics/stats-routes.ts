@@ -35,12 +35,13 @@ const groupBySchema = z
     return z.NEVER
   })
 
+export const granularitySchema = z.enum(GRANULARITIES).meta({ id: 'Granularity' })
+
 /** Query of GET /api/v1/stats/. */
 export const statsQuerySchema = z.strictObject({
   from: queryTime.optional().describe('Default: 24 hours before `to`.'),
   to: queryTime.optional().describe('Not included. Default: now.'),
-  granularity: z
-    .enum(GRANULARITIES)
+  granularity: granularitySchema
     .optional()
     .describe('One count for each; without it, one for the whole time.'),
   group_by: groupBySchema.optional(),

@@ -82,11 +82,13 @@ export const storedEventSchema = z
   })
   .meta({ id: 'StatusEvent' })
 
+const deliveryStatusSchema = z.enum(DELIVERY_STATUSES).meta({ id: 'DeliveryStatus' })
+
 const summarySchema = {
   notification_id: z.string(),
-  notification_type: z.enum(NOTIFICATION_TYPES),
+  notification_type: notificationTypeSchema,
   user_id: z.guid().nullable(),
-  status: z.enum(DELIVERY_STATUSES).nullable(),
+  status: deliveryStatusSchema.nullable(),
   opened_at: instantSchema.nullable(),
   clicked_at: instantSchema.nullable(),
   unsubscribed_at: instantSchema.nullable(),

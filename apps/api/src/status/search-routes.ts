@@ -4,7 +4,13 @@ import { searchEvents } from '@tidings/db/events/search-events'
 import { AppError } from '@tidings/shared/errors'
 import { summarizeNotification } from '@tidings/shared/notification-summary'
 import { digestRecipient } from '@tidings/shared/recipient'
-import { LIMITS, NOTIFICATION_TYPES, STATUSES, userIdSchema } from '@tidings/shared/status-event'
+import {
+  LIMITS,
+  NOTIFICATION_TYPES,
+  notificationTypeSchema,
+  statusSchema,
+  userIdSchema,
+} from '@tidings/shared/status-event'
 import { Hono } from 'hono'
 import { z } from 'zod'
 import type { Authorize } from '../http/authorize.ts'
@@ -48,8 +54,8 @@ export const eventSearchQuerySchema = z.strictObject({
   ...selectiveFields,
   provider: text(LIMITS.providerLength),
   source: text(LIMITS.notificationIdLength),
-  status: z.enum(STATUSES).optional(),
-  type: z.enum(NOTIFICATION_TYPES).optional(),
+  status: statusSchema.optional(),
+  type: notificationTypeSchema.optional(),
   from: queryTime.optional(),
   to: queryTime.optional(),
   ...pageQuery,
@@ -62,7 +68,7 @@ export const lookupBodySchema = z.strictObject({
     .array(
       z.strictObject({
         notification_id: z.string().min(1).max(LIMITS.notificationIdLength),
-        notification_type: z.enum(NOTIFICATION_TYPES),
+        notification_type: notificationTypeSchema,
       }),
     )
     .min(1)

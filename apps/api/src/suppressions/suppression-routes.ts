@@ -6,14 +6,14 @@ import {
   listSuppressions,
 } from '@tidings/db/suppressions/suppressions'
 import { AppError } from '@tidings/shared/errors'
-import { categorySchema, NOTIFICATION_TYPES } from '@tidings/shared/status-event'
+import { categorySchema, notificationTypeSchema } from '@tidings/shared/status-event'
 import {
   digestSchema,
-  SUPPRESSION_REASONS,
   type SuppressionState,
   suppressionAddSchema,
   suppressionCheckSchema,
   suppressionLiftSchema,
+  suppressionReasonSchema,
 } from '@tidings/shared/suppression'
 import { Hono } from 'hono'
 import { z } from 'zod'
@@ -34,8 +34,8 @@ export interface SuppressionRouteDeps {
 
 /** Query of GET /api/v1/suppressions/. An address is no filter: a URL ends in the logs of proxies. */
 export const suppressionListQuerySchema = z.strictObject({
-  channel: z.enum(NOTIFICATION_TYPES).optional(),
-  reason: z.enum(SUPPRESSION_REASONS).optional(),
+  channel: notificationTypeSchema.optional(),
+  reason: suppressionReasonSchema.optional(),
   category: categorySchema.optional(),
   digest: digestSchema.optional(),
   ...pageQuery,
