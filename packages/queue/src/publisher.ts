@@ -36,7 +36,7 @@ export interface PublisherOptions {
 }
 
 /** The queue's store is unreachable. */
-class QueueUnavailableError extends Error {
+export class QueueUnavailableError extends Error {
   constructor() {
     super('The queue is unreachable')
     this.name = 'QueueUnavailableError'

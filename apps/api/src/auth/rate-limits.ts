@@ -41,6 +41,8 @@ export interface RateLimits {
    */
   limitResetRequest(account: string, request: () => Promise<void>): Promise<void>
   checkEmailChange(userId: string): Promise<void>
+  /** Forgets the wrong passwords of an account: its owner has just proved to be one, from this address. */
+  forgetGuesses(account: string, address: string): Promise<void>
 }
 
 interface Login {
@@ -57,7 +59,7 @@ interface RateLimitOptions {
   /** Undefined: each replica counts by itself. */
   redis: PrefixedRedis | undefined
   /** Tells of accounts that an operator unlocked. */
-  bus?: Pick<InvalidationBus, 'subscribe'> | undefined
+  bus?: Pick<InvalidationBus, 'subscribe' | 'publish'> | undefined
   loginsPerMinutePerIp: number
   loginsPerMinutePerAccountIp: number
   wrongPasswordsPerHourPerAccount: number
@@ -103,12 +105,15 @@ export function createRateLimits(options: RateLimitOptions): RateLimits {
   const byAccountIp = limiter(LOGINS_BY_ACCOUNT_IP, options.loginsPerMinutePerAccountIp, MINUTE_SECONDS)
   const guesses = limiter(GUESSES, options.wrongPasswordsPerHourPerAccount, HOUR_SECONDS)
   const exports = limiter('export', options.exportsPerHourPerUser, HOUR_SECONDS)
+
+  /** Also in Redis: only so does the limiter stop refusing the caller from memory. */
+  async function forget(keys: readonly string[]): Promise<void> {
+    const counters = [guesses, byAccountIp]
+    await Promise.allSettled(keys.flatMap((key) => counters.map((counter) => counter.delete(key))))
+  }
   options.bus?.subscribe({
     onChange: (topic, keys) => {
-      if (topic !== UNLOCKED) return
-      // Also in Redis: only so does the limiter stop refusing the caller from memory.
-      for (const key of keys)
-        for (const counted of [guesses, byAccountIp]) counted.delete(key).catch(() => undefined)
+      if (topic === UNLOCKED) void forget(keys)
     },
     // A missed message leaves the counters until their window ends.
     onGap: nothing,
@@ -172,6 +177,12 @@ export function createRateLimits(options: RateLimitOptions): RateLimits {
       }
     },
     checkEmailChange: async (userId) => void (await consume(emailChanges, digestOf(userId))),
+    async forgetGuesses(account, address) {
+      const keys = [guessKey(account), networkKey(account, loginNetwork(address))]
+      await forget(keys)
+      // The other replicas. Without the message their counters end with the hour.
+      await options.bus?.publish(UNLOCKED, keys).catch(nothing)
+    },
   }
 }
 
@@ -193,4 +204,5 @@ export const NO_RATE_LIMITS: RateLimits = {
   checkPasswordReset: nothing,
   limitResetRequest: (_account, request) => request(),
   checkEmailChange: nothing,
+  forgetGuesses: nothing,
 }

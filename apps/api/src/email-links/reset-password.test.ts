@@ -219,3 +219,30 @@ describeBackends('a password reset at one of two replicas', (kind) => {
     expect((await emailLinks(two.apiUrl).reset(token, NEW_PASSWORD)).body.error).toBe('invalid_token')
   })
 })
+
+describeBackends('a password reset of an account with too many wrong passwords', (kind) => {
+  it('lets the owner log in, in every replica', async () => {
+    const database = await createTestDatabase(releaser)
+    const stores = { database, backend: await createTestBackend(kind, releaser, database) }
+    const variables = {
+      RATE_LIMIT_ENABLED: 'true',
+      RATE_LIMIT_WRONG_PASSWORDS_PER_ACCOUNT: '2',
+      JWT_KEYS: JSON.stringify({ keys: [generateSigningKey()] }),
+    }
+    const [one, two] = await Promise.all([
+      startTestApi(releaser, variables, stores),
+      startTestApi(releaser, variables, stores),
+    ])
+    const user = await register(one.apiUrl)
+    const login = async (replica: TestApi, password: string) =>
+      (await attemptLogin(replica.apiUrl, user.email, password)).status
+    for (const replica of [one, two])
+      await waitFor('the limit', async () => (await login(replica, 'wrong')) === 429)
+    const { requestReset, reset } = emailLinks(one.apiUrl)
+    await requestReset(user.email)
+    const token = await new Mailbox(database.database).readToken(user.email, 'password_reset')
+    expect((await reset(token, NEW_PASSWORD)).status).toBe(200)
+    expect(await login(one, NEW_PASSWORD)).toBe(200)
+    await waitFor('the other replica', async () => (await login(two, NEW_PASSWORD)) === 200)
+  })
+})

@@ -1,3 +1,4 @@
+import { accountOf } from '@tidings/accounts/limits/limit-keys'
 import { requireStrongPassword } from '@tidings/accounts/passwords/password-rules'
 import { addMessage } from '@tidings/db/users/outbound-messages'
 import { findResetUser } from '@tidings/db/users/redeem-token'
@@ -42,5 +43,6 @@ export async function resetPassword(deps: Deps, reset: PasswordReset, client: Cl
   await Promise.all([
     caches.sessions.invalidate(done.endedSessionIds),
     caches.users.invalidate([done.userId]),
+    rateLimits.forgetGuesses(accountOf(user.email), client.address),
   ])
 }

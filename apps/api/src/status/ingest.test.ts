@@ -2,7 +2,7 @@ import { randomUUID } from 'node:crypto'
 import { type Database, openDatabase } from '@tidings/db/database'
 import { IngestCounters, readIngestCounts } from '@tidings/db/events/ingest-counters'
 import { type Pressure, watchBackpressure } from '@tidings/queue/backpressure'
-import { createPublisher, type StatusPublisher } from '@tidings/queue/publisher'
+import { createPublisher, QueueUnavailableError, type StatusPublisher } from '@tidings/queue/publisher'
 import { createLogger } from '@tidings/runtime/log'
 import { identifyEvent } from '@tidings/shared/event-identity'
 import { DEFAULT_RECIPIENT_KEY } from '@tidings/shared/recipient'
@@ -255,6 +255,34 @@ describeRedis('accepting events', () => {
       retryAfterSeconds: 2,
     })
     expect((await readCounts()).accepted).toBe(before.accepted)
+    await nowhere.close()
+  })
+
+  it('uses the queue from the moment it is connected, while PostgreSQL is away too', async () => {
+    const nowhere = openDatabase({
+      url: 'postgres://nobody@127.0.0.1:1/nothing',
+      applicationName: 'nowhere',
+      maxConnections: 1,
+      connectTimeoutMs: 300,
+      onError: () => {},
+    })
+    let isConnected = false
+    const ingest = new QueueIngest({
+      publisher: {
+        async publish() {
+          if (!isConnected) throw new QueueUnavailableError()
+        },
+      },
+      backpressure: { pressure },
+      directDb: nowhere,
+      counters,
+      recipientKey: DEFAULT_RECIPIENT_KEY,
+      log,
+    })
+    for (let time = 0; time < 3; time++)
+      await expect(ingest.accept(makeEvent())).rejects.toMatchObject({ code: 'unavailable' })
+    isConnected = true
+    await ingest.accept(makeEvent())
     await nowhere.close()
   })
 

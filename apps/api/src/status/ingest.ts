@@ -5,7 +5,7 @@ import type { IngestCounters } from '@tidings/db/events/ingest-counters'
 import { storeStatusEvents } from '@tidings/db/events/status-events'
 import { classifyFailure } from '@tidings/db/failure'
 import type { Backpressure } from '@tidings/queue/backpressure'
-import type { StatusPublisher } from '@tidings/queue/publisher'
+import { QueueUnavailableError, type StatusPublisher } from '@tidings/queue/publisher'
 import { Batcher } from '@tidings/runtime/batcher'
 import { withDeadline } from '@tidings/runtime/deadline'
 import type { Logger } from '@tidings/runtime/log'
@@ -15,7 +15,7 @@ import {
   BrokenCircuitError,
   ConsecutiveBreaker,
   circuitBreaker,
-  handleAll,
+  handleWhen,
   type IPolicy,
   TimeoutStrategy,
   timeout,
@@ -84,6 +84,7 @@ export class QueueIngest implements Ingest {
   readonly #options: IngestOptions
   readonly #publishPolicy: IPolicy
   readonly #countGroups = new CountGroups()
+  #isQueueAway = false
   readonly #recentKeys = new LRUCache<string, string>({ max: RECENT_KEYS })
   readonly #batcher = new Batcher<StatusEvent, void>({
     maxSize: LIMITS.envelopeEvents,
@@ -98,7 +99,7 @@ export class QueueIngest implements Ingest {
 
   constructor(options: IngestOptions) {
     this.#options = options
-    this.#publishPolicy = createPublishPolicy(options.log)
+    this.#publishPolicy = createPublishPolicy((isAway) => this.#noteQueue(isAway))
   }
 
   accept(event: StatusEvent, spentMs = 0): Promise<void> {
@@ -148,12 +149,23 @@ export class QueueIngest implements Ingest {
     const { publisher, counters, log, onAccepted } = this.#options
     try {
       await this.#publishPolicy.execute(() => publisher.publish(events))
+      this.#noteQueue(false)
       onAccepted?.(events.length, 'queue')
     } catch (error) {
-      if (!(error instanceof BrokenCircuitError)) log.debug({ error: errorMessage(error) }, 'publish failed')
+      if (error instanceof QueueUnavailableError) this.#noteQueue(true)
+      else if (!(error instanceof BrokenCircuitError))
+        log.debug({ error: errorMessage(error) }, 'publish failed')
       await this.#storeDirectly(events)
     }
     counters.add({ accepted: events.length })
+  }
+
+  #noteQueue(isAway: boolean): void {
+    if (isAway === this.#isQueueAway) return
+    this.#isQueueAway = isAway
+    const { log } = this.#options
+    if (isAway) log.warn('queue is away: storing directly in PostgreSQL')
+    else log.info('queue is back')
   }
 
   /**
@@ -189,14 +201,20 @@ export class QueueIngest implements Ingest {
   }
 }
 
-/** After FAILURES_TO_OPEN failures in a row the API skips the queue for HALF_OPEN_AFTER_MS. */
-function createPublishPolicy(log: Logger): IPolicy {
-  const breaker = circuitBreaker(handleAll, {
-    halfOpenAfter: HALF_OPEN_AFTER_MS,
-    breaker: new ConsecutiveBreaker(FAILURES_TO_OPEN),
-  })
-  breaker.onBreak(() => log.warn('queue is away: storing directly in PostgreSQL'))
-  breaker.onReset(() => log.info('queue is back'))
+/**
+ * After FAILURES_TO_OPEN failures in a row the API skips the queue for HALF_OPEN_AFTER_MS. A publisher that is not
+ * connected fails at once, so it needs no such pause: the queue is used from the moment it is connected.
+ */
+function createPublishPolicy(onChange: (isAway: boolean) => void): IPolicy {
+  const breaker = circuitBreaker(
+    handleWhen((error) => !(error instanceof QueueUnavailableError)),
+    {
+      halfOpenAfter: HALF_OPEN_AFTER_MS,
+      breaker: new ConsecutiveBreaker(FAILURES_TO_OPEN),
+    },
+  )
+  breaker.onBreak(() => onChange(true))
+  breaker.onReset(() => onChange(false))
   // Do not abort on return: no code listens, and creating the abort errors took 1 % of the processor time.
   const giveUp = timeout(PUBLISH_WITHIN_MS, { strategy: TimeoutStrategy.Aggressive, abortOnReturn: false })
   return wrap(breaker, giveUp)
