@@ -117,7 +117,7 @@ export const erasureSchema = z.strictObject({ password: passwordSchema.nullish()
 export const MAX_PREFERENCES_BATCH = 500
 
 /** Why a channel does not reach a user, in the order they are checked: the first that applies is reported. */
-const UNDELIVERABLE_REASONS = [
+export const UNDELIVERABLE_REASONS = [
   'unknown_user',
   'inactive',
   'opted_out',

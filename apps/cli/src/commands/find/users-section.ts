@@ -1,13 +1,14 @@
 import { createDeliverability } from '@tidings/accounts/deliverability'
 import type { StoredEvent } from '@tidings/db/events/notifications'
 import { searchEvents } from '@tidings/db/events/search-events'
-import { preferencesOf, type UserRow } from '@tidings/db/users/users'
+import type { UserRow } from '@tidings/db/users/users'
 import type { Deliverability } from '@tidings/shared/user'
 import type { CliContext } from '../../context.ts'
 import { toShown } from '../../mask-output.ts'
 import { formatAge } from '../../terminal/format.ts'
 import { printable } from '../../terminal/table.ts'
 import { drawEventList } from '../status/draw-notification.ts'
+import { toAskedUser } from '../users/asked-user.ts'
 import { toUserJson } from '../users/find.ts'
 import { heading, MAX_EVENTS, type Section } from './sections.ts'
 import type { Subject } from './subject.ts'
@@ -16,15 +17,7 @@ import type { Subject } from './subject.ts'
 export async function usersSection(context: CliContext, { users }: Subject): Promise<Section> {
   const db = await context.database()
   const ask = createDeliverability({ db, recipientKey: context.env().RECIPIENT_KEY })
-  const answers = await ask(
-    users.map((row) => ({
-      id: row.id,
-      found: {
-        ...{ isActive: row.isActive, devices: row.devices },
-        user: { email: row.email, preferences: preferencesOf(row) },
-      },
-    })),
-  )
+  const answers = await ask(users.map(toAskedUser))
   const found = await Promise.all(
     answers.map(async ({ user_id: userId, deliverable, reasons }, index) => {
       const events = await searchEvents(db, { userId }, { limit: MAX_EVENTS })

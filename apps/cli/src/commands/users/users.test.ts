@@ -95,6 +95,39 @@ describe('tidings users', () => {
     })
   })
 
+  describe('undeliverable', () => {
+    const listed = async (...args: string[]) =>
+      JSON.parse((await run('undeliverable', ...args, '-o', 'json')).stdout).map(
+        ({ id, reason }: { id: string; reason: string }) => [id, reason],
+      )
+
+    test('lists whom a channel does not reach, and why', async () => {
+      expect(await run('undeliverable')).toMatchObject({
+        exitCode: 0,
+        stdout: '',
+        stderr: 'Every user can be reached.\n',
+      })
+      await query('UPDATE users SET is_active = false WHERE id = $1', [BOB])
+      expect(await lab.cli.run('suppressions', 'add', 'ada@example.com', '--yes')).toMatchObject({
+        exitCode: 0,
+      })
+      expect((await listed()).sort()).toEqual([
+        [ADA, 'suppressed_manual'],
+        [BOB, 'inactive'],
+      ])
+      expect(await listed('--reason', 'suppressed_manual')).toEqual([[ADA, 'suppressed_manual']])
+      expect(await listed('--channel', 'push', '--reason', 'no_push_token')).toEqual([[ADA, 'no_push_token']])
+    })
+
+    test('is bounded, masked, and says that there are more', async () => {
+      const { stdout, stderr } = await run('undeliverable', '--channel', 'push', '--limit', '1')
+      expect(linesOf(stdout)).toHaveLength(1)
+      expect(stdout).not.toMatch(/ada@|bob@/i)
+      expect(stderr).toContain('There are more than 1. Add --limit.')
+      expect(await run('undeliverable', '--channel', 'fax')).toMatchObject({ exitCode: 64 })
+    })
+  })
+
   describe('a user', () => {
     const commands = [
       'show',

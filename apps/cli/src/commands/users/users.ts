@@ -1,3 +1,5 @@
+import { NOTIFICATION_TYPES } from '@tidings/shared/status-event'
+import { UNDELIVERABLE_REASONS } from '@tidings/shared/user'
 import { type Command, Option } from 'commander'
 import type { CliContext } from '../../context.ts'
 import { parseCount, parseDuration, parseText } from '../../input/parse-option.ts'
@@ -5,6 +7,7 @@ import type { EraseOptions } from './erase.ts'
 import { registerImportDjango } from './register-import.ts'
 import type { ResetLinkOptions } from './reset-link.ts'
 import type { SetPasswordOptions } from './set-password.ts'
+import type { UndeliverableOptions } from './undeliverable.ts'
 
 const EXAMPLE = '0199aaaa-bbbb-7ccc-8ddd-eeeeeeeeeeee'
 
@@ -44,6 +47,24 @@ function registerReading(users: Command, context: CliContext): void {
       (await import('./find.ts')).runFind(context, text, limit),
     )
     .addHelpText('after', examples('find lovelace', 'find @example.com --limit 100 -o id'))
+  users
+    .command('undeliverable')
+    .description('List the users whom a channel does not reach, and why, newest first.')
+    .addOption(
+      new Option('--channel <channel>', 'email or push').choices(NOTIFICATION_TYPES).default('email'),
+    )
+    .addOption(new Option('--reason <reason...>', 'only these').choices(UNDELIVERABLE_REASONS))
+    .option('--limit <n>', 'how many users', parseCount(1, 100_000), 100)
+    .action(async (options: UndeliverableOptions) =>
+      (await import('./undeliverable.ts')).runUndeliverable(context, options),
+    )
+    .addHelpText(
+      'after',
+      `
+The reasons are those of GET /api/v1/users/{id}/preferences/. All users are
+read until the limit is reached.
+${examples('undeliverable', 'undeliverable --reason suppressed_bounce suppressed_complaint -o json', 'undeliverable --channel push -o id')}`,
+    )
 }
 
 function registerAccess(users: Command, context: CliContext): void {
