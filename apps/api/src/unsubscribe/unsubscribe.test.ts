@@ -115,7 +115,7 @@ describe('unsubscribe links', () => {
     expect(page).toContain('“newsletter”')
     expect(page).not.toMatch(/<script|https?:\/\//)
     expect(answer.headers.get('content-security-policy')).toMatch(
-      /^default-src 'none'; style-src 'sha256-[^']+'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'$/,
+      /^default-src 'none'; style-src 'sha256-[^']+'; img-src data:; base-uri 'none'; form-action 'self'; frame-ancestors 'none'$/,
     )
     expect(answer.headers.get('x-robots-tag')).toContain('noindex')
     expect(answer.headers.get('cache-control')).toBe('no-store')

@@ -1,7 +1,7 @@
 import type { AppError, ErrorCode } from '@tidings/shared/errors'
 import { html } from 'hono/html'
 import type { Page } from '../../http/context.ts'
-import { layOut, type Markup } from './layout.ts'
+import { layOut, type Markup } from '../../http/page-layout.ts'
 
 /** The texts of the page behind a link. */
 export interface LinkPage {

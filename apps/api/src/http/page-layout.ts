@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto'
 import { html, raw } from 'hono/html'
-import type { Page } from '../../http/context.ts'
+import type { Page } from './context.ts'
 
 // Tagged templates, not JSX: Node.js strips types from .ts files and does not run .tsx files.
 
@@ -39,6 +39,7 @@ const HEADERS = {
   // The address of the page holds a token.
   'referrer-policy': 'no-referrer',
   'cache-control': 'no-store',
+  'x-robots-tag': 'noindex, nofollow',
 } as const
 
 /** Makes a page. @param title also its heading. */
