@@ -1,5 +1,5 @@
 import type { Database } from '@tidings/db/database'
-import { type ClaimedMessage, claimMessages, markQueued } from '@tidings/db/users/outbound-messages'
+import { type ClaimedMessage, claimMessages, markQueued } from '@tidings/db/users/claim-messages'
 import type { OutboundKind } from '@tidings/shared/outbound-message'
 
 /** Takes the messages that the worker's relay would put on the queue. */

@@ -1,4 +1,5 @@
-import type { PendingMessages, UnsentOutcome } from '@tidings/db/users/outbound-messages'
+import type { UnsentOutcome } from '@tidings/db/users/claim-messages'
+import type { PendingMessages } from '@tidings/db/users/outbound-messages'
 import { withDeadline } from '@tidings/runtime/deadline'
 import type { OutboundKind } from '@tidings/shared/outbound-message'
 import { Counter, Gauge, type Registry } from 'prom-client'

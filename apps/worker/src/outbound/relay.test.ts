@@ -1,5 +1,6 @@
+import { markQueued } from '@tidings/db/users/claim-messages'
 import { useToken } from '@tidings/db/users/one-time-tokens'
-import { addMessage, countPendingMessages, markQueued } from '@tidings/db/users/outbound-messages'
+import { addMessage, countPendingMessages } from '@tidings/db/users/outbound-messages'
 import { openQueue, openRedis, prepareQueueBackend } from '@tidings/queue/backend'
 import { type OutboundQueue, publishMessages, removeMessages } from '@tidings/queue/outbound-queue'
 import { OUTBOUND_QUEUE } from '@tidings/queue/policy'

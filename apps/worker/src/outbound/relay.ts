@@ -1,5 +1,5 @@
 import type { Database } from '@tidings/db/database'
-import { claimMessages, markQueued } from '@tidings/db/users/outbound-messages'
+import { claimMessages, markQueued } from '@tidings/db/users/claim-messages'
 import { withDeadline } from '@tidings/runtime/deadline'
 import type { OutboundJob, OutboundKind } from '@tidings/shared/outbound-message'
 import type { OutboundOutcome } from './outbound-metrics.ts'

@@ -1,4 +1,4 @@
-import type { ClaimedMessage } from '@tidings/db/users/outbound-messages'
+import type { ClaimedMessage } from '@tidings/db/users/claim-messages'
 import { OUTBOUND_KINDS, OUTBOUND_LINKS, outboundJobSchema } from '@tidings/shared/outbound-message'
 import fc from 'fast-check'
 import { expect, test } from 'vitest'

@@ -1,4 +1,4 @@
-import type { ClaimedMessage } from '@tidings/db/users/outbound-messages'
+import type { ClaimedMessage } from '@tidings/db/users/claim-messages'
 import { OUTBOUND_LINKS, type OutboundJob } from '@tidings/shared/outbound-message'
 
 /**

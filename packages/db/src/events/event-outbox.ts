@@ -1,5 +1,6 @@
 import type { StatusEvent } from '@tidings/shared/status-event'
 import type { Database } from '../database.ts'
+import { withTransaction } from '../with-transaction.ts'
 
 /**
  * Keeps events for the worker to put on the queue. Adding an event twice is harmless: the worker finds the second
@@ -24,10 +25,7 @@ export async function relayOutbox(
   limit: number,
   publish: (events: StatusEvent[]) => Promise<void>,
 ): Promise<number> {
-  const client = await db.pool.connect()
-  let failure: Error | undefined
-  try {
-    await client.query('BEGIN')
+  return withTransaction(db.pool, async (client) => {
     const { rows } = await client.query<{ id: string; event: StatusEvent }>(
       'SELECT id, event FROM event_outbox ORDER BY created_at LIMIT $1 FOR UPDATE SKIP LOCKED',
       [limit],
@@ -36,15 +34,8 @@ export async function relayOutbox(
       await publish(rows.map((row) => row.event))
       await client.query('DELETE FROM event_outbox WHERE id = ANY($1::uuid[])', [rows.map((row) => row.id)])
     }
-    await client.query('COMMIT')
     return rows.length
-  } catch (error) {
-    failure = error instanceof Error ? error : new Error(String(error))
-    throw error
-  } finally {
-    // After an error the connection is destroyed, which also rolls the transaction back.
-    client.release(failure)
-  }
+  })
 }
 
 /** How many events wait to be published. */

@@ -1,6 +1,7 @@
 import type { NotificationType, Status } from '@tidings/shared/status-event'
 import { and, count, desc, eq, inArray, like, type SQL, sql } from 'drizzle-orm'
 import type { Database } from '../database.ts'
+import { escapeLike } from '../escape-like.ts'
 import { eventKeys } from '../schema/event-keys.ts'
 import { notificationStatus } from '../schema/notification-status.ts'
 import { type HistoryPosition, type StoredEvent, toStoredEvent } from './notifications.ts'
@@ -105,9 +106,6 @@ export function searchStatement(
 const fromHex = (digest: string) => Buffer.from(digest, 'hex')
 
 const hasPrefix = (prefix: string) => like(notificationStatus.notificationId, `${escapeLike(prefix)}%`)
-
-/** Escapes the characters that LIKE reads as patterns. */
-const escapeLike = (text: string) => text.replace(/[\\%_]/g, String.raw`\$&`)
 
 /**
  * Finds the event with this id, while its key is kept: no index holds the ids of older events. The key tells the time of

@@ -2,6 +2,7 @@ import { isTrusted } from '@tidings/shared/feedback'
 import { DEFAULT_RECIPIENT_KEY } from '@tidings/shared/recipient'
 import type { StatusEvent } from '@tidings/shared/status-event'
 import type { Database } from '../database.ts'
+import { withTransaction } from '../with-transaction.ts'
 import { applyConsequences, hasConsequence } from './consequences.ts'
 import { CountGroups } from './count-groups.ts'
 import { mayHaveLostKey } from './deduplication-window.ts'
@@ -26,10 +27,10 @@ const FIND_OTHERS = `SELECT (e.place - 1)::int AS index
 
 /**
  * Stores a batch. The first statement stores its rows whole or not at all, with the consequences of those that trusted
- * sources reported. Storing an event again changes nothing:
- * the same content is a `duplicate`, another content under the same idempotency key a `conflict`. An event that names
- * another user than an earlier event of its notification is `other_user`. Two statements at the same time may store
- * both; readers then go by the first. Statistics count the events that it stores, in the same statement.
+ * sources reported. It counts them for the statistics. Storing an event again changes nothing: the same content is a
+ * `duplicate`, another content under the same idempotency key a `conflict`. An event that names another user than an
+ * earlier event of its notification is `other_user`. Two statements at the same time may store both; readers then go by
+ * the first.
  *
  * An event that was received longer ago than keys are kept, such as one of an old dead letter, is a repeat when its
  * notification has a row with its id.
@@ -72,20 +73,12 @@ async function insertWithConsequences(
   trusted: readonly StatusEvent[],
   { recipientKey, countGroups }: Required<StoreOptions>,
 ): Promise<Set<string>> {
-  const client = await db.pool.connect()
-  try {
-    await client.query('BEGIN')
+  return withTransaction(db.pool, async (client) => {
     const leftIds = await insertEvents(client, events, trusted, countGroups)
     const stored = trusted.filter((event) => !leftIds.has(event.id))
     await applyConsequences(client, stored, recipientKey)
-    await client.query('COMMIT')
-    client.release()
     return leftIds
-  } catch (error) {
-    // Closing the connection rolls back, whatever state it is in.
-    client.release(true)
-    throw error
-  }
+  })
 }
 
 /**

@@ -11,6 +11,6 @@ export interface Caller {
  * Tells whether the session of a request has ended since it was checked: a body may arrive long after that. Call it in a
  * transaction that locked the row of the user: then no reset of the password can end the session before the commit.
  */
-export async function isEnded(db: Handle, { sessionId }: Caller): Promise<boolean> {
+export async function isEnded(db: Handle, { sessionId }: Pick<Caller, 'sessionId'>): Promise<boolean> {
   return sessionId !== null && (await findLiveSessions(db, [sessionId])).length === 0
 }

@@ -4,11 +4,12 @@ import { eq } from 'drizzle-orm'
 import type { Database, Handle } from '../database.ts'
 import { sqlState, UNIQUE_VIOLATION } from '../failure.ts'
 import { users } from '../schema/users.ts'
+import { isEnded } from './caller.ts'
 import { voidTokens } from './one-time-tokens.ts'
 import { addMessage, greet } from './outbound-messages.ts'
 import { redeemToken } from './redeem-token.ts'
 import { replaceSquatter } from './replace-unverified-user.ts'
-import { endSessions, findLiveSessions } from './sessions.ts'
+import { endSessions } from './sessions.ts'
 
 /** What proved, a moment ago, that the owner asks: a session that began just now, or the password with this hash. */
 export type OwnerProof = { sessionId: string } | { passwordHash: string }
@@ -38,11 +39,9 @@ export async function requestEmailChange(
       .where(eq(users.id, userId))
       .for('no key update')
     if (user === undefined) return undefined
-    const isValid =
-      'sessionId' in proof
-        ? (await findLiveSessions({ orm: tx }, [proof.sessionId])).length > 0
-        : proof.passwordHash === user.password
-    if (!isValid) return 'outdated'
+    const isOutdated =
+      'sessionId' in proof ? await isEnded({ orm: tx }, proof) : proof.passwordHash !== user.password
+    if (isOutdated) return 'outdated'
     if (user.email.toLowerCase() === email.toLowerCase()) return 'same_address'
     await voidTokens({ orm: tx }, userId, ['email_change'])
     await addMessage({ orm: tx }, { kind: 'email_change', userId, to: email, locale })
@@ -80,8 +79,8 @@ export async function confirmEmailChange(db: Database, token: string, locale: st
 /**
  * Gives a user the earlier address back. Whoever changed it may have taken over the account: all sessions and all
  * tokens of the Django service end, and so do links that reset the password or change the address. The password stays,
- * because the owner resets it next. An account that took the address and never proved it is erased. The address counts as not verified until then, so that the reset also takes the
- * push tokens from whoever set them: see resetPassword.
+ * because the owner resets it next. The address counts as not verified until then, so that the reset also takes the push
+ * tokens from whoever set them: see resetPassword. An account that took the address and never proved it is erased.
  */
 export async function undoEmailChange(db: Database, token: string): Promise<MoveResult> {
   return move(db, 'email_undo', token, async (handle, { id }, email) => {

@@ -4,6 +4,7 @@ import { outboundMessages } from '../schema/outbound-messages.ts'
 import { users } from '../schema/users.ts'
 import { eraseLockedUser } from './erase-user.ts'
 import { recordErasure } from './erased-users.ts'
+import { hasEmail } from './has-email.ts'
 
 /**
  * Erases an account that never proved its address, for the owner of the address. Somebody may have registered it in
@@ -46,7 +47,7 @@ async function lockUnverifiedUser({ orm }: Handle, email: string, except?: strin
     .from(users)
     .where(
       and(
-        eq(sql`lower(${users.email})`, sql`lower(${email})`),
+        hasEmail(email),
         isNull(users.emailVerifiedAt),
         except === undefined ? undefined : ne(users.id, except),
       ),

@@ -1,13 +1,13 @@
 import { desc, eq, ilike, or, sql } from 'drizzle-orm'
 import type { Database } from '../database.ts'
+import { escapeLike } from '../escape-like.ts'
 import { sessions } from '../schema/sessions.ts'
 import { users } from '../schema/users.ts'
 import { type UserRow, userColumns } from './users.ts'
 
 /** Finds users by a part of their name, address or id, the newest first. Reads all users. */
 export async function searchUsers({ orm }: Database, text: string, limit: number): Promise<UserRow[]> {
-  // Characters with a meaning in a pattern stand for themselves.
-  const pattern = `%${text.replace(/[\\%_]/g, '\\$&')}%`
+  const pattern = `%${escapeLike(text)}%`
   return orm
     .select(userColumns)
     .from(users)

@@ -8,6 +8,7 @@ import { devices } from '../schema/devices.ts'
 import { users } from '../schema/users.ts'
 import { type Caller, isEnded } from './caller.ts'
 import { devicesOfUser, lockForToken, writePushToken } from './devices.ts'
+import { hasEmail } from './has-email.ts'
 import { addMessage } from './outbound-messages.ts'
 import { insertSession, type NewSession } from './sessions.ts'
 
@@ -65,10 +66,7 @@ export async function createUser(
 
 /** Finds a user by address; upper and lower case are equal. */
 export async function findUserByEmail(db: Database, email: string): Promise<UserRow | undefined> {
-  const [row] = await db.orm
-    .select(userColumns)
-    .from(users)
-    .where(eq(sql`lower(${users.email})`, sql`lower(${email})`))
+  const [row] = await db.orm.select(userColumns).from(users).where(hasEmail(email))
   return row
 }
 

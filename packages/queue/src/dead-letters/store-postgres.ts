@@ -1,5 +1,6 @@
 import { applySettings, handlePoolErrors } from '@tidings/db/database'
 import { ConnectErrorTrackingClient } from '@tidings/db/failure'
+import { withTransaction } from '@tidings/db/with-transaction'
 import pg from 'pg'
 import { type JobQueue, openQueue, type QueueBackend, SILENCE_LIMIT_MS } from '../backend.ts'
 import {
@@ -198,22 +199,13 @@ class PostgresDeadLetterStore implements DeadLetterStore {
     change: (client: pg.PoolClient, found: DeadLetterEntry[]) => Promise<Result>,
   ): Promise<Result> {
     assertBatch(ids)
-    const client = await this.#pool.connect()
-    try {
-      await client.query('BEGIN')
+    return withTransaction(this.#pool, async (client) => {
       const locked = await client.query<JobRow>(LOCK, [ids])
-      const result = await change(
+      return change(
         client,
         locked.rows.map((row) => toEntry(row.id, row.data)),
       )
-      await client.query('COMMIT')
-      client.release()
-      return result
-    } catch (error) {
-      // The server rolls the transaction back when the connection ends.
-      client.release(true)
-      throw error
-    }
+    })
   }
 
   async #enqueue(client: pg.PoolClient, jobsData: readonly object[]): Promise<void> {
