@@ -1,11 +1,11 @@
 import type { EraseElsewhere } from '@tidings/accounts/erase-user'
 import type { QueueBackend } from '@tidings/queue/backend'
 import { openDeadLetters } from '@tidings/queue/dead-letters/open'
-import { type ErasedUser, REPEAT_AFTER_MS, redactUsers } from '@tidings/queue/dead-letters/redact-users'
+import { type ErasedUser, redactUsers } from '@tidings/queue/dead-letters/redact-users'
 import { Batcher } from '@tidings/runtime/batcher'
 import type { Logger } from '@tidings/runtime/log'
 import { throttledWarning } from '@tidings/runtime/throttled-warning'
-import { AppError } from '@tidings/shared/errors'
+import { cannotErase, REPEAT_AFTER_MS } from './erase-elsewhere.ts'
 
 interface DeadLetterEraserOptions {
   backend: QueueBackend
@@ -53,12 +53,12 @@ export function createDeadLetterEraser(options: DeadLetterEraserOptions): DeadLe
 
   async function walk(users: readonly ErasedUser[]): Promise<void> {
     const store = await openDeadLetters({ ...options, onError }).catch((error: unknown) => {
-      throw unavailable(error)
+      throw cannotErase(error)
     })
     try {
       await redactUsers(store, users)
     } catch (error) {
-      throw unavailable(error)
+      throw cannotErase(error)
     } finally {
       await store.close()
     }
@@ -75,8 +75,3 @@ export function createDeadLetterEraser(options: DeadLetterEraserOptions): DeadLe
     },
   }
 }
-
-const unavailable = (cause: unknown) =>
-  new AppError('unavailable', 'The account cannot be erased completely right now. Try again shortly.', {
-    cause,
-  })

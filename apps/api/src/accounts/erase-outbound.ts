@@ -5,19 +5,13 @@ import type { QueueBackend } from '@tidings/queue/backend'
 import { removeMessages, withOutboundQueue } from '@tidings/queue/outbound-queue'
 import type { Logger } from '@tidings/runtime/log'
 import { throttledWarning } from '@tidings/runtime/throttled-warning'
-import { AppError } from '@tidings/shared/errors'
+import { cannotErase, REPEAT_AFTER_MS } from './erase-elsewhere.ts'
 
 interface OutboundEraserOptions {
   db: Database
   backend: QueueBackend
   log: Logger
 }
-
-/**
- * Time until a second removal. During the first one a message may be on its way to the queue, or be sent and then wait
- * for a retry.
- */
-const REPEAT_AFTER_MS = 15_000
 
 export interface OutboundEraser {
   erase: EraseElsewhere
@@ -36,14 +30,8 @@ export function createOutboundEraser({ db, backend, log }: OutboundEraserOptions
     async erase({ id }) {
       const ids = await listLiveMessages(db, id)
       if (ids.length === 0) return
-      await remove(ids).catch((cause: unknown) => {
-        throw new AppError(
-          'unavailable',
-          'The account cannot be erased completely right now. Try again shortly.',
-          {
-            cause,
-          },
-        )
+      await remove(ids).catch((error: unknown) => {
+        throw cannotErase(error)
       })
       const timer = setTimeout(() => {
         repeats.delete(timer)

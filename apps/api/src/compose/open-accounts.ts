@@ -78,8 +78,7 @@ export async function openAccounts(options: OpenAccountsOptions): Promise<Accoun
   const outbound = createOutboundEraser({ db, backend, log })
   lifecycle.onRelease('erasures of messages', () => outbound.close())
 
-  const expiredSessions = deleteExpiredSessionsRegularly(db, log)
-  lifecycle.onRelease('expired sessions', () => expiredSessions.close())
+  lifecycle.onRelease('expired sessions', deleteExpiredSessionsRegularly(db, log))
 
   const tokens = createAccessTokens({
     keys: signingKeys,

@@ -99,7 +99,7 @@ export class QueueIngest implements Ingest {
 
   constructor(options: IngestOptions) {
     this.#options = options
-    this.#publishPolicy = createPublishPolicy((isAway) => this.#noteQueue(isAway))
+    this.#publishPolicy = createPublishPolicy(() => this.#noteQueue(true))
   }
 
   accept(event: StatusEvent, spentMs = 0): Promise<void> {
@@ -205,7 +205,7 @@ export class QueueIngest implements Ingest {
  * After FAILURES_TO_OPEN failures in a row the API skips the queue for HALF_OPEN_AFTER_MS. A publisher that is not
  * connected fails at once, so it needs no such pause: the queue is used from the moment it is connected.
  */
-function createPublishPolicy(onChange: (isAway: boolean) => void): IPolicy {
+function createPublishPolicy(onBreak: () => void): IPolicy {
   const breaker = circuitBreaker(
     handleWhen((error) => !(error instanceof QueueUnavailableError)),
     {
@@ -213,8 +213,7 @@ function createPublishPolicy(onChange: (isAway: boolean) => void): IPolicy {
       breaker: new ConsecutiveBreaker(FAILURES_TO_OPEN),
     },
   )
-  breaker.onBreak(() => onChange(true))
-  breaker.onReset(() => onChange(false))
+  breaker.onBreak(onBreak)
   // Do not abort on return: no code listens, and creating the abort errors took 1 % of the processor time.
   const giveUp = timeout(PUBLISH_WITHIN_MS, { strategy: TimeoutStrategy.Aggressive, abortOnReturn: false })
   return wrap(breaker, giveUp)

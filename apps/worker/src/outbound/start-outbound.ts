@@ -7,6 +7,7 @@ import { OUTBOUND_QUEUE } from '@tidings/queue/policy'
 import { versionOptions } from '@tidings/queue/redis-rights'
 import type { Lifecycle } from '@tidings/runtime/lifecycle'
 import type { Logger } from '@tidings/runtime/log'
+import { runRegularly } from '@tidings/runtime/regular-task'
 import { throttledWarning } from '@tidings/runtime/throttled-warning'
 import type { OutboundJob } from '@tidings/shared/outbound-message'
 import type { Registry } from 'prom-client'
@@ -52,21 +53,13 @@ export async function startOutbound(options: OutboundOptions): Promise<void> {
   })
   lifecycle.onRelease('relay', () => relay.close())
 
-  let lastDeletion = deleteOld()
-  async function deleteOld(): Promise<void> {
-    if (!options.isQueueWritable()) return
-    try {
-      await removeMessages(queue, await deleteOldMessages(db))
-    } catch (error) {
-      log.debug({ error: describeFailure(error) }, 'old messages not deleted; the next run tries again')
-    }
-  }
-  const timer = setInterval(() => {
-    lastDeletion = lastDeletion.then(deleteOld)
-  }, DELETE_INTERVAL_MS)
-  timer.unref()
-  lifecycle.onRelease('old messages', async () => {
-    clearInterval(timer)
-    await lastDeletion
+  const stopDeleting = runRegularly({
+    async run() {
+      if (options.isQueueWritable()) await removeMessages(queue, await deleteOldMessages(db))
+    },
+    intervalMs: DELETE_INTERVAL_MS,
+    onFailure: (error) =>
+      log.debug({ error: describeFailure(error) }, 'old messages not deleted; the next run tries again'),
   })
+  lifecycle.onRelease('old messages', stopDeleting)
 }

@@ -10,12 +10,6 @@ export interface ErasedUser {
 }
 
 /**
- * Time until a second walk. The worker redacts new dead letters of erased users, but does not read the texts of
- * events without an owner. It may be burying one of those during the first walk.
- */
-export const REPEAT_AFTER_MS = 15_000
-
-/**
  * Removes users from the dead letters. Every entry stays, so that no acknowledged event goes missing:
  * - an entry of the user, or of no user, that mentions the user is redacted;
  * - an entry of another user loses only the texts that mention the user.
