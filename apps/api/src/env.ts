@@ -38,7 +38,7 @@ const schema = z.object({
   REFRESH_TOKEN_TTL: wholeNumber(1, 365 * 86_400).default(30 * 86_400),
   LEGACY_HS256_SECRET: z.string().min(16, 'needs at least 16 characters').optional(),
   PASSWORD_ITERATIONS: accountEnvFields.PASSWORD_ITERATIONS,
-  /** Where the application answers the links in messages. Without it the API serves pages of its own for them. */
+  /** Base URL of the application's pages for the links in messages. Without it, the API serves such pages itself. */
   APP_URL: httpUrl('https://app.example.com').optional(),
   REQUIRE_VERIFIED_EMAIL: flag(false),
   CORS_ORIGINS: origins.default([]),

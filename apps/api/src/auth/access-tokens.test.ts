@@ -75,7 +75,7 @@ function forgeSignature(signer: SigningKey, header: object): string {
   return `${text}.${sign(signer.alg === 'EdDSA' ? null : 'sha256', Buffer.from(text), options).toString('base64url')}`
 }
 
-/** Runs a function while the clock of this process differs by so many seconds. */
+/** Sets the clock of this process forward by `seconds`, or back, while `run` is running. */
 async function atAnotherTime(seconds: number, run: () => Promise<unknown>) {
   vi.useFakeTimers({ toFake: ['Date'], now: Date.now() + seconds * 1000 })
   await Promise.resolve(run()).finally(() => vi.useRealTimers())

@@ -43,7 +43,7 @@ export const MAIL_POLICY =
   "default-src 'none'; style-src 'unsafe-inline'; img-src data:; form-action 'none'; frame-ancestors 'self'; " +
   'sandbox allow-popups allow-popups-to-escape-sandbox'
 
-/** Renders the list of mails, and the one with this id, or else the newest. */
+/** Renders the list of mails beside one of them: the selected one, or the newest if none has this id. */
 export function renderMailbox(mails: readonly Mail[], selectedId: string | undefined) {
   const selected = mails.find(({ id }) => id === selectedId) ?? mails[0]
   const content = selected === undefined ? EMPTY : renderColumns(mails, selected)

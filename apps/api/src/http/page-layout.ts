@@ -36,9 +36,6 @@ const HEADERS = {
   'content-security-policy':
     `default-src 'none'; style-src 'sha256-${STYLE_HASH}'; img-src data:; base-uri 'none'; ` +
     "form-action 'self'; frame-ancestors 'none'",
-  // The address of the page holds a token.
-  'referrer-policy': 'no-referrer',
-  'cache-control': 'no-store',
   'x-robots-tag': 'noindex, nofollow',
 } as const
 

@@ -14,8 +14,8 @@ export const MAX_BATCH_BODY_BYTES = 1024 * 1024
 export interface ReadJsonOptions {
   maxBytes?: number
   /**
-   * A member that only the schema checks: its content is refused item by item, or with an answer of its own. It does not
-   * count for the size of the rest.
+   * The name of a member that only the schema checks: the route refuses its content in its own way, such as item by
+   * item. All other members together have at most MAX_BODY_BYTES.
    */
   uncheckedMember?: string
 }

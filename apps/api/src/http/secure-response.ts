@@ -29,7 +29,7 @@ export class SecureResponse<
 const commonHeaders = (requestId: string) => ({
   'x-content-type-options': 'nosniff',
   'cache-control': 'no-store',
-  // For answers that are no pages. Each page sets a policy that lets it work.
+  // The default blocks everything. A page sets a policy that allows what it needs.
   'content-security-policy': "default-src 'none'; frame-ancestors 'none'",
   'referrer-policy': 'no-referrer',
   'strict-transport-security': 'max-age=31536000',

@@ -43,7 +43,12 @@ function spendIterations(iterations: number) {
 /** The part of the iterations whose running time says how much of the rest has passed already. */
 const CALIBRATION_SHARE = 0.1
 
-/** Spends the time of so many iterations, less the time that another algorithm took. Its cost differs by machine. */
+/**
+ * Makes a hash of another algorithm take as long as `iterations` of PBKDF2. It measures how fast this machine is, because
+ * the cost of the two differs by machine.
+ *
+ * @param spentMs the time that the other algorithm took.
+ */
 function spendRest(iterations: number, spentMs: number) {
   const sample = iterations * CALIBRATION_SHARE
   const startedMs = performance.now()

@@ -31,7 +31,7 @@ it.each([
     'Chrome on iPhone',
   ],
   ['Firefox/1', 'Firefox'],
-  // Clients that are no browser keep their own name.
+  // Other clients than browsers keep the name that they give.
   ['TidingsApp/2.1 (iPhone; iOS 18.6)', 'TidingsApp/2.1 (iPhone; iOS 18.6)'],
   ['okhttp/4.12.0', 'okhttp/4.12.0'],
   ['curl/8.5.0', 'curl/8.5.0'],

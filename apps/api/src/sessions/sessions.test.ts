@@ -140,7 +140,7 @@ describe('sessions', () => {
     const user = await register(api.apiUrl)
     const child = (await refresh(api.apiUrl, user.refreshToken)).body.data
     await api.database.pool.query("UPDATE refresh_tokens SET rotated_at = rotated_at - interval '1 hour'")
-    // The access token is no refresh token: its use says nothing.
+    // Using the access token does not show that the client has the new refresh token.
     expect((await readMe(api.apiUrl, child.token)).status).toBe(200)
     const again = await refresh(api.apiUrl, user.refreshToken)
     expect([again.status, again.body.data.refresh_token]).toEqual([200, child.refresh_token])

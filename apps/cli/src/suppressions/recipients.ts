@@ -1,12 +1,12 @@
 import { createReadStream } from 'node:fs'
-import { access } from 'node:fs/promises'
 import { digestRecipient } from '@tidings/shared/recipient'
 import { LIMITS, type NotificationType } from '@tidings/shared/status-event'
 import { digestSchema } from '@tidings/shared/suppression'
 import type { CliContext } from '../context.ts'
-import { CliError, EXIT, usageError } from '../exit-codes.ts'
+import { usageError } from '../exit-codes.ts'
+import { assertReadable } from '../input/assert-readable.ts'
 import { readLines } from '../input/read-lines.ts'
-import { printable } from '../terminal/table.ts'
+import { formatCount } from '../terminal/format.ts'
 
 export interface RecipientOptions {
   channel: NotificationType
@@ -36,9 +36,7 @@ export async function openLines(
     return { lines: readLines(stdin, { maxLength, signal: context.interruption() }), bytesRead: () => 0 }
   }
   const resolved = context.resolvePath(path)
-  await access(resolved).catch(() => {
-    throw new CliError(EXIT.notFound, `There is no file ${printable(path)} that can be read.`)
-  })
+  await assertReadable(resolved, path)
   const stream = createReadStream(resolved)
   return {
     lines: readLines(stream, { maxLength, signal: context.interruption() }),
@@ -80,4 +78,4 @@ export function* inBatches<Item>(items: readonly Item[], size = 500): Generator<
 
 /** `1 recipient`, `2 recipients`. */
 export const recipientCount = (count: number) =>
-  `${count.toLocaleString('en-US')} ${count === 1 ? 'recipient' : 'recipients'}`
+  `${formatCount(count)} ${count === 1 ? 'recipient' : 'recipients'}`

@@ -89,7 +89,8 @@ export async function removeDevice(db: Database, userId: string, deviceId: strin
 
 /**
  * Makes the transactions that register one token take turns, and locks the rows of the user and of the user who has the
- * token. Whoever changes a device holds the lock of its user, so neither can change until the end of the transaction.
+ * token. Whoever adds or removes a device, or changes its token, holds the lock of its user: so nobody else can do that
+ * until the end of the transaction.
  * The order prevents deadlocks: the token first, then users by id. Call it before the transaction locks anything else.
  *
  * @returns the ids of those users that exist.

@@ -1,5 +1,4 @@
 import { createReadStream } from 'node:fs'
-import { access } from 'node:fs/promises'
 import { findStoredContent } from '@tidings/db/events/stored-content'
 import { AUDIT_IMPORT } from '@tidings/db/operators/audit-actions'
 import { findErasedUsers } from '@tidings/db/users/erased-users'
@@ -8,11 +7,11 @@ import type { Command } from 'commander'
 import { type RunningAudit, withAudit } from '../../audit.ts'
 import type { CliContext } from '../../context.ts'
 import { CliError, EXIT } from '../../exit-codes.ts'
+import { assertReadable } from '../../input/assert-readable.ts'
 import { parseText } from '../../input/parse-option.ts'
 import { readLines } from '../../input/read-lines.ts'
 import { entries, formatCount } from '../../terminal/format.ts'
 import { writeResult } from '../../terminal/output.ts'
-import { printable } from '../../terminal/table.ts'
 
 interface ImportOptions {
   dryRun?: true
@@ -42,11 +41,7 @@ metadata.`,
 }
 
 async function runImport(context: CliContext, path: string, options: ImportOptions): Promise<void> {
-  if (path !== '-') {
-    await access(path).catch(() => {
-      throw new CliError(EXIT.notFound, `There is no file ${printable(path)} that can be read.`)
-    })
-  }
+  if (path !== '-') await assertReadable(path)
   if (options.dryRun) return report(context, await readFile(context, path, undefined), true)
   context.assertWritable()
   await withAudit(context, { action: AUDIT_IMPORT, selector: { file: path } }, async (audit) => {

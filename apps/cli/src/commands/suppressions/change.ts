@@ -9,6 +9,7 @@ import {
   readRecipients,
   recipientCount,
 } from '../../suppressions/recipients.ts'
+import { formatCount } from '../../terminal/format.ts'
 import { writeResult } from '../../terminal/output.ts'
 
 interface ChangeOptions extends RecipientOptions {
@@ -62,7 +63,7 @@ export async function runAdd(
   }
   const present = all.length - added
   context.terminal.say(
-    `Suppressed ${recipientCount(added)}${present > 0 ? `; ${present.toLocaleString('en-US')} already there` : ''}.`,
+    `Suppressed ${recipientCount(added)}${present > 0 ? `; ${formatCount(present)} already there` : ''}.`,
   )
   await writeResult(context, { added, present })
 }
@@ -88,9 +89,7 @@ export async function runLift(
       )
     if (result.outcome === 'lifted') lifted += result.suppressions.length
   }
-  context.terminal.say(
-    `Lifted ${lifted.toLocaleString('en-US')} ${lifted === 1 ? 'suppression' : 'suppressions'}.`,
-  )
+  context.terminal.say(`Lifted ${formatCount(lifted)} ${lifted === 1 ? 'suppression' : 'suppressions'}.`)
   await writeResult(context, { lifted })
   if (lifted === 0) throw new CliError(EXIT.notFound, 'None of them is suppressed.')
 }

@@ -4,6 +4,7 @@ import { CliError, EXIT } from '../../exit-codes.ts'
 import { fingerprintKey, OUR_COLUMNS } from '../../suppressions/csv-formats.ts'
 import { toCsvLine } from '../../suppressions/read-csv.ts'
 import { openExportFile } from '../../terminal/export-file.ts'
+import { formatCount } from '../../terminal/format.ts'
 
 const PAGE = 1_000
 
@@ -29,9 +30,7 @@ export async function runExport(context: CliContext, path: string | undefined): 
   } finally {
     await file?.close()
   }
-  terminal.say(
-    `Exported ${exported.toLocaleString('en-US')} suppressions${path === undefined ? '' : ` to ${path}`}.`,
-  )
+  terminal.say(`Exported ${formatCount(exported)} suppressions${path === undefined ? '' : ` to ${path}`}.`)
 }
 
 const toLine = (row: Suppression, key: string) =>
