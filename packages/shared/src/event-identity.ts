@@ -3,7 +3,13 @@ import { v7 as uuidv7 } from 'uuid'
 import { signFeedback } from './feedback.ts'
 import { canonicalJson } from './json.ts'
 import { DEFAULT_RECIPIENT_KEY, digestRecipient } from './recipient.ts'
-import type { NotificationType, StatusEvent, StatusReport } from './status-event.ts'
+import type {
+  NotificationType,
+  StatusEvent,
+  StatusReport,
+  UnresolvedEvent,
+  UnresolvedReport,
+} from './status-event.ts'
 
 export interface Reception {
   type: NotificationType
@@ -26,13 +32,22 @@ export interface Reception {
  * - with a timestamp from the producer: derived from the whole content;
  * - with neither: a new UUID v7, so every report is a new event.
  */
-export function identifyEvent(report: StatusReport, reception: Reception): StatusEvent {
+export function identifyEvent(report: StatusReport, reception: Reception): StatusEvent
+export function identifyEvent(report: UnresolvedReport, reception: Reception): UnresolvedEvent
+export function identifyEvent(
+  report: StatusReport | UnresolvedReport,
+  reception: Reception,
+): StatusEvent | UnresolvedEvent {
   const { recipientKey = DEFAULT_RECIPIENT_KEY, feedback } = reception
   const event = nameEvent(report, recipientKey, reception)
   return feedback ? { ...event, feedback: signFeedback(recipientKey, event) } : event
 }
 
-function nameEvent(report: StatusReport, recipientKey: string, reception: Reception): StatusEvent {
+function nameEvent(
+  report: StatusReport | UnresolvedReport,
+  recipientKey: string,
+  reception: Reception,
+): StatusEvent | UnresolvedEvent {
   const { type, source, receivedAt } = reception
   const { recipient, ...rest } = report
   const received_at = receivedAt.toISOString()
@@ -86,7 +101,7 @@ function newEventId(): string {
   return uuidv7({ random, msecs: lastMs, seq: sequence })
 }
 
-function contentOf(report: StatusReport, type: NotificationType): string {
+function contentOf(report: StatusReport | UnresolvedReport, type: NotificationType): string {
   const { event_id: _key, ...content } = report
   return canonicalJson({ ...content, type })
 }

@@ -1,5 +1,5 @@
 import { createHmac, timingSafeEqual } from 'node:crypto'
-import type { StatusEvent } from './status-event.ts'
+import type { StatusEvent, UnresolvedEvent } from './status-event.ts'
 
 /**
  * Marks an event whose reporter may suppress recipients: a provider's verified receiver, or a key with
@@ -9,17 +9,17 @@ import type { StatusEvent } from './status-event.ts'
  * @param key RECIPIENT_KEY.
  * @returns 32 hex digits.
  */
-export const signFeedback = (key: string, event: StatusEvent): string =>
+export const signFeedback = (key: string, event: StatusEvent | UnresolvedEvent): string =>
   signatureOf(key, event).toString('hex')
 
 /** Whether a trusted reporter marked the event, and nothing that has consequences was changed since. */
-export function isTrusted(key: string, event: StatusEvent): boolean {
+export function isTrusted(key: string, event: StatusEvent | UnresolvedEvent): boolean {
   if (event.feedback === undefined) return false
   return timingSafeEqual(signatureOf(key, event), Buffer.from(event.feedback, 'hex'))
 }
 
 /** Everything that decides whom an event suppresses, and for how long. */
-function signatureOf(key: string, event: StatusEvent): Buffer {
+function signatureOf(key: string, event: StatusEvent | UnresolvedEvent): Buffer {
   const { error } = event
   const { code, class: errorClass, message } = typeof error === 'object' ? error : { message: error }
   const signed = [

@@ -189,42 +189,66 @@ const bareEventFields = {
 export const bareEventSchema = z.object(bareEventFields).refine(requiresError, missingError)
 export const BARE_EVENT_FIELDS: readonly string[] = Object.keys(bareEventFields)
 
+/** What the API adds to a report. */
+const acceptedFields = {
+  ...reportFields,
+  id: z.guid().transform((value) => value.toLowerCase()),
+  notification_type: notificationTypeSchema,
+  /** Name of the service key or the hook that reported the event. */
+  source: text(LIMITS.notificationIdLength),
+  received_at: storedTimeSchema,
+  /** The producer's time, or received_at when it gave none. */
+  timestamp: storedTimeSchema,
+  /** Digest of the content, for events with an idempotency key: tells a repeat from a conflict. */
+  content_hash: optional(z.string().regex(/^[0-9a-f]{32}$/)),
+  /** Keyed digest of the recipient; see digestRecipient. */
+  recipient_digest: optional(z.string().regex(/^[0-9a-f]{64}$/)),
+  /** Set when the reporter may suppress recipients; see signFeedback. Anything else in it counts as absent. */
+  feedback: z
+    .string()
+    .regex(/^[0-9a-f]{32}$/)
+    .optional()
+    .catch(undefined),
+  /** How often an operator redrove it. */
+  redrives: optional(z.int().min(1)),
+}
+
+/** Producers in any language may enqueue jobs. Refuse here what PostgreSQL cannot store. */
+function refuseUnsafeText(event: object, context: z.RefinementCtx): void {
+  const unsafe = findUnsafeJson(event)
+  if (unsafe === undefined) return
+  const [, field] = unsafe.pointer.split('/')
+  context.addIssue({ code: 'custom', path: field === undefined ? [] : [field], message: unsafe.message })
+}
+
 /**
  * An accepted event, as the queue carries it and PostgreSQL stores it. `id` is fixed before the first enqueue. Only
  * the id tells two deliveries of one event from two events.
  */
 export const statusEventSchema = z
+  .object(acceptedFields)
+  .refine(requiresError, missingError)
+  .superRefine(refuseUnsafeText)
+export type StatusEvent = z.infer<typeof statusEventSchema>
+
+/**
+ * An accepted event of a provider that names its message only. The worker finds the notification: an earlier event of
+ * the message names it.
+ */
+export const unresolvedEventSchema = z
   .object({
-    ...reportFields,
-    id: z.guid().transform((value) => value.toLowerCase()),
-    notification_type: notificationTypeSchema,
-    /** Name of the service key that reported the event. */
-    source: text(LIMITS.notificationIdLength),
-    received_at: storedTimeSchema,
-    /** The producer's time, or received_at when it gave none. */
-    timestamp: storedTimeSchema,
-    /** Digest of the content, for events with an idempotency key: tells a repeat from a conflict. */
-    content_hash: optional(z.string().regex(/^[0-9a-f]{32}$/)),
-    /** Keyed digest of the recipient; see digestRecipient. */
-    recipient_digest: optional(z.string().regex(/^[0-9a-f]{64}$/)),
-    /** Set when the reporter may suppress recipients; see signFeedback. Anything else in it counts as absent. */
-    feedback: z
-      .string()
-      .regex(/^[0-9a-f]{32}$/)
-      .optional()
-      .catch(undefined),
-    /** How often an operator redrove it. */
-    redrives: optional(z.int().min(1)),
+    ...acceptedFields,
+    notification_id: z.undefined().optional(),
+    provider: text(LIMITS.providerLength),
+    provider_message_id: text(LIMITS.notificationIdLength),
   })
   .refine(requiresError, missingError)
-  // Producers in any language may enqueue jobs. Refuse here what PostgreSQL cannot store.
-  .superRefine((event, context) => {
-    const unsafe = findUnsafeJson(event)
-    if (unsafe === undefined) return
-    const [, field] = unsafe.pointer.split('/')
-    context.addIssue({ code: 'custom', path: field === undefined ? [] : [field], message: unsafe.message })
-  })
-export type StatusEvent = z.infer<typeof statusEventSchema>
+  .superRefine(refuseUnsafeText)
+export type UnresolvedEvent = z.infer<typeof unresolvedEventSchema>
+
+/** A report of a provider that names its message only. */
+export type UnresolvedReport = Omit<StatusReport, 'notification_id'> &
+  Pick<UnresolvedEvent, 'notification_id' | 'provider' | 'provider_message_id'>
 
 /** A job's data. `events` are parsed one by one, so an invalid event does not fail the others. */
 export const envelopeSchema = z.object({
