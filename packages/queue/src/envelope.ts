@@ -228,12 +228,15 @@ function readFailures(data: unknown): Record<string, FailedAttempt[]> {
   return found.success ? found.data.failures : {}
 }
 
-const redrivesOf = (raw: unknown): number =>
-  z.object({ redrives: z.int().min(0) }).safeParse(raw).data?.redrives ?? 0
+// Made once: making a schema for each event took as long as parsing it.
+const redrivesSchema = z.object({ redrives: z.int().min(0) })
+const ownIdSchema = z.object({ id: z.guid() })
+
+const redrivesOf = (raw: unknown): number => redrivesSchema.safeParse(raw).data?.redrives ?? 0
 
 /** What identifies an event that was unreadable when it was redriven. toRedrivenEvent adds it. */
 const redriveKeyOf = (raw: unknown): string | undefined =>
-  z.object({ redrive_key: z.string() }).safeParse(raw).data?.redrive_key
+  isEventObject(raw) && typeof raw.redrive_key === 'string' ? raw.redrive_key : undefined
 
 function toNewerJob(data: unknown, version: number): InvalidEvent {
   return {
@@ -247,7 +250,7 @@ function toNewerJob(data: unknown, version: number): InvalidEvent {
 
 function toInvalidEvent(item: unknown, message: string): InvalidEvent {
   const raw = isTooDeep(item) ? cutDeepJson(item) : item
-  const own = z.object({ id: z.guid() }).safeParse(raw)
+  const own = ownIdSchema.safeParse(raw)
   const id = own.success ? own.data.id.toLowerCase() : contentDigest(raw).slice(0, 32)
   return { id, reason: 'invalid_event', raw, message, redrives: redrivesOf(raw) }
 }
