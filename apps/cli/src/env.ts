@@ -1,7 +1,15 @@
 import { existsSync } from 'node:fs'
 import { join, resolve } from 'node:path'
 import { accountEnvFields } from '@tidings/accounts/env-fields'
-import { ConfigError, envFields, flag, httpUrl, parseEnv, presentVariables } from '@tidings/runtime/env'
+import {
+  ConfigError,
+  envFields,
+  flag,
+  hookSecretsKey,
+  httpUrl,
+  parseEnv,
+  presentVariables,
+} from '@tidings/runtime/env'
 import { readEnvFile } from '@tidings/runtime/env-file'
 import { z } from 'zod'
 
@@ -12,7 +20,8 @@ const schema = z.object({
   QUEUE_PREFIX: envFields.QUEUE_PREFIX,
   QUEUE_SHARDS: envFields.QUEUE_SHARDS,
   RECIPIENT_KEY: envFields.RECIPIENT_KEY,
-  /** Where `doctor --probe` reports its event. */
+  HOOK_SECRETS_KEY: hookSecretsKey,
+  /** Where `doctor --probe` reports its event, and where the URLs of hooks begin. */
   API_URL: httpUrl('http://localhost:8001').optional(),
   /** Where links to users lead. Without it they lead to API_URL. */
   APP_URL: httpUrl('https://app.example.com').optional(),
@@ -51,6 +60,7 @@ const DEV_ENV_VARIABLES = [
   'QUEUE_PREFIX',
   'QUEUE_SHARDS',
   'RECIPIENT_KEY',
+  'HOOK_SECRETS_KEY',
   'API_URL',
   'APP_URL',
 ]

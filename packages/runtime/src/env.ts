@@ -96,6 +96,15 @@ const decimal = (digits: RegExp, min: number, max: number, error: string) =>
 export const flag = (byDefault: boolean) =>
   z.stringbool({ error: 'must be true or false' }).default(byDefault)
 
+/**
+ * A variable that holds the key which encrypts the secrets of hooks: the same for the API and the command line, and never
+ * changed.
+ */
+export const hookSecretsKey = z
+  .string()
+  .min(32, 'needs at least 32 characters: make one with openssl rand -base64 32')
+  .optional()
+
 /** Most shards. Every worker holds connections for each shard. */
 export const MAX_QUEUE_SHARDS = 64
 
