@@ -13,7 +13,8 @@ import type { Tracing } from '@tidings/telemetry/tracing'
 import { BoardThread } from './admin/board-thread.ts'
 import { BOARD_PATH } from './admin/routes.ts'
 import { createApp } from './app.ts'
-import { createServiceKeyAuthenticator, SHARED_KEY_TTL_MS, sharedKeySchema } from './auth/service-keys.ts'
+import { createServiceKeyAuthenticator, sharedKeySchema } from './auth/service-keys.ts'
+import { SHARED_TTL_MS } from './cache/lasting-cache.ts'
 import { createSharedCache } from './cache/redis-cache.ts'
 import { openAccounts } from './compose/open-accounts.ts'
 import { openIngest } from './compose/open-ingest.ts'
@@ -62,7 +63,7 @@ export async function startApi(
       redis &&
       createSharedCache(redis, {
         keyPrefix: `${env.QUEUE_PREFIX}:cache:service-key:v1:`,
-        ttlMs: SHARED_KEY_TTL_MS,
+        ttlMs: SHARED_TTL_MS,
         schema: sharedKeySchema,
       }),
   })
