@@ -17,6 +17,7 @@ import { createServiceKeyAuthenticator, sharedKeySchema } from './auth/service-k
 import { SHARED_TTL_MS } from './cache/lasting-cache.ts'
 import { createSharedCache } from './cache/redis-cache.ts'
 import { openAccounts } from './compose/open-accounts.ts'
+import { openHooks } from './compose/open-hooks.ts'
 import { openIngest } from './compose/open-ingest.ts'
 import type { Env } from './env.ts'
 import { BacklogWatch, measureBacklog } from './health/backlog-watch.ts'
@@ -69,6 +70,8 @@ export async function startApi(
   })
   lifecycle.onRelease('service keys', serviceKeys.close)
 
+  const hooks = openHooks({ env, db, redis, lifecycle, log })
+
   const health = createHealthProbes({
     writeToDatabase: () => addIngestCounts(db, { accepted: 0 }),
     queueState: () => (publisher.isConnected ? 'up' : 'down'),
@@ -100,6 +103,7 @@ export async function startApi(
     registry,
     db,
     ingest,
+    hooks,
     recipientKey: env.RECIPIENT_KEY,
     askDeliverability: createDeliverability({ db, recipientKey: env.RECIPIENT_KEY }),
     unsubscribeTokens: createUnsubscribeTokens(env.RECIPIENT_KEY),
