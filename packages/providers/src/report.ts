@@ -79,7 +79,7 @@ export interface EventFacts {
   timestamp: string | undefined
   recipient: string | undefined
   sender: SenderFields
-  metadata?: Record<string, string | number | boolean | undefined>
+  metadata?: Record<string, string | number | boolean | undefined> | undefined
 }
 
 /**
