@@ -31,19 +31,25 @@ const DATABASE_CONNECTIONS = 16
 /** A timer may fire this much late before the log complains. */
 const READINESS_SLACK_MS = 5_000
 
+interface StartOptions {
+  tracing?: Tracing | undefined
+  /** Called when Redis turns out to lose events and STRICT_DURABILITY is on. */
+  onUnsafe?: ((error: Error) => void) | undefined
+  /** The origin of a server that stands for Amazon SNS, in tests. */
+  snsStandIn?: string | undefined
+}
+
 /**
  * Opens everything the API needs, registers each release, and serves. The stores need not be up: the API connects to
  * them when they are.
  *
- * @param onUnsafe called when Redis turns out to lose events and STRICT_DURABILITY is on.
  * @throws StartupError when it cannot listen, or when the signing keys cannot be read.
  */
 export async function startApi(
   env: Env,
   log: Logger,
   lifecycle: Lifecycle,
-  tracing?: Tracing,
-  onUnsafe?: (error: Error) => void,
+  { tracing, onUnsafe, snsStandIn }: StartOptions = {},
 ): Promise<HttpServer> {
   const db = openDatabase({
     url: env.DATABASE_URL,
@@ -70,7 +76,7 @@ export async function startApi(
   })
   lifecycle.onRelease('service keys', serviceKeys.close)
 
-  const hooks = openHooks({ env, db, redis, lifecycle, log })
+  const hooks = openHooks({ env, db, redis, lifecycle, log, snsStandIn })
 
   const health = createHealthProbes({
     writeToDatabase: () => addIngestCounts(db, { accepted: 0 }),

@@ -5,7 +5,6 @@ import type { Logger } from '@tidings/runtime/log'
 import type { Redis } from 'ioredis'
 import { SHARED_TTL_MS } from '../cache/lasting-cache.ts'
 import { createSharedCache } from '../cache/redis-cache.ts'
-import { createCertificateFetcher } from '../hooks/certificates.ts'
 import { createFetchFromSns } from '../hooks/fetch-from-sns.ts'
 import { HookFinder, sharedHookSchema } from '../hooks/find-hook.ts'
 import type { Hooks } from '../hooks/hook-routes.ts'
@@ -36,7 +35,7 @@ export function openHooks({ env, db, redis, lifecycle, log, snsStandIn }: OpenHo
   const fetchFromSns = createFetchFromSns(snsStandIn)
   return {
     finder,
-    receivers: createReceivers({ fetchCertificate: createCertificateFetcher(fetchFromSns) }),
+    receivers: createReceivers({ fetchCertificate: fetchFromSns }),
     replayKeys: new ReplayKeys(redis, env.QUEUE_PREFIX),
     fetchFromSns,
   }

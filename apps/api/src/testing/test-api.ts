@@ -35,6 +35,8 @@ interface TestStores {
   database?: TestDatabase
   /** BullMQ's PostgreSQL backend when absent: every machine has it. */
   backend?: QueueBackend
+  /** The origin of a server that stands for Amazon SNS. */
+  snsStandIn?: string
 }
 
 /** Closes the connection afterwards: stopping the API waits up to 4 s for requests on open ones. */
@@ -67,7 +69,7 @@ export async function startTestApi(
   const log = createLogger('api-test', env.LOG_LEVEL)
   const lifecycle = createLifecycle(log)
   releaser.onRelease(() => lifecycle.release())
-  const server = await startApi(env, log, lifecycle)
+  const server = await startApi(env, log, lifecycle, { snsStandIn: stores.snsStandIn })
   // The test's own connections: see ONE_REQUEST.
   releaser.onRelease(() => server.closeIdleConnections())
   const { url } = server
