@@ -68,7 +68,9 @@ export class HookFinder {
     if (hook === undefined || hook.provider !== provider) throw notFound()
     const { credentials } = hook
     if (credentials === undefined) {
-      this.#warn(`HOOK_SECRETS_KEY is not set, or is another key than the one that hook ${hook.name} was made with`)
+      this.#warn(
+        `HOOK_SECRETS_KEY is not set, or is another key than the one that hook ${hook.name} was made with`,
+      )
       throw unavailable('The secrets of the hook cannot be read.')
     }
     return { ...hook, credentials }

@@ -123,7 +123,10 @@ export function hookRoutes(deps: HookRouteDeps): Hono<ApiEnv> {
 const publicUrlOf = ({ incoming }: ApiContext['env'], publicUrl: string): string =>
   publicUrl.replace(/\/$/, '') + incoming.url
 
-const notVerified = () => new AppError('unauthorized', 'The request is not signed by the provider of this hook.')
+const notVerified = () =>
+  new AppError('unauthorized', 'The request is not signed by the provider of this hook.')
 
 const cannotVerify = (internal: string) =>
-  new AppError('unavailable', 'The signature cannot be checked right now. Send the request again.', { internal })
+  new AppError('unavailable', 'The signature cannot be checked right now. Send the request again.', {
+    internal,
+  })

@@ -21,10 +21,7 @@ interface TakeOptions {
  *
  * @throws AppError `overloaded`, `unavailable`
  */
-export async function takeEvents(
-  events: readonly MappedEvent[],
-  options: TakeOptions,
-): Promise<HookResult> {
+export async function takeEvents(events: readonly MappedEvent[], options: TakeOptions): Promise<HookResult> {
   const { hook, ingest, metrics } = options
   const items = events.flatMap((event) => toItem(event, options) ?? [])
   for (let from = 0; from < items.length; from += LIMITS.envelopeEvents)
@@ -61,7 +58,8 @@ function toItem(event: MappedEvent, options: TakeOptions): AcceptedItem | undefi
       if (notification_id !== undefined) return identifyEvent({ ...report, notification_id }, reception)
       const { provider_message_id } = report
       // A receiver calls a report invalid that names neither.
-      if (provider_message_id === undefined) throw new Error('The report names no notification and no message')
+      if (provider_message_id === undefined)
+        throw new Error('The report names no notification and no message')
       return identifyEvent({ ...report, provider, provider_message_id }, reception)
     }
   }

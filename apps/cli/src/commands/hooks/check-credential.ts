@@ -17,7 +17,9 @@ const SECRET = /^[\x21-\x7e]{8,512}$/
 export function assertUsable(provider: Provider, given: GivenCredential): void {
   const { secret, publicKey, topicArns = [] } = given
   if (publicKey !== undefined && readSendgridKey(publicKey) === undefined)
-    throw usageError('This is no verification key of SendGrid: base64 that begins with MFkw, or its PEM file.')
+    throw usageError(
+      'This is no verification key of SendGrid: base64 that begins with MFkw, or its PEM file.',
+    )
   for (const arn of topicArns)
     if (!TOPIC_ARN.test(arn))
       throw usageError('The ARN of a topic looks like arn:aws:sns:eu-west-1:123456789012:mail-events.')

@@ -40,12 +40,17 @@ export async function createHook(
     },
   )
   if (outcome === 'name_taken')
-    throw new CliError(EXIT.failure, `There is a live hook ${name}. Use another name, or: tidings hooks revoke ${name}`)
+    throw new CliError(
+      EXIT.failure,
+      `There is a live hook ${name}. Use another name, or: tidings hooks revoke ${name}`,
+    )
   const url = hookUrl(context, { id, provider }, secretForProvider)
   await writeItem(context, { id, provider, name, url }, context.globals.output === 'id' ? id : url)
   const { terminal } = context
-  if (secretForProvider !== undefined) terminal.say('The URL holds the password. This is the only time it is shown.')
-  if (isTrial) terminal.say(`This is a trial. Send traffic to it: tidings hooks simulate ${provider} --hook ${name}`)
+  if (secretForProvider !== undefined)
+    terminal.say('The URL holds the password. This is the only time it is shown.')
+  if (isTrial)
+    terminal.say(`This is a trial. Send traffic to it: tidings hooks simulate ${provider} --hook ${name}`)
   else terminal.say(describeNextStep(provider))
   if (!isTrial && isLocal(url))
     terminal.say('Only this machine reaches the URL: set API_URL to the one that providers reach.')

@@ -1,4 +1,5 @@
 import { readFile } from 'node:fs/promises'
+import { makeSecret, makeTrial } from '@tidings/providers/make-credential'
 import type { Provider } from '@tidings/providers/provider'
 import type { HookCredential } from '@tidings/shared/hook'
 import { seal } from '@tidings/shared/seal'
@@ -7,7 +8,6 @@ import { usageError } from '../../exit-codes.ts'
 import { assertReadable } from '../../input/assert-readable.ts'
 import { readPiped } from '../../input/read-piped.ts'
 import { assertUsable } from './check-credential.ts'
-import { makeSecret, makeTrial } from './make-credential.ts'
 import { requireSecretsKey } from './secrets-key.ts'
 
 export interface CredentialOptions {

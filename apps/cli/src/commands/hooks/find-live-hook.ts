@@ -13,9 +13,13 @@ const providerSchema = z.enum(PROVIDERS)
 export async function findLiveHook(context: CliContext, given: string): Promise<KnownHook> {
   const db = await context.database()
   const hook = (isHookId(given) ? await findHook(db, given) : undefined) ?? (await findHookByName(db, given))
-  if (hook === undefined) throw new CliError(EXIT.notFound, `There is no live hook ${given}: tidings hooks list`)
+  if (hook === undefined)
+    throw new CliError(EXIT.notFound, `There is no live hook ${given}: tidings hooks list`)
   const provider = providerSchema.safeParse(hook.provider)
   if (!provider.success)
-    throw new CliError(EXIT.failure, `This version does not know the provider ${hook.provider}. Use a newer one.`)
+    throw new CliError(
+      EXIT.failure,
+      `This version does not know the provider ${hook.provider}. Use a newer one.`,
+    )
   return { ...hook, provider: provider.data }
 }

@@ -12,7 +12,10 @@ import { CliError, EXIT } from '../../exit-codes.ts'
 export function hookUrl(context: CliContext, hook: Pick<Hook, 'id' | 'provider'>, password?: string): string {
   const { API_URL } = context.env()
   if (API_URL === undefined)
-    throw new CliError(EXIT.failure, 'API_URL is not set. It is the base URL at which providers reach the API.')
+    throw new CliError(
+      EXIT.failure,
+      'API_URL is not set. It is the base URL at which providers reach the API.',
+    )
   const url = new URL(`${API_URL.replace(/\/$/, '')}/hooks/${hook.provider}/${hook.id}`)
   if (password !== undefined) {
     url.username = POSTMARK_USER

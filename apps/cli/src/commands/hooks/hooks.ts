@@ -12,11 +12,17 @@ export function registerHooks(program: Command, context: CliContext): void {
   const hook = (command: Command) => command.argument('<hook>', 'its name or id, as shown by hooks list')
   const withCredential = (command: Command) =>
     command
-      .option('--public-key <key>', 'SendGrid: the verification key, or @ and a file that holds it', parseText)
+      .option(
+        '--public-key <key>',
+        'SendGrid: the verification key, or @ and a file that holds it',
+        parseText,
+      )
       .option('--topic-arn <arn>', 'SES: a topic that may deliver; repeat it for others', parseTexts)
       .option('--secret-stdin', 'Mailgun, Resend, Twilio, Postmark: read the shared secret from a pipe')
 
-  withCredential(group.command('create').description('Make a hook, and print the URL to give to the provider.'))
+  withCredential(
+    group.command('create').description('Make a hook, and print the URL to give to the provider.'),
+  )
     .addArgument(provider())
     .requiredOption('--name <name>', 'becomes the source of its events', parseText)
     .option('--trial', 'with a key or a secret of our own, for hooks simulate')

@@ -10,7 +10,8 @@ const NEXT_STEPS: Record<Provider, string> = {
     'subscription by itself. Then let the configuration set of SES publish to the topic.',
   postmark: 'At Postmark: Servers, your server, Webhooks, Add webhook: paste the URL and choose the events.',
   mailgun: 'At Mailgun: Send, Webhooks, Add webhook: paste the URL for each event type.',
-  resend: 'At Resend: the URL is the endpoint of the webhook whose signing secret you gave. Choose the events.',
+  resend:
+    'At Resend: the URL is the endpoint of the webhook whose signing secret you gave. Choose the events.',
   twilio:
     'At Twilio: give the URL as StatusCallback when you send a message, with ?notification_id=… at its end.',
 }

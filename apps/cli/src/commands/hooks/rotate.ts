@@ -18,13 +18,19 @@ export async function rotateHook(
   context.assertWritable()
   const hook = await findLiveHook(context, given)
   if (!finish) return start(context, hook, options)
-  if (Object.keys(options).length > 0) throw usageError('--finish drops the old one: give no new one with it.')
+  if (Object.keys(options).length > 0)
+    throw usageError('--finish drops the old one: give no new one with it.')
   return end(context, hook)
 }
 
 async function start(context: CliContext, hook: KnownHook, options: CredentialOptions): Promise<void> {
   const { credential, secretForProvider } = await readCredential(context, hook, options)
-  const outcome = await startRotation(await context.database(), hook.id, credential, auditOf(context, hook, 'rotate'))
+  const outcome = await startRotation(
+    await context.database(),
+    hook.id,
+    credential,
+    auditOf(context, hook, 'rotate'),
+  )
   if (outcome === 'not_finished')
     throw new CliError(
       EXIT.failure,
@@ -41,8 +47,13 @@ async function start(context: CliContext, hook: KnownHook, options: CredentialOp
 }
 
 async function end(context: CliContext, hook: KnownHook): Promise<void> {
-  const outcome = await finishRotation(await context.database(), hook.id, auditOf(context, hook, 'finish-rotation'))
-  if (outcome === 'not_started') throw new CliError(EXIT.failure, `${hook.name} has one only: nothing to drop.`)
+  const outcome = await finishRotation(
+    await context.database(),
+    hook.id,
+    auditOf(context, hook, 'finish-rotation'),
+  )
+  if (outcome === 'not_started')
+    throw new CliError(EXIT.failure, `${hook.name} has one only: nothing to drop.`)
   if (outcome === 'not_found') throw gone(hook)
   context.terminal.say(`Dropped the old one of ${hook.name}. Running APIs refuse it within 30 seconds.`)
 }

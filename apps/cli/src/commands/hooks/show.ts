@@ -12,7 +12,8 @@ export async function showHook(context: CliContext, given: string): Promise<void
   const publicKeys = hook.credentials.flatMap(({ publicKey }) => publicKey ?? [])
   const topicArns = hook.credentials.flatMap(({ topicArns = [] }) => topicArns)
   const shown = { ...toHookJson(hook), url, public_keys: publicKeys, topic_arns: topicArns }
-  const text = context.globals.output === 'id' ? hook.id : describe(context, hook, { url, publicKeys, topicArns })
+  const text =
+    context.globals.output === 'id' ? hook.id : describe(context, hook, { url, publicKeys, topicArns })
   await writeItem(context, shown, text)
 }
 
@@ -22,7 +23,8 @@ function describe(
   { url, publicKeys, topicArns }: { url: string; publicKeys: string[]; topicArns: string[] },
 ): string {
   const paint = createPaint(terminal.colors.stdout)
-  const when = (date: Date | null) => (date === null ? 'never' : `${date.toISOString()}  ${formatAge(date.toISOString())} ago`)
+  const when = (date: Date | null) =>
+    date === null ? 'never' : `${date.toISOString()}  ${formatAge(date.toISOString())} ago`
   const rows: [string, string][] = [
     ['Hook', paint('bold', hook.name)],
     ['Id', hook.id],

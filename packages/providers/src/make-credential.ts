@@ -1,7 +1,7 @@
 import { randomBytes } from 'node:crypto'
-import type { Provider } from '@tidings/providers/provider'
-import { makeSendgridKeys } from '@tidings/providers/sendgrid/sign'
-import { makeSesKeys } from '@tidings/providers/ses/sign'
+import type { Provider } from './provider.ts'
+import { makeSendgridKeys } from './sendgrid/sign.ts'
+import { makeSesKeys } from './ses/sign.ts'
 
 /** Made up: SNS has no account of zeros. */
 const TRIAL_TOPIC = 'arn:aws:sns:eu-west-1:000000000000:tidings-trial'
