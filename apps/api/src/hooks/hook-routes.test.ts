@@ -31,7 +31,7 @@ describe('POST /hooks/{provider}/{hook_id}', () => {
   const post = (request: SimulatedRequest) => postToHook(api.apiUrl, request)
   const statusOf = async (request: SimulatedRequest) => (await post(request)).status
   const queuedFrom = async ({ name }: TestHook) =>
-    (await api.listQueued()).filter((item) => 'source' in item && item.source === name)
+    (await api.listQueuedItems()).filter((item) => item.source === name)
 
   describe.each(PROVIDERS)('%s', (provider) => {
     it('accepts a signed event, which names its notification, its message and its recipient', async () => {
@@ -50,7 +50,7 @@ describe('POST /hooks/{provider}/{hook_id}', () => {
           status: 'delivered',
           source: hook.name,
           provider,
-          provider_message_id: expect.stringContaining('message-'),
+          provider_message_id: expect.any(String),
           event_id: expect.any(String),
           recipient_digest: digestRecipient(TEST_RECIPIENT_KEY, typeOf(provider), address),
           feedback: expect.any(String),
