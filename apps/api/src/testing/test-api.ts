@@ -5,7 +5,12 @@ import { createLifecycle } from '@tidings/runtime/lifecycle'
 import { createLogger } from '@tidings/runtime/log'
 import { SCOPES, type Scope } from '@tidings/shared/service-key'
 import { generateSigningKey } from '@tidings/shared/signing-keys'
-import { type AcceptedItem, type Envelope, isStatusEvent, type StatusEvent } from '@tidings/shared/status-event'
+import {
+  type AcceptedItem,
+  type Envelope,
+  isStatusEvent,
+  type StatusEvent,
+} from '@tidings/shared/status-event'
 import type { Releaser } from '@tidings/stack/releaser'
 import { waitFor } from '@tidings/stack/servers/wait-for'
 import { createTestBackend, createTestDatabase, type TestDatabase } from '@tidings/stack/testing/test-context'
