@@ -1,5 +1,5 @@
 import { hash, timingSafeEqual } from 'node:crypto'
-import { readHeader } from '../headers.ts'
+import { readHeader } from '../header.ts'
 import type { HookCredentials, HookRequest, Verification } from '../provider.ts'
 
 /** The user name of every hook. The password is the hook's secret. */

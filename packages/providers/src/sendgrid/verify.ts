@@ -1,6 +1,6 @@
 import { createPublicKey, type KeyObject, verify } from 'node:crypto'
 import { isStale } from '../age.ts'
-import { readHeader } from '../headers.ts'
+import { readHeader } from '../header.ts'
 import type { HookCredentials, HookRequest, Verification } from '../provider.ts'
 
 export const SIGNATURE_HEADER = 'x-twilio-email-event-webhook-signature'
