@@ -1,5 +1,6 @@
 import { LIMITS, type Status } from '@tidings/shared/status-event'
 import { z } from 'zod'
+import { maybe, maybeText } from '../lenient.ts'
 import { isMachineUserAgent, MACHINE_OPEN } from '../machine-open.ts'
 import type { MappedEvent } from '../provider.ts'
 import {
@@ -15,28 +16,26 @@ import {
 import { findSmtpCode } from '../smtp-codes.ts'
 import { findBounceMeaning } from './bounce-types.ts'
 
-const text = z.string().optional().catch(undefined)
-
 /** https://postmarkapp.com/developer/webhooks/webhooks-overview */
 const recordSchema = z.object({
   RecordType: z.string().min(1),
-  ID: z.number().optional().catch(undefined),
-  Type: text,
-  MessageID: text,
-  Metadata: z.unknown(),
-  Email: text,
-  Recipient: text,
-  DeliveredAt: text,
-  BouncedAt: text,
-  ReceivedAt: text,
-  ChangedAt: text,
-  Description: text,
-  Details: text,
-  UserAgent: text,
-  OriginalLink: text,
-  SuppressSending: z.boolean().optional().catch(undefined),
-  SuppressionReason: text,
-  Origin: text,
+  ID: maybe(z.number()),
+  Type: maybeText,
+  MessageID: maybeText,
+  Metadata: z.unknown().optional(),
+  Email: maybeText,
+  Recipient: maybeText,
+  DeliveredAt: maybeText,
+  BouncedAt: maybeText,
+  ReceivedAt: maybeText,
+  ChangedAt: maybeText,
+  Description: maybeText,
+  Details: maybeText,
+  UserAgent: maybeText,
+  OriginalLink: maybeText,
+  SuppressSending: maybe(z.boolean()),
+  SuppressionReason: maybeText,
+  Origin: maybeText,
 })
 type PostmarkRecord = z.infer<typeof recordSchema>
 

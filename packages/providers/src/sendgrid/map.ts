@@ -1,5 +1,6 @@
 import { categorySchema, LIMITS, type Status } from '@tidings/shared/status-event'
 import { z } from 'zod'
+import { maybe, maybeText } from '../lenient.ts'
 import { MACHINE_OPEN } from '../machine-open.ts'
 import type { MappedEvent } from '../provider.ts'
 import {
@@ -14,27 +15,25 @@ import {
 } from '../report.ts'
 import { findSmtpCode } from '../smtp-codes.ts'
 
-const text = z.string().optional().catch(undefined)
-
 /** https://www.twilio.com/docs/sendgrid/for-developers/tracking-events/event */
 const eventSchema = z.object({
   event: z.string().min(1),
-  email: text,
-  timestamp: z.number().optional().catch(undefined),
-  sg_event_id: text,
-  sg_message_id: text,
-  type: text,
-  reason: text,
-  response: text,
-  status: text,
-  bounce_classification: text,
-  asm_group_id: z.number().optional().catch(undefined),
-  sg_machine_open: z.boolean().optional().catch(undefined),
+  email: maybeText,
+  timestamp: maybe(z.number()),
+  sg_event_id: maybeText,
+  sg_message_id: maybeText,
+  type: maybeText,
+  reason: maybeText,
+  response: maybeText,
+  status: maybeText,
+  bounce_classification: maybeText,
+  asm_group_id: maybe(z.number()),
+  sg_machine_open: maybe(z.boolean()),
   category: z.union([z.string().transform((name) => [name]), z.array(z.unknown())]).catch([]),
   /** The sender's custom arguments are members of the event. SendGrid has an `attempt` of its own. */
-  notification_id: z.unknown(),
-  user_id: z.unknown(),
-  notification_attempt: z.unknown(),
+  notification_id: z.unknown().optional(),
+  user_id: z.unknown().optional(),
+  notification_attempt: z.unknown().optional(),
 })
 type SendgridEvent = z.infer<typeof eventSchema>
 

@@ -1,26 +1,21 @@
 import { z } from 'zod'
-
-const text = z.string().optional().catch(undefined)
+import { maybe, maybeText } from '../lenient.ts'
 
 const recipientsSchema = z
-  .array(z.object({ emailAddress: text, status: text, diagnosticCode: text }).catch({}))
+  .array(z.object({ emailAddress: maybeText, status: maybeText, diagnosticCode: maybeText }).catch({}))
   .catch([])
 
-const topicsSchema = z
-  .object({
-    unsubscribeAll: z.boolean().optional().catch(undefined),
+const topicsSchema = maybe(
+  z.object({
+    unsubscribeAll: maybe(z.boolean()),
     topicSubscriptionStatus: z
-      .array(z.object({ topicName: text, subscriptionStatus: text }).catch({}))
+      .array(z.object({ topicName: maybeText, subscriptionStatus: maybeText }).catch({}))
       .catch([]),
-  })
-  .optional()
-  .catch(undefined)
+  }),
+)
 
 const details = <Shape extends z.ZodRawShape>(shape: Shape) =>
-  z
-    .object({ timestamp: text, ...shape })
-    .optional()
-    .catch(undefined)
+  maybe(z.object({ timestamp: maybeText, ...shape }))
 
 /**
  * The events that SES publishes, and the notifications of an identity, which have `notificationType` and no tags.
@@ -29,28 +24,27 @@ const details = <Shape extends z.ZodRawShape>(shape: Shape) =>
  * https://docs.aws.amazon.com/ses/latest/dg/notification-contents.html
  */
 export const sesMessageSchema = z.object({
-  eventType: text,
-  notificationType: text,
-  mail: z
-    .object({
-      timestamp: text,
-      messageId: text,
+  eventType: maybeText,
+  notificationType: maybeText,
+  mail: maybe(
+    z.object({
+      timestamp: maybeText,
+      messageId: maybeText,
       destination: z.array(z.string()).catch([]),
-      tags: z.record(z.string(), z.unknown()).optional().catch(undefined),
-    })
-    .optional()
-    .catch(undefined),
-  bounce: details({ bounceType: text, bounceSubType: text, bouncedRecipients: recipientsSchema }),
+      tags: maybe(z.record(z.string(), z.unknown())),
+    }),
+  ),
+  bounce: details({ bounceType: maybeText, bounceSubType: maybeText, bouncedRecipients: recipientsSchema }),
   complaint: details({
-    complaintSubType: text,
-    complaintFeedbackType: text,
+    complaintSubType: maybeText,
+    complaintFeedbackType: maybeText,
     complainedRecipients: recipientsSchema,
   }),
   delivery: details({ recipients: z.array(z.string()).catch([]) }),
-  deliveryDelay: details({ delayType: text, delayedRecipients: recipientsSchema }),
-  reject: details({ reason: text }),
-  failure: details({ templateName: text, errorMessage: text }),
-  open: details({ userAgent: text }),
+  deliveryDelay: details({ delayType: maybeText, delayedRecipients: recipientsSchema }),
+  reject: details({ reason: maybeText }),
+  failure: details({ templateName: maybeText, errorMessage: maybeText }),
+  open: details({ userAgent: maybeText }),
   click: details({}),
   subscription: details({ oldTopicPreferences: topicsSchema, newTopicPreferences: topicsSchema }),
 })
