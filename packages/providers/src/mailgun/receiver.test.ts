@@ -66,6 +66,16 @@ test('cannot see what the signature does not cover: another form of the body pas
   }
 })
 
+test('accepts a time that is written as a number', () => {
+  const { signature, ...rest } = JSON.parse(signed.body) as { signature: { timestamp: string } }
+  const body = JSON.stringify({
+    signature: { ...signature, timestamp: Number(signature.timestamp) },
+    ...rest,
+  })
+  expect(verify(body)).toEqual(VERIFIED)
+  expect(mailgunReceiver.replayKey?.(request(body))).toBe(mailgunReceiver.replayKey?.(request(signed.body)))
+})
+
 test('gives each signature its own replay key, whatever the hook', () => {
   const keyOf = (token: string, now: Date) =>
     mailgunReceiver.replayKey?.(request(signMailgun(samples.delivered, signed.secret, token, now)))
@@ -122,7 +132,7 @@ test('survives any payload: every report can be stored, and is the same when rea
       expectUsable(payload)
       expect(mailgunReceiver.read(request(body))).toEqual(payload)
     }),
-    { numRuns: 4000, seed: 1 },
+    { numRuns: 2000, seed: 1 },
   )
 })
 
@@ -138,6 +148,6 @@ test('survives any bytes and any secrets', () => {
       mailgunReceiver.replayKey?.(request(body))
       expectUsable(mailgunReceiver.read(request(body)))
     }),
-    { numRuns: 4000, seed: 2 },
+    { numRuns: 2000, seed: 2 },
   )
 })
