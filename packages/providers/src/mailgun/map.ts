@@ -1,4 +1,4 @@
-import type { Status } from '@tidings/shared/status-event'
+import { LIMITS, type Status } from '@tidings/shared/status-event'
 import { z } from 'zod'
 import { maybe, maybeText } from '../lenient.ts'
 import { MACHINE_OPEN } from '../machine-open.ts'
@@ -10,7 +10,7 @@ import {
   invalid,
   mapReport,
   readSenderFields,
-  toText,
+  toId,
   toTimestamp,
 } from '../report.ts'
 import { findSmtpCode } from '../smtp-codes.ts'
@@ -37,12 +37,9 @@ const eventSchema = z.object({
   'client-info': maybe(z.object({ bot: maybeText })),
   message: maybe(z.object({ headers: z.object({ 'message-id': maybeText }) })),
   /** An empty array when there are none. */
-  'user-variables': z.unknown(),
+  'user-variables': z.unknown().optional(),
 })
 type MailgunEvent = z.infer<typeof eventSchema>
-
-/** Longest text of a fact, such as a reason. */
-const FACT_LENGTH = 64
 
 /**
  * Maps the `event-data` of a webhook.
@@ -69,8 +66,8 @@ export function mapMailgun(eventData: unknown, now: Date): MappedEvent {
       recipient,
       sender: readSenderFields(event['user-variables']),
       metadata: {
-        reason: toText(reason, FACT_LENGTH),
-        bounce_type: toText(delivery?.['bounce-type'], FACT_LENGTH),
+        reason: toId(reason, LIMITS.categoryLength),
+        bounce_type: toId(delivery?.['bounce-type'], LIMITS.categoryLength),
       },
     },
     eventData,

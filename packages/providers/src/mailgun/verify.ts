@@ -12,7 +12,11 @@ const hexDigest = z.string().regex(/^[0-9a-f]{64}$/)
  */
 const signedSchema = z.object({
   signature: z.object({
-    timestamp: z.string().regex(/^\d{10}$/),
+    /** Documented as a number, shown as text. */
+    timestamp: z
+      .union([z.string(), z.number()])
+      .transform(String)
+      .pipe(z.string().regex(/^\d{10}$/)),
     token: z.string().regex(/^[\w-]{1,256}$/),
     signature: hexDigest,
     /** By the key of the main account, for events of a subaccount. */
@@ -24,7 +28,7 @@ const signedSchema = z.object({
  * Mailgun repeats a failed webhook for 8 hours and 5 minutes, and does not say that it signs it again. An hour is added
  * for its own delays.
  */
-export const MAX_AGE_MS = 9 * 60 * 60 * 1000
+const MAX_AGE_MS = 9 * 60 * 60 * 1000
 /** How far Mailgun's clock may be ahead of ours. */
 const MAX_AHEAD_MS = 5 * 60 * 1000
 /** After this, a signature of a clock that was ahead is too old as well. */
@@ -32,8 +36,8 @@ export const REPLAY_WINDOW_MS = MAX_AGE_MS + MAX_AHEAD_MS
 
 /**
  * Verifies the signature in the body. It covers the time and the token, not the event: TLS protects the event on its
- * way. Who copied one request could send another event with its signature, once more until MAX_AGE_MS have passed. So
- * the API takes a token once; see replayKeyOf.
+ * way. A copied signature would pass with another event until MAX_AGE_MS have passed. So the API accepts each signature
+ * once; see replayKeyOf.
  *
  * @see https://documentation.mailgun.com/docs/mailgun/user-manual/webhooks/securing-webhooks
  */

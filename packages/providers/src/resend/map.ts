@@ -1,4 +1,4 @@
-import type { Status } from '@tidings/shared/status-event'
+import { LIMITS, type Status } from '@tidings/shared/status-event'
 import { z } from 'zod'
 import { maybe, maybeText } from '../lenient.ts'
 import type { MappedEvent } from '../provider.ts'
@@ -9,18 +9,15 @@ import {
   invalid,
   mapReport,
   readSenderFields,
-  toText,
+  toId,
   toTimestamp,
 } from '../report.ts'
 import { findSmtpCode } from '../smtp-codes.ts'
 
-/** Resend writes them as one object. The array is what the sending call takes, and what older webhooks have. */
-const tagsSchema = z.union([
-  z
-    .array(z.object({ name: z.string(), value: z.unknown() }))
-    .transform((tags): unknown => Object.fromEntries(tags.map(({ name, value }) => [name, value]))),
-  z.unknown(),
-])
+/** As the sending call takes them. Webhooks have one object instead. */
+const tagListSchema = z
+  .array(z.object({ name: z.string(), value: z.unknown() }))
+  .transform((tags): unknown => Object.fromEntries(tags.map(({ name, value }) => [name, value])))
 
 const eventSchema = z.object({
   type: z.string().min(1),
@@ -32,7 +29,7 @@ const eventSchema = z.object({
       to: maybe(z.array(z.string())),
       cc: maybe(z.array(z.string())),
       bcc: maybe(z.array(z.string())),
-      tags: tagsSchema,
+      tags: z.union([tagListSchema, z.unknown()]).optional(),
       bounce: maybe(z.object({ type: maybeText, subType: maybeText, message: maybeText })),
       failed: maybe(z.object({ reason: maybeText })),
       suppressed: maybe(z.object({ type: maybeText, message: maybeText })),
@@ -40,9 +37,6 @@ const eventSchema = z.object({
   ),
 })
 type ResendData = NonNullable<z.infer<typeof eventSchema>['data']>
-
-/** Longest text of a fact, such as the type of a bounce. */
-const FACT_LENGTH = 64
 
 /**
  * Maps a webhook. The events name no client, so an open by a machine cannot be told from one by the reader.
@@ -68,8 +62,8 @@ export function mapResend(payload: unknown, webhookId: string | undefined, now: 
       recipient: onlyRecipient(data),
       sender: readSenderFields(data?.tags),
       metadata: {
-        bounce_type: toText(data?.bounce?.type, FACT_LENGTH),
-        bounce_subtype: toText(data?.bounce?.subType, FACT_LENGTH),
+        bounce_type: toId(data?.bounce?.type, LIMITS.categoryLength),
+        bounce_subtype: toId(data?.bounce?.subType, LIMITS.categoryLength),
       },
     },
     payload,

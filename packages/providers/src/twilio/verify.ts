@@ -1,4 +1,4 @@
-import { readHeader } from '../headers.ts'
+import { readHeader } from '../header.ts'
 import type { HookCredentials, HookRequest, Verification } from '../provider.ts'
 import { haveSameBytes } from '../same-bytes.ts'
 import { digestBody, digestTwilio } from './sign.ts'
