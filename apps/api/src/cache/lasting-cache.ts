@@ -32,6 +32,8 @@ export interface LastingCacheOptions<Stored, Value> {
   idOf?(key: string): string
   /** Used while PostgreSQL does not answer. Undefined without Redis. */
   shared?: SharedCache<Stored> | undefined
+  /** How long a caller waits for PostgreSQL when this process does not know the value, in milliseconds. Default: 300. */
+  firstLookUpWithinMs?: number
   /** The clock, in milliseconds since the epoch. */
   now?: (() => number) | undefined
 }
@@ -45,18 +47,20 @@ export class LastingCache<Stored, Value> {
   readonly #open: LastingCacheOptions<Stored, Value>['open']
   readonly #idOf: (key: string) => string
   readonly #shared: SharedCache<Stored> | undefined
+  readonly #firstLookUpWithinMs: number
   readonly #now: () => number
   readonly #known = new LRUCache<string, Entry<Value>>({ max: MAX_CACHED })
   readonly #absentUntilMs = new LRUCache<string, number>({ max: MAX_CACHED_ABSENT })
   readonly #loading = new Map<string, Promise<Value | undefined>>()
   readonly #lookUps = new Map<string, Promise<Value | undefined>>()
 
-  constructor({ load, open, idOf, shared, now = Date.now }: LastingCacheOptions<Stored, Value>) {
-    this.#load = load
-    this.#open = open
-    this.#idOf = idOf ?? ((key) => key)
-    this.#shared = shared
-    this.#now = now
+  constructor(options: LastingCacheOptions<Stored, Value>) {
+    this.#load = options.load
+    this.#open = options.open
+    this.#idOf = options.idOf ?? ((key) => key)
+    this.#shared = options.shared
+    this.#firstLookUpWithinMs = options.firstLookUpWithinMs ?? LOOK_UP_WITHIN_MS
+    this.#now = options.now ?? Date.now
   }
 
   /**
@@ -74,9 +78,10 @@ export class LastingCache<Stored, Value> {
 
   async #find(key: string, id: string): Promise<Value | undefined> {
     let failure: unknown
+    const withinMs = this.#known.has(key) ? LOOK_UP_WITHIN_MS : this.#firstLookUpWithinMs
     try {
       const asked = once(this.#lookUps, id, () => this.#lookUp(key, id))
-      return await withDeadline(asked, LOOK_UP_WITHIN_MS, noAnswer)
+      return await withDeadline(asked, withinMs, noAnswer)
     } catch (error) {
       failure = error
     }

@@ -28,6 +28,9 @@ export interface LiveHook extends Omit<SharedHook, 'credentials'> {
 /** Its credentials are undefined when HOOK_SECRETS_KEY does not open them. */
 type OpenedHook = Omit<LiveHook, 'credentials'> & { credentials: HookCredentials | undefined }
 
+/** Providers wait for 5 s or more, and Mailgun sends some events once only. In milliseconds. */
+const FIRST_LOOK_UP_WITHIN_MS = 3_000
+
 interface HookFinderOptions {
   db: Database
   log: Logger
@@ -53,6 +56,7 @@ export class HookFinder {
       },
       open: (hook) => openHook(hook, secretsKey),
       shared,
+      firstLookUpWithinMs: FIRST_LOOK_UP_WITHIN_MS,
       now,
     })
     this.#lastUse = new LastUse((ids) => touchHooks(db, ids), log)

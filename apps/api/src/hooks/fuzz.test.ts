@@ -17,7 +17,7 @@ import {
 const RUNS = 10_000
 /** FUZZ_SEED repeats a run. */
 const SEED = Number(process.env.FUZZ_SEED ?? 42)
-const IN_FLIGHT = 32
+const IN_FLIGHT = 8
 
 interface Draw {
   provider: Provider
@@ -54,8 +54,8 @@ describe('payloads that no provider sends', () => {
     ]
     const request = sign(hook, events) ?? sign(hook, simulateEvents(hook))
     if (request === undefined) throw new Error('A request that was not changed cannot be signed')
-    if (how === 'signature')
-      for (const name of Object.keys(request.headers)) request.headers[name] = header(value)
+    for (const [name, given] of Object.entries(request.headers))
+      request.headers[name] = header(how === 'signature' ? value : given)
     return how === 'body' ? { ...request, body: Buffer.from(text(value)) } : request
 
     function change(original: unknown, kind: 'member' | 'added member'): unknown {
@@ -83,7 +83,7 @@ describe('payloads that no provider sends', () => {
       for (let draw = pending.pop(); draw !== undefined; draw = pending.pop()) {
         const answer = await postToHook(api.apiUrl, makeRequest(draw))
         await answer.arrayBuffer()
-        if (answer.status >= 500) expect([draw, answer.status]).toEqual([draw, 200])
+        expect(answer.status, JSON.stringify(draw)).toBeLessThan(500)
         statuses.set(answer.status, (statuses.get(answer.status) ?? 0) + 1)
       }
     }
@@ -91,9 +91,12 @@ describe('payloads that no provider sends', () => {
     expect([...statuses.keys()].sort()).toEqual([200, 401])
     expect(statuses.get(200)).toBeGreaterThan(RUNS / 2)
     expect((await fetch(`${api.apiUrl}/health/ready`)).status).toBe(200)
-  })
+  }, 600_000)
 })
 
 /** Text that can be sent: a lone surrogate becomes a question mark. */
 const text = (value: unknown) => (typeof value === 'string' ? value : JSON.stringify(value)) ?? ''
-const header = (value: unknown) => encodeURIComponent(text(value).toWellFormed()).slice(0, 500)
+const header = (value: unknown) =>
+  text(value)
+    .replace(/[^ -~]/g, '?')
+    .slice(0, 500)
