@@ -1,9 +1,10 @@
 import { PROVIDERS, type Provider } from '@tidings/providers/provider'
-import { Argument, type Command } from 'commander'
+import { Argument, type Command, Option } from 'commander'
 import type { CliContext } from '../../context.ts'
-import { parseText, parseTexts } from '../../input/parse-option.ts'
+import { parseCount, parseRate, parseRatio, parseText, parseTexts } from '../../input/parse-option.ts'
 import type { CreateHookOptions } from './create.ts'
 import type { RotateHookOptions } from './rotate.ts'
+import type { SimulateOptions } from './simulate/simulate.ts'
 
 /** The commands import their code on first use: loading the query builder takes longer than most commands. */
 export function registerHooks(program: Command, context: CliContext): void {
@@ -90,4 +91,36 @@ when the provider has stopped to use it.`,
       await revokeHook(context, given)
     })
     .addHelpText('after', '\nExample:\n  tidings hooks revoke sendgrid-eu')
+
+  group
+    .command('simulate')
+    .description('Sign and post realistic traffic to a hook, as the provider does.')
+    .addArgument(provider())
+    .option('--hook <hook>', 'the name or id of the hook; default: the only one of the provider', parseText)
+    .option('--rate <rate>', 'events a second, such as 50 or 50/s', parseRate, 50)
+    .option('--count <n>', 'how many events', parseCount(1, 10_000_000), 1000)
+    .addOption(
+      new Option('--bounce <share>', 'share of the messages that bounce')
+        .argParser(parseRatio)
+        .default(0.02, '2%'),
+    )
+    .option('--seed <n>', 'equal seeds give equal outcomes, in equal order', parseCount(0), 1)
+    .option('--private-key-stdin', "SendGrid: read the private key of the hook's public key from a pipe")
+    .option('-y, --yes', 'do not ask before made-up events go to a hook that is no trial')
+    .action(async (name: Provider, options: SimulateOptions) => {
+      const { simulate } = await import('./simulate/simulate.ts')
+      await simulate(context, name, options)
+    })
+    .addHelpText(
+      'after',
+      `
+Examples:
+  tidings hooks create sendgrid --name trial --trial
+  tidings hooks simulate sendgrid --rate 50 --count 1000 --bounce 2% --seed 7
+  tidings hooks simulate resend --hook resend-eu --count 10 --yes
+
+The events are stored like real ones, and bounces suppress their recipients, all
+of which are at example.com. Ids are new in each run. Exits with 5 when some
+requests failed, with 1 when all did.`,
+    )
 }
