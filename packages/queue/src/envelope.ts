@@ -29,6 +29,8 @@ export interface ParsedEnvelope {
   invalid: InvalidEvent[]
   /** By event id: the failed attempts so far, oldest first. */
   failures: Record<string, FailedAttempt[]>
+  /** When the unresolved events were first looked up in vain. Absent before that. */
+  unresolvedSince?: Date | undefined
   /** The version of an envelope that this code does not know yet. Its data is then the one invalid item. */
   newerVersion?: number
 }
@@ -62,6 +64,16 @@ export function sourceJobIdOf({ id, queueName }: Pick<EnvelopeJob, 'id' | 'queue
 
 /** Stored in the job's data beside the events that are still to be tried. */
 const failuresSchema = z.object({ failures: z.record(z.string(), z.array(failedAttemptSchema)) })
+
+/** What stays in a job for its next run. parseEnvelope reads it. */
+export const toRemainingData = (
+  events: readonly (StatusEvent | UnresolvedEvent)[],
+  failures: Record<string, readonly FailedAttempt[]>,
+  unresolvedSince?: Date,
+): object => ({
+  ...{ v: 1, events, failures },
+  ...(unresolvedSince && { unresolved_since: unresolvedSince.toISOString() }),
+})
 
 /** Source of a bare event that names none. */
 const DEFAULT_SOURCE = 'queue'
@@ -97,7 +109,8 @@ export function parseEnvelope(job: EnvelopeJob, recipientKey = DEFAULT_RECIPIENT
     const isWhole = problem !== undefined && raw === job.data
     parsed.invalid.push(toInvalidEvent(raw, joinProblems(problem, isWhole ? undefined : event.message)))
   })
-  return parsed
+  if (parsed.unresolved.length === 0) return parsed
+  return { ...parsed, unresolvedSince: readUnresolvedSince(job.data) }
 }
 
 /** Whether the worker can read the event alone in an envelope. Of longer data it keeps only the beginning. */
@@ -252,6 +265,13 @@ function describe(error: z.ZodError, whole = 'event'): string {
 function readFailures(data: unknown): Record<string, FailedAttempt[]> {
   const found = failuresSchema.safeParse(data)
   return found.success ? found.data.failures : {}
+}
+
+const unresolvedSinceSchema = z.object({ unresolved_since: z.iso.datetime() })
+
+function readUnresolvedSince(data: unknown): Date | undefined {
+  const found = unresolvedSinceSchema.safeParse(data)
+  return found.success ? new Date(found.data.unresolved_since) : undefined
 }
 
 // Made once: making a schema for each event took as long as parsing it.
