@@ -76,7 +76,7 @@ export async function startApi(
   })
   lifecycle.onRelease('service keys', serviceKeys.close)
 
-  const hooks = openHooks({ env, db, redis, lifecycle, log, snsStandIn })
+  const hooks = openHooks({ env, db, redis, ingest, registry, lifecycle, log, snsStandIn })
 
   const health = createHealthProbes({
     writeToDatabase: () => addIngestCounts(db, { accepted: 0 }),

@@ -5,7 +5,14 @@ import { createUnreadableItem } from '@tidings/shared/unreadable-item'
 import type { Ingest } from '../status/ingest.ts'
 import type { LiveHook } from './find-hook.ts'
 import type { HookMetrics } from './hook-metrics.ts'
-import type { HookResult } from './hook-routes.ts'
+
+/** What became of the events of a request. */
+export interface HookResult {
+  accepted: number
+  ignored: number
+  /** Events that became dead letters. */
+  invalid: number
+}
 
 interface TakeOptions {
   hook: LiveHook
