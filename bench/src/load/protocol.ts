@@ -1,8 +1,11 @@
+import type { HookTraffic } from './hook-requests.ts'
+
 /** One request of a load. */
 export interface LoadRequest {
   method: 'GET' | 'POST'
   path: string
   body?: string
+  headers?: Record<string, string>
 }
 
 /** The message to a load process. */
@@ -13,6 +16,8 @@ export interface LoadPlan {
   seconds: number
   traffic: /** New events, `batch` in each request. `label` is the prefix of each notification id. */
     | { kind: 'events'; batch: number; label: string }
+    /** The same, as SendGrid posts them. The load ends when all requests were sent. */
+    | HookTraffic
     /** These requests, divided among the connections. Each connection repeats its own. */
     | { kind: 'requests'; requests: LoadRequest[] }
   /** Requests per second, evenly spaced. Without it, each connection sends as soon as it has its last answer. */

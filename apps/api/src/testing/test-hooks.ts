@@ -8,8 +8,8 @@ import { newHookId } from '@tidings/shared/hook'
 import { seal } from '@tidings/shared/seal'
 
 /** Where providers think that the API is: Twilio signs it. */
-export const PUBLIC_URL = 'https://hooks.example.com'
-export const TEST_SECRETS_KEY = 'the key of the secrets of hooks in tests'
+const PUBLIC_URL = 'https://hooks.example.com'
+const TEST_SECRETS_KEY = 'the key of the secrets of hooks in tests'
 
 /** Environment of an API whose hooks these helpers call. */
 export const HOOK_VARIABLES = { API_URL: PUBLIC_URL, HOOK_SECRETS_KEY: TEST_SECRETS_KEY }
