@@ -7,8 +7,10 @@ import { type MappedEvent, PROVIDERS, type Provider } from '@tidings/providers/p
 import { mapResend } from '@tidings/providers/resend/map'
 import { mapSendgrid } from '@tidings/providers/sendgrid/map'
 import { makeSendgridKeys } from '@tidings/providers/sendgrid/sign'
+import { sendgridSimulator } from '@tidings/providers/sendgrid/simulate'
 import { mapSes } from '@tidings/providers/ses/map'
 import { mapTwilio } from '@tidings/providers/twilio/map'
+import { newHookId } from '@tidings/shared/hook'
 import { waitFor } from '@tidings/stack/servers/wait-for'
 import { runShell } from '@tidings/stack/testing/run-shell'
 import { useReleaser } from '@tidings/stack/testing/test-context'
@@ -80,22 +82,24 @@ describe('docs/providers', () => {
     return runShell(script, { ...process.env, ...COPIED, DATA_DIR: stack.dataDir })
   }
 
-  /** The statuses of the events from a hook. */
-  async function storedFrom(hook: string): Promise<string[]> {
-    const db = openDatabase({
-      url: stack.databaseUrl,
-      applicationName: 'test',
-      maxConnections: 1,
-      onError: () => {},
-    })
+  async function query(sql: string, values: unknown[]): Promise<Record<string, unknown>[]> {
+    const { databaseUrl: url } = stack
+    const db = openDatabase({ url, applicationName: 'test', maxConnections: 1, onError: () => {} })
     try {
-      const sql = `SELECT status, provider, provider_message_id, recipient_digest FROM notification_status WHERE source = $1`
-      const { rows } = await db.pool.query<Record<string, unknown>>(sql, [hook])
-      for (const row of rows) expect(Object.values(row)).not.toContain(null)
-      return rows.map(({ status }) => String(status))
+      return (await db.pool.query<Record<string, unknown>>(sql, values)).rows
     } finally {
       await db.close()
     }
+  }
+
+  /** The statuses of the events from a hook. */
+  async function storedFrom(hook: string): Promise<string[]> {
+    const rows = await query(
+      `SELECT status, provider, provider_message_id, recipient_digest FROM notification_status WHERE source = $1`,
+      [hook],
+    )
+    for (const row of rows) expect(Object.values(row)).not.toContain(null)
+    return rows.map(({ status }) => String(status))
   }
 
   test.for(PROVIDERS)('%s.md leads from zero to stored events', { timeout: 180_000 }, async (provider) => {
@@ -119,6 +123,44 @@ describe('docs/providers', () => {
       outcome: 'report',
       report: { notification_id: 'order-42', category: 'orders', status: 'delivered' },
     })
+  })
+
+  test('a bad event of a payload is one dead letter, and its neighbours are stored', async () => {
+    const { publicKey, privateKey } = makeSendgridKeys()
+    const id = newHookId()
+    await query(
+      `INSERT INTO hooks (id, provider, name, credentials, is_trial) VALUES ($1, 'sendgrid', 'mixed', $2, true)`,
+      [id, JSON.stringify([{ publicKey }])],
+    )
+    const { simulate, request } = sendgridSimulator
+    const step = {
+      outcome: 'delivered',
+      random: Math.random,
+      recipient: 'ada@example.com',
+      at: new Date(),
+    } as const
+    const good = ['m-1', 'm-2'].map((messageKey) =>
+      simulate({ ...step, messageKey, notificationId: messageKey }),
+    )
+    const bad = { event: 'delivered', sg_event_id: 'names nothing' }
+    const { url, headers, body } = request(
+      [good[0], bad, good[1]],
+      { url: `${stack.apiUrl}/hooks/sendgrid/${id}`, secret: privateKey },
+      new Date(),
+    )
+    const answer = await fetch(url, { method: 'POST', headers, body: new Uint8Array(body) })
+    expect(answer.status).toBe(200)
+    await waitFor('the events', async () => (await storedFrom('mixed')).length === 2, { timeoutMs: 30_000 })
+    const listDeadLetters = async () => {
+      const env = { ...process.env, DATA_DIR: stack.dataDir }
+      const { output } = await runShell(
+        'npm run -s tidings -- dlq list --reason invalid_event -o ndjson',
+        env,
+      )
+      return output.split('\n').filter((line) => line.includes('names nothing'))
+    }
+    await waitFor('the dead letter', async () => (await listDeadLetters()).length > 0, { timeoutMs: 30_000 })
+    expect(await listDeadLetters()).toHaveLength(1)
   })
 
   test('README.md has commands that work', { timeout: 180_000 }, async () => {
