@@ -5,8 +5,8 @@ import { createReceivers } from './receivers.ts'
 import sendgridEvents from './sendgrid/fixtures/events.json' with { type: 'json' }
 import sesMessages from './ses/fixtures/messages.json' with { type: 'json' }
 import signed from './ses/fixtures/signed.json' with { type: 'json' }
-import { checkPayload } from './testing/check-payload.ts'
-import { mutatedPayload } from './testing/mutated.ts'
+import { expectUsable } from './testing/expect-usable.ts'
+import { mutationOf } from './testing/fuzz.ts'
 
 const RUNS = 3500
 const NOW = new Date()
@@ -18,11 +18,11 @@ const inEnvelope = (message: unknown) => ({ ...envelope, Message: JSON.stringify
 
 /** Bodies of each provider, before they become bytes. */
 const PAYLOADS = {
-  sendgrid: fc.array(mutatedPayload(sendgridEvents), { maxLength: 3 }),
-  postmark: mutatedPayload(postmarkRecords),
+  sendgrid: fc.array(mutationOf(sendgridEvents), { maxLength: 3 }),
+  postmark: mutationOf(postmarkRecords),
   ses: fc.oneof(
-    { weight: 8, arbitrary: mutatedPayload(sesMessages).map(inEnvelope) },
-    { weight: 1, arbitrary: mutatedPayload([envelope, JSON.parse(signed.confirmation)]) },
+    { weight: 8, arbitrary: mutationOf(sesMessages).map(inEnvelope) },
+    { weight: 1, arbitrary: mutationOf([envelope, JSON.parse(signed.confirmation)]) },
   ),
 }
 const PROVIDERS = ['sendgrid', 'postmark', 'ses'] as const
@@ -43,7 +43,7 @@ describe.each(PROVIDERS)('%s', (provider) => {
       fc.property(PAYLOADS[provider], (payload) => {
         const body = Buffer.from(JSON.stringify(payload))
         const read = receiver.read(toRequest(body))
-        reports += checkPayload(read)
+        reports += expectUsable(read)
         expect(JSON.stringify(receiver.read(toRequest(body)))).toBe(JSON.stringify(read))
       }),
       { numRuns: RUNS },
@@ -65,7 +65,7 @@ describe.each(PROVIDERS)('%s', (provider) => {
     )
     fc.assert(
       fc.property(bytes, (body) => {
-        checkPayload(receiver.read(toRequest(body)))
+        expectUsable(receiver.read(toRequest(body)))
       }),
       { numRuns: 1000 },
     )
