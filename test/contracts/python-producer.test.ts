@@ -2,6 +2,7 @@ import { readFile } from 'node:fs/promises'
 import { startTestApi, type TestApi } from '@tidings/api/testing/test-api'
 import { createLifecycle } from '@tidings/runtime/lifecycle'
 import { createLogger } from '@tidings/runtime/log'
+import { findFreePort } from '@tidings/stack/servers/free-port'
 import { waitFor } from '@tidings/stack/servers/wait-for'
 import { useReleaser } from '@tidings/stack/testing/test-context'
 import { startTestWorker } from '@tidings/worker/testing/test-worker'
@@ -22,12 +23,35 @@ found = [find_problems(event) for event in json.load(sys.stdin)]
 print(json.dumps([[{"pointer": each.pointer, "code": each.code} for each in problems] for problems in found]))
 `
 
+const REPORT_UNTIL_END_OF_INPUT = `
+import os, sys, threading
+from tidings_producer import Producer
+
+ended = threading.Event()
+event_ids = []
+
+def report():
+    while not ended.is_set():
+        event = {"notification_type": "email", "notification_id": "restart", "status": "sent"}
+        event_ids.append(producer.report(event).event_id)
+
+with Producer(os.environ["API_URL"], os.environ["SERVICE_KEY"]) as producer:
+    threads = [threading.Thread(target=report) for _ in range(8)]
+    for thread in threads:
+        thread.start()
+    sys.stdin.read()
+    ended.set()
+    for thread in threads:
+        thread.join()
+print("\\n".join(event_ids), end="")
+`
+
 describePython('the producer for Python', () => {
   const releaser = useReleaser()
   let api: TestApi
   let env: Record<string, string>
   beforeAll(async () => {
-    api = await startTestApi(releaser)
+    api = await startTestApi(releaser, { PORT: String(await findFreePort()) })
     const lifecycle = createLifecycle(createLogger('test', 'silent'))
     releaser.onRelease(() => lifecycle.release())
     await startTestWorker({ db: api.database, backend: api.backend, lifecycle })
@@ -82,6 +106,23 @@ describePython('the producer for Python', () => {
     const shown = others.length > 0 ? others : problems
     return Object.fromEntries(shown.toReversed().map(({ pointer, code }) => [pointer, code]))
   }
+
+  it('reports on after a restart of the API: every event that it took for durable is stored once', async () => {
+    async function restart(): Promise<string> {
+      await waitFor('rows', async () => (await countRows('restart')) > 100)
+      await api.stop()
+      const before = await countRows('restart')
+      api = await startTestApi(releaser, { PORT: String(api.port) }, { database: api, backend: api.backend })
+      await waitFor('rows after the restart', async () => (await countRows('restart')) > before + 100)
+      return ''
+    }
+    const output = await runPython(['-c', REPORT_UNTIL_END_OF_INPUT], { env, input: restart() })
+    const eventIds = output.split('\n').sort()
+    await waitFor('the last rows', async () => (await countRows('restart')) >= eventIds.length)
+    const sql = `SELECT event_id FROM notification_status WHERE notification_id = 'restart'`
+    const { rows } = await api.database.pool.query<{ event_id: string }>(sql)
+    expect(rows.map((row) => row.event_id).sort()).toEqual(eventIds)
+  })
 
   it('has a README whose program does what it says', async () => {
     const page = await readFile(new URL('../../clients/python/README.md', import.meta.url), 'utf8')

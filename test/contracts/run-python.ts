@@ -20,8 +20,8 @@ function hasPython(): boolean {
 }
 
 export interface PythonRun {
-  /** The text of its standard input. */
-  input?: string
+  /** The text of its standard input, which ends when there is one. */
+  input?: string | Promise<string>
   env?: Readonly<Record<string, string>>
 }
 
@@ -38,6 +38,6 @@ export function runPython(
       { cwd: FOLDER, env: { ...process.env, PYTHONDONTWRITEBYTECODE: '1', ...env }, maxBuffer: 2 ** 26 },
       (error, stdout, stderr) => (error ? reject(new Error(stderr, { cause: error })) : resolve(stdout)),
     )
-    python.stdin?.end(input)
+    Promise.resolve(input).then((text) => python.stdin?.end(text), reject)
   })
 }
