@@ -12,7 +12,10 @@ import { beforeAll, describe, expect, it } from 'vitest'
 import { compile } from './compile.ts'
 
 const PAGE = new URL('../../../docs/contracts.md', import.meta.url)
-const GENERATOR = fileURLToPath(new URL('../node_modules/.bin/openapi-ts', import.meta.url))
+const GENERATOR = fileURLToPath(import.meta.resolve('@hey-api/openapi-ts/package.json')).replace(
+  'package.json',
+  'bin/run.js',
+)
 const run = promisify(execFile)
 
 describe('docs/contracts.md', () => {
@@ -36,7 +39,7 @@ describe('docs/contracts.md', () => {
     await write('node.d.ts', 'declare const process: { env: Record<string, string> }')
 
     const env = { ...process.env, API_URL: api.apiUrl, SERVICE_KEY: await api.createKey() }
-    await run(GENERATOR, ['--silent', '--no-log-file'], { cwd: folder, env })
+    await run(process.execPath, [GENERATOR, '--silent', '--no-log-file'], { cwd: folder, env })
     expect(await compile('tour.ts', folder, ['node.d.ts'])).toBe('')
     const { stdout } = await run(process.execPath, ['tour.ts'], { cwd: folder, env })
     expect(stdout).toBe('Ada ada@example.com\norder-7 delivered\nrefused: missing_error at /error\n')
