@@ -1,5 +1,6 @@
 """Tests of the producer: python3 -m unittest. Those against an API need API_URL and SERVICE_KEY."""
 
+import asyncio
 import contextlib
 import json
 import os
@@ -138,6 +139,13 @@ class Batches(ProducerTest):
                 thread.join()
             self.assertEqual(receipts, [Receipt(f"e-{index}") for index in range(100)])
             self.assertLess(len(api.requests), 40)
+
+    def test_asyncio_reports_in_threads(self):
+        async def report():
+            return await asyncio.gather(*(asyncio.to_thread(producer.report, SENT) for _ in range(5)))
+
+        with StubApi() as api, Producer(api.url, KEY) as producer:
+            self.assertEqual(len({receipt.event_id for receipt in asyncio.run(report())}), 5)
 
     def test_a_request_has_at_most_500_events_and_1_mb_in_order(self):
         with StubApi() as api, Producer(api.url, KEY) as producer:

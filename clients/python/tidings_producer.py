@@ -18,15 +18,21 @@ from concurrent.futures import Future, wait
 from concurrent.futures import TimeoutError as FutureTimeout
 from datetime import datetime, timedelta, timezone
 from email.utils import parsedate_to_datetime
-from typing import Any, Deque, Dict, List, Literal, NamedTuple, Optional, Sequence, Set, Tuple, TypedDict, Union
+from typing import (
+    Any, Deque, Dict, List, Literal, NamedTuple, Optional, Sequence, Set, Tuple, TypedDict, Union, get_args,
+)  # fmt: skip
 from urllib.parse import urlsplit
 
 __all__ = [
-    "DeliveryError", "FieldError", "Producer", "ProducerError", "ProducerErrorCode", "Receipt", "Report", "Result",
-    "find_problems",
+    "DeliveryError", "FieldError", "NotificationType", "Producer", "ProducerError", "ProducerErrorCode", "Receipt",
+    "Report", "Result", "Status", "find_problems",
 ]  # fmt: skip
 
 NotificationType = Literal["email", "push"]
+Status = Literal[
+    "pending", "sent", "deferred", "delivered", "failed", "bounced", "suppressed", "complained",
+    "opened", "clicked", "unsubscribed",
+]  # fmt: skip
 
 
 class _ErrorMessage(TypedDict):
@@ -44,7 +50,7 @@ class DeliveryError(_ErrorMessage, _ErrorParts):
 class _Required(TypedDict):
     notification_id: str
     notification_type: NotificationType
-    status: str
+    status: Status
 
 
 class Report(_Required, total=False):
@@ -131,10 +137,6 @@ Result = Union[Receipt, ProducerError]
 
 # --- Rules of a report: packages/shared/src/status-event.ts, kept alike by a test ---
 
-STATUSES = (
-    "pending", "sent", "deferred", "delivered", "failed", "bounced", "suppressed", "complained",
-    "opened", "clicked", "unsubscribed",
-)  # fmt: skip
 _STATUSES_WITH_ERROR = ("failed", "bounced")
 _ERROR_CLASSES = ("transient", "permanent", "config")
 #: The texts, with their greatest lengths in characters.
@@ -155,6 +157,7 @@ _MAX_DEPTH = 32
 _FIELDS = (*_TEXTS, "status", "user_id", "error", "timestamp", "attempt", "category", "metadata")
 
 _UUID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}", re.I | re.A)
+_SURROGATE = re.compile("[\ud800-\udfff]")
 _CATEGORY = re.compile(r"[a-z0-9][a-z0-9_.-]*")
 _TIME = re.compile(
     r"(\d{4})-(\d\d)-(\d\d)T([01]\d|2[0-3]):([0-5]\d)(?::([0-5]\d)(?:\.(\d+))?)?(?:Z|([+-])([01]\d|2[0-3]):([0-5]\d))",
@@ -225,7 +228,7 @@ def _find_unsafe(value: Any, depth: int) -> Optional[FieldError]:
 def _unsafe_text(text: str) -> Optional[FieldError]:
     if "\0" in text:
         return FieldError("", "nul_character", "The NUL character is not allowed.")
-    if any("\ud800" <= character <= "\udfff" for character in text):
+    if _SURROGATE.search(text):
         return FieldError("", "lone_surrogate", "Text must be valid Unicode.")
     return None
 
@@ -354,8 +357,8 @@ def _optional(check: Any) -> Any:
 _CHECKS: Dict[str, Any] = {
     **{name: _optional(lambda value, most=most: _check_text(value, most)) for name, most in _TEXTS.items()},
     "notification_id": _check_notification_id,
-    "notification_type": lambda value: _check_choice(value, ("email", "push")),
-    "status": lambda value: _check_choice(value, STATUSES),
+    "notification_type": lambda value: _check_choice(value, get_args(NotificationType)),
+    "status": lambda value: _check_choice(value, get_args(Status)),
     "user_id": _optional(_check_user_id),
     "timestamp": _optional(_check_timestamp),
     "attempt": _optional(_check_attempt),
