@@ -34,12 +34,12 @@ class StubApi:
             def do_POST(self):
                 body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
                 stub.requests.append((self.path, body["events"], time.monotonic()))
+                self.events = body["events"]
                 answer = stub.answers.pop(0) if stub.answers else (202, {})
                 if callable(answer):
                     return answer(self)
                 status, headers = answer
-                results = [{"accepted": True} for _ in body["events"]]
-                return send(self, status, {"data": results}, headers)
+                return send(self, status, accept(body["events"]), headers)
 
             def log_message(self, *_):
                 pass
@@ -62,6 +62,18 @@ class StubApi:
     @property
     def event_ids(self):
         return [[event["event_id"] for event in events] for _, events, _ in self.requests]
+
+
+def accept(events):
+    return {"data": [{"accepted": True} for _ in events]}
+
+
+def wait_until(is_so):
+    ends = time.monotonic() + 10
+    while not is_so():
+        if time.monotonic() > ends:
+            raise AssertionError("It did not come about within 10 seconds")
+        time.sleep(0.005)
 
 
 def send(handler, status, body, headers=()):
@@ -126,7 +138,12 @@ class Rules(ProducerTest):
 
 class Batches(ProducerTest):
     def test_concurrent_calls_share_requests_and_each_gets_its_own_result(self):
-        with StubApi() as api, Producer(api.url, KEY) as producer:
+        def hold(handler):
+            """Answers when all calls are on their way."""
+            wait_until(lambda: len(producer._waiting) == 100)
+            send(handler, 202, accept(handler.events))
+
+        with StubApi(hold) as api, Producer(api.url, KEY) as producer:
             receipts = [None] * 100
 
             def report(index):
@@ -138,7 +155,7 @@ class Batches(ProducerTest):
             for thread in threads:
                 thread.join()
             self.assertEqual(receipts, [Receipt(f"e-{index}") for index in range(100)])
-            self.assertLess(len(api.requests), 40)
+            self.assertEqual(len(api.requests), 2)
 
     def test_asyncio_reports_in_threads(self):
         async def report():
@@ -196,11 +213,10 @@ class Retries(ProducerTest):
         self.assertRegex(receipt.event_id, "^[0-9a-f]{8}-[0-9a-f]{4}-7")
         times = [at for _, _, at in api.requests]
         self.assertGreaterEqual(times[1] - times[0], 1)
-        self.assertLess(times[5] - times[2], 3)
 
     def test_a_silent_api_is_tried_again(self):
         released = threading.Event()
-        with StubApi(lambda _: released.wait(5)) as api:
+        with StubApi(lambda _: released.wait(8)) as api:
             with Producer(api.url, KEY, request_timeout_ms=100) as producer:
                 producer.report(SENT)
             released.set()
@@ -218,7 +234,7 @@ class Retries(ProducerTest):
             started = time.monotonic()
             with self.assert_raises("unavailable", True) as caught:
                 producer.report(SENT)
-            self.assertLess(time.monotonic() - started, 1)
+            self.assertLess(time.monotonic() - started, 4)
             self.assertEqual(str(caught.exception), "The API answered 503.")
             self.assertIsNotNone(caught.exception.event_id)
 
@@ -229,18 +245,18 @@ class Retries(ProducerTest):
                 with self.assert_raises("unavailable", True) as caught:
                     producer.report(SENT)
                 self.assertGreater(caught.exception.retry_after_ms, 50_000)
-            self.assertLess(time.monotonic() - started, 1)
+            self.assertLess(time.monotonic() - started, 4)
             self.assertEqual(len(api.requests), 1)
 
     def test_the_deadline_holds_while_a_request_hangs_and_when_nothing_listens(self):
         released = threading.Event()
-        with StubApi(lambda _: released.wait(5)) as api:
+        with StubApi(lambda _: released.wait(8)) as api:
             for url in (api.url, "http://127.0.0.1:1"):
                 with Producer(url, KEY, deadline_ms=200) as producer:
                     started = time.monotonic()
                     with self.assert_raises("unavailable", True):
                         producer.report(SENT)
-                    self.assertLess(time.monotonic() - started, 1)
+                    self.assertLess(time.monotonic() - started, 4)
                     producer.close(timeout_ms=1)
             released.set()
 
@@ -260,7 +276,7 @@ class Memory(ProducerTest):
     def hold(self, handler):
         """Answers when the test releases it."""
         self.released.wait(10)
-        send(handler, 202, {"data": [{"accepted": True}]})
+        send(handler, 202, accept(handler.events))
 
     def start(self, producer):
         """Reports in another thread. Returns the list that the result goes to, and the thread."""
@@ -270,19 +286,14 @@ class Memory(ProducerTest):
         return results, thread
 
     def wait_for_request(self, api):
-        ends = time.monotonic() + 5
-        while not api.requests and time.monotonic() < ends:
-            time.sleep(0.005)
-        self.assertTrue(api.requests)
+        wait_until(lambda: api.requests)
 
     def test_more_than_max_pending_events_are_refused_at_once(self):
         with StubApi(self.hold) as api, Producer(api.url, KEY, max_pending=2) as producer:
             _, thread = self.start(producer)
             self.wait_for_request(api)
             other, other_thread = self.start(producer)
-            ends = time.monotonic() + 5
-            while len(producer._waiting) < 2 and time.monotonic() < ends:
-                time.sleep(0.005)
+            wait_until(lambda: len(producer._waiting) == 2)
             with self.assert_raises("overloaded", True):
                 producer.report(SENT)
             self.released.set()

@@ -4,6 +4,7 @@ import { createLifecycle } from '@tidings/runtime/lifecycle'
 import { createLogger } from '@tidings/runtime/log'
 import { findFreePort } from '@tidings/stack/servers/free-port'
 import { waitFor } from '@tidings/stack/servers/wait-for'
+import { startTcpProxy } from '@tidings/stack/testing/tcp-proxy'
 import { useReleaser } from '@tidings/stack/testing/test-context'
 import { startTestWorker } from '@tidings/worker/testing/test-worker'
 import fc from 'fast-check'
@@ -32,7 +33,7 @@ event_ids = []
 
 def report():
     while not ended.is_set():
-        event = {"notification_type": "email", "notification_id": "restart", "status": "sent"}
+        event = {"notification_type": "email", "notification_id": "faults", "status": "sent"}
         event_ids.append(producer.report(event).event_id)
 
 with Producer(os.environ["API_URL"], os.environ["SERVICE_KEY"]) as producer:
@@ -107,19 +108,31 @@ describePython('the producer for Python', () => {
     return Object.fromEntries(shown.toReversed().map(({ pointer, code }) => [pointer, code]))
   }
 
-  it('reports on after a restart of the API: every event that it took for durable is stored once', async () => {
-    async function restart(): Promise<string> {
-      await waitFor('rows', async () => (await countRows('restart')) > 100)
+  it('loses and doubles nothing while connections are cut and the API starts again', async () => {
+    const proxy = await startTcpProxy(api.apiUrl, releaser)
+    async function untilMoreAreStored() {
+      const before = await countRows('faults')
+      await waitFor('more rows', async () => (await countRows('faults')) > before + 100)
+    }
+    async function disturb(): Promise<string> {
+      for (let times = 0; times < 5; times++) {
+        await untilMoreAreStored()
+        await proxy.cut()
+        await proxy.restore()
+      }
+      await untilMoreAreStored()
       await api.stop()
-      const before = await countRows('restart')
       api = await startTestApi(releaser, { PORT: String(api.port) }, { database: api, backend: api.backend })
-      await waitFor('rows after the restart', async () => (await countRows('restart')) > before + 100)
+      await untilMoreAreStored()
       return ''
     }
-    const output = await runPython(['-c', REPORT_UNTIL_END_OF_INPUT], { env, input: restart() })
+    const output = await runPython(['-c', REPORT_UNTIL_END_OF_INPUT], {
+      env: { ...env, API_URL: `http://127.0.0.1:${proxy.port}` },
+      input: disturb(),
+    })
     const eventIds = output.split('\n').sort()
-    await waitFor('the last rows', async () => (await countRows('restart')) >= eventIds.length)
-    const sql = `SELECT event_id FROM notification_status WHERE notification_id = 'restart'`
+    await waitFor('the last rows', async () => (await countRows('faults')) >= eventIds.length)
+    const sql = `SELECT event_id FROM notification_status WHERE notification_id = 'faults'`
     const { rows } = await api.database.pool.query<{ event_id: string }>(sql)
     expect(rows.map((row) => row.event_id).sort()).toEqual(eventIds)
   })
