@@ -139,7 +139,13 @@ export async function liftSuppressions(
 ): Promise<LiftResult> {
   return db.orm.transaction(async (tx) => {
     const selected = isSelected(selection)
-    const found = await tx.select().from(s).where(selected).for('update')
+    const found = await tx
+      .select()
+      .from(s)
+      .where(selected)
+      // The order of addSuppressions, which prevents deadlocks.
+      .orderBy(s.recipientDigest, sql`${s.category} COLLATE "C"`, sql`${s.reason} COLLATE "C"`)
+      .for('update')
     if (found.length === 0) return { outcome: 'absent' }
     if (note === undefined && found.some((row) => row.reason === 'complaint'))
       return { outcome: 'note_required' }
