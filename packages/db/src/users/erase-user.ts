@@ -1,9 +1,10 @@
 import { addressPattern, JSON_ESCAPE } from '@tidings/shared/email-mentions'
 import { eq, type SQL, sql } from 'drizzle-orm'
 import type { Database, Handle } from '../database.ts'
+import { redactAuditNotes } from '../operators/audit.ts'
 import { sessions } from '../schema/sessions.ts'
 import { users } from '../schema/users.ts'
-import { redactSuppressionNotes } from '../suppressions/suppressions.ts'
+import { findSuppressionNotes, removeSuppressionNotes } from '../suppressions/suppressions.ts'
 
 /** Rows cleared by one statement, more only where events share a time. It bounds how long others wait for locks. */
 const SCRUB_BATCH_ROWS = 5_000
@@ -33,7 +34,8 @@ export async function eraseUser(
  *
  * The order of the locks prevents deadlocks. A relay locks a message, and then only keeps the user from being deleted: so
  * the messages come before the full lock. Whoever changes a user locks the row first, and messages then: so the row comes
- * before the messages.
+ * before the messages. Whoever stores an event locks its user first, and suppressions then: so the full lock comes before
+ * the suppressions.
  *
  * @returns the ids of the sessions that ended.
  */
@@ -42,11 +44,14 @@ export async function eraseLockedUser(
   user: { id: string; email: string },
 ): Promise<{ endedSessionIds: string[] }> {
   await deleteMessages(db, user.id)
+  // Before the full lock: it reads all notes, and writers of the user's events wait for the lock.
+  const notes = await findSuppressionNotes(db, mentionsAddress(sql`to_jsonb(note)`, user.email))
+  await redactAuditNotes(db, mentionsAddress(sql`selector -> 'note'`, user.email))
   // Keeps out new events and sessions of the user until the row is deleted.
   await db.orm.select({ id: users.id }).from(users).where(eq(users.id, user.id)).for('update')
   await scrubEvents(db, user.id)
   await scrubOutbox(db, user)
-  await redactSuppressionNotes(db, mentionsAddress(sql`to_jsonb(note)`, user.email))
+  await removeSuppressionNotes(db, notes)
   const ended = await db.orm.select({ id: sessions.id }).from(sessions).where(eq(sessions.userId, user.id))
   await db.orm.delete(users).where(eq(users.id, user.id))
   return { endedSessionIds: ended.map((session) => session.id) }
