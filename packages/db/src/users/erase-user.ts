@@ -5,9 +5,7 @@ import { redactAuditNotes } from '../operators/audit.ts'
 import { sessions } from '../schema/sessions.ts'
 import { users } from '../schema/users.ts'
 import { findSuppressionNotes, removeSuppressionNotes } from '../suppressions/suppressions.ts'
-
-/** Rows cleared by one statement, more only where events share a time. It bounds how long others wait for locks. */
-const SCRUB_BATCH_ROWS = 5_000
+import { scrubEvents } from './scrub-events.ts'
 
 /**
  * Erases a user. The user's events stay, so that counts and timelines remain correct. They lose the user id, the error
@@ -87,17 +85,3 @@ const ERASED_ERROR = sql`'{"error": "[erased]"}'::jsonb`
 const mentionsAddress = (json: SQL, email: string) =>
   sql`(strpos(lower((${json})::text), lower(${email})) > 0
     AND regexp_replace(lower((${json})::text), ${JSON_ESCAPE}, ' ', 'g') ~ ${addressPattern(email)})`
-
-/** Clears the events of the user, statement by statement. */
-async function scrubEvents({ orm }: Handle, userId: string): Promise<void> {
-  for (;;) {
-    const { rowCount } = await orm.execute(sql`
-      UPDATE notification_status SET user_id = NULL, error = CASE WHEN error IS NULL THEN NULL ELSE '[erased]' END,
-        metadata = NULL, recipient_digest = NULL
-      WHERE user_id = ${userId} AND "timestamp" <= coalesce((
-        SELECT "timestamp" FROM notification_status WHERE user_id = ${userId}
-        ORDER BY "timestamp" OFFSET ${SCRUB_BATCH_ROWS - 1} LIMIT 1), 'infinity')`)
-    // With events of one time it may be more.
-    if ((rowCount ?? 0) < SCRUB_BATCH_ROWS) return
-  }
-}
