@@ -19,6 +19,7 @@ import { createAdaptiveConcurrency } from './jobs/adaptive-concurrency.ts'
 import { createBatchWriter, type Store } from './jobs/batch-writer.ts'
 import { type EnvelopeContext, type EventCounters, processEnvelope } from './jobs/process-envelope.ts'
 import { createResolver, UNRESOLVED_WAIT_MS } from './jobs/resolve-unresolved.ts'
+import { delayForOutage } from './jobs/return-job.ts'
 import { followWrites, traceStore } from './jobs/trace-writes.ts'
 import { openQueues } from './open-queues.ts'
 import { createPostgresOutage } from './postgres-outage.ts'
@@ -148,7 +149,9 @@ export async function startStatusWorker(options: StatusWorkerOptions): Promise<S
     const worker = openWorker<unknown>(
       queue.name,
       backend,
-      (job, token) => processEnvelope(job, token, context),
+      // A fetch that began before the pause still brings a job.
+      (job, token) =>
+        outage.isPaused ? delayForOutage({ job, token }, context) : processEnvelope(job, token, context),
       {
         concurrency: jobsPerQueue(),
         lockDuration: LOCK_DURATION_MS,

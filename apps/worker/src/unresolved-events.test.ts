@@ -1,9 +1,12 @@
 import { randomUUID } from 'node:crypto'
+import { resolveEvents } from '@tidings/db/events/resolve-events'
+import { storeStatusEvents } from '@tidings/db/events/status-events'
 import { findStoredContent } from '@tidings/db/events/stored-content'
 import { openDeadLetters } from '@tidings/queue/dead-letters/open'
 import { redriveDeadLetters } from '@tidings/queue/dead-letters/redrive'
 import { createOutcomeTracker } from '@tidings/queue/dead-letters/redrive-outcomes'
 import { ENVELOPE_JOB, ENVELOPE_JOB_OPTIONS } from '@tidings/queue/policy'
+import { bury, makeFailedEvent } from '@tidings/queue/testing/dead-letter-fixtures'
 import { DEFAULT_RECIPIENT_KEY } from '@tidings/shared/recipient'
 import { makeEvent, makeUnresolvedEvent } from '@tidings/shared/testing/make-event'
 import { createUnreadableItem } from '@tidings/shared/unreadable-item'
@@ -27,6 +30,27 @@ describeBackends("a provider's events that name their message only", (kind) => {
     await worker.addUser(userId)
   })
 
+  /** Redrives the dead letter of an event, and waits for what becomes of it. */
+  async function redrive({ id }: { id: string }) {
+    const store = await openDeadLetters({ backend: worker.backend, shards: 1, onError: () => {} })
+    releaser.add(store, () => store.close())
+    const tracker = createOutcomeTracker({
+      store,
+      findStored: (events) => findStoredContent(worker.db, events),
+      recipientKey: DEFAULT_RECIPIENT_KEY,
+      patienceMs: 20_000,
+    })
+    const [entryId = ''] = await store.findByEvent(new Set([id]))
+    await redriveDeadLetters(store, {
+      selection: { kind: 'ids', ids: [entryId] },
+      force: false,
+      onBatch: async (moved) => {
+        tracker.follow(moved)
+        return undefined
+      },
+    })
+    return tracker.settle(0)
+  }
   const newMessage = () => ({ provider: 'ses', provider_message_id: `m-${randomUUID()}` })
 
   it.concurrent('become rows of the notification that an earlier event names, with its user', async () => {
@@ -68,29 +92,26 @@ describeBackends("a provider's events that name their message only", (kind) => {
 
     const sent = makeEvent({ ...message, status: 'sent' })
     await worker.untilDone(await worker.enqueue(sent))
-    const store = await openDeadLetters({ backend: worker.backend, shards: 1, onError: () => {} })
-    releaser.add(store, () => store.close())
-    const tracker = createOutcomeTracker({
-      store,
-      findStored: (events) => findStoredContent(worker.db, events),
-      recipientKey: DEFAULT_RECIPIENT_KEY,
-      patienceMs: 20_000,
-    })
-    const [id = ''] = await store.findByEvent(new Set([complaint.id]))
-    await redriveDeadLetters(store, {
-      selection: { kind: 'ids', ids: [id] },
-      force: false,
-      onBatch: async (moved) => {
-        tracker.follow(moved)
-        return undefined
-      },
-    })
-    expect(await tracker.settle(0)).toEqual({ stored: 1, dead: 0, pending: 0 })
+    expect(await redrive(complaint)).toEqual({ stored: 1, dead: 0, pending: 0 })
     expect(await worker.findRows(complaint)).toMatchObject([{ notification_id: sent.notification_id }])
     const { rows } = await worker.db.pool.query('SELECT reason FROM suppressions WHERE event_id = $1', [
       complaint.id,
     ])
     expect(rows).toEqual([{ reason: 'complaint' }])
+  })
+
+  it.concurrent('are found again after an older worker buried them as invalid', async () => {
+    const message = newMessage()
+    const sent = makeEvent({ ...message, status: 'sent' })
+    await worker.untilDone(await worker.enqueue(sent))
+    const event = makeUnresolvedEvent(message)
+    const error = { code: 'invalid_event', message: 'notification_id: This field is required.' }
+    const { id: eventId, content_hash: contentHash } = event
+    await bury(worker.deadLetters, [
+      makeFailedEvent({ eventId, contentHash, event, reason: 'invalid_event', error }),
+    ])
+    expect(await redrive(event)).toEqual({ stored: 1, dead: 0, pending: 0 })
+    expect(await worker.findRows(event)).toMatchObject([{ notification_id: sent.notification_id }])
   })
 
   it.concurrent('leave one dead letter of what their receiver could not read, and one only', async () => {
@@ -123,15 +144,17 @@ describeBackends('a failed job with events that name their message only', (kind)
     await job.moveToFailed(new Error('as the test says'), 'token')
     await waitFor('the job to fail', async () => (await queue.getFailedCount()) === 1)
 
-    // Another delivery of the event was stored meanwhile.
-    await worker.enqueue(sent)
+    // Another delivery of one event was stored meanwhile.
+    await storeStatusEvents(worker.db, [sent])
+    const [resolved] = await resolveEvents(worker.db, [stored], DEFAULT_RECIPIENT_KEY)
+    expect(await storeStatusEvents(worker.db, resolved ? [resolved] : [])).toEqual(['stored'])
     await worker.start({ timing: { sweepIntervalMs: 100, unresolvedWaitMs: WAIT_MS } })
-    await worker.untilStored(sent)
     await worker.untilDead(unstored)
     await worker.untilIdle()
     expect(await worker.findDeadLetters(unstored)).toMatchObject([
       { reason: 'retries_exhausted', event: unstored },
     ])
     expect(await worker.findDeadLetters(event)).toHaveLength(1)
+    expect(await worker.findDeadLetters(stored)).toEqual([])
   })
 })

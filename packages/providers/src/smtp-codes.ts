@@ -1,7 +1,7 @@
-/** RFC 3463: class, subject, detail. */
-const ENHANCED = /(?<![\d.])([245]\.\d{1,3}\.\d{1,3})(?![\d.]*\d)/
+/** RFC 3463: class, subject, detail. Only of failures. */
+const ENHANCED = /(?<![\d.])([45]\.\d{1,3}\.\d{1,3})(?![\d.]*\d)/
 /** RFC 5321: the three digits that a reply starts with, also behind a word such as `smtp;`. */
-const REPLY = /(?:^|[\s;:(])([245]\d\d)(?=[\s-]|$)/
+const REPLY = /(?:^|[\s;:(])([45]\d\d)(?=[\s-]|$)/
 
 /**
  * The most telling code of a mail server's answer: the enhanced one, else the reply's, else undefined.

@@ -4,6 +4,7 @@ import { makeUnresolvedEvent } from '@tidings/shared/testing/make-event'
 import { createUnreadableItem } from '@tidings/shared/unreadable-item'
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
+import { redact } from './dead-letters/redact.ts'
 import { parseEnvelope } from './envelope.ts'
 
 const job = (data: unknown, id = '7') => ({
@@ -151,6 +152,19 @@ describe('parsing an envelope', () => {
     ])
     const { provider_message_id: __, ...neither } = unresolved
     expect(messages({ v: 1, events: [neither] })).toEqual(['notification_id: This field is required.'])
+  })
+
+  it('reads an event that names its message only after its dead letter lost what names an erased user', () => {
+    const event = makeUnresolvedEvent({
+      status: 'bounced',
+      error: 'no box ann@example.com',
+      metadata: { a: 1 },
+    })
+    const redacted = redact({ event, error: { code: 'unknown_notification', message: '' } }).event
+    const { provider, provider_message_id, id } = event
+    expect(parseEnvelope(job({ v: 1, events: [redacted] })).unresolved).toMatchObject([
+      { id, provider, provider_message_id, error: '[erased]' },
+    ])
   })
 
   it('makes one invalid event of what a receiver could not read, with its problem', () => {

@@ -6,6 +6,7 @@ import { beforeAll, describe, expect, it } from 'vitest'
 import { z } from 'zod'
 import { type Database, openDatabase } from '../database.ts'
 import { eraseUser } from '../users/erase-user.ts'
+import { scrubEventsTo } from '../users/scrub-events.ts'
 import { listDecidingEvents, listUserEvents, readNotifications } from './notifications.ts'
 import { createPartitions, startOfMonth } from './partitions.ts'
 import { resolveEvents } from './resolve-events.ts'
@@ -118,5 +119,6 @@ describe('the plans over the partitions of a year', () => {
 
   it('erasing a user reads the rows of the user only', async () => {
     expect(scansOf(await readsOf(() => eraseUser(db, user)))).toEqual([])
+    expect(scansOf(await readsOf(() => scrubEventsTo(db, 'ab'.repeat(32))))).toEqual([])
   })
 })

@@ -1,7 +1,8 @@
 import fc from 'fast-check'
 import { expect, test } from 'vitest'
 import type { HookRequest } from '../provider.ts'
-import { expectUsable, mutationOf } from '../testing/fuzz.ts'
+import { expectUsable } from '../testing/expect-usable.ts'
+import { mutationOf } from '../testing/fuzz.ts'
 import samples from './fixtures/events.json' with { type: 'json' }
 import signed from './fixtures/signed.json' with { type: 'json' }
 import { mailgunReceiver } from './receiver.ts'

@@ -41,6 +41,7 @@ it.each([
 
 it('refuses everything for a hook without a secret', () => {
   expect(verify(basic('tidings:'), [])).toEqual(REFUSED)
+  expect(verify(basic('tidings:'), [''])).toEqual(REFUSED)
 })
 
 it('refuses a request without the header, or with two of it', () => {

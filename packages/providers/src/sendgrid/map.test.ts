@@ -127,3 +127,7 @@ it('leaves out a time that is more than a day ahead', () => {
   const event = { ...fixture(2), timestamp: NOW.getTime() / 1000 + 25 * 3600 }
   expect(map(event)).toMatchObject({ report: { timestamp: undefined } })
 })
+
+it('leaves out a group that is no whole number that every program can read', () => {
+  expect(map({ ...fixture(12), asm_group_id: -(2 ** 53) })).toMatchObject({ report: { metadata: undefined } })
+})

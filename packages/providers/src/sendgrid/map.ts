@@ -27,7 +27,7 @@ const eventSchema = z.object({
   response: maybeText,
   status: maybeText,
   bounce_classification: maybeText,
-  asm_group_id: maybe(z.number()),
+  asm_group_id: maybe(z.int()),
   sg_machine_open: maybe(z.boolean()),
   category: z.union([z.string().transform((name) => [name]), z.array(z.unknown())]).catch([]),
   /** The sender's custom arguments are members of the event. SendGrid has an `attempt` of its own. */
