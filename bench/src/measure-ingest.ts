@@ -1,7 +1,6 @@
 import { waitFor } from '@tidings/stack/servers/wait-for'
 import type { RunningContender } from './contenders/contender.ts'
-import type { HookTraffic } from './load/hook-requests.ts'
-import type { LoadReport } from './load/protocol.ts'
+import type { HookTraffic, LoadReport } from './load/protocol.ts'
 import { runLoad } from './load/run-load.ts'
 import type { Site } from './site.ts'
 import { percentile } from './statistics.ts'

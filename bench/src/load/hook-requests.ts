@@ -1,15 +1,5 @@
 import { sendgridSimulator } from '@tidings/providers/sendgrid/simulate'
-import type { LoadRequest } from './protocol.ts'
-
-export interface HookTraffic {
-  kind: 'hook'
-  /** Such as /hooks/sendgrid/0123…. */
-  path: string
-  /** Signs for the hook, as PEM. */
-  privateKey: string
-  batch: number
-  label: string
-}
+import type { HookTraffic, LoadRequest } from './protocol.ts'
 
 /** Requests as SendGrid signs them. Their events have ids, so each can be sent once only. */
 export function buildHookRequests(traffic: HookTraffic, connection: number, count: number): LoadRequest[] {

@@ -1,11 +1,20 @@
-import type { HookTraffic } from './hook-requests.ts'
-
 /** One request of a load. */
 export interface LoadRequest {
   method: 'GET' | 'POST'
   path: string
   body?: string
   headers?: Record<string, string>
+}
+
+/** Events as SendGrid posts them. The load ends when all requests were sent. */
+export interface HookTraffic {
+  kind: 'hook'
+  /** Such as /hooks/sendgrid/0123…. */
+  path: string
+  /** Signs for the hook, as PEM. */
+  privateKey: string
+  batch: number
+  label: string
 }
 
 /** The message to a load process. */
@@ -16,7 +25,6 @@ export interface LoadPlan {
   seconds: number
   traffic: /** New events, `batch` in each request. `label` is the prefix of each notification id. */
     | { kind: 'events'; batch: number; label: string }
-    /** The same, as SendGrid posts them. The load ends when all requests were sent. */
     | HookTraffic
     /** These requests, divided among the connections. Each connection repeats its own. */
     | { kind: 'requests'; requests: LoadRequest[] }

@@ -1,7 +1,7 @@
 import { makeSendgridKeys } from '@tidings/providers/sendgrid/sign'
 import { newHookId } from '@tidings/shared/hook'
 import { TIDINGS } from '../contenders/tidings.ts'
-import type { HookTraffic } from '../load/hook-requests.ts'
+import type { HookTraffic } from '../load/protocol.ts'
 import type { Site } from '../site.ts'
 import { measureFullLoad, RATE_COLUMNS, toIngestMetrics, USAGE_COLUMNS } from './full-load.ts'
 import { ratioOf, runRounds } from './rounds.ts'
