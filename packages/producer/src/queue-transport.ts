@@ -15,7 +15,7 @@ import type { Transport } from './transport.ts'
 const WINDOW_MS = 2
 const MAX_JOBS_IN_FLIGHT = 4
 /** How long Redis may be away before events are given up, in milliseconds: longer than it takes to connect. */
-const PATIENCE_MS = 800
+const PATIENCE_MS = 600
 const BACKOFF = { firstDelayMs: 50, maxDelayMs: 200 }
 
 /** Puts envelopes onto the queue. It never waits long for Redis. */
