@@ -8,7 +8,7 @@ import { z } from 'zod'
 
 const ROOT = fileURLToPath(new URL('../../..', import.meta.url))
 const SOURCE = join(ROOT, 'packages/producer')
-const COMPILER = join(ROOT, 'node_modules/typescript/bin/tsc')
+export const COMPILER = join(ROOT, 'node_modules/typescript/bin/tsc')
 
 const manifestSchema = z.object({
   name: z.string(),
