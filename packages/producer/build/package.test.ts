@@ -129,10 +129,25 @@ describe('the package', () => {
     const program = `
       import { createProducer } from '@tidings/producer'
       import { createRequire } from 'node:module'
+      const isLoaded = () => Object.keys(createRequire(import.meta.url).cache).some((file) => file.includes('ioredis'))
       createProducer({ api: { url: 'http://localhost', key: 'k' } })
-      console.log(Object.keys(createRequire(import.meta.url).cache).filter((file) => /bullmq|ioredis/.test(file)).length)`
+      const before = isLoaded()
+      await import('ioredis')
+      console.log(before, isLoaded())`
     await writeFile(join(project, 'api-only.js'), program)
-    expect((await run(process.execPath, ['api-only.js'], { cwd: project })).stdout).toBe('0\n')
+    expect((await run(process.execPath, ['api-only.js'], { cwd: project })).stdout).toBe('false true\n')
+  })
+
+  it('has a README whose program works', async () => {
+    const stack = await startTestStack(releaser)
+    const readme = await readFile(join(project, 'node_modules/@tidings/producer/README.md'), 'utf8')
+    const [, program = ''] = /^```js\n(.*?)^```$/ms.exec(readme) ?? []
+    await writeFile(join(project, 'readme.js'), program)
+    const env = { ...readEnvFile(stack.devEnvFile), API_URL: stack.apiUrl }
+    const { stdout } = await run(process.execPath, ['readme.js'], { cwd: project, env })
+    expect(stdout).toMatch(
+      /^durable: [0-9a-f-]{36}\ninvalid_event The event is not valid\. error: This status requires an error\.\n$/,
+    )
   })
 
   describeRedis('in a program', () => {

@@ -1,7 +1,6 @@
 import { once } from 'node:events'
 import { createServer, type ServerResponse } from 'node:http'
 import { json } from 'node:stream/consumers'
-import type { Releaser } from '@tidings/stack/releaser'
 import { z } from 'zod'
 
 const batchSchema = z.object({
@@ -49,8 +48,13 @@ export function respond(
   response.writeHead(status, { 'content-type': 'application/json', ...headers }).end(JSON.stringify(body))
 }
 
+/** Stops the server when a test releases what it opened. */
+interface TestReleaser {
+  onRelease(release: () => void): void
+}
+
 /** @param answers of the first requests; later ones are accepted. */
-export async function startStubApi(releaser: Releaser, ...answers: Answer[]): Promise<StubApi> {
+export async function startStubApi(releaser: TestReleaser, ...answers: Answer[]): Promise<StubApi> {
   const requests: StubRequest[] = []
   let connections = 0
   const server = createServer(async (request, response) => {
