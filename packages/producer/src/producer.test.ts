@@ -5,6 +5,7 @@ import { describeRedis, startTestRedis, useReleaser } from '@tidings/stack/testi
 import { startTestStack, type TestStack } from '@tidings/stack/testing/test-stack'
 import { beforeAll, describe, expect, it } from 'vitest'
 import { createProducer, ProducerError, type ProducerOptions, type Report } from './producer.ts'
+import { type Answer, respond, startStubApi } from './testing/stub-api.ts'
 
 /** The name of SERVICE_KEY. */
 const SOURCE = 'dev-service'
@@ -14,7 +15,6 @@ const makeEvents = (count: number, prefix: string): Report[] =>
     notification_type: index % 2 === 0 ? 'email' : 'push',
     notification_id: `${prefix}-${index}`,
     status: 'delivered',
-    timestamp: '2026-01-01T00:00:00Z',
   }))
 
 describe('a producer', () => {
@@ -70,6 +70,26 @@ describe('a producer', () => {
     })
     await producer.reportMany(again)
     await expectRows(events, 'http')
+  })
+
+  it('reports the same events when an answer got lost: each becomes one row', async () => {
+    const forward = async (events: unknown) => {
+      const headers = { authorization: `Bearer ${api.key}`, 'content-type': 'application/json' }
+      const body = JSON.stringify({ events })
+      return (await fetch(`${api.url}/api/v1/email/status/batch/`, { method: 'POST', headers, body })).json()
+    }
+    const lose: Answer = async (response, events) => {
+      await forward(events)
+      response.destroy()
+    }
+    const pass: Answer = async (response, events) => respond(response, 202, await forward(events))
+    const between = await startStubApi(releaser, lose, lose, pass)
+    const producer = open({ api: { ...api, url: between.url } })
+    const events = makeEvents(200, 'lost').map((event) => ({ ...event, notification_type: 'email' as const }))
+    const results = await producer.reportMany(events)
+    expect(results.filter(({ accepted }) => !accepted)).toEqual([])
+    expect(between.requests).toHaveLength(3)
+    await expectRows(events, 'lost')
   })
 
   it('says which event the API refuses', async () => {

@@ -139,12 +139,14 @@ describeRedis('reporting over the queue while Redis is away', () => {
     await Promise.all([canReport(early), canReport(producer)])
   })
 
-  it('closes', async () => {
+  it.for(['stopped', 'frozen'])('closes while Redis is %s', async (state) => {
     const { server, producer } = await setUp()
     await producer.report(event())
-    await server.stop()
+    await (state === 'stopped' ? server.stop() : server.freeze())
     const left = expect(producer.report(event())).rejects.toMatchObject({ code: 'closed' })
-    expect((await timed(producer.close({ timeoutMs: 50 }))).ms).toBeLessThan(1_000)
+    const { ms } = await timed(producer.close({ timeoutMs: 50 }))
+    if (state === 'frozen') server.thaw()
+    expect(ms).toBeLessThan(1_000)
     await left
   })
 

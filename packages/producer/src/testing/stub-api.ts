@@ -16,7 +16,7 @@ export interface StubRequest {
 }
 
 /** Answers one request. */
-export type Answer = (response: ServerResponse, events: readonly SentEvent[]) => void
+export type Answer = (response: ServerResponse, events: readonly SentEvent[]) => unknown
 
 /** A server in the API's place that answers as a test says. */
 export interface StubApi {
@@ -61,7 +61,7 @@ export async function startStubApi(releaser: TestReleaser, ...answers: Answer[])
     const { events } = batchSchema.parse(await json(request))
     requests.push({ path: request.url ?? '', at: performance.now(), events })
     const answer = answers.shift() ?? acceptAll
-    answer(response, events)
+    await answer(response, events)
   })
   server.on('connection', () => connections++)
   server.listen(0, '127.0.0.1')
