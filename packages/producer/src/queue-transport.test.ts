@@ -50,6 +50,9 @@ describeRedis('reporting over the queue', () => {
 
   it('adds envelopes that the worker reads, with the options of the API', async () => {
     const producer = open({ source: 'push-service' })
+    // Jobs that wait for the connection come in any order.
+    await producer.report(event())
+    await takeJobs()
     const results = await producer.reportMany(events(700))
     const jobs = await takeJobs()
     expect(jobs.map(({ data }) => [data.v, data.events.length])).toEqual([
