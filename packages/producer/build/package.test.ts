@@ -25,7 +25,10 @@ for (const [way, options] of [
   ['queue', { queue: { url: REDIS_URL, prefix: QUEUE_PREFIX } }],
 ]) {
   const producer = createProducer(options)
-  const { via } = await producer.report({ notification_type: 'email', notification_id: RUN + '-' + way, status: 'sent' })
+  const id = RUN + '-' + way
+  const event = { notification_type: 'email', notification_id: id, status: 'sent', event_id: id }
+  const report = () => producer.report(event).catch((error) => (error.retryable ? report() : Promise.reject(error)))
+  const { via } = await report()
   const error = await producer.report({ notification_type: 'email', notification_id: 'n', status: 'failed' }).catch((it) => it)
   console.log(way === via, error instanceof ProducerError, error.message)
   await producer.close()

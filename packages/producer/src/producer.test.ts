@@ -133,8 +133,16 @@ describe('a producer', () => {
   })
 
   describeRedis('with a queue', () => {
-    it('reports over the queue: each event becomes one row', async () => {
+    /** Returns a producer that is connected. */
+    async function openQueue() {
       const producer = open({ queue: { url: redisUrl, prefix, source: SOURCE } })
+      const [event] = makeEvents(1, 'first')
+      await waitFor('a report', () => producer.report(event as Report).then(() => true))
+      return producer
+    }
+
+    it('reports over the queue: each event becomes one row', async () => {
+      const producer = await openQueue()
       const events = makeEvents(1_200, 'queue')
       const results = await producer.reportMany(events)
       expect(results.filter(({ accepted }) => !accepted)).toEqual([])
@@ -142,7 +150,7 @@ describe('a producer', () => {
     })
 
     it('is stored once when it is reported over both ways', async () => {
-      const overQueue = open({ queue: { url: redisUrl, prefix, source: SOURCE } })
+      const overQueue = await openQueue()
       const overApi = open({ api })
       const events = makeEvents(10, 'both').map((event, index) => ({
         ...event,
