@@ -1,6 +1,7 @@
 import { DEFAULT_RECIPIENT_KEY } from '@tidings/shared/recipient'
 import { z } from 'zod'
 import { LOG_LEVELS } from './log-level.ts'
+import { readVariablesInFiles } from './variables-in-files.ts'
 
 /** The process cannot start. The message alone tells an operator what to do. */
 export class StartupError extends Error {
@@ -20,11 +21,19 @@ export class ConfigError extends StartupError {
   }
 }
 
-/** The variables that hold something. One that is empty or holds white space only counts as absent. */
+/**
+ * The variables that hold something, with the secrets that are in files. A variable that is empty or holds white space
+ * only counts as absent.
+ *
+ * @throws ConfigError when a file cannot be used.
+ */
 export function presentVariables(source: NodeJS.ProcessEnv): NodeJS.ProcessEnv {
-  return Object.fromEntries(
+  const present = Object.fromEntries(
     Object.entries(source).filter(([, value]) => value !== undefined && value.trim() !== ''),
   )
+  const { variables, problems } = readVariablesInFiles(present)
+  if (problems.length > 0) throw new ConfigError(problems)
+  return variables
 }
 
 /**
@@ -118,14 +127,15 @@ const decimal = (digits: RegExp, min: number, max: number, error: string) =>
 export const flag = (byDefault: boolean) =>
   z.stringbool({ error: 'must be true or false' }).default(byDefault)
 
-/**
- * A variable that holds the key which encrypts the secrets of hooks: the same for the API and the command line, and never
- * changed.
- */
-export const hookSecretsKey = z
-  .string()
-  .min(32, 'needs at least 32 characters: make one with openssl rand -base64 32')
-  .optional()
+/** The key that encrypts the secrets of hooks: the same for the API and the command line, and never changed. */
+export const hookEnvFields = {
+  HOOK_SECRETS_KEY: z
+    .string()
+    .min(32, 'needs at least 32 characters: make one with openssl rand -base64 32')
+    .optional(),
+  /** Path of a file. parseEnv puts its text into the variable without `_FILE`. */
+  HOOK_SECRETS_KEY_FILE: z.string().optional(),
+}
 
 /** Most shards. Every worker holds connections for each shard. */
 export const MAX_QUEUE_SHARDS = 64
@@ -133,6 +143,10 @@ export const MAX_QUEUE_SHARDS = 64
 /** Variables that several apps read. .env.example documents each. */
 export const envFields = {
   DATABASE_URL: url(/^postgres(ql)?$/, 'postgres://user:password@localhost:5432/tidings'),
+  /** Paths of files. parseEnv puts their text into the variables without `_FILE`. */
+  DATABASE_URL_FILE: z.string().optional(),
+  REDIS_URL_FILE: z.string().optional(),
+  RECIPIENT_KEY_FILE: z.string().optional(),
   REDIS_URL: url(/^rediss?$/, 'redis://localhost:6379')
     .refine(
       (text) => /^\/?\d*$/.test(new URL(text).pathname),

@@ -1,9 +1,9 @@
 import { AppError } from '@tidings/shared/errors'
+import { parseValue } from '@tidings/shared/parse-value'
 import { isUsableTime, offsetTimeSchema } from '@tidings/shared/status-event'
 import { isUuid } from '@tidings/shared/uuid'
 import type { z } from 'zod'
 import type { ApiContext } from './context.ts'
-import { parseValue } from './parse-value.ts'
 
 /** A time in a query. */
 export const queryTime = offsetTimeSchema
