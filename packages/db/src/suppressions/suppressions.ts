@@ -163,7 +163,9 @@ function liftSelected(
     if (found.length === 0) return { outcome: 'absent' }
     if (note === undefined && found.some((row) => row.reason === 'complaint'))
       return { outcome: 'note_required' }
-    const lifted = (await tx.delete(s).where(selected).returning()).map(toSuppression)
+    // These alone: one that was added meanwhile may be a complaint, and is not locked in order.
+    const ids = found.map(({ id }) => id)
+    const lifted = (await tx.delete(s).where(inArray(s.id, ids)).returning()).map(toSuppression)
     await insertAudit(
       { orm: tx },
       {
