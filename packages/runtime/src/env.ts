@@ -83,6 +83,28 @@ export function days(min: number, max: number) {
     .refine((number) => number >= min && number <= max, { error })
 }
 
+const UNIT_MS = { s: 1_000, m: 60_000, h: 3_600_000, d: 86_400_000 } as const
+
+/**
+ * A variable that holds a duration: `90` or `90s`, `30m`, `1h`, `2d`. In milliseconds once read.
+ *
+ * @param min such a duration, and so is `max`.
+ */
+export function duration(min: string, max: string) {
+  const error = `must be a duration from ${min} to ${max}, such as 1h`
+  return z
+    .string({ error })
+    .trim()
+    .regex(/^\d{1,9}[smhd]?$/, { error, abort: true })
+    .transform(toMs)
+    .refine((ms) => ms >= toMs(min) && ms <= toMs(max), { error })
+}
+
+function toMs(text: string): number {
+  const unit = text.replace(/\d+/, '') || 's'
+  return Number.parseInt(text, 10) * UNIT_MS[unit as keyof typeof UNIT_MS]
+}
+
 // Not z.coerce: Number() reads blanks as 0, and 0x1f as 31.
 const decimal = (digits: RegExp, min: number, max: number, error: string) =>
   z

@@ -1,5 +1,6 @@
 import { randomUUID } from 'node:crypto'
-import { makeEvent } from '@tidings/shared/testing/make-event'
+import { DEFAULT_RECIPIENT_KEY } from '@tidings/shared/recipient'
+import { makeEvent, makeUnresolvedEvent } from '@tidings/shared/testing/make-event'
 import { createTestDatabase, useReleaser } from '@tidings/stack/testing/test-context'
 import { beforeAll, describe, expect, it } from 'vitest'
 import { z } from 'zod'
@@ -8,6 +9,7 @@ import { eraseUser } from '../users/erase-user.ts'
 import { scrubEventsTo } from '../users/scrub-events.ts'
 import { listDecidingEvents, listUserEvents, readNotifications } from './notifications.ts'
 import { createPartitions, startOfMonth } from './partitions.ts'
+import { resolveEvents } from './resolve-events.ts'
 import { storeStatusEvents } from './status-events.ts'
 import { findStoredContent } from './stored-content.ts'
 
@@ -89,6 +91,13 @@ describe('the plans over the partitions of a year', () => {
 
   it('storing looks into the partitions of the last 35 days only, by the index', async () => {
     const reads = await readsOf(() => storeStatusEvents(db, [makeEvent({ user_id: user })]))
+    expect(scansOf(reads)).toEqual([])
+    expect(countPartitions(reads)).toBeGreaterThan(0)
+    expect(countPartitions(reads)).toBeLessThanOrEqual(3)
+  })
+
+  it('resolving looks into the partitions of the last 35 days only, by the index', async () => {
+    const reads = await readsOf(() => resolveEvents(db, [makeUnresolvedEvent()], DEFAULT_RECIPIENT_KEY))
     expect(scansOf(reads)).toEqual([])
     expect(countPartitions(reads)).toBeGreaterThan(0)
     expect(countPartitions(reads)).toBeLessThanOrEqual(3)

@@ -8,6 +8,7 @@ import { findErasedUsers, recordErasure } from './erased-users.ts'
 const OWNER = '00000000-0000-4000-8000-000000000001'
 const OTHER = '00000000-0000-4000-8000-000000000002'
 const ANN = '00000000-0000-4000-8000-000000000003'
+const DAN = 'dddddddd-0000-4000-8000-000000000004'
 
 describe('erasing a user from the database', () => {
   const releaser = useReleaser()
@@ -53,6 +54,21 @@ describe('erasing a user from the database', () => {
       events[2],
       { status: 'delivered' },
     ])
+  })
+
+  it('redacts unreadable items in the outbox that mention the user', async () => {
+    const { pool } = database.database
+    await pool.query("INSERT INTO users (id, email, name, password) VALUES ($1, 'd@example.com', 'D', '!')", [
+      DAN,
+    ])
+    const item = { unreadable: 'status: unknown', provider: 'ses', source: 'hook' }
+    await fillOutbox([
+      { ...item, payload: { user: DAN.toUpperCase() } },
+      { ...item, payload: '{"to":"d@example.com"}' },
+      { ...item, payload: { to: 'e@example.com' } },
+    ])
+    await eraseUser(database.database, DAN)
+    expect(await readOutbox()).toEqual([item, item, { ...item, payload: { to: 'e@example.com' } }])
   })
 
   it("removes mentions of the address from other users' events, and keeps their user id", async () => {

@@ -63,16 +63,17 @@ async function deleteMessages({ orm }: Handle, userId: string): Promise<void> {
 }
 
 /**
- * Redacts events in the outbox. Events of the user, and events without a user that mention the address, are redacted as
- * a whole. Other users' events lose only the texts that mention the address. The outbox is normally empty.
+ * Redacts events in the outbox. Events of the user, events without a user that mention the address, and unreadable ones
+ * that mention the user, are redacted as a whole. Other users' events lose only the texts that mention the address. The outbox is normally empty.
  */
 async function scrubOutbox({ orm }: Handle, { id, email }: { id: string; email: string }): Promise<void> {
   const mentions = (json: SQL) => mentionsAddress(json, email)
   const [error, metadata] = [sql`event -> 'error'`, sql`event -> 'metadata'`]
   await orm.execute(sql`
-    UPDATE event_outbox SET event = (event - 'user_id' - 'metadata' - 'recipient_digest')
+    UPDATE event_outbox SET event = (event - 'user_id' - 'metadata' - 'recipient_digest' - 'payload')
       || CASE WHEN event ? 'error' THEN ${ERASED_ERROR} ELSE '{}'::jsonb END
-    WHERE event ->> 'user_id' = ${id} OR (NOT event ? 'user_id' AND ${mentions(sql`event`)})`)
+    WHERE event ->> 'user_id' = ${id} OR (NOT event ? 'user_id' AND ${mentions(sql`event`)})
+      OR (event ? 'unreadable' AND strpos(lower(event::text), ${id}) > 0)`)
   await orm.execute(sql`
     UPDATE event_outbox SET event = CASE WHEN ${mentions(metadata)} THEN event - 'metadata' ELSE event END
       || CASE WHEN ${mentions(error)} THEN ${ERASED_ERROR} ELSE '{}'::jsonb END
