@@ -25,6 +25,19 @@ export function readQuery<Schema extends z.ZodType>(c: ApiContext, schema: Schem
 }
 
 /**
+ * Checks that a time range has not its ends mixed up: an empty answer would look as if nothing had happened.
+ *
+ * @throws AppError `validation_failed`.
+ */
+export function requireOrder({ from, to }: { from?: Date | undefined; to?: Date | undefined }): void {
+  if (from === undefined || to === undefined || from <= to) return
+  const message = 'The end of the time must not be before its beginning.'
+  throw new AppError('validation_failed', message, {
+    fields: [{ pointer: '/from', code: 'invalid', message }],
+  })
+}
+
+/**
  * Reads a UUID from the path, in lower case.
  *
  * @throws AppError `not_found` when the parameter is not a UUID, because every id is one.
