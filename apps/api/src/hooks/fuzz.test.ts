@@ -17,7 +17,7 @@ import {
 const RUNS = 10_000
 /** FUZZ_SEED repeats a run. */
 const SEED = Number(process.env.FUZZ_SEED ?? 42)
-const IN_FLIGHT = 4
+const IN_FLIGHT = 16
 
 interface Draw {
   provider: Provider
