@@ -178,6 +178,19 @@ describe('POST /hooks/{provider}/{hook_id}', () => {
     ])
   })
 
+  it('trusts no event that does not say which of several recipients it is about', async () => {
+    const hook = await makeHook(api.database, 'resend')
+    const [event] = simulateEvents(hook, { outcome: 'hard_bounce' }) as [{ payload: { data: object } }]
+    const toSeveral = { to: ['ada@example.com'], cc: ['bob@example.com'] }
+    const tags = { notification_id: 'order-10', user_id: crypto.randomUUID() }
+    Object.assign(event.payload.data, toSeveral, { tags })
+    expect(await statusOf(signEvents(hook, [event]))).toBe(200)
+    const [queued] = await queuedFrom(hook)
+    expect(queued).toMatchObject({ notification_id: 'order-10', user_id: tags.user_id, status: 'bounced' })
+    // A trusted event without a recipient suppresses the address of its user.
+    expect(queued).not.toHaveProperty('feedback')
+  })
+
   it('makes one dead letter of a signed body that it cannot read', async () => {
     const hook = await makeHook(api.database, 'sendgrid')
     expect(await statusOf(signEvents(hook, { not: 'an array' } as unknown as unknown[]))).toBe(200)
