@@ -23,6 +23,13 @@ describe('the identity of an event', () => {
     expect(a.id).not.toBe(b.id)
   })
 
+  it('differs between a hook and a service key of its name', () => {
+    const ofKey = identifyEvent(report({ event_id: 'k' }), reception)
+    const ofHook = identifyEvent(report({ event_id: 'k' }), { ...reception, isHook: true })
+    expect(ofHook.id).not.toBe(ofKey.id)
+    expect(ofHook.source).toBe(ofKey.source)
+  })
+
   it('is derived from the Idempotency-Key when there is no event_id', () => {
     const byHeader = identifyEvent(report(), { ...reception, idempotencyKey: 'k' })
     expect(byHeader.id).toBe(identifyEvent(report({ event_id: 'k' }), reception).id)

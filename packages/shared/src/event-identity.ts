@@ -13,8 +13,10 @@ import type {
 
 export interface Reception {
   type: NotificationType
-  /** Name of the service key, or of the queue when a producer enqueued the job itself. */
+  /** Name of the service key or the hook, or of the queue when a producer enqueued the job itself. */
   source: string
+  /** Whether a provider reported it to a hook. A service key of the hook's name cannot take the ids of its events. */
+  isHook?: boolean
   receivedAt: Date
   /** The secret key of recipients' digests. */
   recipientKey?: string
@@ -28,7 +30,8 @@ export interface Reception {
 
 /**
  * Gives a report its id, which never changes afterwards:
- * - with an event_id or Idempotency-Key: derived from (source, key), so a repeat is the same event;
+ * - with an event_id or Idempotency-Key: derived from (source, key), so a repeat is the same event; a hook and a service
+ *   key of one name are two sources;
  * - with a timestamp from the producer: derived from the whole content;
  * - with neither: a new UUID v7, so every report is a new event.
  */
@@ -48,7 +51,7 @@ function nameEvent(
   recipientKey: string,
   reception: Reception,
 ): StatusEvent | UnresolvedEvent {
-  const { type, source, receivedAt } = reception
+  const { type, source, isHook, receivedAt } = reception
   const { recipient, ...rest } = report
   const received_at = receivedAt.toISOString()
   const event = {
@@ -64,7 +67,7 @@ function nameEvent(
     return {
       ...event,
       event_id: eventId,
-      id: uuidFrom('key', source, eventId),
+      id: uuidFrom(isHook ? 'hook' : 'key', source, eventId),
       content_hash: digest('content', contentOf(report, type)).toString('hex', 0, 16),
     }
   }

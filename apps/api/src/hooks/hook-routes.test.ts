@@ -1,5 +1,6 @@
 import { gzipSync } from 'node:zlib'
 import { revokeHook } from '@tidings/db/operators/hooks'
+import { createServiceKey } from '@tidings/db/operators/service-keys'
 import { PROVIDERS, type Provider } from '@tidings/providers/provider'
 import type { SimulatedRequest } from '@tidings/providers/simulated'
 import { digestRecipient } from '@tidings/shared/recipient'
@@ -176,6 +177,23 @@ describe('POST /hooks/{provider}/{hook_id}', () => {
       { unreadable: expect.any(String), provider: 'sendgrid', payload: { event: 'delivered' } },
       { notification_id: 'b' },
     ])
+  })
+
+  it('is not silenced by a service key of its name that used the id of its event before', async () => {
+    const hook = await makeHook(api.database, 'sendgrid')
+    const request = signRequest(hook, { notificationId: 'order-11', outcome: 'hard_bounce' })
+    const [{ sg_event_id: event_id }] = JSON.parse(request.body.toString())
+    const made = await createServiceKey(api.database, hook.name, ['status:write:email'])
+    const key = made.outcome === 'created' ? made.key : ''
+    const forged = await fetch(`${api.apiUrl}/api/v1/email/status/`, {
+      method: 'POST',
+      headers: { authorization: `Bearer ${key}`, 'content-type': 'application/json' },
+      body: JSON.stringify({ notification_id: 'order-12', status: 'sent', event_id }),
+    })
+    expect(forged.status).toBe(202)
+    expect(await statusOf(request)).toBe(200)
+    const ids = (await queuedFrom(hook)).map((item) => 'id' in item && item.id)
+    expect(new Set(ids).size).toBe(2)
   })
 
   it('trusts no event that does not say which of several recipients it is about', async () => {

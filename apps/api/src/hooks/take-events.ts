@@ -64,7 +64,7 @@ function toItem(event: MappedEvent, options: TakeOptions): AcceptedItem | undefi
       // Without a recipient, a trusted event would suppress the address of its user: of a message to several, perhaps the
       // wrong one. The user may also come from an event of a producer that may not suppress.
       const feedback = report.recipient !== undefined
-      const reception = { type: event.type, source, receivedAt, recipientKey, feedback }
+      const reception = { type: event.type, source, receivedAt, recipientKey, feedback, isHook: true }
       if (notification_id !== undefined) return identifyEvent({ ...report, notification_id }, reception)
       const { provider_message_id } = report
       // A receiver calls a report invalid that names neither.
