@@ -59,6 +59,8 @@ export interface Receiver {
   readonly provider: Provider
   /** Which of HookCredentials its hooks have. */
   readonly credential: 'secret' | 'public_key' | 'topic'
+  /** Whether the provider drops the events of a request that gets 401, and sends them again after a 429. */
+  readonly givesUpOn401?: true
   /** Most bytes of a body. */
   readonly maxBytes: number
   verify(request: HookRequest, credentials: HookCredentials): Verification | Promise<Verification>

@@ -84,14 +84,14 @@ describe('payloads that no provider sends', () => {
         const request = makeRequest(draw)
         let answer = await postToHook(api.apiUrl, request)
         // A provider sends again what a busy machine could not store in time.
-        while (answer.headers.has('retry-after')) answer = await postToHook(api.apiUrl, request)
+        while (answer.status === 503) answer = await postToHook(api.apiUrl, request)
         await answer.arrayBuffer()
         expect(answer.status, JSON.stringify(draw)).toBeLessThan(500)
         statuses.set(answer.status, (statuses.get(answer.status) ?? 0) + 1)
       }
     }
     await Promise.all(Array.from({ length: IN_FLIGHT }, work))
-    expect([...statuses.keys()].sort()).toEqual([200, 401])
+    expect([...statuses.keys()].sort()).toEqual([200, 401, 429])
     expect(statuses.get(200)).toBeGreaterThan(RUNS / 2)
     expect((await fetch(`${api.apiUrl}/health/ready`)).status).toBe(200)
   }, 600_000)

@@ -1,5 +1,5 @@
 import type { IncomingMessage } from 'node:http'
-import type { HookRequest, Provider, Receiver } from '@tidings/providers/provider'
+import type { HookPayload, HookRequest, Provider, Receiver } from '@tidings/providers/provider'
 import type { Logger } from '@tidings/runtime/log'
 import { throttledWarning } from '@tidings/runtime/throttled-warning'
 import { AppError } from '@tidings/shared/errors'
@@ -25,6 +25,8 @@ interface HookReceiverOptions {
   log: Logger
 }
 
+type Subscription = Extract<HookPayload, { kind: 'subscription' }>
+
 const NOTHING: HookResult = { accepted: 0, ignored: 0, invalid: 0 }
 
 /** Receives what providers post. */
@@ -42,8 +44,8 @@ export class HookReceiver {
   /**
    * Finds the hook, verifies the request, and resolves when its events are durable.
    *
-   * @throws AppError `not_found`, `unauthorized`, `payload_too_large`, `unsupported_media_type`; `overloaded` or
-   *   `unavailable` when the provider should send the request again.
+   * @throws AppError `not_found`, `unauthorized`, `payload_too_large`, `unsupported_media_type`; `overloaded`,
+   *   `unavailable` or `not_verified` when the provider should send the request again.
    */
   async receive(provider: string, hookId: string, incoming: IncomingMessage): Promise<HookResult> {
     const { finder, receivers, publicUrl } = this.#options
@@ -65,7 +67,7 @@ export class HookReceiver {
     const { outcome, reason } = verification
     this.#options.metrics.countRefusal(hook.provider, outcome === 'refused' ? reason : outcome)
     this.#warnOfRefusal(`${hook.name}: ${reason}`)
-    throw outcome === 'refused' ? notVerified() : cannotVerify(reason)
+    throw outcome === 'refused' ? notVerified(receiver) : cannotVerify(reason)
   }
 
   /** Takes nothing of a repeat: it is the provider's own, or forged. */
@@ -90,7 +92,7 @@ export class HookReceiver {
       case 'nothing':
         return NOTHING
       case 'subscription':
-        await this.#confirmSubscription(hook, payload.topicArn, payload.url)
+        await this.#confirmSubscription(hook, payload)
         return NOTHING
       case 'events':
         return take(payload.events)
@@ -99,8 +101,9 @@ export class HookReceiver {
     }
   }
 
-  async #confirmSubscription(hook: LiveHook, topicArn: string, url: string): Promise<void> {
-    if (!hook.credentials.topicArns.includes(topicArn)) throw notVerified()
+  async #confirmSubscription(hook: LiveHook, { topicArn, url }: Subscription): Promise<void> {
+    if (!hook.credentials.topicArns.includes(topicArn))
+      throw notVerified(this.#options.receivers[hook.provider])
     try {
       await this.#options.fetchFromSns(url)
     } catch (error) {
@@ -111,8 +114,12 @@ export class HookReceiver {
   }
 }
 
-const notVerified = () =>
-  new AppError('unauthorized', 'The request is not signed by the provider of this hook.')
+/** A wrong secret or topic is an operator's mistake more often than an attack: its events must not be lost. */
+const notVerified = ({ givesUpOn401 }: Receiver) =>
+  givesUpOn401
+    ? new AppError('not_verified', NOT_SIGNED, { retryAfterSeconds: 60 })
+    : new AppError('unauthorized', NOT_SIGNED)
+const NOT_SIGNED = 'The request is not signed by the provider of this hook.'
 
 const cannotVerify = (internal: string) =>
   new AppError('unavailable', 'The signature cannot be checked right now. Send the request again.', {

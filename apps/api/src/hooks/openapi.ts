@@ -26,6 +26,7 @@ export const hookOperations: readonly Operation[] = [
     errors: [
       'malformed_json',
       'unauthorized',
+      'not_verified',
       'payload_too_large',
       'unsupported_media_type',
       'overloaded',

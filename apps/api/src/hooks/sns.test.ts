@@ -105,7 +105,7 @@ describe('a hook of SES, whose messages SNS signs', () => {
 
   it('confirms nothing of another topic, and fetches nothing for it', async () => {
     const other = TOPIC.replace(':mail', ':other')
-    expect(await post(confirmation({ TopicArn: other, SubscribeURL: subscribeUrl(other) }))).toBe(401)
+    expect(await post(confirmation({ TopicArn: other, SubscribeURL: subscribeUrl(other) }))).toBe(429)
     expect(standIn.asked).toEqual([])
   })
 
@@ -118,8 +118,8 @@ describe('a hook of SES, whose messages SNS signs', () => {
     `${SNS}/?Action=DeleteTopic&TopicArn=${TOPIC}&Token=${TOKEN}`,
     'file:///etc/passwd',
   ])('does not fetch %s', async (url) => {
-    expect(await post(confirmation({ SubscribeURL: url }))).toBe(401)
-    expect(await post(confirmation({ SigningCertURL: url }))).toBe(401)
+    expect(await post(confirmation({ SubscribeURL: url }))).toBe(429)
+    expect(await post(confirmation({ SigningCertURL: url }))).toBe(429)
     expect(standIn.asked).toEqual([])
   })
 

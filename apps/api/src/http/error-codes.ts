@@ -133,6 +133,13 @@ export const ERRORS = {
       'Too many attempts came from this address or for this account, or more events than the service key may report.',
     nextStep: 'Wait for the seconds in `Retry-After`, then repeat the request.',
   },
+  not_verified: {
+    status: 429,
+    title: 'Not verified',
+    meaning:
+      'A request to a hook of Postmark or SES is not signed, or by another secret or topic. Both would give up on a 401.',
+    nextStep: 'The provider repeats the request. Meanwhile, give the hook the right secret or topic.',
+  },
   overloaded: {
     status: 503,
     title: 'Overloaded',

@@ -7,6 +7,8 @@ import { verifyPostmark } from './verify.ts'
 export const postmarkReceiver: Receiver = {
   provider: 'postmark',
   credential: 'secret',
+  // Announced, with 5xx, 408 and 429 as the only answers that it repeats after.
+  givesUpOn401: true,
   maxBytes: 1024 * 1024,
   verify: verifyPostmark,
   read: readPostmark,

@@ -9,6 +9,7 @@ import { createSnsVerifier, type FetchCertificate } from './verify.ts'
 export const createSesReceiver = (deps: { fetchCertificate: FetchCertificate }): Receiver => ({
   provider: 'ses',
   credential: 'topic',
+  givesUpOn401: true,
   // SNS takes messages of up to 256 KB, and its envelope escapes their quotes.
   maxBytes: 1024 * 1024,
   verify: createSnsVerifier(deps.fetchCertificate),
