@@ -79,6 +79,8 @@ export interface EventFacts {
   timestamp: string | undefined
   recipient: string | undefined
   sender: SenderFields
+  /** Whether it concerns all that is sent to the recipient, not only the message's category. */
+  allCategories?: boolean | undefined
   metadata?: Record<string, string | number | boolean | undefined> | undefined
 }
 
@@ -88,13 +90,14 @@ export interface EventFacts {
  * @param raw the event as it came, for the dead letter of one that names neither a notification nor a message.
  */
 export function mapReport(facts: EventFacts, raw: unknown): MappedEvent {
-  const { provider, type, status, sender } = facts
+  const { provider, type, status, sender, allCategories } = facts
   const provider_message_id = toId(facts.messageId, LIMITS.notificationIdLength)
   if (sender.notification_id === undefined && provider_message_id === undefined) {
     return invalid('It names neither a notification nor a message.', raw)
   }
   const report: ProviderReport = {
     ...sender,
+    category: allCategories ? undefined : sender.category,
     status,
     error: toError(status, facts.error),
     timestamp: facts.timestamp,
@@ -102,7 +105,8 @@ export function mapReport(facts: EventFacts, raw: unknown): MappedEvent {
     provider,
     provider_message_id,
     recipient: toId(facts.recipient, LIMITS.recipientLength),
-    metadata: withoutAbsent(facts.metadata),
+    // Otherwise an earlier event of the message could add its category.
+    metadata: withoutAbsent({ ...facts.metadata, all_categories: allCategories || undefined }),
   }
   return { outcome: 'report', type, report }
 }

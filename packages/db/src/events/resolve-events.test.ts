@@ -49,6 +49,13 @@ describe('finding the notifications of events that name their message only', () 
     expect(unknown).toBeUndefined()
   })
 
+  it('does not narrow an opt-out from everything to the category of its message', async () => {
+    const sent = await storeSent({ category: 'receipts' })
+    const message = { provider_message_id: sent.provider_message_id, status: 'unsubscribed' as const }
+    const [fromAll, fromOne] = await resolve({ ...message, metadata: { all_categories: true } }, message)
+    expect([fromAll?.category, fromOne?.category]).toEqual([undefined, 'receipts'])
+  })
+
   it('asks for the same provider and type, and for events of the last 35 days', async () => {
     const message = { provider_message_id: (await storeSent()).provider_message_id }
     const other = { provider_message_id: (await storeSent({}, 'push')).provider_message_id }

@@ -67,6 +67,9 @@ export function valuesOf(events: readonly UnresolvedEvent[]): unknown[] {
   ]
 }
 
+/** Who opts out of everything must not be taken off one category only. The mapping of the provider says so. */
+const isAboutAllCategories = ({ metadata }: UnresolvedEvent) => metadata?.all_categories === true
+
 /** The id and the content digest stay, so that the same event that is resolved twice is stored once. */
 function withNotification(event: UnresolvedEvent, row: NamedRow, recipientKey: string): StatusEvent {
   const { feedback: _, ...reported } = event
@@ -75,7 +78,7 @@ function withNotification(event: UnresolvedEvent, row: NamedRow, recipientKey: s
     notification_id: row.notification_id,
     user_id: event.user_id ?? row.user_id ?? undefined,
     attempt: event.attempt ?? row.attempt ?? undefined,
-    category: event.category ?? row.category ?? undefined,
+    category: event.category ?? (isAboutAllCategories(event) ? undefined : (row.category ?? undefined)),
   }
   // The signature covers the fields that were just added.
   return isTrusted(recipientKey, event)

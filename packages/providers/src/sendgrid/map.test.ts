@@ -71,7 +71,7 @@ it('maps each documented event to exactly these fields', () => {
     { outcome: 'ignored', eventType: 'machine_open' },
     reported({ ...ann, status: 'clicked', timestamp: at(9) }),
     reported({ ...ann, status: 'complained', timestamp: at(10) }),
-    reported({ ...ann, status: 'unsubscribed', timestamp: at(11) }),
+    reported({ ...ann, status: 'unsubscribed', timestamp: at(11), metadata: { all_categories: true } }),
     reported({
       ...ann,
       status: 'unsubscribed',
@@ -91,6 +91,12 @@ it("never takes SendGrid's retry count for the sender's attempt", () => {
 it('keeps nothing personal but the recipient', () => {
   const { recipient: _, ...kept } = Object(map(fixture(9))).report
   expect(JSON.stringify(kept)).not.toMatch(/ann@|198\.51|token|Mozilla/)
+})
+
+it('takes an opt-out from all e-mails for more than the category of its message', () => {
+  expect(map({ ...fixture(11), category: ['newsletter'] })).toMatchObject({
+    report: { status: 'unsubscribed', category: undefined, metadata: { all_categories: true } },
+  })
 })
 
 it('drops what the sender put into the message and no report may have', () => {

@@ -63,6 +63,7 @@ export function mapSendgrid(raw: unknown, now: Date): MappedEvent {
         attempt: event.notification_attempt,
         category: event.category.find((name) => categorySchema.safeParse(name).success),
       }),
+      allCategories: decided.allCategories,
       metadata: {
         bounce_classification: toId(event.bounce_classification, LIMITS.categoryLength),
         asm_group_id: event.asm_group_id,
@@ -72,7 +73,10 @@ export function mapSendgrid(raw: unknown, now: Date): MappedEvent {
   )
 }
 
-type Decided = { status: Status; error?: ErrorParts } | typeof MACHINE_OPEN | undefined
+type Decided =
+  | { status: Status; error?: ErrorParts; allCategories?: boolean }
+  | typeof MACHINE_OPEN
+  | undefined
 
 function decide(event: SendgridEvent): Decided {
   switch (event.event) {
@@ -95,6 +99,8 @@ function decide(event: SendgridEvent): Decided {
     case 'spamreport':
       return { status: 'complained' }
     case 'unsubscribe':
+      // By the link to opt out of all e-mails.
+      return { status: 'unsubscribed', allCategories: true }
     case 'group_unsubscribe':
       return { status: 'unsubscribed' }
     default:

@@ -92,7 +92,7 @@ it('maps each documented message to exactly these fields', () => {
     { outcome: 'ignored', eventType: 'machine_open' },
     reported({ status: 'clicked', timestamp: at('11.000') }),
     // From everything, not from the message's category alone.
-    reported({ status: 'unsubscribed', timestamp: at('12.000') }),
+    reported({ status: 'unsubscribed', timestamp: at('12.000'), metadata: { all_categories: true } }),
     reported({ status: 'unsubscribed', timestamp: at('13.000'), category: 'newsletter' }),
     { outcome: 'ignored', eventType: 'AmazonSnsSubscriptionSucceeded' },
   ])

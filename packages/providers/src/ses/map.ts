@@ -37,7 +37,8 @@ export function mapSes(raw: unknown, snsMessageId: string, now: Date): MappedEve
         messageId: message.mail?.messageId,
         timestamp: toTimestamp(Date.parse(decision.time ?? ''), now),
         recipient: address && bareAddress(address),
-        sender: senderOf(message, decision),
+        sender: senderOf(message),
+        allCategories: decision.allCategories,
         metadata: storable(decision.metadata),
       },
       raw,
@@ -59,13 +60,12 @@ function recipientsOf(
 const bareAddress = (address: string): string => /<([^<>]+)>\s*$/.exec(address)?.[1] ?? address
 
 /** The values of a tag are a list. */
-function senderOf({ mail }: SesMessage, { allCategories }: SesDecision): SenderFields {
+function senderOf({ mail }: SesMessage): SenderFields {
   const tags = Object.entries(mail?.tags ?? {}).map(([name, values]) => [
     name,
     Array.isArray(values) ? values[0] : undefined,
   ])
-  const { category, ...sender } = readSenderFields(Object.fromEntries(tags))
-  return allCategories || category === undefined ? sender : { ...sender, category }
+  return readSenderFields(Object.fromEntries(tags))
 }
 
 const storable = (metadata: SesDecision['metadata'] = {}) =>
