@@ -19,7 +19,8 @@ export function hookUrl(context: CliContext, hook: Pick<Hook, 'id' | 'provider'>
   const url = new URL(`${API_URL.replace(/\/$/, '')}/hooks/${hook.provider}/${hook.id}`)
   if (password !== undefined) {
     url.username = POSTMARK_USER
-    url.password = password
+    // The class URL leaves a % as it is, and who reads the URL would decode it.
+    url.password = encodeURIComponent(password)
   }
   return url.href
 }

@@ -208,6 +208,20 @@ describe('tidings hooks', () => {
     expect(new Set((await open(linesOf(stdout)[0] ?? '')).secrets).size).toBe(2)
   })
 
+  test('a password of an operator is the same for a program that decodes the URL', async () => {
+    const password = 'a%41b:c@d/e#f'
+    const { stdout } = await cli.pipe(
+      password,
+      'hooks',
+      'create',
+      'postmark',
+      '--name',
+      'pm',
+      '--secret-stdin',
+    )
+    expect(decodeURIComponent(new URL(stdout).password)).toBe(password)
+  })
+
   test('revoke ends a hook and forgets its secret', async () => {
     const { id } = JSON.parse((await createMailgun('mg')).stdout)
     expect(await run('revoke', id)).toEqual({ exitCode: 0, stdout: '', stderr: `Revoked mg, ${id}.\n` })
