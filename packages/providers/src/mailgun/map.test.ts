@@ -28,13 +28,23 @@ test('maps a bounce to exactly these fields', () => {
         message: '5.5.0 Requested action not taken: mailbox unavailable',
       },
       timestamp: '2026-02-12T17:42:55.592Z',
-      event_id: '2kFIaaQLuQKTdp-Ia2Xr7w',
+      event_id: '2kFIaaQLuQKTdp-Ia2Xr7w@1770918175',
       provider: 'mailgun',
       provider_message_id: MESSAGE,
       recipient: 'nobody@example.com',
       metadata: { reason: 'bounce', bounce_type: 'hard' },
     },
   })
+})
+
+test('tells events of one id and of different days apart, and no repeats', () => {
+  const day = 86_400
+  const idOn = (seconds: number) => {
+    const event = { ...samples.delivered, timestamp: samples.delivered.timestamp + seconds }
+    return Object(mapMailgun(event, NOW)).report.event_id
+  }
+  expect(idOn(day)).not.toBe(idOn(0))
+  expect(idOn(0)).toBe(idOn(0))
 })
 
 test.each([

@@ -60,7 +60,7 @@ export function mapMailgun(eventData: unknown, now: Date): MappedEvent {
       type: 'email',
       status: outcome.status,
       error: outcome.error,
-      eventId: id ?? digestId(event.event, messageId, recipient, timestamp),
+      eventId: id ? nameEvent(id, timestamp) : digestId(event.event, messageId, recipient, timestamp),
       messageId,
       timestamp: timestamp === undefined ? undefined : toTimestamp(timestamp * 1000, now),
       recipient,
@@ -73,6 +73,10 @@ export function mapMailgun(eventData: unknown, now: Date): MappedEvent {
     eventData,
   )
 }
+
+/** Mailgun guarantees that its ids are unique within a day. Ours are remembered for longer. */
+const nameEvent = (id: string, timestamp: number | undefined): string =>
+  timestamp === undefined ? id : `${id}@${Math.trunc(timestamp)}`
 
 interface Outcome {
   status: Status
