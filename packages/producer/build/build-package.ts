@@ -69,6 +69,9 @@ async function makeManifest(dependencies: readonly string[]): Promise<string> {
   const entry = './producer/src/producer'
   const content = {
     ...manifest,
+    // For compilers that do not read `exports`: TypeScript with "module": "commonjs", before version 7.
+    main: `${entry}.js`,
+    types: `${entry}.d.ts`,
     exports: { '.': { types: `${entry}.d.ts`, default: `${entry}.js` } },
     files: ['producer', 'queue', 'runtime', 'shared'],
     dependencies: Object.fromEntries(

@@ -128,6 +128,16 @@ describe('the package', () => {
     expect(output).toBe('')
   })
 
+  it('works in a CommonJS program, also for a compiler that does not read exports', async () => {
+    const installed = join(project, 'node_modules/@tidings/producer')
+    const manifest = JSON.parse(await readFile(join(installed, 'package.json'), 'utf8'))
+    const files = [manifest.main, manifest.types].map((file) => file && join(installed, file))
+    expect(files.map((file) => existsSync(file ?? ''))).toEqual([true, true])
+    const program = "console.log(typeof require('@tidings/producer').createProducer)"
+    await writeFile(join(project, 'program.cjs'), program)
+    expect((await run(process.execPath, ['program.cjs'], { cwd: project })).stdout).toBe('function\n')
+  })
+
   it('loads no client of the queue for a producer that uses the API only', async () => {
     const program = `
       import { createProducer } from '@tidings/producer'
