@@ -177,6 +177,7 @@ describe('a producer', () => {
   })
 
   it.for<[field: string, options: object]>([
+    ['options: Must be an object.', undefined],
     ['api: Give', {}],
     ['api.url', { api: { url: 'ftp://secret', key: 'secret' } }],
     ['api.url', { api: { url: 'http://secret:secret@localhost', key: 'secret' } }],
