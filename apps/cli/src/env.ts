@@ -7,6 +7,9 @@ import { z } from 'zod'
 
 const schema = z.object({
   DATABASE_URL: envFields.DATABASE_URL,
+  DATABASE_URL_FILE: envFields.DATABASE_URL_FILE,
+  DATABASE_DIRECT_URL: envFields.DATABASE_DIRECT_URL,
+  DATABASE_DIRECT_URL_FILE: envFields.DATABASE_DIRECT_URL_FILE,
   REDIS_URL: envFields.REDIS_URL,
   QUEUE_BACKEND: envFields.QUEUE_BACKEND,
   QUEUE_PREFIX: envFields.QUEUE_PREFIX,
@@ -63,7 +66,7 @@ const DEV_ENV_VARIABLES = [
  */
 export function readCliEnv(source: NodeJS.ProcessEnv): CliEnv {
   const given = presentVariables(source)
-  if (given.DATABASE_URL !== undefined) return parseEnv(schema, given)
+  if ((given.DATABASE_URL ?? given.DATABASE_URL_FILE) !== undefined) return parseEnv(schema, given)
   const path = resolve(dataFolder(source), 'dev.env')
   const file = readEnvFile(path)
   const stores = Object.fromEntries(DEV_ENV_VARIABLES.map((name) => [name, given[name] ?? file[name]]))

@@ -1,4 +1,7 @@
-import { describe, expect, test } from 'vitest'
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { afterAll, describe, expect, test } from 'vitest'
 import { z } from 'zod'
 import { ConfigError, days, envFields, flag, parseEnv, wholeNumber } from './env.ts'
 
@@ -82,6 +85,51 @@ describe('a variable with the URL of a store', () => {
     ['REDIS_URL', 'redis://localhost/cache', 'may have only the number of a database as its path'],
   ] as const)('%s=%s is refused with its reason', ([name, value, reason]) => {
     expect(listProblems({ DATABASE_URL, [name]: value }, stores)).toEqual([`${name}: ${reason}`])
+  })
+})
+
+describe('a URL of PostgreSQL in a file', () => {
+  const { DATABASE_URL, DATABASE_URL_FILE, DATABASE_DIRECT_URL } = envFields
+  const stores = z.object({ DATABASE_URL, DATABASE_URL_FILE, DATABASE_DIRECT_URL })
+  const folder = mkdtempSync(join(tmpdir(), 'tidings-env-'))
+  afterAll(() => rmSync(folder, { recursive: true }))
+  const file = join(folder, 'url')
+  const url = 'postgres://user:s3cret@localhost:5432/tidings'
+  writeFileSync(file, `${url}\n`)
+
+  test('is read from there', () => {
+    expect(parseEnv(stores, { DATABASE_URL_FILE: file, DATABASE_DIRECT_URL_FILE: file })).toEqual({
+      DATABASE_URL: url,
+      DATABASE_URL_FILE: file,
+      DATABASE_DIRECT_URL: url,
+    })
+  })
+
+  test('is refused beside the variable, when it cannot be read and when it holds no URL', () => {
+    const missing = join(folder, 'missing')
+    const empty = join(folder, 'empty')
+    writeFileSync(empty, 'canary')
+    expect(
+      listProblems({ DATABASE_URL: url, DATABASE_URL_FILE: file, DATABASE_DIRECT_URL_FILE: missing }, stores),
+    ).toEqual([
+      'DATABASE_URL_FILE: is set beside DATABASE_URL: set one of them',
+      'DATABASE_DIRECT_URL_FILE: cannot read the file (ENOENT)',
+    ])
+    expect(listProblems({ DATABASE_URL_FILE: empty }, stores)).toEqual([
+      'DATABASE_URL: needs a URL like postgres://user:password@localhost:5432/tidings',
+    ])
+  })
+
+  test('must name files of TLS that can be read', () => {
+    expect(parseEnv(stores, { DATABASE_URL: `${url}?sslrootcert=${file}` })).toEqual({
+      DATABASE_URL: `${url}?sslrootcert=${file}`,
+    })
+    expect(
+      listProblems({ DATABASE_URL: `${url}?sslrootcert=${folder}/none&sslkey=${folder}` }, stores),
+    ).toEqual([
+      'DATABASE_URL: names a file as sslrootcert: cannot read the file (ENOENT)',
+      'DATABASE_URL: names a file as sslkey: cannot read the file (EISDIR)',
+    ])
   })
 })
 

@@ -1,3 +1,4 @@
+import { readFileSync } from 'node:fs'
 import { DEFAULT_RECIPIENT_KEY } from '@tidings/shared/recipient'
 import { z } from 'zod'
 import { LOG_LEVELS } from './log-level.ts'
@@ -37,11 +38,43 @@ export function parseEnv<Schema extends z.ZodType>(
   source: NodeJS.ProcessEnv,
 ): z.infer<Schema> {
   // The messages name the expected value only: a variable may hold a secret.
-  const parsed = schema.safeParse(presentVariables(source))
+  const parsed = schema.safeParse(withUrlsOfFiles(presentVariables(source)))
   if (parsed.success) return parsed.data
   throw new ConfigError(
     parsed.error.issues.map((issue) => `${issue.path.join('.') || 'environment'}: ${issue.message}`),
   )
+}
+
+/** Variables that may stand in a file, which the variable with `_FILE` after its name gives. */
+const URLS_IN_FILES = ['DATABASE_URL', 'DATABASE_DIRECT_URL']
+
+/**
+ * The variables, with the URLs that stand in files.
+ *
+ * @throws ConfigError when a file cannot be read, or when the URL is given in both ways.
+ */
+function withUrlsOfFiles(given: NodeJS.ProcessEnv): NodeJS.ProcessEnv {
+  const found = { ...given }
+  const problems: string[] = []
+  for (const name of URLS_IN_FILES) {
+    const path = given[`${name}_FILE`]
+    if (path === undefined) continue
+    const problem =
+      given[name] === undefined ? findFileProblem(path) : `is set beside ${name}: set one of them`
+    if (problem === undefined) found[name] = readFileSync(path, 'utf8').trim()
+    else problems.push(`${name}_FILE: ${problem}`)
+  }
+  if (problems.length > 0) throw new ConfigError(problems)
+  return found
+}
+
+function findFileProblem(path: string): string | undefined {
+  try {
+    readFileSync(path)
+    return undefined
+  } catch (error) {
+    return `cannot read the file (${error instanceof Error && 'code' in error ? error.code : error})`
+  }
 }
 
 /** A variable that holds a URL. Its user, password and path must decode: the drivers decode them. */
@@ -50,6 +83,21 @@ function url(protocols: RegExp, example: string) {
     .url({ protocol: protocols, hostname: /.*/, error: `needs a URL like ${example}`, abort: true })
     .refine(isDecodable, 'holds a % that begins no code: write % as %25')
 }
+
+/** Parameters of a URL of PostgreSQL that name files: the CA of the server, and the certificate and key of the client. */
+const TLS_FILES = ['sslrootcert', 'sslcert', 'sslkey']
+
+/** A variable that holds the URL of a PostgreSQL. The driver reads its files when it connects: they must be there. */
+const postgresUrl = url(/^postgres(ql)?$/, 'postgres://user:password@localhost:5432/tidings').superRefine(
+  (text, context) => {
+    const parameters = new URL(text).searchParams
+    for (const name of TLS_FILES) {
+      const path = parameters.get(name)
+      const problem = path === null ? undefined : findFileProblem(path)
+      if (problem !== undefined) context.addIssue(`names a file as ${name}: ${problem}`)
+    }
+  },
+)
 
 /** A variable that holds the base URL of an HTTP server. */
 export const httpUrl = (example: string) => url(/^https?$/, example)
@@ -101,7 +149,12 @@ export const MAX_QUEUE_SHARDS = 64
 
 /** Variables that several apps read. .env.example documents each. */
 export const envFields = {
-  DATABASE_URL: url(/^postgres(ql)?$/, 'postgres://user:password@localhost:5432/tidings'),
+  DATABASE_URL: postgresUrl,
+  /** The same database past a pooler, for what needs a connection of its own. Default: DATABASE_URL. */
+  DATABASE_DIRECT_URL: postgresUrl.optional(),
+  /** Paths of files that hold the URLs. parseEnv reads them. */
+  DATABASE_URL_FILE: z.string().optional(),
+  DATABASE_DIRECT_URL_FILE: z.string().optional(),
   REDIS_URL: url(/^rediss?$/, 'redis://localhost:6379')
     .refine(
       (text) => /^\/?\d*$/.test(new URL(text).pathname),

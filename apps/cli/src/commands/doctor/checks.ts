@@ -10,6 +10,7 @@ import type { CliContext } from '../../context.ts'
 import { isRefusal, isUnreachable, storeError } from '../../exit-codes.ts'
 import { formatAge, formatCount } from '../../terminal/format.ts'
 import { checkLostJobs } from './check-lost-jobs.ts'
+import { checkPooler, POOLER } from './check-pooler.ts'
 import { checkPostgres, SCHEMA } from './check-postgres.ts'
 import { type CheckResult, failure, ok, warning } from './check-result.ts'
 import { checkStatistics, STATISTICS } from './check-statistics.ts'
@@ -36,8 +37,11 @@ export const DAMAGES: Readonly<Record<DamagedDeadLetter['damage'], string>> = {
 export async function runChecks(context: CliContext): Promise<CheckResult[]> {
   // Throws first: without an environment every check would fail for the same reason.
   context.env()
+  const postgres = await attempt('PostgreSQL', () => checkPostgres(context))
+  const isAway = postgres.some((check) => check.isUnreachable)
   const results: CheckResult[] = [
-    ...(await attempt('PostgreSQL', () => checkPostgres(context))),
+    ...postgres,
+    ...(isAway ? [] : await attempt(POOLER, () => checkPooler(context.env()))),
     ...(await attempt('Queue', () => checkQueue(context))),
   ]
   if (results.some((check) => check.isUnreachable || isSchemaBehind(check))) return results
