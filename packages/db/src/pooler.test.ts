@@ -118,7 +118,7 @@ describe.skipIf(program === undefined).for(MODES)(
           })
           expect((await pool.query('SELECT 1 AS one')).rows).toEqual([{ one: 1 }])
         },
-        { queryTimeoutMs: 200 },
+        { queryTimeoutMs: 700 },
       )
     })
 
@@ -130,7 +130,7 @@ describe.skipIf(program === undefined).for(MODES)(
           expect(await classify(failed)).toBe('outage')
           expect((await pool.query('SELECT 1 AS one')).rows).toEqual([{ one: 1 }])
         },
-        { queryTimeoutMs: 200 },
+        { queryTimeoutMs: 700 },
       )
     })
 
@@ -149,7 +149,7 @@ describe.skipIf(program === undefined).for(MODES)(
           await bouncer.start()
           expect((await pool.query('SELECT 1 AS one')).rows).toEqual([{ one: 1 }])
         },
-        { queryTimeoutMs: 300 },
+        { queryTimeoutMs: 700 },
       )
       const absent = bouncer.url('absent_database')
       await withPools(1, async ({ pool }) => expect(await classify(pool.query('SELECT 1'))).toBe('outage'), {

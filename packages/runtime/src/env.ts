@@ -46,7 +46,7 @@ export function parseEnv<Schema extends z.ZodType>(
 }
 
 /** Variables that may stand in a file, which the variable with `_FILE` after its name gives. */
-const URLS_IN_FILES = ['DATABASE_URL', 'DATABASE_DIRECT_URL']
+const URLS_IN_FILES = ['DATABASE_URL', 'DATABASE_DIRECT_URL', 'DATABASE_READ_URL']
 
 /**
  * The variables, with the URLs that stand in files.
@@ -146,6 +146,12 @@ export const flag = (byDefault: boolean) =>
 
 /** Most shards. Every worker holds connections for each shard. */
 export const MAX_QUEUE_SHARDS = 64
+
+/** For reads that may be a few seconds behind. */
+export const replicaEnvFields = {
+  DATABASE_READ_URL: postgresUrl.optional(),
+  DATABASE_READ_URL_FILE: z.string().optional(),
+}
 
 /** Variables that several apps read. .env.example documents each. */
 export const envFields = {
