@@ -11,10 +11,12 @@ const schema = z.object({
   DATABASE_DIRECT_URL: envFields.DATABASE_DIRECT_URL,
   DATABASE_DIRECT_URL_FILE: envFields.DATABASE_DIRECT_URL_FILE,
   REDIS_URL: envFields.REDIS_URL,
+  REDIS_URL_FILE: envFields.REDIS_URL_FILE,
   QUEUE_BACKEND: envFields.QUEUE_BACKEND,
   QUEUE_PREFIX: envFields.QUEUE_PREFIX,
   QUEUE_SHARDS: envFields.QUEUE_SHARDS,
   RECIPIENT_KEY: envFields.RECIPIENT_KEY,
+  RECIPIENT_KEY_FILE: envFields.RECIPIENT_KEY_FILE,
   /** Where `doctor --probe` reports its event. */
   API_URL: httpUrl('http://localhost:8001').optional(),
   /** Where links to users lead. Without it they lead to API_URL. */
@@ -66,7 +68,7 @@ const DEV_ENV_VARIABLES = [
  */
 export function readCliEnv(source: NodeJS.ProcessEnv): CliEnv {
   const given = presentVariables(source)
-  if ((given.DATABASE_URL ?? given.DATABASE_URL_FILE) !== undefined) return parseEnv(schema, given)
+  if (given.DATABASE_URL !== undefined) return parseEnv(schema, given)
   const path = resolve(dataFolder(source), 'dev.env')
   const file = readEnvFile(path)
   const stores = Object.fromEntries(DEV_ENV_VARIABLES.map((name) => [name, given[name] ?? file[name]]))

@@ -6,6 +6,7 @@ import { nemesisRow } from './nemesis.ts'
 import { postgresRows } from './postgres.ts'
 import { postgresQueueRows } from './postgres-queue.ts'
 import { redisRows } from './redis.ts'
+import { unresolvedRow } from './unresolved.ts'
 import { workerRows } from './worker.ts'
 
 /** The fault matrix. */
@@ -16,6 +17,7 @@ export const ROWS: readonly Row[] = [
   ...postgresRows,
   ...eventRows,
   ...feedbackRows,
+  unresolvedRow,
   ...postgresQueueRows,
   nemesisRow,
 ]

@@ -1,6 +1,6 @@
 import type { Logger } from '@tidings/runtime/log'
 import { throttledWarning } from '@tidings/runtime/throttled-warning'
-import { type Envelope, LIMITS, type StatusEvent } from '@tidings/shared/status-event'
+import { type AcceptedItem, type Envelope, LIMITS } from '@tidings/shared/status-event'
 import type { Telemetry } from 'bullmq'
 import type { Redis } from 'ioredis'
 import { type JobQueue, openQueue, openRedis, type QueueBackend } from './backend.ts'
@@ -10,12 +10,12 @@ import { versionOptions } from './redis-rights.ts'
 /** Puts events on the queue, for callers that must answer soon: it fails fast and never waits for Redis. */
 export interface StatusPublisher {
   /**
-   * Enqueues 1..500 events as one job. Resolves when the store has confirmed it. After a rejection the job may have
+   * Enqueues 1..500 items as one job. Resolves when the store has confirmed it. After a rejection the job may have
    * been added or not. Publishing again is harmless: an event's id is fixed, so storing it twice stores it once.
    *
    * @throws QueueUnavailableError when the job was certainly not added
    */
-  publish(events: readonly StatusEvent[]): Promise<void>
+  publish(items: readonly AcceptedItem[]): Promise<void>
   /** True while the store answers. */
   readonly isConnected: boolean
   /** The shards, for counting and inspection; undefined until the store was reached for the first time. */
@@ -89,11 +89,11 @@ export function createPublisher(options: PublisherOptions): StatusPublisher {
   const isConnected = () => queues !== undefined && (redis === undefined || redis.status === 'ready')
 
   return {
-    async publish(events) {
+    async publish(items) {
       const queue = isConnected() ? queues?.[nextShard++ % shards] : undefined
       if (!queue) throw new QueueUnavailableError()
-      if (events.length > LIMITS.envelopeEvents) throw new RangeError('An envelope holds at most 500 events')
-      await queue.add(ENVELOPE_JOB, { v: 1, events: [...events] })
+      if (items.length > LIMITS.envelopeEvents) throw new RangeError('An envelope holds at most 500 events')
+      await queue.add(ENVELOPE_JOB, { v: 1, events: [...items] })
     },
     get isConnected() {
       return isConnected()

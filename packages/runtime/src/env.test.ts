@@ -1,9 +1,9 @@
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { afterAll, describe, expect, test } from 'vitest'
+import { describe, expect, onTestFinished, test } from 'vitest'
 import { z } from 'zod'
-import { ConfigError, days, envFields, flag, parseEnv, wholeNumber } from './env.ts'
+import { ConfigError, days, duration, envFields, flag, parseEnv, wholeNumber } from './env.ts'
 
 const schema = z.object({
   PORT: wholeNumber(0, 65_535).default(8001),
@@ -67,6 +67,25 @@ describe('a variable with a number of days', () => {
   })
 })
 
+describe('a variable with a duration', () => {
+  const waits = z.object({ WAIT: duration('1s', '7d').default(3_600_000) })
+
+  test.for([
+    ['1h', 3_600_000],
+    ['30m', 1_800_000],
+    ['3600', 3_600_000],
+    ['90s', 90_000],
+    [' 7d ', 604_800_000],
+    ['', 3_600_000],
+  ])('%j is %i milliseconds', ([WAIT, expected]) => {
+    expect(parseEnv(waits, { WAIT: String(WAIT) })).toEqual({ WAIT: expected })
+  })
+
+  test.for(['0', '8d', '1w', '1.5h', '-1', '1e3', 'h', '1 h'])('%j is refused', (WAIT) => {
+    expect(listProblems({ WAIT }, waits)).toEqual(['WAIT: must be a duration from 1s to 7d, such as 1h'])
+  })
+})
+
 describe('a variable with the URL of a store', () => {
   const stores = z.object({ DATABASE_URL: envFields.DATABASE_URL, REDIS_URL: envFields.REDIS_URL })
   const DATABASE_URL = 'postgres://user:p%40ss@localhost:5432/tidings'
@@ -88,49 +107,21 @@ describe('a variable with the URL of a store', () => {
   })
 })
 
-describe('a URL of PostgreSQL in a file', () => {
-  const { DATABASE_URL, DATABASE_URL_FILE, DATABASE_DIRECT_URL } = envFields
-  const stores = z.object({ DATABASE_URL, DATABASE_URL_FILE, DATABASE_DIRECT_URL })
-  const folder = mkdtempSync(join(tmpdir(), 'tidings-env-'))
-  afterAll(() => rmSync(folder, { recursive: true }))
-  const file = join(folder, 'url')
-  const url = 'postgres://user:s3cret@localhost:5432/tidings'
-  writeFileSync(file, `${url}\n`)
-
-  test('is read from there', () => {
-    expect(parseEnv(stores, { DATABASE_URL_FILE: file, DATABASE_DIRECT_URL_FILE: file })).toEqual({
-      DATABASE_URL: url,
-      DATABASE_URL_FILE: file,
-      DATABASE_DIRECT_URL: url,
-    })
-  })
-
-  test('is refused beside the variable, when it cannot be read and when it holds no URL', () => {
-    const missing = join(folder, 'missing')
-    const empty = join(folder, 'empty')
-    writeFileSync(empty, 'canary')
-    expect(
-      listProblems({ DATABASE_URL: url, DATABASE_URL_FILE: file, DATABASE_DIRECT_URL_FILE: missing }, stores),
-    ).toEqual([
-      'DATABASE_URL_FILE: is set beside DATABASE_URL: set one of them',
-      'DATABASE_DIRECT_URL_FILE: cannot read the file (ENOENT)',
-    ])
-    expect(listProblems({ DATABASE_URL_FILE: empty }, stores)).toEqual([
-      'DATABASE_URL: needs a URL like postgres://user:password@localhost:5432/tidings',
-    ])
-  })
-
-  test('must name files of TLS that can be read', () => {
-    expect(parseEnv(stores, { DATABASE_URL: `${url}?sslrootcert=${file}` })).toEqual({
-      DATABASE_URL: `${url}?sslrootcert=${file}`,
-    })
-    expect(
-      listProblems({ DATABASE_URL: `${url}?sslrootcert=${folder}/none&sslkey=${folder}` }, stores),
-    ).toEqual([
-      'DATABASE_URL: names a file as sslrootcert: cannot read the file (ENOENT)',
-      'DATABASE_URL: names a file as sslkey: cannot read the file (EISDIR)',
-    ])
-  })
+test('a URL of PostgreSQL names files of TLS that can be read', async () => {
+  const folder = await mkdtemp(join(tmpdir(), 'tidings-env-'))
+  onTestFinished(() => rm(folder, { recursive: true }))
+  const ca = join(folder, 'ca.pem')
+  await writeFile(ca, 'a certificate')
+  const stores = z.object({ DATABASE_URL: envFields.DATABASE_URL })
+  const url = 'postgres://user@localhost:5432/tidings?sslmode=verify-full'
+  const DATABASE_URL = `${url}&sslrootcert=${ca}`
+  expect(parseEnv(stores, { DATABASE_URL })).toEqual({ DATABASE_URL })
+  expect(
+    listProblems({ DATABASE_URL: `${url}&sslrootcert=${folder}/none&sslkey=${folder}` }, stores),
+  ).toEqual([
+    'DATABASE_URL: names a file as sslrootcert: cannot read the file (ENOENT)',
+    'DATABASE_URL: names a file as sslkey: cannot read the file (EISDIR)',
+  ])
 })
 
 test('a variable that turns something on or off says what it may hold', () => {
@@ -138,4 +129,28 @@ test('a variable that turns something on or off says what it may hold', () => {
   expect(parseEnv(flags, { STRICT: ' ' })).toEqual({ STRICT: true })
   expect(parseEnv(flags, { STRICT: 'False' })).toEqual({ STRICT: false })
   expect(listProblems({ STRICT: 'maybe' }, flags)).toEqual(['STRICT: must be true or false'])
+})
+
+describe('a secret in a file', () => {
+  const schema = z.object({ DATABASE_URL: envFields.DATABASE_URL, RECIPIENT_KEY: envFields.RECIPIENT_KEY })
+  const DATABASE_URL = 'postgres://localhost/tidings'
+  const KEY = 'a-key-of-16-characters'
+
+  test('is read without the white space around it', async () => {
+    const folder = await mkdtemp(join(tmpdir(), 'tidings-env-'))
+    onTestFinished(() => rm(folder, { recursive: true }))
+    await writeFile(join(folder, 'url'), `${DATABASE_URL}\n`)
+    await writeFile(join(folder, 'key'), `${KEY}\n`)
+    const files = { DATABASE_URL_FILE: join(folder, 'url'), RECIPIENT_KEY_FILE: join(folder, 'key') }
+    expect(parseEnv(schema, files)).toEqual({ DATABASE_URL, RECIPIENT_KEY: KEY })
+  })
+
+  test('is refused when it is set in both ways, or when its file cannot be read', () => {
+    expect(
+      listProblems({ DATABASE_URL, DATABASE_URL_FILE: '/x', RECIPIENT_KEY_FILE: '/missing' }, schema),
+    ).toEqual([
+      'DATABASE_URL_FILE: is set beside DATABASE_URL: set one of them',
+      'RECIPIENT_KEY_FILE: cannot read the file (ENOENT)',
+    ])
+  })
 })

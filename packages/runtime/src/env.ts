@@ -2,6 +2,7 @@ import { readFileSync } from 'node:fs'
 import { DEFAULT_RECIPIENT_KEY } from '@tidings/shared/recipient'
 import { z } from 'zod'
 import { LOG_LEVELS } from './log-level.ts'
+import { readVariablesInFiles } from './variables-in-files.ts'
 
 /** The process cannot start. The message alone tells an operator what to do. */
 export class StartupError extends Error {
@@ -21,11 +22,19 @@ export class ConfigError extends StartupError {
   }
 }
 
-/** The variables that hold something. One that is empty or holds white space only counts as absent. */
+/**
+ * The variables that hold something, with the secrets that are in files. A variable that is empty or holds white space
+ * only counts as absent.
+ *
+ * @throws ConfigError when a file cannot be used.
+ */
 export function presentVariables(source: NodeJS.ProcessEnv): NodeJS.ProcessEnv {
-  return Object.fromEntries(
+  const present = Object.fromEntries(
     Object.entries(source).filter(([, value]) => value !== undefined && value.trim() !== ''),
   )
+  const { variables, problems } = readVariablesInFiles(present)
+  if (problems.length > 0) throw new ConfigError(problems)
+  return variables
 }
 
 /**
@@ -38,34 +47,11 @@ export function parseEnv<Schema extends z.ZodType>(
   source: NodeJS.ProcessEnv,
 ): z.infer<Schema> {
   // The messages name the expected value only: a variable may hold a secret.
-  const parsed = schema.safeParse(withUrlsOfFiles(presentVariables(source)))
+  const parsed = schema.safeParse(presentVariables(source))
   if (parsed.success) return parsed.data
   throw new ConfigError(
     parsed.error.issues.map((issue) => `${issue.path.join('.') || 'environment'}: ${issue.message}`),
   )
-}
-
-/** Variables that may stand in a file, which the variable with `_FILE` after its name gives. */
-const URLS_IN_FILES = ['DATABASE_URL', 'DATABASE_DIRECT_URL', 'DATABASE_READ_URL']
-
-/**
- * The variables, with the URLs that stand in files.
- *
- * @throws ConfigError when a file cannot be read, or when the URL is given in both ways.
- */
-function withUrlsOfFiles(given: NodeJS.ProcessEnv): NodeJS.ProcessEnv {
-  const found = { ...given }
-  const problems: string[] = []
-  for (const name of URLS_IN_FILES) {
-    const path = given[`${name}_FILE`]
-    if (path === undefined) continue
-    const problem =
-      given[name] === undefined ? findFileProblem(path) : `is set beside ${name}: set one of them`
-    if (problem === undefined) found[name] = readFileSync(path, 'utf8').trim()
-    else problems.push(`${name}_FILE: ${problem}`)
-  }
-  if (problems.length > 0) throw new ConfigError(problems)
-  return found
 }
 
 function findFileProblem(path: string): string | undefined {
@@ -131,6 +117,28 @@ export function days(min: number, max: number) {
     .refine((number) => number >= min && number <= max, { error })
 }
 
+const UNIT_MS = { s: 1_000, m: 60_000, h: 3_600_000, d: 86_400_000 } as const
+
+/**
+ * A variable that holds a duration: `90` or `90s`, `30m`, `1h`, `2d`. In milliseconds once read.
+ *
+ * @param min such a duration, and so is `max`.
+ */
+export function duration(min: string, max: string) {
+  const error = `must be a duration from ${min} to ${max}, such as 1h`
+  return z
+    .string({ error })
+    .trim()
+    .regex(/^\d{1,9}[smhd]?$/, { error, abort: true })
+    .transform(toMs)
+    .refine((ms) => ms >= toMs(min) && ms <= toMs(max), { error })
+}
+
+function toMs(text: string): number {
+  const unit = text.replace(/\d+/, '') || 's'
+  return Number.parseInt(text, 10) * UNIT_MS[unit as keyof typeof UNIT_MS]
+}
+
 // Not z.coerce: Number() reads blanks as 0, and 0x1f as 31.
 const decimal = (digits: RegExp, min: number, max: number, error: string) =>
   z
@@ -158,9 +166,11 @@ export const envFields = {
   DATABASE_URL: postgresUrl,
   /** The same database past a pooler, for what needs a connection of its own. Default: DATABASE_URL. */
   DATABASE_DIRECT_URL: postgresUrl.optional(),
-  /** Paths of files that hold the URLs. parseEnv reads them. */
+  /** Paths of files. parseEnv puts their text into the variables without `_FILE`. */
   DATABASE_URL_FILE: z.string().optional(),
   DATABASE_DIRECT_URL_FILE: z.string().optional(),
+  REDIS_URL_FILE: z.string().optional(),
+  RECIPIENT_KEY_FILE: z.string().optional(),
   REDIS_URL: url(/^rediss?$/, 'redis://localhost:6379')
     .refine(
       (text) => /^\/?\d*$/.test(new URL(text).pathname),
