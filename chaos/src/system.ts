@@ -20,6 +20,10 @@ import { addUsers, createSystemDatabase } from '@tidings/stack/testing/system-da
 import { inheritedEnv } from './env.ts'
 import { createManagedProcess, type ManagedProcess } from './managed-process.ts'
 
+/** What the system runs on beside one PostgreSQL and one Redis. */
+export const TOPOLOGIES = ['pgbouncer', 'replica'] as const
+export type Topology = (typeof TOPOLOGIES)[number]
+
 /** The servers of a run. Each row has its own database and queue on them. */
 export interface Servers {
   postgres: PostgresServer
@@ -67,6 +71,8 @@ export interface SystemOptions {
   apis?: number
   workers?: number
   env?: Record<string, string>
+  /** More environment, for the database of this name: another way to it. */
+  envFor?(databaseName: string): Record<string, string>
   /** Default: redis. */
   queue?: QueueBackend['kind']
   /** Replaces the worker's main file; a path from the root of the repository. */
@@ -99,6 +105,7 @@ export async function createSystem(servers: Servers, options: SystemOptions): Pr
     RATE_LIMIT_ENABLED: 'false',
     HOST: '127.0.0.1',
     ...options.env,
+    ...options.envFor?.(databaseName),
   }
   const createProcesses = (kind: 'api' | 'worker', count: number, main: string) =>
     Promise.all(

@@ -1,16 +1,18 @@
 import type { Row } from '../row.ts'
+import type { Topology } from '../system.ts'
 import { apiRows } from './api.ts'
 import { eventRows } from './events.ts'
 import { feedbackRows } from './feedback.ts'
 import { nemesisRow } from './nemesis.ts'
+import { pgbouncerRows } from './pgbouncer.ts'
 import { postgresRows } from './postgres.ts'
 import { postgresQueueRows } from './postgres-queue.ts'
 import { redisRows } from './redis.ts'
+import { replicaRows } from './replica.ts'
 import { unresolvedRow } from './unresolved.ts'
 import { workerRows } from './worker.ts'
 
-/** The fault matrix. */
-export const ROWS: readonly Row[] = [
+const ROWS: readonly Row[] = [
   ...apiRows,
   ...workerRows,
   ...redisRows,
@@ -21,3 +23,12 @@ export const ROWS: readonly Row[] = [
   ...postgresQueueRows,
   nemesisRow,
 ]
+
+export const TOPOLOGY_ROWS: Readonly<Record<Topology, readonly Row[]>> = {
+  pgbouncer: pgbouncerRows,
+  replica: replicaRows,
+}
+
+/** The fault matrix: of one PostgreSQL and one Redis, or of another topology. */
+export const rowsOf = (topology: Topology | undefined): readonly Row[] =>
+  topology === undefined ? ROWS : TOPOLOGY_ROWS[topology]

@@ -12,6 +12,8 @@ export interface StandbyOptions extends PostgresOptions {
   primaryDir: string
   /** Its name in `synchronous_standby_names` and pg_stat_replication. */
   name: string
+  /** Where it reaches the primary, such as through a proxy. Default: the primary's port. */
+  primaryPort?: number
 }
 
 /** Files of the server that is copied. */
@@ -27,6 +29,7 @@ export async function startStandby({
   primary,
   primaryDir,
   name,
+  primaryPort,
   ...options
 }: StandbyOptions): Promise<PostgresServer> {
   const from = clusterPaths(primaryDir)
@@ -41,7 +44,7 @@ export async function startStandby({
   })
   for (const file of LEFT_OUT) await rm(join(to.cluster, file), { force: true })
   const { username, password, hostname, port } = new URL(primary.adminUrl)
-  const connection = `host=${hostname} port=${port} user=${username} password=${password} application_name=${name}`
+  const connection = `host=${hostname} port=${primaryPort ?? port} user=${username} password=${password} application_name=${name}`
   await appendFile(join(to.cluster, 'postgresql.auto.conf'), `primary_conninfo = '${connection}'\n`)
   await writeFile(join(to.cluster, 'backup_label'), label)
   await writeFile(join(to.cluster, 'standby.signal'), '')
