@@ -34,7 +34,7 @@ function bouncerRow(poolMode: 'session' | 'transaction', options: BouncerOptions
   const suffix = queue === 'postgres' ? '-queue' : ''
   return {
     name: `pgbouncer-${poolMode}${suffix}`,
-    fault: `PgBouncer, ${poolMode} mode, ${poolSize} connections${suffix && ', PostgreSQL queue'}: PAUSE, RECONNECT, kill -9`,
+    fault: `PgBouncer, ${poolMode} mode, ${poolSize} connections${suffix && ', PostgreSQL queue'}: ${poolMode === 'transaction' ? 'PAUSE, ' : ''}RECONNECT, kill -9`,
     short,
     queue,
     async run(stage) {
