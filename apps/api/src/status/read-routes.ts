@@ -8,7 +8,7 @@ import { z } from 'zod'
 import type { Authorize } from '../http/authorize.ts'
 import type { ApiEnv } from '../http/context.ts'
 import { pageQuery, toPage } from '../http/paging.ts'
-import { notFound, queryTime, readQuery } from '../http/read-query.ts'
+import { notFound, queryTime, readQuery, requireOrder } from '../http/read-query.ts'
 import type { ReadStale } from '../http/read-stale.ts'
 import { success } from '../http/respond.ts'
 
@@ -55,6 +55,7 @@ export function statusReadRoutes({ authorize, db, readStale }: StatusReadDeps): 
   app.get('/api/v1/status/history', async (c) => {
     const { userId } = await authorize.user(c)
     const { limit, cursor, ...filter } = readQuery(c, historyQuerySchema)
+    requireOrder(filter)
     const after = cursor && { timestamp: cursor.time, id: cursor.id }
     const found = await readStale(c, (replica) =>
       listUserEvents(replica, userId, filter, { limit: limit + 1, after }),
