@@ -12,6 +12,8 @@ import { createSystem, type Servers } from '../system.ts'
 const STANDBY = 'standby'
 /** How long the standby hears nothing before the primary is killed, in the row that loses. */
 const LAG_MS = 2_000
+/** Longer than a worker waits for a statement. */
+const AWAY_MS = 40_000
 /** How long the name leads to a standby that is not promoted yet. */
 const READ_ONLY_MS = 1_500
 
@@ -20,6 +22,7 @@ export const replicaRows: Row[] = [
   replicaRow('replica-synchronous-queue', { isSynchronous: true, queue: 'postgres' }),
   replicaRow('replica-asynchronous', {}),
   replicaRow('replica-lagging', { isLagging: true }),
+  replicaRow('replica-standby-away', { isSynchronous: true, losesStandby: true }),
 ]
 
 interface ReplicaRowOptions {
@@ -27,12 +30,14 @@ interface ReplicaRowOptions {
   isSynchronous?: boolean
   /** The standby hears nothing for a while before the primary is killed. */
   isLagging?: boolean
+  /** The standby is killed instead of the primary: no commit ends until it is back. */
+  losesStandby?: boolean
   queue?: 'postgres'
   short?: boolean
 }
 
 function replicaRow(name: string, options: ReplicaRowOptions): Row {
-  const { isSynchronous = false, isLagging = false, queue, short = false } = options
+  const { isSynchronous = false, isLagging = false, losesStandby = false, queue, short = false } = options
   const titles = [
     isSynchronous ? 'synchronous standby' : 'asynchronous standby',
     isLagging && `${LAG_MS / 1_000} s behind`,
@@ -40,7 +45,7 @@ function replicaRow(name: string, options: ReplicaRowOptions): Row {
   ]
   return {
     name,
-    fault: `${titles.filter((title) => title).join(', ')}: primary kill -9, standby promoted`,
+    fault: `${titles.filter((title) => title).join(', ')}: ${losesStandby ? `kill -9 for ${AWAY_MS / 1_000} s` : 'primary kill -9, standby promoted'}`,
     short,
     ...(queue && { queue }),
     async run(stage) {
@@ -49,6 +54,7 @@ function replicaRow(name: string, options: ReplicaRowOptions): Row {
         const pair = await startPair(join(stage.servers.dir, `pair-${randomUUID().slice(0, 8)}`), releaser)
         if (isSynchronous) await setSynchronousStandby(pair.primary, STANDBY)
         const ownStage = withPair(stage, pair, name, queue ?? 'redis')
+        if (losesStandby) return await loseStandby(ownStage, pair)
         return await failOver(ownStage, pair, { isLagging, mayLose: !isSynchronous })
       } finally {
         await releaser.release()
@@ -130,6 +136,22 @@ function failOver(
         ledger.acknowledged().length > before,
         ledger.acknowledged().length - before,
       ),
+    ]
+  })
+}
+
+function loseStandby(stage: Stage, { standby }: Pair): Promise<Check[]> {
+  return runUnderLoad(stage, { apis: 2, workers: 2 }, async ({ system, ledger }) => {
+    await sleep(2_000)
+    await standby.kill9()
+    stage.progress('no commit ends')
+    await sleep(AWAY_MS)
+    await standby.start()
+    await sleep(5_000)
+    const { deadLetters } = await readStores(system)
+    return [
+      check('0 dead letters', deadLetters.size === 0, deadLetters.size),
+      check('posts accepted', ledger.acceptedShare >= 0.99, `${(ledger.acceptedShare * 100).toFixed(2)} %`),
     ]
   })
 }
