@@ -7,6 +7,7 @@ const VARIABLES_IN_FILES = [
   'DATABASE_READ_URL',
   'REDIS_URL',
   'RECIPIENT_KEY',
+  'HOOK_SECRETS_KEY',
 ]
 
 export interface ReadVariables {
