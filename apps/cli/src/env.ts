@@ -7,11 +7,14 @@ import { z } from 'zod'
 
 const schema = z.object({
   DATABASE_URL: envFields.DATABASE_URL,
+  DATABASE_URL_FILE: envFields.DATABASE_URL_FILE,
   REDIS_URL: envFields.REDIS_URL,
+  REDIS_URL_FILE: envFields.REDIS_URL_FILE,
   QUEUE_BACKEND: envFields.QUEUE_BACKEND,
   QUEUE_PREFIX: envFields.QUEUE_PREFIX,
   QUEUE_SHARDS: envFields.QUEUE_SHARDS,
   RECIPIENT_KEY: envFields.RECIPIENT_KEY,
+  RECIPIENT_KEY_FILE: envFields.RECIPIENT_KEY_FILE,
   /** Where `doctor --probe` reports its event. */
   API_URL: httpUrl('http://localhost:8001').optional(),
   /** Where links to users lead. Without it they lead to API_URL. */

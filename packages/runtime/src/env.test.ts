@@ -1,4 +1,7 @@
-import { describe, expect, test } from 'vitest'
+import { mkdtemp, rm, writeFile } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { describe, expect, onTestFinished, test } from 'vitest'
 import { z } from 'zod'
 import { ConfigError, days, envFields, flag, parseEnv, wholeNumber } from './env.ts'
 
@@ -90,4 +93,28 @@ test('a variable that turns something on or off says what it may hold', () => {
   expect(parseEnv(flags, { STRICT: ' ' })).toEqual({ STRICT: true })
   expect(parseEnv(flags, { STRICT: 'False' })).toEqual({ STRICT: false })
   expect(listProblems({ STRICT: 'maybe' }, flags)).toEqual(['STRICT: must be true or false'])
+})
+
+describe('a secret in a file', () => {
+  const schema = z.object({ DATABASE_URL: envFields.DATABASE_URL, RECIPIENT_KEY: envFields.RECIPIENT_KEY })
+  const DATABASE_URL = 'postgres://localhost/tidings'
+  const KEY = 'a-key-of-16-characters'
+
+  test('is read without the white space around it', async () => {
+    const folder = await mkdtemp(join(tmpdir(), 'tidings-env-'))
+    onTestFinished(() => rm(folder, { recursive: true }))
+    await writeFile(join(folder, 'url'), `${DATABASE_URL}\n`)
+    await writeFile(join(folder, 'key'), `${KEY}\n`)
+    const files = { DATABASE_URL_FILE: join(folder, 'url'), RECIPIENT_KEY_FILE: join(folder, 'key') }
+    expect(parseEnv(schema, files)).toEqual({ DATABASE_URL, RECIPIENT_KEY: KEY })
+  })
+
+  test('is refused when it is set in both ways, or when its file cannot be read', () => {
+    expect(
+      listProblems({ DATABASE_URL, DATABASE_URL_FILE: '/x', RECIPIENT_KEY_FILE: '/missing' }, schema),
+    ).toEqual([
+      'DATABASE_URL_FILE: is set beside DATABASE_URL: set one of them',
+      'RECIPIENT_KEY_FILE: cannot read the file (ENOENT)',
+    ])
+  })
 })

@@ -1,6 +1,7 @@
 import { DEFAULT_RECIPIENT_KEY } from '@tidings/shared/recipient'
 import { z } from 'zod'
 import { LOG_LEVELS } from './log-level.ts'
+import { readVariablesInFiles } from './variables-in-files.ts'
 
 /** The process cannot start. The message alone tells an operator what to do. */
 export class StartupError extends Error {
@@ -20,11 +21,19 @@ export class ConfigError extends StartupError {
   }
 }
 
-/** The variables that hold something. One that is empty or holds white space only counts as absent. */
+/**
+ * The variables that hold something, with the secrets that are in files. A variable that is empty or holds white space
+ * only counts as absent.
+ *
+ * @throws ConfigError when a file cannot be used.
+ */
 export function presentVariables(source: NodeJS.ProcessEnv): NodeJS.ProcessEnv {
-  return Object.fromEntries(
+  const present = Object.fromEntries(
     Object.entries(source).filter(([, value]) => value !== undefined && value.trim() !== ''),
   )
+  const { variables, problems } = readVariablesInFiles(present)
+  if (problems.length > 0) throw new ConfigError(problems)
+  return variables
 }
 
 /**
@@ -102,6 +111,10 @@ export const MAX_QUEUE_SHARDS = 64
 /** Variables that several apps read. .env.example documents each. */
 export const envFields = {
   DATABASE_URL: url(/^postgres(ql)?$/, 'postgres://user:password@localhost:5432/tidings'),
+  /** Paths of files. parseEnv puts their text into the variables without `_FILE`. */
+  DATABASE_URL_FILE: z.string().optional(),
+  REDIS_URL_FILE: z.string().optional(),
+  RECIPIENT_KEY_FILE: z.string().optional(),
   REDIS_URL: url(/^rediss?$/, 'redis://localhost:6379')
     .refine(
       (text) => /^\/?\d*$/.test(new URL(text).pathname),
