@@ -1,5 +1,4 @@
 import { readFile } from 'node:fs/promises'
-import { parser } from '@prometheus-io/lezer-promql'
 import { startTestApi, type TestApi } from '@tidings/api/testing/test-api'
 import { spawnApp } from '@tidings/stack/dev/app-process'
 import { findFreePort } from '@tidings/stack/servers/free-port'
@@ -7,6 +6,7 @@ import { useReleaser } from '@tidings/stack/testing/test-context'
 import { beforeAll, describe, expect, it } from 'vitest'
 import { parse } from 'yaml'
 import { z } from 'zod'
+import { readExpression } from './read-expression.ts'
 
 const read = (path: string) => readFile(new URL(`../${path}`, import.meta.url), 'utf8')
 
@@ -25,23 +25,6 @@ const alerts = groups.flatMap((group) => group.rules)
 
 /** Metrics that Prometheus itself records for each scrape. */
 const PROMETHEUS_METRICS = ['up']
-
-interface Found {
-  errors: number
-  metrics: string[]
-}
-
-function readExpression(expression: string): Found {
-  const found: Found = { errors: 0, metrics: [] }
-  parser.parse(expression).iterate({
-    enter(node) {
-      if (node.type.isError) found.errors++
-      const isMetric = node.name === 'Identifier' && node.node.parent?.name === 'VectorSelector'
-      if (isMetric) found.metrics.push(expression.slice(node.from, node.to))
-    },
-  })
-  return found
-}
 
 describe('monitoring', () => {
   const releaser = useReleaser()
