@@ -2,16 +2,17 @@ import { execFile } from 'node:child_process'
 import { existsSync } from 'node:fs'
 import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
-import { delimiter, join } from 'node:path'
+import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { promisify } from 'node:util'
 import { API_VARIABLES, readEnv } from '@tidings/api/env'
+import { findProgram } from '@tidings/stack/servers/find-program'
 import { createTestDatabase, useReleaser } from '@tidings/stack/testing/test-context'
 import { WORKER_VARIABLES } from '@tidings/worker/env'
 import { describe, expect, test } from 'vitest'
 import { parseAllDocuments } from 'yaml'
 import { z } from 'zod'
-import { readExpression } from '../read-expression.ts'
+import { readExpression } from '../monitoring/read-expression.ts'
 import { type KubernetesObject, kustomization, objects, readPod, settings } from './manifests.ts'
 import { validateObject } from './validate-object.ts'
 
@@ -20,9 +21,7 @@ const FOLDER = join(ROOT, 'deploy/kubernetes')
 const run = promisify(execFile)
 const APPS = ['tidings-api', 'tidings-worker']
 const PODS = ['tidings-migrate', ...APPS]
-const hasKubectl = (process.env.PATH ?? '')
-  .split(delimiter)
-  .some((folder) => existsSync(join(folder, 'kubectl')))
+const hasKubectl = findProgram('kubectl', process.env.PATH) !== undefined
 
 const find = (kind: string, name: string): KubernetesObject => {
   const found = objects.find((object) => object.kind === kind && object.metadata.name === name)
