@@ -104,7 +104,9 @@ describe('monitoring', () => {
         scrape_configs: z.array(
           z.object({
             job_name: z.string(),
-            static_configs: z.array(z.object({ targets: z.array(z.string()) })),
+            dns_sd_configs: z.tuple([
+              z.object({ names: z.tuple([z.string()]), type: z.literal('A'), port: z.int() }),
+            ]),
           }),
         ),
       })
@@ -118,7 +120,9 @@ describe('monitoring', () => {
         ),
       })
       .parse(parse(await read('docker-compose.yml'), { merge: true }))
-    const targets = prometheus.scrape_configs.flatMap(({ static_configs: [config] }) => config?.targets ?? [])
+    const targets = prometheus.scrape_configs.map(
+      ({ dns_sd_configs: [{ names, port }] }) => `${names[0]}:${port}`,
+    )
     expect(targets).toEqual([
       `api:${services.api?.environment?.PORT}`,
       `worker:${services.worker?.environment?.WORKER_PORT}`,
