@@ -2,6 +2,7 @@ import { mkdtemp } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { parseArgs } from 'node:util'
+import { findProgram } from '@tidings/stack/servers/find-program'
 import { findRedisServer, NO_REDIS_SERVER } from '@tidings/stack/servers/redis'
 import { ROWS } from './rows/all.ts'
 import { type RowOutcome, runMatrix } from './run-matrix.ts'
@@ -68,11 +69,16 @@ if (options.help) {
   process.exit(0)
 }
 const hasRedis = findRedisServer(process.env.PATH) !== undefined
-const rows = options.rows.filter((row) => hasRedis || row.queue === 'postgres')
-const skipped = options.rows.length - rows.length
+const rowsOnQueue = options.rows.filter((row) => hasRedis || row.queue === 'postgres')
+const skipped = options.rows.length - rowsOnQueue.length
 if (skipped > 0) {
   process.stderr.write(`${NO_REDIS_SERVER} ${skipped} rows that need one are skipped.\n`)
 }
+const rows = rowsOnQueue.filter(({ name, needs }) => {
+  const isHere = needs === undefined || findProgram(needs, process.env.PATH) !== undefined
+  if (!isHere) process.stderr.write(`There is no ${needs} on the PATH. The row ${name} is SKIPPED.\n`)
+  return isHere
+})
 if (rows.length === 0) process.exit(1)
 
 const dir = await mkdtemp(join(tmpdir(), 'tidings-chaos-'))

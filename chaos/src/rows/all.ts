@@ -2,6 +2,7 @@ import type { Row } from '../row.ts'
 import { apiRows } from './api.ts'
 import { eventRows } from './events.ts'
 import { feedbackRows } from './feedback.ts'
+import { keepAliveRows } from './keep-alive.ts'
 import { nemesisRow } from './nemesis.ts'
 import { postgresRows } from './postgres.ts'
 import { postgresQueueRows } from './postgres-queue.ts'
@@ -17,5 +18,6 @@ export const ROWS: readonly Row[] = [
   ...eventRows,
   ...feedbackRows,
   ...postgresQueueRows,
+  ...keepAliveRows,
   nemesisRow,
 ]
