@@ -71,6 +71,8 @@ export interface SystemOptions {
   queue?: QueueBackend['kind']
   /** Replaces the worker's main file; a path from the root of the repository. */
   workerMain?: string
+  /** The main files of the first API and the first worker, from another checkout. */
+  firstMains?: { api: string; worker: string }
 }
 
 const MAIN_FILES = { api: 'apps/api/src/main.ts', worker: 'apps/worker/src/main.ts' }
@@ -106,7 +108,7 @@ export async function createSystem(servers: Servers, options: SystemOptions): Pr
         const port = await findFreePort()
         return createManagedProcess({
           name: `${kind} ${index + 1}`,
-          main,
+          main: (index === 0 && options.firstMains?.[kind]) || main,
           port,
           env: { ...env, [kind === 'api' ? 'PORT' : 'WORKER_PORT']: String(port) },
           logFile: join(servers.dir, `${name}-${kind}-${index + 1}.log`),

@@ -7,6 +7,7 @@ import { nemesisRow } from './nemesis.ts'
 import { postgresRows } from './postgres.ts'
 import { postgresQueueRows } from './postgres-queue.ts'
 import { redisRows } from './redis.ts'
+import { rollingUpgradeRow } from './rolling-upgrade.ts'
 import { workerRows } from './worker.ts'
 
 /** The fault matrix. */
@@ -19,5 +20,6 @@ export const ROWS: readonly Row[] = [
   ...feedbackRows,
   ...postgresQueueRows,
   ...keepAliveRows,
+  rollingUpgradeRow,
   nemesisRow,
 ]

@@ -92,7 +92,7 @@ async function postWithGaps({ system, ledger, label, port, gapMs, untilMs }: Lan
   const agent = new Agent({ keepAlive: true, maxSockets: 1 })
   let reused = 0
   try {
-    for (let n = 0; performance.now() < untilMs; n++) {
+    for (let n = 0; ; n++) {
       const notificationId = `${label}-${n}`
       const startedAt = performance.now()
       ledger.send(notificationId)
@@ -100,9 +100,9 @@ async function postWithGaps({ system, ledger, label, port, gapMs, untilMs }: Lan
       ledger.recordAnswer(answer.kind, performance.now() - startedAt)
       if (answer.kind === '202') ledger.learn(notificationId, 'acknowledged')
       if (answer.reused) reused++
+      if (performance.now() + gapMs > untilMs) return reused
       await sleep(gapMs)
     }
-    return reused
   } finally {
     agent.destroy()
   }
