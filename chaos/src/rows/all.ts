@@ -1,12 +1,16 @@
 import type { Row } from '../row.ts'
 import { apiRows } from './api.ts'
+import { clockRows } from './clocks.ts'
 import { eventRows } from './events.ts'
 import { feedbackRows } from './feedback.ts'
+import { fullDiskRows } from './full-disks.ts'
 import { keepAliveRows } from './keep-alive.ts'
+import { linkRows } from './links.ts'
 import { nemesisRow } from './nemesis.ts'
 import { postgresRows } from './postgres.ts'
 import { postgresQueueRows } from './postgres-queue.ts'
 import { redisRows } from './redis.ts'
+import { redisEmptyRow } from './redis-empty.ts'
 import { rollingUpgradeRow } from './rolling-upgrade.ts'
 import { workerRows } from './worker.ts'
 
@@ -19,6 +23,10 @@ export const ROWS: readonly Row[] = [
   ...eventRows,
   ...feedbackRows,
   ...postgresQueueRows,
+  redisEmptyRow,
+  ...fullDiskRows,
+  ...linkRows,
+  ...clockRows,
   ...keepAliveRows,
   rollingUpgradeRow,
   nemesisRow,
