@@ -16,7 +16,7 @@ const read = (path: string) => readFile(new URL(`../../${path}`, import.meta.url
 /** Metrics that Prometheus itself records for each scrape. */
 const PROMETHEUS_METRICS = ['up']
 /** Metrics of redis_exporter and postgres_exporter, for the alerts in the group `tidings-stores`. */
-const EXPORTER_METRICS = ['redis_aof_last_write_status', 'redis_master_link_up', 'pg_replication_lag_seconds']
+const EXPORTER_METRICS = ['redis_master_link_up', 'pg_replication_lag_seconds']
 const OTHER_METRICS = [...PROMETHEUS_METRICS, ...EXPORTER_METRICS]
 
 describe('monitoring', () => {
