@@ -87,7 +87,7 @@ describe.for(PODS)('a pod of %s', (name) => {
     for (const [variable, path] of files) expect(path).toBe(`${folder}/${variable.slice(0, -'_FILE'.length)}`)
     const kept = mounted?.secret?.items?.map((item) => `${item.key}_FILE`)
     if (kept !== undefined) expect(kept.sort()).toEqual(files.map(([variable]) => variable).sort())
-    for (const secret of ['DATABASE_URL', 'REDIS_URL', 'RECIPIENT_KEY', 'JWT_KEYS'])
+    for (const secret of ['DATABASE_URL', 'REDIS_URL', 'RECIPIENT_KEY', 'HOOK_SECRETS_KEY', 'JWT_KEYS'])
       expect({ ...settings, ...pod.variables }).not.toHaveProperty(secret)
   })
 
@@ -166,6 +166,7 @@ describe('the settings', () => {
     DATABASE_URL: 'postgres://db/tidings',
     REDIS_URL: 'redis://redis',
     RECIPIENT_KEY: 'a-key-of-16-characters',
+    HOOK_SECRETS_KEY: 'a-key-that-has-at-least-32-characters',
     JWT_KEYS: '{}',
   }
 

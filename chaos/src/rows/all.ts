@@ -12,6 +12,7 @@ import { postgresQueueRows } from './postgres-queue.ts'
 import { redisRows } from './redis.ts'
 import { redisEmptyRow } from './redis-empty.ts'
 import { rollingUpgradeRow } from './rolling-upgrade.ts'
+import { unresolvedRow } from './unresolved.ts'
 import { workerRows } from './worker.ts'
 
 /** The fault matrix. */
@@ -22,6 +23,7 @@ export const ROWS: readonly Row[] = [
   ...postgresRows,
   ...eventRows,
   ...feedbackRows,
+  unresolvedRow,
   ...postgresQueueRows,
   redisEmptyRow,
   ...fullDiskRows,

@@ -1,21 +1,21 @@
 import type { Logger } from '@tidings/runtime/log'
 import { throttledWarning } from '@tidings/runtime/throttled-warning'
-import { type Envelope, LIMITS, type StatusEvent } from '@tidings/shared/status-event'
+import { type AcceptedItem, type Envelope, LIMITS } from '@tidings/shared/status-event'
 import type { Telemetry } from 'bullmq'
 import type { Redis } from 'ioredis'
 import { type JobQueue, openQueue, openRedis, type QueueBackend } from './backend.ts'
 import { DEAD_LETTER_QUEUE, ENVELOPE_JOB, ENVELOPE_JOB_OPTIONS, shardNames } from './policy.ts'
-import { versionOptions } from './redis-rights.ts'
+import { ReadyQueues } from './ready-queues.ts'
 
 /** Puts events on the queue, for callers that must answer soon: it fails fast and never waits for Redis. */
 export interface StatusPublisher {
   /**
-   * Enqueues 1..500 events as one job. Resolves when the store has confirmed it. After a rejection the job may have
+   * Enqueues 1..500 items as one job. Resolves when the store has confirmed it. After a rejection the job may have
    * been added or not. Publishing again is harmless: an event's id is fixed, so storing it twice stores it once.
    *
    * @throws QueueUnavailableError when the job was certainly not added
    */
-  publish(events: readonly StatusEvent[]): Promise<void>
+  publish(items: readonly AcceptedItem[]): Promise<void>
   /** True while the store answers. */
   readonly isConnected: boolean
   /** The shards, for counting and inspection; undefined until the store was reached for the first time. */
@@ -43,71 +43,48 @@ export class QueueUnavailableError extends Error {
   }
 }
 
-/** Pause before a Queue that could not start is built again, in milliseconds. */
-const REBUILD_DELAY_MS = 250
-
 export function createPublisher(options: PublisherOptions): StatusPublisher {
   const { backend, shards, log, telemetry } = options
   const onError = throttledWarning(log, 'queue connection')
   const redis = backend.kind === 'redis' ? openRedis(backend.url, 'fail-fast', onError) : undefined
-  let queues: JobQueue<Envelope>[] | undefined
-  let deadLetters: JobQueue<object> | undefined
-  let closing = false
-  let nextShard = 0
-
-  /**
-   * Builds the queues. A BullMQ Queue whose first command fails never works again. So this builds it on a ready
-   * connection only, uses it only when it is ready itself, and builds it again until then.
-   */
-  async function build(): Promise<void> {
-    if (queues || closing || (redis && redis.status !== 'ready')) return
-    let built: JobQueue<Envelope>[] = []
-    let dead: JobQueue<object> | undefined
-    try {
-      const version = await versionOptions(redis)
-      built = shardNames(shards).map((name) =>
+  const all = new ReadyQueues<readonly [JobQueue<object>, ...JobQueue<Envelope>[]]>({
+    redis,
+    open: (version) => [
+      openQueue<object>(DEAD_LETTER_QUEUE, backend, redis, { onError, ...version }),
+      ...shardNames(shards).map((name) =>
         openQueue<Envelope>(name, backend, redis, {
           onError,
           defaultJobOptions: ENVELOPE_JOB_OPTIONS,
           ...version,
           ...(telemetry && { telemetry }),
         }),
-      )
-      dead = openQueue<object>(DEAD_LETTER_QUEUE, backend, redis, { onError, ...version })
-      await Promise.all([...built, dead].map((queue) => queue.waitUntilReady()))
-      queues ??= built
-      deadLetters ??= dead
-    } catch (error) {
-      onError(error)
-      await Promise.allSettled([...built, dead].map((queue) => queue?.close()))
-      if (!closing) setTimeout(() => void build(), REBUILD_DELAY_MS).unref()
-    }
-  }
-  redis?.on('ready', () => void build())
-  if (!redis) void build()
-
-  const isConnected = () => queues !== undefined && (redis === undefined || redis.status === 'ready')
+      ),
+    ],
+    onError,
+  })
+  let nextShard = 0
 
   return {
-    async publish(events) {
-      const queue = isConnected() ? queues?.[nextShard++ % shards] : undefined
+    async publish(items) {
+      const [, ...queues] = all.connected ?? []
+      const queue = queues[nextShard++ % shards]
       if (!queue) throw new QueueUnavailableError()
-      if (events.length > LIMITS.envelopeEvents) throw new RangeError('An envelope holds at most 500 events')
-      await queue.add(ENVELOPE_JOB, { v: 1, events: [...events] })
+      if (items.length > LIMITS.envelopeEvents) throw new RangeError('An envelope holds at most 500 events')
+      await queue.add(ENVELOPE_JOB, { v: 1, events: [...items] })
     },
     get isConnected() {
-      return isConnected()
+      return all.connected !== undefined
     },
     get queues() {
-      return queues
+      const [, ...queues] = all.opened ?? []
+      return all.opened && queues
     },
     get deadLetters() {
-      return deadLetters
+      return all.opened?.[0]
     },
     redis,
     async close() {
-      closing = true
-      await Promise.allSettled([...(queues ?? []), deadLetters].map((queue) => queue?.close()))
+      await all.close()
       redis?.disconnect()
     },
   }

@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { describe, expect, onTestFinished, test } from 'vitest'
 import { z } from 'zod'
-import { ConfigError, days, envFields, flag, parseEnv, wholeNumber } from './env.ts'
+import { ConfigError, days, duration, envFields, flag, parseEnv, wholeNumber } from './env.ts'
 
 const schema = z.object({
   PORT: wholeNumber(0, 65_535).default(8001),
@@ -64,6 +64,25 @@ describe('a variable with a number of days', () => {
     expect(listProblems({ WINDOW }, windows)).toEqual([
       'WINDOW: must be a number of days from 35 to 3650, such as 35d',
     ])
+  })
+})
+
+describe('a variable with a duration', () => {
+  const waits = z.object({ WAIT: duration('1s', '7d').default(3_600_000) })
+
+  test.for([
+    ['1h', 3_600_000],
+    ['30m', 1_800_000],
+    ['3600', 3_600_000],
+    ['90s', 90_000],
+    [' 7d ', 604_800_000],
+    ['', 3_600_000],
+  ])('%j is %i milliseconds', ([WAIT, expected]) => {
+    expect(parseEnv(waits, { WAIT: String(WAIT) })).toEqual({ WAIT: expected })
+  })
+
+  test.for(['0', '8d', '1w', '1.5h', '-1', '1e3', 'h', '1 h'])('%j is refused', (WAIT) => {
+    expect(listProblems({ WAIT }, waits)).toEqual(['WAIT: must be a duration from 1s to 7d, such as 1h'])
   })
 })
 

@@ -92,6 +92,28 @@ export function days(min: number, max: number) {
     .refine((number) => number >= min && number <= max, { error })
 }
 
+const UNIT_MS = { s: 1_000, m: 60_000, h: 3_600_000, d: 86_400_000 } as const
+
+/**
+ * A variable that holds a duration: `90` or `90s`, `30m`, `1h`, `2d`. In milliseconds once read.
+ *
+ * @param min such a duration, and so is `max`.
+ */
+export function duration(min: string, max: string) {
+  const error = `must be a duration from ${min} to ${max}, such as 1h`
+  return z
+    .string({ error })
+    .trim()
+    .regex(/^\d{1,9}[smhd]?$/, { error, abort: true })
+    .transform(toMs)
+    .refine((ms) => ms >= toMs(min) && ms <= toMs(max), { error })
+}
+
+function toMs(text: string): number {
+  const unit = text.replace(/\d+/, '') || 's'
+  return Number.parseInt(text, 10) * UNIT_MS[unit as keyof typeof UNIT_MS]
+}
+
 // Not z.coerce: Number() reads blanks as 0, and 0x1f as 31.
 const decimal = (digits: RegExp, min: number, max: number, error: string) =>
   z
@@ -104,6 +126,16 @@ const decimal = (digits: RegExp, min: number, max: number, error: string) =>
 /** A variable that turns something on or off. */
 export const flag = (byDefault: boolean) =>
   z.stringbool({ error: 'must be true or false' }).default(byDefault)
+
+/** The key that encrypts the secrets of hooks: the same for the API and the command line, and never changed. */
+export const hookEnvFields = {
+  HOOK_SECRETS_KEY: z
+    .string()
+    .min(32, 'needs at least 32 characters: make one with openssl rand -base64 32')
+    .optional(),
+  /** Path of a file. parseEnv puts its text into the variable without `_FILE`. */
+  HOOK_SECRETS_KEY_FILE: z.string().optional(),
+}
 
 /** Most shards. Every worker holds connections for each shard. */
 export const MAX_QUEUE_SHARDS = 64

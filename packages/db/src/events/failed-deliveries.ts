@@ -1,18 +1,20 @@
 import { hash } from 'node:crypto'
 import type { NotificationType, StatusEvent } from '@tidings/shared/status-event'
 import type pg from 'pg'
+import type { Database } from '../database.ts'
 
 /** Failed deliveries in a row that suppress a recipient for a while. */
 const FAILURES_IN_A_ROW = 3
 /** They must lie within this time, and the recipient is suppressed for as long, in hours. */
 export const FAILURE_PERIOD_HOURS = 72
 
+// In a fixed order, which prevents deadlocks.
 const RECORD = `
 INSERT INTO failed_deliveries AS f (channel, recipient_digest, attempt_digest, at)
 SELECT channel, recipient_digest, attempt_digest, max(at)
 FROM unnest($1::notification_type[], $2::bytea[], $3::bytea[], $4::timestamptz[])
   AS e(channel, recipient_digest, attempt_digest, at)
-GROUP BY channel, recipient_digest, attempt_digest
+GROUP BY channel, recipient_digest, attempt_digest ORDER BY channel, recipient_digest, attempt_digest
 ON CONFLICT (channel, recipient_digest, attempt_digest) DO UPDATE SET at = greatest(f.at, excluded.at)`
 
 const FIND_REPEATED = `
@@ -65,4 +67,22 @@ export async function recordFailures(
   const { rows } = await client.query<RepeatedFailure>(FIND_REPEATED, [channels, digests])
   await client.query(REMOVE_OLD)
   return rows
+}
+
+const FORGET = `
+WITH forgotten AS MATERIALIZED (
+  SELECT channel, recipient_digest, attempt_digest FROM failed_deliveries
+  WHERE channel = $1 AND recipient_digest = ANY($2::bytea[])
+  ORDER BY channel, recipient_digest, attempt_digest FOR UPDATE
+)
+DELETE FROM failed_deliveries f USING forgotten e
+WHERE (f.channel, f.recipient_digest, f.attempt_digest) = (e.channel, e.recipient_digest, e.attempt_digest)`
+
+/** Forgets the failed deliveries to these recipients. Outside of a transaction that holds suppressions: writers lock those later. */
+export async function forgetFailures(
+  db: Database,
+  channel: NotificationType,
+  digests: readonly string[],
+): Promise<void> {
+  await db.pool.query(FORGET, [channel, digests.map((digest) => `\\x${digest}`)])
 }

@@ -3,6 +3,7 @@ import { EVERY_CATEGORY, type SuppressionReason } from '@tidings/shared/suppress
 import { and, desc, eq, gt, inArray, isNull, lt, or, type SQL, sql } from 'drizzle-orm'
 import { v7 as uuidv7 } from 'uuid'
 import type { Database, Handle } from '../database.ts'
+import { forgetFailures } from '../events/failed-deliveries.ts'
 import { type AuditRecord, insertAudit } from '../operators/audit.ts'
 import { suppressions } from '../schema/suppressions.ts'
 
@@ -127,7 +128,8 @@ export type LiftResult =
   | { outcome: 'note_required' }
 
 /**
- * Lifts the suppressions of recipients, with their audit row.
+ * Lifts the suppressions of recipients, with their audit row. The failures that led to a bounce no longer count: otherwise
+ * the next one would bring it back.
  *
  * @param note why; needed for a complaint.
  */
@@ -137,13 +139,33 @@ export async function liftSuppressions(
   note: string | undefined,
   audit: Pick<AuditRecord, 'actor' | 'action'>,
 ): Promise<LiftResult> {
+  const result = await liftSelected(db, selection, note, audit)
+  if (result.outcome === 'lifted' && result.suppressions.some(({ reason }) => reason === 'bounce'))
+    await forgetFailures(db, selection.channel, selection.digests)
+  return result
+}
+
+function liftSelected(
+  db: Database,
+  selection: SuppressionSelection,
+  note: string | undefined,
+  audit: Pick<AuditRecord, 'actor' | 'action'>,
+): Promise<LiftResult> {
   return db.orm.transaction(async (tx) => {
     const selected = isSelected(selection)
-    const found = await tx.select().from(s).where(selected).for('update')
+    const found = await tx
+      .select()
+      .from(s)
+      .where(selected)
+      // The order of addSuppressions, which prevents deadlocks.
+      .orderBy(s.recipientDigest, sql`${s.category} COLLATE "C"`, sql`${s.reason} COLLATE "C"`)
+      .for('update')
     if (found.length === 0) return { outcome: 'absent' }
     if (note === undefined && found.some((row) => row.reason === 'complaint'))
       return { outcome: 'note_required' }
-    const lifted = (await tx.delete(s).where(selected).returning()).map(toSuppression)
+    // These alone: one that was added meanwhile may be a complaint, and is not locked in order.
+    const ids = found.map(({ id }) => id)
+    const lifted = (await tx.delete(s).where(inArray(s.id, ids)).returning()).map(toSuppression)
     await insertAudit(
       { orm: tx },
       {
@@ -209,12 +231,22 @@ export async function findSuppressionsOf(
   return rows.map(toSuppression)
 }
 
-/** Removes the note of every suppression whose note mentions an erased address. `mentions` is an SQL condition on `note`. */
-export async function redactSuppressionNotes(db: Handle, mentions: SQL): Promise<void> {
+/** Finds the suppressions whose note mentions an erased address. `mentions` is an SQL condition on `note`. @returns ids */
+export async function findSuppressionNotes(db: Handle, mentions: SQL): Promise<string[]> {
+  const rows = await db.orm
+    .select({ id: s.id })
+    .from(s)
+    .where(and(sql`${s.note} IS NOT NULL`, mentions))
+  return rows.map(({ id }) => id)
+}
+
+/** Removes the notes of these suppressions. */
+export async function removeSuppressionNotes(db: Handle, ids: readonly string[]): Promise<void> {
+  if (ids.length === 0) return
   await db.orm
     .update(s)
     .set({ note: null })
-    .where(and(sql`${s.note} IS NOT NULL`, mentions))
+    .where(inArray(s.id, [...ids]))
 }
 
 function toSuppression({

@@ -2,7 +2,7 @@ import { applySettings, handlePoolErrors } from '@tidings/db/database'
 import { ConnectErrorTrackingClient } from '@tidings/db/failure'
 import { withTransaction } from '@tidings/db/with-transaction'
 import pg from 'pg'
-import { type JobQueue, openQueue, type QueueBackend, SILENCE_LIMIT_MS } from '../backend.ts'
+import { type JobQueue, openQueue, type QueueBackend } from '../backend.ts'
 import {
   ADD_JOBS,
   COUNT,
@@ -17,6 +17,7 @@ import {
   SIZES,
 } from '../bullmq/postgres-statements.ts'
 import { assertReadable } from '../envelope.ts'
+import { SILENCE_LIMIT_MS } from '../open-redis.ts'
 import { DEAD_LETTER_QUEUE, ENVELOPE_JOB, ENVELOPE_JOB_OPTIONS, shardNames } from '../policy.ts'
 import { countQueuedEvents, type QueueDepth, readDepth } from '../queue-depth.ts'
 import { findShards } from '../shards.ts'

@@ -9,6 +9,7 @@ import { tryWrite } from '@tidings/queue/try-write'
 import type { CliContext } from '../../context.ts'
 import { isRefusal, isUnreachable, storeError } from '../../exit-codes.ts'
 import { formatAge, formatCount } from '../../terminal/format.ts'
+import { checkHooks, HOOKS } from './check-hooks.ts'
 import { checkLostJobs } from './check-lost-jobs.ts'
 import { checkPostgres, SCHEMA } from './check-postgres.ts'
 import { type CheckResult, failure, ok, warning } from './check-result.ts'
@@ -45,6 +46,7 @@ export async function runChecks(context: CliContext): Promise<CheckResult[]> {
     ...results,
     ...(await attempt(EVENTS, () => checkBalance(context))),
     ...(await attempt(STATISTICS, () => checkStatistics(context))),
+    ...(await attempt(HOOKS, () => checkHooks(context))),
   ]
 }
 

@@ -45,6 +45,27 @@ describe('tidings suppressions', () => {
     return path
   }
 
+  test.each([
+    ['', 'Recipient 1 is empty'],
+    [
+      digestOf('ann@example.com'),
+      'Recipient 1 is no e-mail address: a push token needs --channel push, a digest',
+    ],
+  ])('a text that is nobody is wrong usage: %j', async (recipient, message) => {
+    for (const command of [['add', '--yes'], ['lift', '--yes'], ['check']]) {
+      const { exitCode, stderr } = await run(...command, '--', recipient)
+      expect({ exitCode, stderr }).toMatchObject({ exitCode: 64, stderr: expect.stringContaining(message) })
+    }
+    expect(await stored()).toEqual([])
+  })
+
+  test.each([
+    ['list', '--cursor', `1.${'-'.repeat(36)}`],
+    ['add', 'ann@example.com', '--until', '99999999d', '--yes'],
+  ])('%s %s %s %s is wrong usage', async (...args) => {
+    expect(await run(...args)).toMatchObject({ exitCode: 64, stdout: '' })
+  })
+
   test('add suppresses one recipient, and those of stdin or a file', async () => {
     expect(await run('add', 'Ann@example.com', '--note', 'by phone', '--yes')).toEqual({
       exitCode: 0,
@@ -228,20 +249,27 @@ describe('tidings suppressions', () => {
         'secret@example.com,Other,Recipient,2026-01-01',
         'b@example.com,HardBounce,Recipient,2026-01-02T03:04:05Z',
         '"secret@example.com,HardBounce',
+        'c@example.com,HardBounce,Recipient "hand,2026-01-02T03:04:05Z',
+        ...Array.from({ length: 60 }, () => 'd@example.com,HardBounce,Recipient,2026-01-02T03:04:05Z'),
+        '"secret@example.com',
       ])
-      expect(result).toMatchObject({ exitCode: 5, rows: [`b bounce ${TIME}`] })
+      expect(result).toMatchObject({
+        exitCode: 5,
+        rows: ['b', 'c', 'd'].map((name) => `${name} bounce ${TIME}`),
+      })
       expect(linesOf(result.stderr)).toEqual([
         'Line 2 has a time that cannot be read.',
         'Line 3 has no e-mail address.',
         'Line 4 has an unknown reason.',
-        'Line 6 has no e-mail address.',
-        'Imported 1. It is a file of postmark.',
-        'tidings: 4 wrong lines were skipped.',
+        'Line 6 has a quote without an end.',
+        'Line 68 has a quote without an end.',
+        'Imported 3; 59 already there. It is a file of postmark.',
+        'tidings: 5 wrong lines were skipped.',
       ])
       expect(JSON.stringify([result, await query('SELECT * FROM operator_audit')])).not.toContain('secret')
       expect(await audit()).toMatchObject([
         { action: 'suppressions.import', result: 'started' },
-        { matched: 1, changed: 1, result: expect.stringMatching(/^done/) },
+        { matched: 62, changed: 3, result: expect.stringMatching(/^done/) },
       ])
     })
 
