@@ -8,8 +8,8 @@ import { findRedisServer, startRedis } from '@tidings/stack/servers/redis'
 import { waitFor } from '@tidings/stack/servers/wait-for'
 import { inheritedEnv } from '../env.ts'
 import { type Check, check, type Row, runUnderLoad, type Stage } from '../row.ts'
-import { readStores } from '../settle.ts'
-import { createSystem, requireRedis, type Servers } from '../system.ts'
+import { countUnfinished, readStores } from '../settle.ts'
+import { createSystem, requireRedis, type Servers, type System } from '../system.ts'
 
 const run = promisify(execFile)
 const FULL_MS = 8_000
@@ -58,6 +58,10 @@ async function onFullDisk(stage: Stage, disk: string, store: 'redis' | 'postgres
         const free = await fill(join(disk, 'filler'))
         await sleep(FULL_MS)
         const during = ledger.acceptedShare
+        const bitten =
+          store === 'redis'
+            ? check('the queue was away', await saysQueueIsAway(system), 'as the log says')
+            : await countWaiting(system)
         await free()
         await restart()
         const before = ledger.answered('202')
@@ -66,6 +70,7 @@ async function onFullDisk(stage: Stage, disk: string, store: 'redis' | 'postgres
         })
         await sleep(2_000)
         return [
+          bitten,
           check('accepted while full', during > 0.9, `${(during * 100).toFixed(1)} %`),
           await noDeadLetters(system),
         ]
@@ -77,7 +82,15 @@ async function onFullDisk(stage: Stage, disk: string, store: 'redis' | 'postgres
   }
 }
 
-async function noDeadLetters(system: Parameters<typeof readStores>[0]): Promise<Check> {
+const saysQueueIsAway = async (system: System) =>
+  (await system.apis[0]?.readLog())?.includes('queue is away') ?? false
+
+async function countWaiting(system: System): Promise<Check> {
+  const waiting = await countUnfinished(system)
+  return check('jobs were waiting', waiting > 50, waiting)
+}
+
+async function noDeadLetters(system: System): Promise<Check> {
   const { deadLetters } = await readStores(system)
   return check('0 dead letters', deadLetters.size === 0, deadLetters.size)
 }
