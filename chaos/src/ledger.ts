@@ -49,6 +49,11 @@ export class Ledger {
       .map((entry) => entry.notificationId)
   }
 
+  /** How many posts had each answer. */
+  answers(): ReadonlyMap<string, number> {
+    return this.#answers
+  }
+
   answered(kind: string): number {
     return this.#answers.get(kind) ?? 0
   }

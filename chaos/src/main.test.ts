@@ -4,6 +4,7 @@ import { promisify } from 'node:util'
 import { findProgram } from '@tidings/stack/servers/find-program'
 import { findRedisServer } from '@tidings/stack/servers/redis'
 import { describe, expect, it } from 'vitest'
+import { PROXIES } from './proxies.ts'
 
 const MAIN = fileURLToPath(new URL('./main.ts', import.meta.url))
 const run = promisify(execFile)
@@ -19,7 +20,10 @@ async function expectPass(topology: string): Promise<void> {
 const hasRedis = findRedisServer(process.env.PATH) !== undefined
 
 describe('npm run chaos', () => {
-  const form = hasRedis ? 'its short form' : 'its short form (NO REDIS ON THE PATH: only rows without one)'
+  const missing = PROXIES.filter((name) => findProgram(name, process.env.PATH) === undefined)
+  const form = hasRedis
+    ? `its short form${missing.map((name) => ` (NO ${name.toUpperCase()}: rows skipped)`).join('')}`
+    : 'its short form (NO REDIS ON THE PATH: only rows without one)'
   it(`passes ${form}`, { timeout: 900_000 }, async () => {
     const { stdout } = await run(process.execPath, [MAIN, '--short'], { maxBuffer: 10_000_000 })
     expect(stdout).toContain(hasRedis ? '| worker kill -9' : '| PostgreSQL queue: API and worker kill -9')

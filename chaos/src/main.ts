@@ -79,11 +79,16 @@ if (options.help) {
   process.exit(0)
 }
 const hasRedis = findRedisServer(process.env.PATH) !== undefined
-const rows = options.rows.filter((row) => hasRedis || row.queue === 'postgres')
-const skipped = options.rows.length - rows.length
+const rowsOnQueue = options.rows.filter((row) => hasRedis || row.queue === 'postgres')
+const skipped = options.rows.length - rowsOnQueue.length
 if (skipped > 0) {
   process.stderr.write(`${NO_REDIS_SERVER} ${skipped} rows that need one are skipped.\n`)
 }
+const rows = rowsOnQueue.filter(({ name, needs }) => {
+  const isHere = needs === undefined || findProgram(needs, process.env.PATH) !== undefined
+  if (!isHere) process.stderr.write(`There is no ${needs} on the PATH. The row ${name} is SKIPPED.\n`)
+  return isHere
+})
 if (rows.length === 0) process.exit(1)
 if (options.topology === 'pgbouncer' && findProgram('pgbouncer', process.env.PATH) === undefined) {
   process.stderr.write('There is no pgbouncer on the PATH.\n')

@@ -194,8 +194,8 @@ async function checkBalance(context: CliContext): Promise<CheckResult[]> {
       found,
       difference > 0
         ? `${n(difference)} more accepted than found. A killed process or command loses its last counts, and an event ` +
-            'that was sent again while it was a dead letter counts twice. To see whether events arrive: ' +
-            'tidings doctor --probe'
+            'that was sent again while it was a dead letter counts twice. If Redis was emptied, restored or failed ' +
+            'over, what only it held is gone. To see whether events arrive: tidings doctor --probe'
         : `${n(-difference)} more found than accepted: an API was killed before it wrote its counts, or a producer ` +
             'writes to the queue directly.',
     ),
