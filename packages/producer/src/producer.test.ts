@@ -176,7 +176,7 @@ describe('a producer', () => {
     })
   })
 
-  it.for<[field: string, options: object]>([
+  it.for<[field: string, options: object | undefined]>([
     ['options: Must be an object.', undefined],
     ['api: Give', {}],
     ['api.url', { api: { url: 'ftp://secret', key: 'secret' } }],

@@ -108,14 +108,14 @@ async function report(
   const n = formatCount
   context.terminal.say(
     `Posted ${n(events)} events in ${n(requests)} requests in ${seconds.toFixed(1)} s: ${n(accepted)} accepted, ` +
-      `${n(ignored)} ignored (types without a status), ${n(invalid)} invalid. ` +
-      `The first notification: tidings status simulated-${run}-0`,
+      `${n(ignored)} ignored (types without a status), ${n(invalid)} invalid.` +
+      (accepted > 0 ? ` The first notification: tidings status simulated-${run}-0` : ''),
   )
   await writeResult(context, { run, seconds, ...totals })
   const failures = Object.entries(failed).map(([what, times]) => `${what} (${n(times)})`)
   if (failures.length === 0) return
   throw new CliError(
     accepted + ignored + invalid > 0 ? EXIT.partial : EXIT.failure,
-    `Requests failed: ${failures.join(', ')}. Is the API of API_URL running, with the same HOOK_SECRETS_KEY?`,
+    `Requests failed: ${failures.join(', ')}. Is the API running, with the same API_URL and HOOK_SECRETS_KEY?`,
   )
 }
