@@ -2,14 +2,9 @@ import { randomUUID } from 'node:crypto'
 import { mkdir } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { Database } from '@tidings/db/database'
-import {
-  type JobQueue,
-  openQueue,
-  openRedis,
-  prepareQueueBackend,
-  type QueueBackend,
-} from '@tidings/queue/backend'
+import { type JobQueue, openQueue, prepareQueueBackend, type QueueBackend } from '@tidings/queue/backend'
 import type { DeadLetterQueue } from '@tidings/queue/dead-letters/bury'
+import { openRedis } from '@tidings/queue/open-redis'
 import { DEAD_LETTER_QUEUE, STATUS_QUEUE } from '@tidings/queue/policy'
 import type { DeadLetter } from '@tidings/shared/dead-letter'
 import { generateSigningKey } from '@tidings/shared/signing-keys'
@@ -86,7 +81,7 @@ export async function createSystem(servers: Servers, options: SystemOptions): Pr
   await addUsers(database.db, userIds)
 
   const backend = await prepareBackend(servers, options.queue ?? 'redis', databaseName)
-  const redis = backend.kind === 'redis' ? openRedis(backend.url, 'patient', ignore) : undefined
+  const redis = backend.kind === 'redis' ? openRedis(backend, 'patient', ignore) : undefined
   await redis?.ping()
   const queue = openQueue<unknown>(STATUS_QUEUE, backend, redis, { onError: ignore })
   const deadLetters = openQueue<DeadLetter>(DEAD_LETTER_QUEUE, backend, redis, { onError: ignore })

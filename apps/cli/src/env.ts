@@ -8,6 +8,10 @@ import { z } from 'zod'
 const schema = z.object({
   DATABASE_URL: envFields.DATABASE_URL,
   REDIS_URL: envFields.REDIS_URL,
+  REDIS_URL_FILE: envFields.REDIS_URL_FILE,
+  REDIS_CA_FILE: envFields.REDIS_CA_FILE,
+  REDIS_CERT_FILE: envFields.REDIS_CERT_FILE,
+  REDIS_KEY_FILE: envFields.REDIS_KEY_FILE,
   QUEUE_BACKEND: envFields.QUEUE_BACKEND,
   QUEUE_PREFIX: envFields.QUEUE_PREFIX,
   QUEUE_SHARDS: envFields.QUEUE_SHARDS,
@@ -66,7 +70,10 @@ export function readCliEnv(source: NodeJS.ProcessEnv): CliEnv {
   if (given.DATABASE_URL !== undefined) return parseEnv(schema, given)
   const path = resolve(dataFolder(source), 'dev.env')
   const file = readEnvFile(path)
-  const stores = Object.fromEntries(DEV_ENV_VARIABLES.map((name) => [name, given[name] ?? file[name]]))
+  const fromFile = DEV_ENV_VARIABLES.filter(
+    (name) => name !== 'REDIS_URL' || given.REDIS_URL_FILE === undefined,
+  )
+  const stores = Object.fromEntries(fromFile.map((name) => [name, given[name] ?? file[name]]))
   try {
     return parseEnv(schema, { ...given, ...stores })
   } catch (error) {

@@ -1,5 +1,6 @@
-import { openRedis, type QueueBackend } from '@tidings/queue/backend'
+import type { QueueBackend } from '@tidings/queue/backend'
 import { checkRedisDurability, warnAboutDurability } from '@tidings/queue/durability'
+import { openRedis } from '@tidings/queue/open-redis'
 import { createPublisher } from '@tidings/queue/publisher'
 import { createLifecycle } from '@tidings/runtime/lifecycle'
 import { createLogger } from '@tidings/runtime/log'
@@ -24,7 +25,7 @@ describeRedis('a Redis whose user may not read INFO and CONFIG', () => {
 
   beforeAll(async () => {
     const server = await startTestRedis(releaser)
-    const admin = openRedis(server.url, 'operator', () => {})
+    const admin = openRedis(server, 'operator', () => {})
     await admin.call('ACL', 'SETUSER', 'restricted', ...RIGHTS)
     admin.disconnect()
     const url = server.url.replace('//', '//restricted:secret@')
@@ -50,7 +51,7 @@ describeRedis('a Redis whose user may not read INFO and CONFIG', () => {
 
   it('has an unknown durability: one warning, and a refusal only when it must be known', async () => {
     const redis = releaser.add(
-      openRedis(backend.url, 'patient', () => {}),
+      openRedis(backend, 'patient', () => {}),
       (connection) => connection.disconnect(),
     )
     const { problems, unknown } = await checkRedisDurability(redis)

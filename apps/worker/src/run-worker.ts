@@ -111,7 +111,7 @@ function countInBoth(metrics: EventCounters, counters: IngestCounters): EventCou
 
 async function checkDurability(backend: QueueBackend, strict: boolean, log: Logger): Promise<void> {
   if (backend.kind !== 'redis') return
-  const redis = await connectRedis(backend.url, throttledWarning(log, 'Redis connection'))
+  const redis = await connectRedis(backend, throttledWarning(log, 'Redis connection'))
   try {
     await warnAboutDurability(redis, strict, log)
   } finally {

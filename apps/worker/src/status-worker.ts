@@ -59,7 +59,7 @@ export interface StatusWorkerTiming {
 
 export interface StatusWorker {
   readonly queues: readonly JobQueue<unknown>[]
-  readonly deadLetters: DeadLetterQueue
+  readonly deadLetters: readonly DeadLetterQueue[]
   /** False until PostgreSQL took a write, and while it takes none: the worker then takes no jobs. */
   readonly isTakingJobs: boolean
   /** Whether the queue's store took the last write that checked it. */
@@ -188,7 +188,11 @@ export async function startStatusWorker(options: StatusWorkerOptions): Promise<S
   const { redis } = opened
   const queueCheck =
     redis && backend.kind === 'redis'
-      ? new RegularCheck({ ...checkTiming, check: () => tryWrite(redis, backend.prefix), onFailure: onError })
+      ? new RegularCheck({
+          ...checkTiming,
+          check: () => tryWrite(redis, backend, shards),
+          onFailure: onError,
+        })
       : postgresCheck
   lifecycle.onRelease('checks', () => {
     postgresCheck.close()

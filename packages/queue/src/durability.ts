@@ -1,6 +1,6 @@
 import { ConfigError } from '@tidings/runtime/env'
 import type { Logger } from '@tidings/runtime/log'
-import type { Redis } from 'ioredis'
+import { mastersOf, type RedisConnection } from './open-redis.ts'
 import { unlessForbidden } from './redis-rights.ts'
 
 /** A setting of the queue's store under which acknowledged events can be lost. */
@@ -36,17 +36,24 @@ const WANTED = [
 ] as const
 
 /**
- * Compares Redis's settings with those that keep acknowledged events safe.
+ * Compares the settings of Redis, or of each master of a cluster, with those that keep acknowledged events safe.
  *
  * @throws the connection's error when Redis does not answer.
  */
-export async function checkRedisDurability(redis: Redis): Promise<Durability> {
+export async function checkRedisDurability(redis: RedisConnection): Promise<Durability> {
+  // A command that needs no node yet waits until the nodes of a cluster are known.
+  await redis.ping()
   const durability: Durability = { problems: [], unknown: [] }
   for (const { setting, wanted, why } of WANTED) {
-    const reply: unknown = await unlessForbidden(redis.config('GET', setting))
-    const found: unknown = Array.isArray(reply) ? reply[1] : undefined
-    if (typeof found !== 'string') durability.unknown.push({ setting, wanted })
-    else if (found !== wanted) durability.problems.push({ setting, found, wanted, why })
+    const found = await Promise.all(
+      mastersOf(redis).map(async (node) => {
+        const reply: unknown = await unlessForbidden(node.config('GET', setting))
+        return Array.isArray(reply) && typeof reply[1] === 'string' ? reply[1] : undefined
+      }),
+    )
+    const wrong = found.find((value) => value !== undefined && value !== wanted)
+    if (wrong !== undefined) durability.problems.push({ setting, found: wrong, wanted, why })
+    else if (found.includes(undefined)) durability.unknown.push({ setting, wanted })
   }
   return durability
 }
@@ -61,7 +68,11 @@ export const describeWanted = (settings: readonly { setting: string; wanted: str
  *
  * @throws ConfigError that names the settings, when `strict`.
  */
-export async function warnAboutDurability(redis: Redis, strict: boolean, log: Logger): Promise<void> {
+export async function warnAboutDurability(
+  redis: RedisConnection,
+  strict: boolean,
+  log: Logger,
+): Promise<void> {
   const { problems, unknown } = await checkRedisDurability(redis)
   for (const { setting, found, wanted, why } of problems) {
     log.warn({ setting, found, wanted }, `REDIS IS NOT DURABLE: set ${setting} to ${wanted}: ${why}`)

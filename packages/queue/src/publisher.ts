@@ -2,10 +2,12 @@ import type { Logger } from '@tidings/runtime/log'
 import { throttledWarning } from '@tidings/runtime/throttled-warning'
 import { type Envelope, LIMITS, type StatusEvent } from '@tidings/shared/status-event'
 import type { Telemetry } from 'bullmq'
-import type { Redis } from 'ioredis'
-import { type JobQueue, openQueue, openRedis, type QueueBackend } from './backend.ts'
-import { DEAD_LETTER_QUEUE, ENVELOPE_JOB, ENVELOPE_JOB_OPTIONS, shardNames } from './policy.ts'
+import { type JobQueue, openQueue, type QueueBackend } from './backend.ts'
+import { openRedis, type RedisConnection } from './open-redis.ts'
+import { ENVELOPE_JOB, ENVELOPE_JOB_OPTIONS } from './policy.ts'
+import { deadLetterNames, isCluster, shardNames } from './queue-names.ts'
 import { versionOptions } from './redis-rights.ts'
+import { ShardChoice } from './shard-choice.ts'
 
 /** Puts events on the queue, for callers that must answer soon: it fails fast and never waits for Redis. */
 export interface StatusPublisher {
@@ -21,9 +23,9 @@ export interface StatusPublisher {
   /** The shards, for counting and inspection; undefined until the store was reached for the first time. */
   readonly queues: readonly JobQueue<Envelope>[] | undefined
   /** The dead letters, for the same; undefined for as long. */
-  readonly deadLetters: JobQueue<object> | undefined
+  readonly deadLetters: readonly JobQueue<object>[] | undefined
   /** The Redis connection, for reading settings and memory; undefined on PostgreSQL. */
-  readonly redis: Redis | undefined
+  readonly redis: RedisConnection | undefined
   close(): Promise<void>
 }
 
@@ -49,11 +51,13 @@ const REBUILD_DELAY_MS = 250
 export function createPublisher(options: PublisherOptions): StatusPublisher {
   const { backend, shards, log, telemetry } = options
   const onError = throttledWarning(log, 'queue connection')
-  const redis = backend.kind === 'redis' ? openRedis(backend.url, 'fail-fast', onError) : undefined
+  const redis = backend.kind === 'redis' ? openRedis(backend, 'fail-fast', onError) : undefined
   let queues: JobQueue<Envelope>[] | undefined
-  let deadLetters: JobQueue<object> | undefined
+  let deadLetters: JobQueue<object>[] | undefined
   let closing = false
-  let nextShard = 0
+  const choice = new ShardChoice(shards)
+  // On a single Redis, all shards are away together.
+  const attempts = isCluster(backend) ? 2 : 1
 
   /**
    * Builds the queues. A BullMQ Queue whose first command fails never works again. So this builds it on a ready
@@ -62,7 +66,7 @@ export function createPublisher(options: PublisherOptions): StatusPublisher {
   async function build(): Promise<void> {
     if (queues || closing || (redis && redis.status !== 'ready')) return
     let built: JobQueue<Envelope>[] = []
-    let dead: JobQueue<object> | undefined
+    let dead: JobQueue<object>[] = []
     try {
       const version = await versionOptions(redis)
       built = shardNames(shards).map((name) =>
@@ -73,27 +77,46 @@ export function createPublisher(options: PublisherOptions): StatusPublisher {
           ...(telemetry && { telemetry }),
         }),
       )
-      dead = openQueue<object>(DEAD_LETTER_QUEUE, backend, redis, { onError, ...version })
-      await Promise.all([...built, dead].map((queue) => queue.waitUntilReady()))
+      dead = deadLetterNames(backend, shards).map((name) =>
+        openQueue<object>(name, backend, redis, { onError, ...version }),
+      )
+      await Promise.all([...built, ...dead].map((queue) => queue.waitUntilReady()))
       queues ??= built
       deadLetters ??= dead
     } catch (error) {
       onError(error)
-      await Promise.allSettled([...built, dead].map((queue) => queue?.close()))
+      await Promise.allSettled([...built, ...dead].map((queue) => queue.close()))
       if (!closing) setTimeout(() => void build(), REBUILD_DELAY_MS).unref()
     }
   }
   redis?.on('ready', () => void build())
   if (!redis) void build()
 
+  /** A shard that fails may have added the job. The other one then adds it again, and it is stored once. */
+  async function add(envelope: Envelope): Promise<void> {
+    let failure: unknown = new QueueUnavailableError()
+    for (let attempt = 0; attempt < attempts; attempt++) {
+      const shard = isConnected() ? choice.next() : undefined
+      const queue = shard === undefined ? undefined : queues?.[shard]
+      if (shard === undefined || queue === undefined) break
+      try {
+        await queue.add(ENVELOPE_JOB, envelope)
+        choice.succeeded(shard)
+        return
+      } catch (error) {
+        failure = error
+        if (isCluster(backend)) choice.failed(shard)
+      }
+    }
+    throw failure
+  }
+
   const isConnected = () => queues !== undefined && (redis === undefined || redis.status === 'ready')
 
   return {
     async publish(events) {
-      const queue = isConnected() ? queues?.[nextShard++ % shards] : undefined
-      if (!queue) throw new QueueUnavailableError()
       if (events.length > LIMITS.envelopeEvents) throw new RangeError('An envelope holds at most 500 events')
-      await queue.add(ENVELOPE_JOB, { v: 1, events: [...events] })
+      await add({ v: 1, events: [...events] })
     },
     get isConnected() {
       return isConnected()
@@ -107,7 +130,7 @@ export function createPublisher(options: PublisherOptions): StatusPublisher {
     redis,
     async close() {
       closing = true
-      await Promise.allSettled([...(queues ?? []), deadLetters].map((queue) => queue?.close()))
+      await Promise.allSettled([...(queues ?? []), ...(deadLetters ?? [])].map((queue) => queue.close()))
       redis?.disconnect()
     },
   }

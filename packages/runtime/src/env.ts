@@ -1,6 +1,8 @@
+import { readFileSync } from 'node:fs'
 import { DEFAULT_RECIPIENT_KEY } from '@tidings/shared/recipient'
 import { z } from 'zod'
 import { LOG_LEVELS } from './log-level.ts'
+import { parseRedisUrl, RedisUrlError } from './redis-url.ts'
 
 /** The process cannot start. The message alone tells an operator what to do. */
 export class StartupError extends Error {
@@ -37,11 +39,21 @@ export function parseEnv<Schema extends z.ZodType>(
   source: NodeJS.ProcessEnv,
 ): z.infer<Schema> {
   // The messages name the expected value only: a variable may hold a secret.
-  const parsed = schema.safeParse(presentVariables(source))
+  const parsed = schema.safeParse(withRedisUrlOfFile(presentVariables(source)))
   if (parsed.success) return parsed.data
   throw new ConfigError(
     parsed.error.issues.map((issue) => `${issue.path.join('.') || 'environment'}: ${issue.message}`),
   )
+}
+
+/** @throws ConfigError when the file of REDIS_URL_FILE cannot be read, or REDIS_URL is set too. */
+function withRedisUrlOfFile(given: NodeJS.ProcessEnv): NodeJS.ProcessEnv {
+  if (given.REDIS_URL_FILE === undefined) return given
+  if (given.REDIS_URL !== undefined)
+    throw new ConfigError(['REDIS_URL_FILE: is set beside REDIS_URL: set one of them'])
+  const text = readText(given.REDIS_URL_FILE)
+  if (typeof text !== 'string') throw new ConfigError([`REDIS_URL_FILE: ${text.problem}`])
+  return { ...given, REDIS_URL: text.trim() }
 }
 
 /** A variable that holds a URL. Its user, password and path must decode: the drivers decode them. */
@@ -53,6 +65,34 @@ function url(protocols: RegExp, example: string) {
 
 /** A variable that holds the base URL of an HTTP server. */
 export const httpUrl = (example: string) => url(/^https?$/, example)
+
+/** A variable that holds the URL of Redis, of its Sentinels or of a cluster. */
+const redisUrl = z.string().superRefine((text, context) => {
+  try {
+    parseRedisUrl(text)
+  } catch (error) {
+    if (!(error instanceof RedisUrlError)) throw error
+    context.addIssue(error.message)
+  }
+})
+
+/** A variable that names a file. Its value is the text of the file. */
+const fileContent = z.string().transform((path, context) => {
+  const text = readText(path)
+  if (typeof text === 'string') return text
+  context.addIssue(text.problem)
+  return z.NEVER
+})
+
+function readText(path: string): string | { problem: string } {
+  try {
+    return readFileSync(path, 'utf8')
+  } catch (error) {
+    return {
+      problem: `cannot read the file (${error instanceof Error && 'code' in error ? error.code : error})`,
+    }
+  }
+}
 
 function isDecodable(text: string): boolean {
   const { username, password, pathname } = new URL(text)
@@ -102,12 +142,13 @@ export const MAX_QUEUE_SHARDS = 64
 /** Variables that several apps read. .env.example documents each. */
 export const envFields = {
   DATABASE_URL: url(/^postgres(ql)?$/, 'postgres://user:password@localhost:5432/tidings'),
-  REDIS_URL: url(/^rediss?$/, 'redis://localhost:6379')
-    .refine(
-      (text) => /^\/?\d*$/.test(new URL(text).pathname),
-      'may have only the number of a database as its path',
-    )
-    .optional(),
+  REDIS_URL: redisUrl.optional(),
+  /** Path of a file that holds REDIS_URL. parseEnv reads it. */
+  REDIS_URL_FILE: z.string().optional(),
+  /** For TLS to Redis. Each names a PEM file; the value is what the file holds. */
+  REDIS_CA_FILE: fileContent.optional(),
+  REDIS_CERT_FILE: fileContent.optional(),
+  REDIS_KEY_FILE: fileContent.optional(),
   QUEUE_BACKEND: z.enum(['redis', 'postgres']).optional(),
   QUEUE_PREFIX: z
     .string()

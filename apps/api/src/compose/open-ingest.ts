@@ -1,8 +1,9 @@
 import { openDatabase } from '@tidings/db/database'
 import { IngestCounters } from '@tidings/db/events/ingest-counters'
-import { openRedis, type QueueBackend, type QueueSettings, queueBackendOf } from '@tidings/queue/backend'
+import { type QueueBackend, type QueueSettings, queueBackendOf } from '@tidings/queue/backend'
 import { watchBackpressure } from '@tidings/queue/backpressure'
 import { warnAboutDurability } from '@tidings/queue/durability'
+import { openRedis } from '@tidings/queue/open-redis'
 import { createPublisher, type StatusPublisher } from '@tidings/queue/publisher'
 import { ConfigError } from '@tidings/runtime/env'
 import type { Lifecycle } from '@tidings/runtime/lifecycle'
@@ -105,7 +106,7 @@ interface DurabilityCheck extends Pick<OpenIngestOptions, 'lifecycle' | 'log' | 
 function checkDurability({ backend, strict, lifecycle, log, onUnsafe }: DurabilityCheck): void {
   if (backend.kind !== 'redis') return
   // The publisher's connection logs the same connection errors.
-  const redis = openRedis(backend.url, 'patient', () => undefined)
+  const redis = openRedis(backend, 'patient', () => undefined)
   lifecycle.onRelease('queue settings', () => redis.disconnect())
   warnAboutDurability(redis, strict, log)
     .catch((error: unknown) => {

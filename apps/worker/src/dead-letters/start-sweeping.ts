@@ -51,8 +51,10 @@ export function startSweeping(options: SweepingOptions): Sweeper {
   })
   lifecycle.onRelease('reconciler', () => reconciler.close())
 
+  let nextShard = 0
   const publish = async (events: unknown[]) => {
-    const [queue] = queues
+    // Another shard each time: the master of one may be away.
+    const queue = queues[nextShard++ % queues.length]
     if (queue === undefined) throw new Error('There must be at least one shard.')
     await queue.add(ENVELOPE_JOB, { v: 1, events }, ENVELOPE_JOB_OPTIONS)
   }

@@ -2,7 +2,7 @@ import { applySettings, handlePoolErrors } from '@tidings/db/database'
 import { ConnectErrorTrackingClient } from '@tidings/db/failure'
 import { withTransaction } from '@tidings/db/with-transaction'
 import pg from 'pg'
-import { type JobQueue, openQueue, type QueueBackend, SILENCE_LIMIT_MS } from '../backend.ts'
+import { type JobQueue, openQueue, type QueueBackend } from '../backend.ts'
 import {
   ADD_JOBS,
   COUNT,
@@ -17,8 +17,10 @@ import {
   SIZES,
 } from '../bullmq/postgres-statements.ts'
 import { assertReadable } from '../envelope.ts'
-import { DEAD_LETTER_QUEUE, ENVELOPE_JOB, ENVELOPE_JOB_OPTIONS, shardNames } from '../policy.ts'
+import { SILENCE_LIMIT_MS } from '../open-redis.ts'
+import { DEAD_LETTER_QUEUE, ENVELOPE_JOB, ENVELOPE_JOB_OPTIONS } from '../policy.ts'
 import { countQueuedEvents, type QueueDepth, readDepth } from '../queue-depth.ts'
+import { shardNames } from '../queue-names.ts'
 import { findShards } from '../shards.ts'
 import type { DamagedDeadLetter } from './damage.ts'
 import {
@@ -66,6 +68,7 @@ export async function openPostgresDeadLetters(options: PostgresOptions): Promise
  * functions. Requeue, discard and rewrite each run in one transaction.
  */
 class PostgresDeadLetterStore implements DeadLetterStore {
+  readonly parts = [this]
   readonly #pool: pg.Pool
   readonly #dead: JobQueue<object>
   readonly #mains: JobQueue<object>[]
