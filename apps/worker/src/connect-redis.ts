@@ -1,7 +1,6 @@
 import { openRedis, type RedisConnection, type RedisTarget, refusalIn } from '@tidings/queue/open-redis'
 import { StartupError } from '@tidings/runtime/env'
 import { errorMessage } from '@tidings/shared/errors'
-import { Cluster } from 'ioredis'
 
 /**
  * Opens a patient connection, and resolves when Redis has answered for the first time. A Queue that is built earlier
@@ -14,24 +13,19 @@ export async function connectRedis(
   onError: (error: Error) => void,
 ): Promise<RedisConnection> {
   const redis = openRedis(target, 'patient', onError)
-  try {
-    await Promise.race(
-      [redis.ping(), redis instanceof Cluster ? clusterRefusal(redis) : undefined].filter(Boolean),
-    )
-    return redis
-  } catch (error) {
+  const { promise, resolve, reject } = Promise.withResolvers<void>()
+  const onFailure = (error: Error) => {
+    const refusal = refusalIn(error)
+    if (refusal === undefined) return
     redis.disconnect()
-    if (!(error instanceof Error) || !refusalIn(error)) throw error
-    throw new StartupError(
-      `Redis refuses the worker (${errorMessage(refusalIn(error))}). Check the user and the password of REDIS_URL.`,
+    reject(
+      new StartupError(
+        `Redis refuses the worker (${errorMessage(refusal)}). Check the user and the password of REDIS_URL.`,
+      ),
     )
   }
+  redis.on('error', onFailure).once('ready', resolve)
+  await promise
+  redis.off('error', onFailure)
+  return redis
 }
-
-/** Rejects when every node refuses. A command on a cluster waits instead. */
-const clusterRefusal = (cluster: Cluster) =>
-  new Promise<never>((_, reject) => {
-    cluster.on('error', (error: Error) => {
-      if (refusalIn(error)) reject(error)
-    })
-  })

@@ -1,7 +1,7 @@
 import { ConfigError } from '@tidings/runtime/env'
 import type { Logger } from '@tidings/runtime/log'
 import { mastersOf, type RedisConnection } from './open-redis.ts'
-import { unlessForbidden } from './redis-rights.ts'
+import { unlessForbidden, versionOptions } from './redis-rights.ts'
 
 /** A setting of the queue's store under which acknowledged events can be lost. */
 interface DurabilityProblem {
@@ -63,8 +63,8 @@ export const describeWanted = (settings: readonly { setting: string; wanted: str
   settings.map(({ setting, wanted }) => `${setting} is ${wanted}`).join(', ')
 
 /**
- * Logs a warning for each setting under which acknowledged events can be lost, and one for those that Redis does not
- * show.
+ * Logs a warning for each setting under which acknowledged events can be lost, one for those that Redis does not show,
+ * and one where INFO is forbidden.
  *
  * @throws ConfigError that names the settings, when `strict`.
  */
@@ -82,6 +82,8 @@ export async function warnAboutDurability(
       { settings: unknown.map(({ setting }) => setting) },
       `Redis does not show its settings to this user. Check that ${describeWanted(unknown)}`,
     )
+  if ((await versionOptions(redis)).skipVersionCheck)
+    log.warn('Redis lets this user not read INFO: its version and how full its memory is are not checked')
   if (!strict) return
   const refused = [
     ...problems.map(({ setting, found, wanted }) => `${setting} is ${found}, needs ${wanted}`),

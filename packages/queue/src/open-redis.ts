@@ -138,8 +138,7 @@ function openServer(
       ? new Redis({ ...all, ...loginOf(address), ...sentinelOptions(address, all) })
       : new Redis(target.url, all)
   redis.on('error', (error: Error) => {
-    // A managed service may have removed INFO. Then ioredis cannot tell whether Redis still loads its data.
-    if (/unknown command.*info/i.test(error.message)) redis.options.enableReadyCheck = false
+    if (isWithoutInfo(error)) redis.options.enableReadyCheck = false
     onError(error)
   })
   return redis
@@ -179,8 +178,11 @@ function sentinelOptions(address: RedisAddress, { tls }: ServerOptions) {
 /** The answer of a Redis that refused the connection, such as a wrong password. A cluster's error wraps it. */
 export function refusalIn(error: Error): Error | undefined {
   const answer = 'lastNodeError' in error ? error.lastNodeError : error
-  return answer instanceof ReplyError ? (answer as Error) : undefined
+  return answer instanceof ReplyError && !isWithoutInfo(answer as Error) ? (answer as Error) : undefined
 }
+
+/** A managed service may have removed INFO. Then ioredis cannot tell whether Redis still loads its data. */
+const isWithoutInfo = ({ message }: Error): boolean => /unknown command.*info/i.test(message)
 
 /** The connections to each master: one, or several on a cluster. */
 export const mastersOf = (redis: RedisConnection): Redis[] =>

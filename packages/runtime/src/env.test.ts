@@ -1,3 +1,7 @@
+import { mkdtemp, writeFile } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { fileURLToPath } from 'node:url'
 import { describe, expect, test } from 'vitest'
 import { z } from 'zod'
 import { ConfigError, days, envFields, flag, parseEnv, wholeNumber } from './env.ts'
@@ -72,6 +76,26 @@ describe('a variable with the URL of a store', () => {
   test('is taken as it is', () => {
     expect(parseEnv(stores, { DATABASE_URL, REDIS_URL })).toEqual({ DATABASE_URL, REDIS_URL })
     expect(parseEnv(stores, { DATABASE_URL, REDIS_URL: ' ' })).toEqual({ DATABASE_URL })
+  })
+
+  test('comes from a file, without the line break at its end', async () => {
+    const file = join(await mkdtemp(join(tmpdir(), 'tidings-env-')), 'redis-url')
+    await writeFile(file, `${REDIS_URL}\n`)
+    expect(parseEnv(stores, { DATABASE_URL, REDIS_URL_FILE: file })).toEqual({ DATABASE_URL, REDIS_URL })
+    const both = { DATABASE_URL, REDIS_URL, REDIS_URL_FILE: file }
+    expect(listProblems(both, stores)).toEqual(['REDIS_URL_FILE: is set beside REDIS_URL: set one of them'])
+    expect(listProblems({ DATABASE_URL, REDIS_URL_FILE: `${file}-missing` }, stores)).toEqual([
+      'REDIS_URL_FILE: cannot read the file (ENOENT)',
+    ])
+  })
+
+  test('a certificate comes from a file', () => {
+    const tls = z.object({ REDIS_CA_FILE: envFields.REDIS_CA_FILE })
+    const self = fileURLToPath(import.meta.url)
+    expect(parseEnv(tls, { REDIS_CA_FILE: self }).REDIS_CA_FILE).toContain('a certificate comes from a file')
+    expect(listProblems({ REDIS_CA_FILE: `${self}-missing` }, tls)).toEqual([
+      'REDIS_CA_FILE: cannot read the file (ENOENT)',
+    ])
   })
 
   test.for([

@@ -108,12 +108,14 @@ function checkDurability({ backend, strict, lifecycle, log, onUnsafe }: Durabili
   // The publisher's connection logs the same connection errors.
   const redis = openRedis(backend, 'patient', () => undefined)
   lifecycle.onRelease('queue settings', () => redis.disconnect())
-  warnAboutDurability(redis, strict, log)
-    .catch((error: unknown) => {
-      // Any other error means that the connection was closed first.
-      if (!(error instanceof ConfigError)) return
-      log.fatal({ error: errorMessage(error) }, 'refusing to run')
-      onUnsafe?.(error)
-    })
-    .finally(() => redis.disconnect())
+  redis.once('ready', () => {
+    warnAboutDurability(redis, strict, log)
+      .catch((error: unknown) => {
+        // Any other error means that the connection was closed first.
+        if (!(error instanceof ConfigError)) return
+        log.fatal({ error: errorMessage(error) }, 'refusing to run')
+        onUnsafe?.(error)
+      })
+      .finally(() => redis.disconnect())
+  })
 }

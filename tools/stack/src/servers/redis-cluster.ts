@@ -1,5 +1,5 @@
 import { join } from 'node:path'
-import { Redis } from 'ioredis'
+import { askRedis } from './ask-redis.ts'
 import { findFreePort } from './free-port.ts'
 import { type RedisServer, startRedis } from './redis.ts'
 import { waitFor } from './wait-for.ts'
@@ -22,8 +22,6 @@ export interface RedisCluster {
   /** The masters come first, in the order of their slots. A failover changes the roles, not this list. */
   readonly nodes: readonly RedisServer[]
   readonly url: string
-  /** Sends a command to one node. */
-  ask(node: RedisServer, command: string, ...args: (string | number)[]): Promise<unknown>
   /** The nodes that say that they are masters with slots. Leaves out nodes that do not answer. */
   masters(): Promise<RedisServer[]>
   /** Resolves when every slot has a master, and every master that answers `replicas` of them in sync. */
@@ -60,7 +58,6 @@ export async function startRedisCluster(options: RedisClusterOptions): Promise<R
   const cluster: RedisCluster = {
     nodes,
     url: `redis+cluster://${nodes.map(({ port }) => `127.0.0.1:${port}`).join(',')}`,
-    ask,
     async masters() {
       const isMaster = await Promise.all(nodes.map((node) => ownsSlots(node).catch(() => false)))
       return nodes.filter((_, index) => isMaster[index])
@@ -91,19 +88,23 @@ async function joinNodes(
   if (first === undefined) return
   const boundary = (master: number) => Math.round((master * SLOTS) / masters)
   for (const [index, node] of nodes.entries()) {
-    if (index < masters) await ask(node, 'CLUSTER', 'ADDSLOTSRANGE', boundary(index), boundary(index + 1) - 1)
-    await ask(node, 'CLUSTER', 'SET-CONFIG-EPOCH', index + 1)
-    if (node !== first) await ask(first, 'CLUSTER', 'MEET', '127.0.0.1', node.port, busPorts[index] ?? 0)
+    if (index < masters)
+      await askRedis(node.port, 'CLUSTER', 'ADDSLOTSRANGE', boundary(index), boundary(index + 1) - 1)
+    await askRedis(node.port, 'CLUSTER', 'SET-CONFIG-EPOCH', index + 1)
+    if (node !== first)
+      await askRedis(first.port, 'CLUSTER', 'MEET', '127.0.0.1', node.port, busPorts[index] ?? 0)
   }
-  const ids = await Promise.all(nodes.map(async (node) => String(await ask(node, 'CLUSTER', 'MYID'))))
+  const ids = await Promise.all(
+    nodes.map(async (node) => String(await askRedis(node.port, 'CLUSTER', 'MYID'))),
+  )
   for (const [index, node] of nodes.entries()) {
     const master = ids[index % masters] ?? ''
     if (index < masters) continue
     await waitFor('the nodes to know each other', async () => {
-      const known = String(await ask(node, 'CLUSTER', 'NODES'))
+      const known = String(await askRedis(node.port, 'CLUSTER', 'NODES'))
       return ids.every((id) => known.includes(id))
     })
-    await ask(node, 'CLUSTER', 'REPLICATE', master)
+    await askRedis(node.port, 'CLUSTER', 'REPLICATE', master)
   }
 }
 
@@ -111,12 +112,12 @@ async function isHealthy(cluster: RedisCluster, masters: number, replicas: numbe
   const owners = await cluster.masters()
   if (owners.length < masters) return false
   const infos = await Promise.all(
-    cluster.nodes.map(async (node) => String(await ask(node, 'CLUSTER', 'INFO').catch(() => ''))),
+    cluster.nodes.map(async (node) => String(await askRedis(node.port, 'CLUSTER', 'INFO').catch(() => ''))),
   )
   if (!infos.every((info) => info.includes('cluster_state:ok'))) return false
   const counts = await Promise.all(
     owners.map(async (node) => {
-      const info = String(await ask(node, 'INFO', 'replication').catch(() => ''))
+      const info = String(await askRedis(node.port, 'INFO', 'replication').catch(() => ''))
       return info.split('state=online').length - 1
     }),
   )
@@ -124,7 +125,7 @@ async function isHealthy(cluster: RedisCluster, masters: number, replicas: numbe
 }
 
 async function ownsSlots(node: RedisServer): Promise<boolean> {
-  const mine = String(await ask(node, 'CLUSTER', 'NODES'))
+  const mine = String(await askRedis(node.port, 'CLUSTER', 'NODES'))
     .split('\n')
     .find((line) => line.includes('myself'))
   return (
@@ -132,20 +133,4 @@ async function ownsSlots(node: RedisServer): Promise<boolean> {
     /\bmaster\b/.test(mine) &&
     / \d+(-\d+)?( |$)/.test(mine.split(' connected')[1] ?? '')
   )
-}
-
-/** A connection of its own for each command: a node may be frozen or gone. */
-async function ask({ port }: RedisServer, command: string, ...args: (string | number)[]): Promise<unknown> {
-  const redis = new Redis(port, '127.0.0.1', {
-    retryStrategy: () => null,
-    commandTimeout: 2_000,
-    maxRetriesPerRequest: 0,
-    enableReadyCheck: false,
-  })
-  redis.on('error', () => undefined)
-  try {
-    return await redis.call(command, ...args)
-  } finally {
-    redis.disconnect()
-  }
 }
