@@ -72,6 +72,7 @@ export async function runWorker(env: WorkerEnv, hooks: RunWorkerHooks = {}): Pro
     db,
     backend,
     shards: env.QUEUE_SHARDS,
+    ackReplicas: env.ACK_REPLICAS,
     recipientKey: env.RECIPIENT_KEY,
     concurrency: env.WORKER_CONCURRENCY,
     store: hooks.wrapStore?.(store) ?? store,

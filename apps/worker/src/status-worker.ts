@@ -5,6 +5,7 @@ import { findErasedUsers } from '@tidings/db/users/erased-users'
 import { type JobQueue, type JobWorker, openWorker, type QueueBackend } from '@tidings/queue/backend'
 import { buryEvents, type DeadLetterQueue, type FailedEvent } from '@tidings/queue/dead-letters/bury'
 import { LOCK_DURATION_MS, MAX_STALLED_COUNT, STALLED_INTERVAL_MS } from '@tidings/queue/policy'
+import { type KeyedQueue, writeReplicated } from '@tidings/queue/replication'
 import { tryWrite } from '@tidings/queue/try-write'
 import type { Lifecycle } from '@tidings/runtime/lifecycle'
 import type { Logger } from '@tidings/runtime/log'
@@ -27,6 +28,8 @@ export interface StatusWorkerOptions {
   backend: QueueBackend
   /** The number of shards. Higher shards that still hold jobs are read too. */
   shards: number
+  /** Replicas of Redis that must have a dead letter before its job ends. Default: 0. */
+  ackReplicas?: number
   /** See digestRecipient. */
   recipientKey: string
   /** Most jobs at once. They are divided among the shards and rounded up: each shard runs at least one. */
@@ -99,10 +102,15 @@ export async function startStatusWorker(options: StatusWorkerOptions): Promise<S
     resume: async () => void (await Promise.all(workers.map((worker) => worker.resume()))),
     probeIntervalMs: timing?.probeIntervalMs,
   })
+  const writeSafely = (queue: KeyedQueue, write: () => Promise<unknown>) =>
+    writeReplicated(queue, opened.redis, options.ackReplicas ?? 0, write)
+  const burialQueues = deadLetters.map((queue) => ({
+    addBulk: (jobs: Parameters<typeof queue.addBulk>[0]) => writeSafely(queue, () => queue.addBulk(jobs)),
+  }))
   const burials = new BurialLog(log)
   lifecycle.onRelease('log of burials', () => burials.flush())
   const bury = async (failedEvents: readonly FailedEvent[]) => {
-    await buryEvents(deadLetters, failedEvents, (userIds) => findErasedUsers(db, userIds))
+    await buryEvents(burialQueues, failedEvents, (userIds) => findErasedUsers(db, userIds))
     burials.record(failedEvents)
   }
   const warnOfVersion = throttledWarning(log, 'reading a job')
@@ -124,6 +132,7 @@ export async function startStatusWorker(options: StatusWorkerOptions): Promise<S
     backend,
     shards,
     queues,
+    writeSafely,
     recovery,
     bury,
     recipientKey: options.recipientKey,

@@ -7,6 +7,7 @@ import { openRedis, type RedisConnection } from './open-redis.ts'
 import { ENVELOPE_JOB, ENVELOPE_JOB_OPTIONS } from './policy.ts'
 import { deadLetterNames, isCluster, shardNames } from './queue-names.ts'
 import { versionOptions } from './redis-rights.ts'
+import { writeReplicated } from './replication.ts'
 import { ShardChoice } from './shard-choice.ts'
 
 /** Puts events on the queue, for callers that must answer soon: it fails fast and never waits for Redis. */
@@ -32,6 +33,8 @@ export interface StatusPublisher {
 export interface PublisherOptions {
   backend: QueueBackend
   shards: number
+  /** Replicas that must have an event before `publish` resolves. Default: 0. */
+  ackReplicas?: number
   log: Logger
   /** Adds the active trace to each job. */
   telemetry?: Telemetry | undefined
@@ -48,59 +51,88 @@ export class QueueUnavailableError extends Error {
 /** Pause before a Queue that could not start is built again, in milliseconds. */
 const REBUILD_DELAY_MS = 250
 
+/**
+ * Connections of their own for events that wait for replicas: such a wait blocks its connection. As many as the API has
+ * envelopes in flight, and some for batches.
+ */
+const WAITING_CONNECTIONS = 4
+
+/** The shards over one connection. */
+interface Lane {
+  redis: RedisConnection | undefined
+  queues: readonly JobQueue<Envelope>[]
+}
+
 export function createPublisher(options: PublisherOptions): StatusPublisher {
-  const { backend, shards, log, telemetry } = options
+  const { backend, shards, log, telemetry, ackReplicas = 0 } = options
   const onError = throttledWarning(log, 'queue connection')
-  const redis = backend.kind === 'redis' ? openRedis(backend, 'fail-fast', onError) : undefined
-  let queues: JobQueue<Envelope>[] | undefined
+  const open = () => (backend.kind === 'redis' ? openRedis(backend, 'fail-fast', onError) : undefined)
+  const redis = open()
+  const waiting = redis && ackReplicas > 0 ? Array.from({ length: WAITING_CONNECTIONS }, open) : []
+  const connections = [redis, ...waiting]
+  let lanes: Lane[] | undefined
   let deadLetters: JobQueue<object>[] | undefined
   let closing = false
+  let turn = 0
   const choice = new ShardChoice(shards)
   // On a single Redis, all shards are away together.
   const attempts = isCluster(backend) ? 2 : 1
+
+  const isReady = (connection: RedisConnection | undefined) =>
+    connection === undefined || connection.status === 'ready'
+  const isConnected = () => lanes !== undefined && isReady(redis)
 
   /**
    * Builds the queues. A BullMQ Queue whose first command fails never works again. So this builds it on a ready
    * connection only, uses it only when it is ready itself, and builds it again until then.
    */
   async function build(): Promise<void> {
-    if (queues || closing || (redis && redis.status !== 'ready')) return
-    let built: JobQueue<Envelope>[] = []
+    if (lanes || closing || !connections.every(isReady)) return
+    let built: Lane[] = []
     let dead: JobQueue<object>[] = []
+    const all = () => [...built.flatMap(({ queues }) => queues), ...dead]
     try {
       const version = await versionOptions(redis)
-      built = shardNames(shards).map((name) =>
-        openQueue<Envelope>(name, backend, redis, {
+      const openShard = (name: string, connection: RedisConnection | undefined) =>
+        openQueue<Envelope>(name, backend, connection, {
           onError,
           defaultJobOptions: ENVELOPE_JOB_OPTIONS,
           ...version,
           ...(telemetry && { telemetry }),
-        }),
-      )
+        })
+      built = connections.map((connection) => ({
+        redis: connection,
+        queues: shardNames(shards).map((name) => openShard(name, connection)),
+      }))
       dead = deadLetterNames(backend, shards).map((name) =>
         openQueue<object>(name, backend, redis, { onError, ...version }),
       )
-      await Promise.all([...built, ...dead].map((queue) => queue.waitUntilReady()))
-      queues ??= built
+      await Promise.all(all().map((queue) => queue.waitUntilReady()))
+      lanes ??= built
       deadLetters ??= dead
     } catch (error) {
       onError(error)
-      await Promise.allSettled([...built, ...dead].map((queue) => queue.close()))
+      await Promise.allSettled(all().map((queue) => queue.close()))
       if (!closing) setTimeout(() => void build(), REBUILD_DELAY_MS).unref()
     }
   }
-  redis?.on('ready', () => void build())
+  for (const connection of connections) connection?.on('ready', () => void build())
   if (!redis) void build()
+
+  /** The connections that wait take turns. Without them, the only one is used. */
+  const nextLane = () => lanes?.[waiting.length === 0 ? 0 : 1 + (turn++ % waiting.length)]
 
   /** A shard that fails may have added the job. The other one then adds it again, and it is stored once. */
   async function add(envelope: Envelope): Promise<void> {
     let failure: unknown = new QueueUnavailableError()
     for (let attempt = 0; attempt < attempts; attempt++) {
-      const shard = isConnected() ? choice.next() : undefined
-      const queue = shard === undefined ? undefined : queues?.[shard]
+      const lane = isConnected() ? nextLane() : undefined
+      const shard = lane && choice.next()
+      const queue = shard === undefined ? undefined : lane?.queues[shard]
       if (shard === undefined || queue === undefined) break
       try {
-        await queue.add(ENVELOPE_JOB, envelope)
+        const write = () => queue.add(ENVELOPE_JOB, envelope)
+        await writeReplicated(queue, lane?.redis, ackReplicas, write)
         choice.succeeded(shard)
         return
       } catch (error) {
@@ -111,8 +143,6 @@ export function createPublisher(options: PublisherOptions): StatusPublisher {
     throw failure
   }
 
-  const isConnected = () => queues !== undefined && (redis === undefined || redis.status === 'ready')
-
   return {
     async publish(events) {
       if (events.length > LIMITS.envelopeEvents) throw new RangeError('An envelope holds at most 500 events')
@@ -122,7 +152,7 @@ export function createPublisher(options: PublisherOptions): StatusPublisher {
       return isConnected()
     },
     get queues() {
-      return queues
+      return lanes?.[0]?.queues
     },
     get deadLetters() {
       return deadLetters
@@ -130,8 +160,9 @@ export function createPublisher(options: PublisherOptions): StatusPublisher {
     redis,
     async close() {
       closing = true
-      await Promise.allSettled([...(queues ?? []), ...(deadLetters ?? [])].map((queue) => queue.close()))
-      redis?.disconnect()
+      const queues = [...(lanes ?? []).flatMap((lane) => lane.queues), ...(deadLetters ?? [])]
+      await Promise.allSettled(queues.map((queue) => queue.close()))
+      for (const connection of connections) connection?.disconnect()
     },
   }
 }

@@ -155,6 +155,8 @@ export const envFields = {
     .regex(/^[\w{}-]+$/, 'may hold letters, digits, _ - { }')
     .default('tidings'),
   QUEUE_SHARDS: wholeNumber(1, MAX_QUEUE_SHARDS).default(1),
+  /** Replicas of Redis that must have an event before the 202, and a dead letter before its job ends. */
+  ACK_REPLICAS: wholeNumber(0, 8).default(0),
   /** Key of the digests of recipients. The same for every process, and never changed. */
   RECIPIENT_KEY: z.string().min(16, 'needs at least 16 characters').default(DEFAULT_RECIPIENT_KEY),
   LOG_LEVEL: z.enum(LOG_LEVELS).default('info'),

@@ -20,6 +20,7 @@ interface OpenIngestOptions {
     RECIPIENT_KEY: string
     QUEUE_SHARDS: number
     QUEUE_MAX_DEPTH: number
+    ACK_REPLICAS: number
     STRICT_DURABILITY: boolean
   }
   registry: Registry
@@ -52,6 +53,7 @@ export function openIngest(options: OpenIngestOptions): { ingest: Ingest; publis
   const publisher = createPublisher({
     backend,
     shards: env.QUEUE_SHARDS,
+    ackReplicas: env.ACK_REPLICAS,
     log,
     telemetry: tracing?.queueTelemetry,
   })

@@ -36,7 +36,7 @@ export interface FailedEvent {
  * @param findErased finds the erased users. Their events are redacted before they are written.
  */
 export async function buryEvents(
-  queues: readonly Pick<DeadLetterQueue, 'addBulk'>[],
+  queues: readonly { addBulk(jobs: Parameters<DeadLetterQueue['addBulk']>[0]): Promise<unknown> }[],
   failedEvents: readonly FailedEvent[],
   findErased: FindErased,
 ): Promise<void> {
