@@ -22,7 +22,8 @@ export class Ledger {
   readonly entries = new Map<string, LedgerEntry>()
   readonly #answers = new Map<string, number>()
   #posts = 0
-  #slowestMs = 0
+  /** Of each post, in milliseconds. */
+  readonly #latencies: number[] = []
 
   send(notificationId: string, expected: ExpectedOutcome = 'row'): void {
     if (this.entries.has(notificationId)) return
@@ -39,7 +40,7 @@ export class Ledger {
   recordAnswer(kind: string, latencyMs: number): void {
     this.#answers.set(kind, this.answered(kind) + 1)
     this.#posts++
-    this.#slowestMs = Math.max(this.#slowestMs, latencyMs)
+    this.#latencies.push(latencyMs)
   }
 
   acknowledged(): string[] {
@@ -58,7 +59,13 @@ export class Ledger {
   }
 
   get slowestMs(): number {
-    return this.#slowestMs
+    return this.percentileMs(1)
+  }
+
+  /** @param share 0.99 for the 99th percentile. */
+  percentileMs(share: number): number {
+    const sorted = this.#latencies.toSorted((a, b) => a - b)
+    return sorted[Math.min(sorted.length - 1, Math.floor(share * sorted.length))] ?? 0
   }
 }
 

@@ -16,10 +16,26 @@ describe('npm run chaos', () => {
     expect(stdout).not.toContain('FAIL')
   })
 
+  it.skipIf(!hasRedis).each(['cluster', 'sentinel'])(
+    hasRedis ? 'passes on a %s' : 'passes on a %s: NO REDIS ON THE PATH',
+    { timeout: 300_000 },
+    async (topology) => {
+      const { stdout } = await run(process.execPath, [MAIN, '--topology', topology, '--short'], {
+        maxBuffer: 10_000_000,
+      })
+      expect(stdout).toMatch(/\| pass \|/)
+      expect(stdout).not.toContain('FAIL')
+    },
+  )
+
   it('refuses an unknown row', async () => {
     await expect(run(process.execPath, [MAIN, '--only', 'nonsense'])).rejects.toMatchObject({
       code: 64,
       stderr: expect.stringContaining('There is no row nonsense.'),
+    })
+    await expect(run(process.execPath, [MAIN, '--topology', 'ring'])).rejects.toMatchObject({
+      code: 64,
+      stderr: expect.stringContaining('There is no topology ring.'),
     })
   })
 })

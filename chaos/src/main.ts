@@ -3,11 +3,14 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { parseArgs } from 'node:util'
 import { findRedisServer, NO_REDIS_SERVER } from '@tidings/stack/servers/redis'
-import { ROWS } from './rows/all.ts'
+import type { Row } from './row.ts'
+import { rowsOf, TOPOLOGY_ROWS } from './rows/all.ts'
 import { type RowOutcome, runMatrix } from './run-matrix.ts'
+import { TOPOLOGIES } from './system.ts'
 
 /** Wrapped at 78 columns. */
-const ROW_NAMES = `Rows: ${ROWS.map((row) => row.name).join(', ')}`.replace(/(.{1,78})(?: |$)/g, '$1\n')
+const namesOf = (title: string, rows: readonly Row[]) =>
+  `${title}: ${rows.map((row) => row.name).join(', ')}`.replace(/(.{1,78})(?: |$)/g, '$1\n')
 
 const HELP = `Runs the fault matrix against real processes: it starts its own PostgreSQL and
 Redis, and kills, freezes and fills them under load. The client's ledger of
@@ -18,8 +21,11 @@ acknowledged events shows which are lost or doubled.
   npm run chaos -- --only redis-down,poison  some rows
   npm run chaos -- --only nemesis --minutes 2
   npm run chaos -- --seed 42                 the same random choices again
+  npm run chaos -- --topology cluster        on a Redis Cluster of 3 masters with a
+                                             replica each, --minutes of faults, 5 at most
+  npm run chaos -- --topology sentinel       on a Redis with a replica and Sentinels
 
-${ROW_NAMES}Exit code: 0 when every row passes, 1 when one fails, 64 for a usage error.
+${namesOf('Rows', rowsOf(undefined))}${TOPOLOGIES.map((name) => namesOf(`Rows of ${name}`, TOPOLOGY_ROWS[name])).join('')}Exit code: 0 when every row passes, 1 when one fails, 64 for a usage error.
 `
 
 const USAGE_ERROR = 64
@@ -31,20 +37,24 @@ function readOptions() {
       seed: { type: 'string' },
       minutes: { type: 'string', default: '10' },
       short: { type: 'boolean', default: false },
+      topology: { type: 'string' },
       help: { type: 'boolean', short: 'h', default: false },
     },
   })
+  const topology = TOPOLOGIES.find((name) => name === values.topology)
+  if (topology !== values.topology) throw new Error(`There is no topology ${values.topology}.`)
+  const all = rowsOf(topology)
   const names = values.only?.split(',')
-  const unknown = names?.find((name) => !ROWS.some((row) => row.name === name))
+  const unknown = names?.find((name) => !all.some((row) => row.name === name))
   if (unknown !== undefined) throw new Error(`There is no row ${unknown}.`)
   const rows = names
-    ? ROWS.filter((row) => names.includes(row.name))
-    : ROWS.filter((row) => !values.short || row.short)
+    ? all.filter((row) => names.includes(row.name))
+    : all.filter((row) => !values.short || row.short)
   const seed = values.seed === undefined ? Math.floor(Math.random() * 2 ** 31) : Number(values.seed)
   const minutes = Number(values.minutes)
   if (!Number.isInteger(seed)) throw new Error('Give --seed a whole number.')
   if (!(minutes > 0 && minutes <= 120)) throw new Error('Give --minutes a number above 0, up to 120.')
-  return { rows, seed, minutes, short: values.short, help: values.help }
+  return { rows, seed, minutes, topology, short: values.short, help: values.help }
 }
 
 function printTable(outcomes: RowOutcome[]): void {

@@ -1,15 +1,17 @@
 import type { Row } from '../row.ts'
+import type { Topology } from '../system.ts'
 import { apiRows } from './api.ts'
+import { clusterRows } from './cluster.ts'
 import { eventRows } from './events.ts'
 import { feedbackRows } from './feedback.ts'
 import { nemesisRow } from './nemesis.ts'
 import { postgresRows } from './postgres.ts'
 import { postgresQueueRows } from './postgres-queue.ts'
 import { redisRows } from './redis.ts'
+import { sentinelRows } from './sentinel.ts'
 import { workerRows } from './worker.ts'
 
-/** The fault matrix. */
-export const ROWS: readonly Row[] = [
+const ROWS: readonly Row[] = [
   ...apiRows,
   ...workerRows,
   ...redisRows,
@@ -19,3 +21,12 @@ export const ROWS: readonly Row[] = [
   ...postgresQueueRows,
   nemesisRow,
 ]
+
+export const TOPOLOGY_ROWS: Readonly<Record<Topology, readonly Row[]>> = {
+  cluster: clusterRows,
+  sentinel: sentinelRows,
+}
+
+/** The fault matrix: of one Redis, or of another topology. */
+export const rowsOf = (topology: Topology | undefined): readonly Row[] =>
+  topology === undefined ? ROWS : TOPOLOGY_ROWS[topology]
