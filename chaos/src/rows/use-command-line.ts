@@ -43,11 +43,7 @@ export async function useCommandLine(system: System): Promise<Check[]> {
   const doctor = await run('doctor', '--probe', '-o', 'json')
   return [
     check('dead letters listed', dead > 0, dead),
-    check(
-      'grouped and counted',
-      groups.includes(`"count": ${dead}`) && stats.includes(`"depth": ${dead}`),
-      dead,
-    ),
+    check('grouped and counted', countsOf(groups) === dead && depthOf(stats) === dead, dead),
     check(
       'deleted, imported, redriven',
       afterDelete === 0 && afterImport === dead && afterRedrive === dead,
