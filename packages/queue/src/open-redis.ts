@@ -54,11 +54,17 @@ const SLOTS_REFRESH_MS = 5_000
 const CLUSTER_RETRY_MS = 100
 
 /**
- * A command goes to another node when its slot moved. `patient` commands also wait for a failover, for half a minute;
- * the others fail with the connection of their node.
+ * A command goes to another node when its slot moved. `patient` commands also wait for a failover, for half a minute.
+ * `fail-fast` commands wait for 160 ms: as long as the connection to a node takes that was not needed yet. Those of an
+ * operator fail with the connection of their node.
  */
 const CLUSTER_OPTIONS = {
-  'fail-fast': { enableOfflineQueue: false, retryDelayOnFailover: 0, retryDelayOnClusterDown: 0 },
+  'fail-fast': {
+    enableOfflineQueue: false,
+    retryDelayOnFailover: 20,
+    retryDelayOnClusterDown: 0,
+    maxRedirections: 8,
+  },
   patient: { maxRedirections: 300, retryDelayOnMoved: CLUSTER_RETRY_MS },
   operator: { retryDelayOnFailover: 0 },
 } as const satisfies Record<ConnectionMode, ClusterOptions>
