@@ -9,6 +9,7 @@ const PAGES = globSync(
     '*.md',
     'docs/**/*.md',
     'examples/*/README.md',
+    'clients/*/README.md',
     'bench/HISTORY.md',
     'packages/queue/src/bullmq/UPGRADING.md',
   ],
@@ -16,7 +17,7 @@ const PAGES = globSync(
 ).sort()
 const GENERATED = ['docs/tidings-manual.md', 'docs/error-codes.md']
 /** Folders whose files a page may name in backticks. */
-const REPOSITORY_FILE = /`((?:apps|packages|tools|chaos|bench|examples|test|docs|deploy)\/[\w./-]+)`/g
+const REPOSITORY_FILE = /`((?:apps|packages|tools|chaos|bench|examples|clients|test|docs|deploy)\/[\w./-]+)`/g
 
 const read = (page: string) => readFileSync(join(ROOT, page), 'utf8')
 const withoutCode = (page: string) => read(page).replace(/^```.*?^```$/gms, '')

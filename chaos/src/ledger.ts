@@ -11,7 +11,7 @@ export type Knowledge =
 export type ExpectedOutcome = 'row' | 'dead letter' | 'either'
 
 export interface LedgerEntry {
-  /** Unique for each event of a run. The row or dead letter has it too. */
+  /** Unique for each event of a run. The row or dead letter has it too; a provider's as its event_id. */
   notificationId: string
   expected: ExpectedOutcome
   knowledge: Knowledge
@@ -69,7 +69,7 @@ export class Ledger {
   }
 }
 
-/** The contents of both stores, by notification id. */
+/** The contents of both stores, by the ledger's ids. */
 export interface StoreContents {
   rows: Map<string, number>
   deadLetters: Map<string, DeadLetterEntry[]>

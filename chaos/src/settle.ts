@@ -39,16 +39,24 @@ export async function waitForRest(system: System, timeoutMs: number): Promise<nu
   }
 }
 
-const deadEventSchema = z.object({ notification_id: z.string() })
+/** Source of a provider's events that name their message only. The ledger knows them by their event_id. */
+export const HOOK_SOURCE = 'hook'
+
+const deadEventSchema = z.union([
+  z.object({ source: z.literal(HOOK_SOURCE), event_id: z.string() }).transform(({ event_id }) => event_id),
+  z.object({ notification_id: z.string() }).transform(({ notification_id }) => notification_id),
+])
 const PAGE = 1_000
 
 /** Reads all rows and all dead letters. */
 export async function readStores(system: System): Promise<StoreContents> {
-  const { rows } = await system.db.pool.query<{ notification_id: string; count: string }>(
-    'SELECT notification_id, count(*) FROM notification_status GROUP BY notification_id',
+  const { rows } = await system.db.pool.query<{ id: string; count: string }>(
+    `SELECT CASE WHEN source = $1 THEN event_id ELSE notification_id END AS id, count(*)
+     FROM notification_status GROUP BY 1`,
+    [HOOK_SOURCE],
   )
   const stores: StoreContents = {
-    rows: new Map(rows.map((row) => [row.notification_id, Number(row.count)])),
+    rows: new Map(rows.map((row) => [row.id, Number(row.count)])),
     deadLetters: new Map(),
   }
   for (const queue of system.deadLetterQueues) await readDeadLetters(queue, stores)
@@ -60,7 +68,7 @@ async function readDeadLetters(queue: DeadLetterQueue, stores: StoreContents): P
     const jobs = await queue.getJobs(['prioritized', 'waiting'], start, start + PAGE - 1, true)
     for (const job of jobs) {
       const event = deadEventSchema.safeParse(job.data.event)
-      const id = event.success ? event.data.notification_id : (job.id ?? 'unreadable')
+      const id = event.success ? event.data : (job.id ?? 'unreadable')
       const entry = { reason: job.data.reason, attempts: job.data.attempts }
       stores.deadLetters.set(id, [...(stores.deadLetters.get(id) ?? []), entry])
     }

@@ -16,6 +16,12 @@ const REASONS: Readonly<Record<DeadLetterReason, Explanation>> = {
     meaning: 'The event names a user who does not exist.',
     nextStep: 'Register or import the user, then redrive. Otherwise delete.',
   },
+  unknown_notification: {
+    meaning:
+      'A provider named a message, and for five minutes no stored event with this provider and `provider_message_id` named a notification.',
+    nextStep:
+      'Let the sender put the notification into the message, or report `sent` with the id of the message. Then redrive.',
+  },
   conflict: {
     meaning:
       'An event with the same id and other content is stored, or an earlier event of the notification names another user.',
@@ -31,7 +37,7 @@ const REASONS: Readonly<Record<DeadLetterReason, Explanation>> = {
     nextStep: 'Look at the log of the worker, then redrive a canary first.',
   },
   newer_version: {
-    meaning: 'A producer wrote a job in a version that the workers did not know for an hour.',
+    meaning: 'A producer wrote a job in a version that the workers did not know for `UNKNOWN_VERSION_WAIT`.',
     nextStep: 'Upgrade the workers, then redrive: the job is sent back as it was.',
   },
 }

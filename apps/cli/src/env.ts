@@ -7,6 +7,7 @@ import { z } from 'zod'
 
 const schema = z.object({
   DATABASE_URL: envFields.DATABASE_URL,
+  DATABASE_URL_FILE: envFields.DATABASE_URL_FILE,
   REDIS_URL: envFields.REDIS_URL,
   REDIS_URL_FILE: envFields.REDIS_URL_FILE,
   REDIS_CA_FILE: envFields.REDIS_CA_FILE,
@@ -16,6 +17,7 @@ const schema = z.object({
   QUEUE_PREFIX: envFields.QUEUE_PREFIX,
   QUEUE_SHARDS: envFields.QUEUE_SHARDS,
   RECIPIENT_KEY: envFields.RECIPIENT_KEY,
+  RECIPIENT_KEY_FILE: envFields.RECIPIENT_KEY_FILE,
   /** Where `doctor --probe` reports its event. */
   API_URL: httpUrl('http://localhost:8001').optional(),
   /** Where links to users lead. Without it they lead to API_URL. */
@@ -70,10 +72,7 @@ export function readCliEnv(source: NodeJS.ProcessEnv): CliEnv {
   if (given.DATABASE_URL !== undefined) return parseEnv(schema, given)
   const path = resolve(dataFolder(source), 'dev.env')
   const file = readEnvFile(path)
-  const fromFile = DEV_ENV_VARIABLES.filter(
-    (name) => name !== 'REDIS_URL' || given.REDIS_URL_FILE === undefined,
-  )
-  const stores = Object.fromEntries(fromFile.map((name) => [name, given[name] ?? file[name]]))
+  const stores = Object.fromEntries(DEV_ENV_VARIABLES.map((name) => [name, given[name] ?? file[name]]))
   try {
     return parseEnv(schema, { ...given, ...stores })
   } catch (error) {

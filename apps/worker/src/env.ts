@@ -1,5 +1,5 @@
 import { MIN_DEDUPLICATION_DAYS } from '@tidings/db/events/deduplication-window'
-import { days, envFields, httpUrl, parseEnv, wholeNumber } from '@tidings/runtime/env'
+import { days, duration, envFields, httpUrl, parseEnv, wholeNumber } from '@tidings/runtime/env'
 import { z } from 'zod'
 
 /** Paths are appended to it, so it may have neither a query nor a fragment. */
@@ -16,6 +16,8 @@ const workerEnvSchema = z.object({
   /** The public address of the API, whose pages the links name where APP_URL is not set. */
   API_URL: linkBase('https://api.example.com').default('http://localhost:8001'),
   DEDUPLICATION_WINDOW: days(MIN_DEDUPLICATION_DAYS, 3650).default(MIN_DEDUPLICATION_DAYS),
+  /** How long a job that a newer version wrote waits for a newer worker. In milliseconds once read. */
+  UNKNOWN_VERSION_WAIT: duration('1s', '7d').default(3_600_000),
 })
 
 export type WorkerEnv = z.infer<typeof workerEnvSchema>

@@ -75,6 +75,7 @@ export async function runWorker(env: WorkerEnv, hooks: RunWorkerHooks = {}): Pro
     ackReplicas: env.ACK_REPLICAS,
     recipientKey: env.RECIPIENT_KEY,
     concurrency: env.WORKER_CONCURRENCY,
+    newerVersionWaitMs: env.UNKNOWN_VERSION_WAIT,
     store: hooks.wrapStore?.(store) ?? store,
     writers: WRITERS,
     count: countInBoth(metrics.count, counters),

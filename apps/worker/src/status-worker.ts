@@ -1,5 +1,6 @@
 import type { Database } from '@tidings/db/database'
 import { addIngestCounts } from '@tidings/db/events/ingest-counters'
+import { resolveEvents } from '@tidings/db/events/resolve-events'
 import { classifyFailure, sqlState } from '@tidings/db/failure'
 import { findErasedUsers } from '@tidings/db/users/erased-users'
 import { type JobQueue, type JobWorker, openWorker, type QueueBackend } from '@tidings/queue/backend'
@@ -18,6 +19,8 @@ import { startSweeping } from './dead-letters/start-sweeping.ts'
 import { createAdaptiveConcurrency } from './jobs/adaptive-concurrency.ts'
 import { createBatchWriter, type Store } from './jobs/batch-writer.ts'
 import { type EnvelopeContext, type EventCounters, processEnvelope } from './jobs/process-envelope.ts'
+import { createResolver, UNRESOLVED_WAIT_MS } from './jobs/resolve-unresolved.ts'
+import { delayForOutage } from './jobs/return-job.ts'
 import { followWrites, traceStore } from './jobs/trace-writes.ts'
 import { openQueues } from './open-queues.ts'
 import { createPostgresOutage } from './postgres-outage.ts'
@@ -34,6 +37,8 @@ export interface StatusWorkerOptions {
   recipientKey: string
   /** Most jobs at once. They are divided among the shards and rounded up: each shard runs at least one. */
   concurrency: number
+  /** How long a job that a newer version wrote waits for a newer worker, in milliseconds. */
+  newerVersionWaitMs: number
   /** Writes a batch to PostgreSQL. Fault tests pass one that fails. */
   store: Store
   /** Batches written at once. */
@@ -58,6 +63,8 @@ export interface StatusWorkerTiming {
   outageDelayMs?: number
   /** Time between two writes that check both stores. */
   checkIntervalMs?: number
+  /** How long an event waits for another that names its notification. */
+  unresolvedWaitMs?: number
 }
 
 export interface StatusWorker {
@@ -116,6 +123,8 @@ export async function startStatusWorker(options: StatusWorkerOptions): Promise<S
   const warnOfVersion = throttledWarning(log, 'reading a job')
   const context: EnvelopeContext = {
     writer: openWriter(options, (jobs) => jobs >= concurrency.batchTarget),
+    resolve: createResolver((events) => resolveEvents(db, events, options.recipientKey)),
+    unresolvedWaitMs: timing?.unresolvedWaitMs ?? UNRESOLVED_WAIT_MS,
     onParsed: concurrency.record,
     bury,
     onOutage: outage.report,
@@ -123,6 +132,7 @@ export async function startStatusWorker(options: StatusWorkerOptions): Promise<S
     count,
     suspectLock: { isHeld: false },
     recipientKey: options.recipientKey,
+    newerVersionWaitMs: options.newerVersionWaitMs,
     onNewerVersion: (version) =>
       warnOfVersion(`it has version ${version}, this worker reads version 1. It waits for a newer worker.`),
     outageDelayMs: timing?.outageDelayMs,
@@ -148,7 +158,9 @@ export async function startStatusWorker(options: StatusWorkerOptions): Promise<S
     const worker = openWorker<unknown>(
       queue.name,
       backend,
-      (job, token) => processEnvelope(job, token, context),
+      // A fetch that began before the pause still brings a job.
+      (job, token) =>
+        outage.isPaused ? delayForOutage({ job, token }, context) : processEnvelope(job, token, context),
       {
         concurrency: jobsPerQueue(),
         lockDuration: LOCK_DURATION_MS,

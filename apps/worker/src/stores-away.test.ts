@@ -69,6 +69,8 @@ describe('a worker whose PostgreSQL', () => {
         statements++
         return storeStatusEvents(db, events)
       },
+      // A job comes back before the worker has paused: BullMQ may be fetching it already.
+      timing: { sweepIntervalMs: 100, probeIntervalMs: 50, outageDelayMs: 1 },
     })
   })
   afterEach(() => lifecycle.release())
@@ -112,7 +114,8 @@ describe('a worker whose PostgreSQL', () => {
       POLL,
     )
     expect(worker.isTakingJobs).toBe(false)
-    expect(statements).toBe(1)
+    // None when the regular check of PostgreSQL met the outage first.
+    expect(statements).toBeLessThanOrEqual(1)
     await asOwner('DROP FUNCTION disk_full CASCADE')
     await untilStored(event)
     expect(await countDead()).toBe(0)

@@ -9,6 +9,7 @@ import { postgresRows } from './postgres.ts'
 import { postgresQueueRows } from './postgres-queue.ts'
 import { redisRows } from './redis.ts'
 import { sentinelRows } from './sentinel.ts'
+import { unresolvedRow } from './unresolved.ts'
 import { workerRows } from './worker.ts'
 
 const ROWS: readonly Row[] = [
@@ -18,6 +19,7 @@ const ROWS: readonly Row[] = [
   ...postgresRows,
   ...eventRows,
   ...feedbackRows,
+  unresolvedRow,
   ...postgresQueueRows,
   nemesisRow,
 ]

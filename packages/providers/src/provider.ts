@@ -62,6 +62,15 @@ export interface Receiver {
   /** Most bytes of a body. */
   readonly maxBytes: number
   verify(request: HookRequest, credentials: HookCredentials): Verification | Promise<Verification>
+  /**
+   * What must not be accepted a second time: for a provider whose signature does not cover the body, so that a copied
+   * signature would pass with another body. At most 300 characters, and undefined when the request has none. Remember it
+   * per hook, for `replayWindowMs`, once the events are accepted: earlier, a retry after a failure would be lost. Answer a
+   * repeat with 200 and take nothing of it: it is the provider's retry, or forged.
+   */
+  replayKey?(request: HookRequest): string | undefined
+  /** How long a replay key could pass again, in milliseconds. */
+  readonly replayWindowMs?: number
   /** Reads a verified request. Never throws. */
   read(request: HookRequest): HookPayload
 }

@@ -6,7 +6,7 @@ import {
   useReleaser,
 } from '@tidings/stack/testing/test-context'
 import { expect, it } from 'vitest'
-import { openQueue, prepareQueueBackend, type QueueBackend } from './backend.ts'
+import { openQueue, openWorker, prepareQueueBackend, type QueueBackend } from './backend.ts'
 import { readBacklog } from './backlog.ts'
 import { openRedis } from './open-redis.ts'
 import { DEAD_LETTER_JOB_OPTIONS, DEAD_LETTER_QUEUE } from './policy.ts'
@@ -50,6 +50,28 @@ describeBackends('the backlog', (kind) => {
       ]),
       deadLetters: new Map([['status-events-dead', 5_000]]),
     })
+  })
+})
+
+describeBackends('the backlog of a job that a worker put back', (kind) => {
+  const releaser = useReleaser()
+
+  it('begins when the worker took it', async () => {
+    const backend = await createTestBackend(kind, releaser)
+    await prepareQueueBackend(backend)
+    const { shards, dead } = openQueues(backend, releaser)
+    const [queue] = shards
+    const takenAt = Date.now()
+    await queue?.add('any', {}, { timestamp: takenAt - 600_000 })
+    const worker = openWorker<object>(queue?.name ?? '', backend, async () => {}, { autorun: false })
+    worker.on('error', () => {})
+    releaser.onRelease(() => worker.close())
+    const job = await worker.getNextJob('token')
+    await job?.moveToDelayed(Date.now() + 60_000, 'token')
+    const [delayed] = (await queue?.getDelayed()) ?? []
+    await delayed?.promote()
+    const { events } = await readBacklog(shards, [dead], kind, takenAt + 1_000)
+    expect(events.get('status-events')).toBeLessThanOrEqual(1_000)
   })
 })
 

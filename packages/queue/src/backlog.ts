@@ -21,14 +21,11 @@ export async function readBacklog(
     return since === undefined ? [] : [[name, Math.max(0, now - since)] as const]
   }
   const [events, dead] = await Promise.all([
-    Promise.all(queues.map((queue) => ageOf(queue, waitingSince(queue, kind)))),
+    Promise.all(queues.map((queue) => ageOf(queue, readOldestWaiting(queue, kind)))),
     Promise.all(deadLetters.map((queue) => ageOf(queue, deadSince(queue)))),
   ])
   return { events: new Map(events.flat()), deadLetters: new Map(dead.flat()) }
 }
-
-const waitingSince = async (queue: JobQueue<object>, kind: QueueBackend['kind']) =>
-  (await readOldestWaiting(queue, kind))?.timestamp
 
 /** An imported dead letter is older than its job. */
 async function deadSince(queue: JobQueue<object>): Promise<number | undefined> {

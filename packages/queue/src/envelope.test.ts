@@ -1,6 +1,10 @@
 import { identifyEvent } from '@tidings/shared/event-identity'
+import { findUnsafeJson } from '@tidings/shared/json'
+import { makeUnresolvedEvent } from '@tidings/shared/testing/make-event'
+import { createUnreadableItem } from '@tidings/shared/unreadable-item'
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
+import { redact } from './dead-letters/redact.ts'
 import { parseEnvelope } from './envelope.ts'
 
 const job = (data: unknown, id = '7') => ({
@@ -132,6 +136,55 @@ describe('parsing an envelope', () => {
     const parsed = parseEnvelope(job(data))
     expect(parsed).toMatchObject({ events: [], newerVersion: 2 })
     expect(parsed.invalid).toMatchObject([{ reason: 'newer_version', raw: data }])
+  })
+
+  it('separates events that name their message only', () => {
+    const unresolved = makeUnresolvedEvent({ status: 'bounced', error: 'no such box' })
+    const parsed = parseEnvelope(job({ v: 1, events: [event, { ...unresolved, redrives: 2 }] }))
+    expect(parsed).toMatchObject({
+      events: [event],
+      unresolved: [{ ...unresolved, redrives: 2 }],
+      invalid: [],
+    })
+    const { provider: _, ...unnamed } = unresolved
+    expect(parseEnvelope(job({ v: 1, events: [unnamed] })).invalid).toMatchObject([
+      { id: unresolved.id, message: 'provider: This field is required.' },
+    ])
+    const { provider_message_id: __, ...neither } = unresolved
+    expect(messages({ v: 1, events: [neither] })).toEqual(['notification_id: This field is required.'])
+  })
+
+  it('reads an event that names its message only after its dead letter lost what names an erased user', () => {
+    const event = makeUnresolvedEvent({
+      status: 'bounced',
+      error: 'no box ann@example.com',
+      metadata: { a: 1 },
+    })
+    const redacted = redact({ event, error: { code: 'unknown_notification', message: '' } }).event
+    const { provider, provider_message_id, id } = event
+    expect(parseEnvelope(job({ v: 1, events: [redacted] })).unresolved).toMatchObject([
+      { id, provider, provider_message_id, error: '[erased]' },
+    ])
+  })
+
+  it('makes one invalid event of what a receiver could not read, with its problem', () => {
+    const receivedAt = new Date('2026-01-31T12:00:00Z')
+    const report = { problem: 'timestamp: Must be a number.', provider: 'sendgrid', source: 'sg', receivedAt }
+    const payloads = [{ timestamp: 'x' }, '{"broken', ['\0', '\ud800'], { n: Number.POSITIVE_INFINITY }, null]
+    for (const payload of payloads) {
+      const item = createUnreadableItem({ ...report, payload })
+      const [invalid, ...others] = parseEnvelope(job({ v: 1, events: [item] })).invalid
+      expect(others).toEqual([])
+      expect(invalid).toMatchObject({ reason: 'invalid_event', message: report.problem, raw: item })
+      const again = { ...createUnreadableItem({ ...report, receivedAt: new Date(), payload }), redrives: 1 }
+      expect(parseEnvelope(job({ v: 1, events: [again] }, '8')).invalid).toMatchObject([
+        { id: invalid?.id, redrives: 1 },
+      ])
+      expect(findUnsafeJson(item)).toBeUndefined()
+    }
+    const bare = { notification_id: 'n', notification_type: 'push', status: 'sent' }
+    const item = createUnreadableItem({ ...report, payload: 1 })
+    expect(parseEnvelope(job({ ...item, ...bare })).events).toMatchObject([bare])
   })
 
   it('takes null for absent', () => {

@@ -7,10 +7,14 @@ import {
   BARE_EVENT_FIELDS,
   bareEventSchema,
   envelopeSchema,
+  isStatusEvent,
   isUsableTime,
   LIMITS,
   type StatusEvent,
   statusEventSchema,
+  type UnresolvedEvent,
+  unreadableItemSchema,
+  unresolvedEventSchema,
 } from '@tidings/shared/status-event'
 import { z } from 'zod'
 import { isEventObject, writableEvent } from './dead-letters/entry.ts'
@@ -20,14 +24,18 @@ import { MAX_JOB_LENGTH, STATUS_QUEUE } from './policy.ts'
 /** The events of a job, readable or not. */
 export interface ParsedEnvelope {
   events: StatusEvent[]
+  /** Events that name their message only. */
+  unresolved: UnresolvedEvent[]
   invalid: InvalidEvent[]
   /** By event id: the failed attempts so far, oldest first. */
   failures: Record<string, FailedAttempt[]>
+  /** When the unresolved events were first looked up in vain. Absent before that. */
+  unresolvedSince?: Date | undefined
   /** The version of an envelope that this code does not know yet. Its data is then the one invalid item. */
   newerVersion?: number
 }
 
-/** An item of a job that is not an event, or data that a newer version wrote. */
+/** An item of a job that is not an event, or that a receiver could not read, or data that a newer version wrote. */
 export interface InvalidEvent {
   reason: 'invalid_event' | 'newer_version'
   /** The item's own id when it has a UUID, else derived from its content: the same item always gets the same id. */
@@ -57,6 +65,16 @@ export function sourceJobIdOf({ id, queueName }: Pick<EnvelopeJob, 'id' | 'queue
 /** Stored in the job's data beside the events that are still to be tried. */
 const failuresSchema = z.object({ failures: z.record(z.string(), z.array(failedAttemptSchema)) })
 
+/** What stays in a job for its next run. parseEnvelope reads it. */
+export const toRemainingData = (
+  events: readonly (StatusEvent | UnresolvedEvent)[],
+  failures: Record<string, readonly FailedAttempt[]>,
+  unresolvedSince?: Date,
+): object => ({
+  ...{ v: 1, events, failures },
+  ...(unresolvedSince && { unresolved_since: unresolvedSince.toISOString() }),
+})
+
 /** Source of a bare event that names none. */
 const DEFAULT_SOURCE = 'queue'
 
@@ -69,21 +87,30 @@ const DEFAULT_SOURCE = 'queue'
 export function parseEnvelope(job: EnvelopeJob, recipientKey = DEFAULT_RECIPIENT_KEY): ParsedEnvelope {
   const newerVersion = newerVersionOf(job.data)
   if (newerVersion !== undefined)
-    return { events: [], invalid: [toNewerJob(job.data, newerVersion)], failures: {}, newerVersion }
+    return {
+      ...{ events: [], unresolved: [], failures: {} },
+      invalid: [toNewerJob(job.data, newerVersion)],
+      newerVersion,
+    }
   const { items, problem } = unwrap(job.data)
-  const parsed: ParsedEnvelope = { events: [], invalid: [], failures: readFailures(job.data) }
+  const parsed: ParsedEnvelope = {
+    ...{ events: [], unresolved: [], invalid: [] },
+    failures: readFailures(job.data),
+  }
   items.forEach((raw, index) => {
     const key = `${job.queueName}/${job.id}/${job.timestamp}/${index}`
     const event = readEvent(raw, { key: redriveKeyOf(raw) ?? key, jobTimestamp: job.timestamp, recipientKey })
     if (event.success && problem === undefined) {
-      parsed.events.push(event.data)
+      if (isStatusEvent(event.data)) parsed.events.push(event.data)
+      else parsed.unresolved.push(event.data)
       return
     }
     // Data that could not be taken apart is no event: only the problem of the envelope counts.
     const isWhole = problem !== undefined && raw === job.data
     parsed.invalid.push(toInvalidEvent(raw, joinProblems(problem, isWhole ? undefined : event.message)))
   })
-  return parsed
+  if (parsed.unresolved.length === 0) return parsed
+  return { ...parsed, unresolvedSince: readUnresolvedSince(job.data) }
 }
 
 /** Whether the worker can read the event alone in an envelope. Of longer data it keeps only the beginning. */
@@ -137,7 +164,9 @@ export function replaceItems(data: unknown, items: readonly unknown[]): unknown 
 const joinProblems = (...problems: readonly (string | undefined)[]) =>
   problems.filter((problem) => problem !== undefined).join('; ')
 
-type ReadEvent = { success: true; data: StatusEvent; message?: never } | { success: false; message: string }
+type ReadEvent =
+  | { success: true; data: StatusEvent | UnresolvedEvent; message?: never }
+  | { success: false; message: string }
 
 /** What identifies a bare event of a job. */
 interface BareReception {
@@ -160,8 +189,13 @@ function readEvent(raw: unknown, bare: BareReception): ReadEvent {
 
 function parseEvent(raw: unknown, bare: BareReception): ReadEvent {
   if (typeof raw === 'string') return readText(raw, bare)
-  if (isEventObject(raw) && !isAccepted(raw)) return readBareEvent(raw, bare)
-  return checkEvent(raw)
+  if (!isEventObject(raw)) return checkEvent(raw)
+  if (raw.notification_id === undefined) {
+    const unreadable = unreadableItemSchema.safeParse(raw)
+    if (unreadable.success) return { success: false, message: unreadable.data.unreadable }
+    if (isAccepted(raw) && raw.provider_message_id !== undefined) return checkUnresolved(raw)
+  }
+  return isAccepted(raw) ? checkEvent(raw) : readBareEvent(raw, bare)
 }
 
 /** Reads an event that was kept as text, so that its numbers keep their digits: they may be in unknown fields only. */
@@ -203,6 +237,11 @@ function checkEvent(raw: unknown): ReadEvent {
   return event.success ? event : { success: false, message: describe(event.error) }
 }
 
+function checkUnresolved(raw: object): ReadEvent {
+  const event = unresolvedEventSchema.safeParse(raw, PARSE_OPTIONS)
+  return event.success ? event : { success: false, message: describe(event.error) }
+}
+
 const CAMEL_CASE = BARE_EVENT_FIELDS.map(
   (name) => [name, name.replace(/_(\w)/g, (_, letter: string) => letter.toUpperCase())] as const,
 ).filter(([name, camelCase]) => name !== camelCase)
@@ -226,6 +265,13 @@ function describe(error: z.ZodError, whole = 'event'): string {
 function readFailures(data: unknown): Record<string, FailedAttempt[]> {
   const found = failuresSchema.safeParse(data)
   return found.success ? found.data.failures : {}
+}
+
+const unresolvedSinceSchema = z.object({ unresolved_since: z.iso.datetime() })
+
+function readUnresolvedSince(data: unknown): Date | undefined {
+  const found = unresolvedSinceSchema.safeParse(data)
+  return found.success ? new Date(found.data.unresolved_since) : undefined
 }
 
 // Made once: making a schema for each event took as long as parsing it.

@@ -1,6 +1,6 @@
 import type { Logger } from '@tidings/runtime/log'
 import { throttledWarning } from '@tidings/runtime/throttled-warning'
-import { type Envelope, LIMITS, type StatusEvent } from '@tidings/shared/status-event'
+import { type AcceptedItem, type Envelope, LIMITS } from '@tidings/shared/status-event'
 import type { Telemetry } from 'bullmq'
 import { type JobQueue, openQueue, type QueueBackend } from './backend.ts'
 import { openRedis, type RedisConnection } from './open-redis.ts'
@@ -13,12 +13,12 @@ import { ShardChoice } from './shard-choice.ts'
 /** Puts events on the queue, for callers that must answer soon: it fails fast and never waits for Redis. */
 export interface StatusPublisher {
   /**
-   * Enqueues 1..500 events as one job. Resolves when the store has confirmed it. After a rejection the job may have
+   * Enqueues 1..500 items as one job. Resolves when the store has confirmed it. After a rejection the job may have
    * been added or not. Publishing again is harmless: an event's id is fixed, so storing it twice stores it once.
    *
    * @throws QueueUnavailableError when the job was certainly not added
    */
-  publish(events: readonly StatusEvent[]): Promise<void>
+  publish(items: readonly AcceptedItem[]): Promise<void>
   /** True while the store answers. */
   readonly isConnected: boolean
   /** The shards, for counting and inspection; undefined until the store was reached for the first time. */
@@ -144,9 +144,9 @@ export function createPublisher(options: PublisherOptions): StatusPublisher {
   }
 
   return {
-    async publish(events) {
-      if (events.length > LIMITS.envelopeEvents) throw new RangeError('An envelope holds at most 500 events')
-      await add({ v: 1, events: [...events] })
+    async publish(items) {
+      if (items.length > LIMITS.envelopeEvents) throw new RangeError('An envelope holds at most 500 events')
+      await add({ v: 1, events: [...items] })
     },
     get isConnected() {
       return isConnected()

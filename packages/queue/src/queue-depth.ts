@@ -10,7 +10,7 @@ export interface QueueDepth {
   delayed: number
   /** Failed for good, and not yet buried by the sweeper. */
   failed: number
-  /** When the oldest waiting job was added. */
+  /** When the oldest waiting job was added, or last taken. */
   oldestWaitingAt: Date | undefined
 }
 
@@ -22,7 +22,7 @@ export async function readDepth(
     queues.map(async (queue) => {
       const counts = await queue.getJobCounts('waiting', 'prioritized', 'active', 'delayed', 'failed')
       const oldest = await unlessUnreadable(readOldestWaiting(queue, kind))
-      return { counts, oldestWaitingMs: oldest?.timestamp }
+      return { counts, oldestWaitingMs: oldest }
     }),
   )
   const sum = (state: string) => depths.reduce((total, { counts }) => total + (counts[state] ?? 0), 0)

@@ -1,10 +1,10 @@
-import { mkdtemp, writeFile } from 'node:fs/promises'
+import { mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
-import { describe, expect, test } from 'vitest'
+import { describe, expect, onTestFinished, test } from 'vitest'
 import { z } from 'zod'
-import { ConfigError, days, envFields, flag, parseEnv, wholeNumber } from './env.ts'
+import { ConfigError, days, duration, envFields, flag, parseEnv, wholeNumber } from './env.ts'
 
 const schema = z.object({
   PORT: wholeNumber(0, 65_535).default(8001),
@@ -68,6 +68,25 @@ describe('a variable with a number of days', () => {
   })
 })
 
+describe('a variable with a duration', () => {
+  const waits = z.object({ WAIT: duration('1s', '7d').default(3_600_000) })
+
+  test.for([
+    ['1h', 3_600_000],
+    ['30m', 1_800_000],
+    ['3600', 3_600_000],
+    ['90s', 90_000],
+    [' 7d ', 604_800_000],
+    ['', 3_600_000],
+  ])('%j is %i milliseconds', ([WAIT, expected]) => {
+    expect(parseEnv(waits, { WAIT: String(WAIT) })).toEqual({ WAIT: expected })
+  })
+
+  test.for(['0', '8d', '1w', '1.5h', '-1', '1e3', 'h', '1 h'])('%j is refused', (WAIT) => {
+    expect(listProblems({ WAIT }, waits)).toEqual(['WAIT: must be a duration from 1s to 7d, such as 1h'])
+  })
+})
+
 describe('a variable with the URL of a store', () => {
   const stores = z.object({ DATABASE_URL: envFields.DATABASE_URL, REDIS_URL: envFields.REDIS_URL })
   const DATABASE_URL = 'postgres://user:p%40ss@localhost:5432/tidings'
@@ -76,17 +95,6 @@ describe('a variable with the URL of a store', () => {
   test('is taken as it is', () => {
     expect(parseEnv(stores, { DATABASE_URL, REDIS_URL })).toEqual({ DATABASE_URL, REDIS_URL })
     expect(parseEnv(stores, { DATABASE_URL, REDIS_URL: ' ' })).toEqual({ DATABASE_URL })
-  })
-
-  test('comes from a file, without the line break at its end', async () => {
-    const file = join(await mkdtemp(join(tmpdir(), 'tidings-env-')), 'redis-url')
-    await writeFile(file, `${REDIS_URL}\n`)
-    expect(parseEnv(stores, { DATABASE_URL, REDIS_URL_FILE: file })).toEqual({ DATABASE_URL, REDIS_URL })
-    const both = { DATABASE_URL, REDIS_URL, REDIS_URL_FILE: file }
-    expect(listProblems(both, stores)).toEqual(['REDIS_URL_FILE: is set beside REDIS_URL: set one of them'])
-    expect(listProblems({ DATABASE_URL, REDIS_URL_FILE: `${file}-missing` }, stores)).toEqual([
-      'REDIS_URL_FILE: cannot read the file (ENOENT)',
-    ])
   })
 
   test('a certificate comes from a file', () => {
@@ -114,4 +122,28 @@ test('a variable that turns something on or off says what it may hold', () => {
   expect(parseEnv(flags, { STRICT: ' ' })).toEqual({ STRICT: true })
   expect(parseEnv(flags, { STRICT: 'False' })).toEqual({ STRICT: false })
   expect(listProblems({ STRICT: 'maybe' }, flags)).toEqual(['STRICT: must be true or false'])
+})
+
+describe('a secret in a file', () => {
+  const schema = z.object({ DATABASE_URL: envFields.DATABASE_URL, RECIPIENT_KEY: envFields.RECIPIENT_KEY })
+  const DATABASE_URL = 'postgres://localhost/tidings'
+  const KEY = 'a-key-of-16-characters'
+
+  test('is read without the white space around it', async () => {
+    const folder = await mkdtemp(join(tmpdir(), 'tidings-env-'))
+    onTestFinished(() => rm(folder, { recursive: true }))
+    await writeFile(join(folder, 'url'), `${DATABASE_URL}\n`)
+    await writeFile(join(folder, 'key'), `${KEY}\n`)
+    const files = { DATABASE_URL_FILE: join(folder, 'url'), RECIPIENT_KEY_FILE: join(folder, 'key') }
+    expect(parseEnv(schema, files)).toEqual({ DATABASE_URL, RECIPIENT_KEY: KEY })
+  })
+
+  test('is refused when it is set in both ways, or when its file cannot be read', () => {
+    expect(
+      listProblems({ DATABASE_URL, DATABASE_URL_FILE: '/x', RECIPIENT_KEY_FILE: '/missing' }, schema),
+    ).toEqual([
+      'DATABASE_URL_FILE: is set beside DATABASE_URL: set one of them',
+      'RECIPIENT_KEY_FILE: cannot read the file (ENOENT)',
+    ])
+  })
 })

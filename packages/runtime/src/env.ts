@@ -3,6 +3,7 @@ import { DEFAULT_RECIPIENT_KEY } from '@tidings/shared/recipient'
 import { z } from 'zod'
 import { LOG_LEVELS } from './log-level.ts'
 import { parseRedisUrl, RedisUrlError } from './redis-url.ts'
+import { readVariablesInFiles } from './variables-in-files.ts'
 
 /** The process cannot start. The message alone tells an operator what to do. */
 export class StartupError extends Error {
@@ -22,11 +23,19 @@ export class ConfigError extends StartupError {
   }
 }
 
-/** The variables that hold something. One that is empty or holds white space only counts as absent. */
+/**
+ * The variables that hold something, with the secrets that are in files. A variable that is empty or holds white space
+ * only counts as absent.
+ *
+ * @throws ConfigError when a file cannot be used.
+ */
 export function presentVariables(source: NodeJS.ProcessEnv): NodeJS.ProcessEnv {
-  return Object.fromEntries(
+  const present = Object.fromEntries(
     Object.entries(source).filter(([, value]) => value !== undefined && value.trim() !== ''),
   )
+  const { variables, problems } = readVariablesInFiles(present)
+  if (problems.length > 0) throw new ConfigError(problems)
+  return variables
 }
 
 /**
@@ -39,21 +48,11 @@ export function parseEnv<Schema extends z.ZodType>(
   source: NodeJS.ProcessEnv,
 ): z.infer<Schema> {
   // The messages name the expected value only: a variable may hold a secret.
-  const parsed = schema.safeParse(withRedisUrlOfFile(presentVariables(source)))
+  const parsed = schema.safeParse(presentVariables(source))
   if (parsed.success) return parsed.data
   throw new ConfigError(
     parsed.error.issues.map((issue) => `${issue.path.join('.') || 'environment'}: ${issue.message}`),
   )
-}
-
-/** @throws ConfigError when the file of REDIS_URL_FILE cannot be read, or REDIS_URL is set too. */
-function withRedisUrlOfFile(given: NodeJS.ProcessEnv): NodeJS.ProcessEnv {
-  if (given.REDIS_URL_FILE === undefined) return given
-  if (given.REDIS_URL !== undefined)
-    throw new ConfigError(['REDIS_URL_FILE: is set beside REDIS_URL: set one of them'])
-  const text = readText(given.REDIS_URL_FILE)
-  if (typeof text !== 'string') throw new ConfigError([`REDIS_URL_FILE: ${text.problem}`])
-  return { ...given, REDIS_URL: text.trim() }
 }
 
 /** A variable that holds a URL. Its user, password and path must decode: the drivers decode them. */
@@ -123,6 +122,28 @@ export function days(min: number, max: number) {
     .refine((number) => number >= min && number <= max, { error })
 }
 
+const UNIT_MS = { s: 1_000, m: 60_000, h: 3_600_000, d: 86_400_000 } as const
+
+/**
+ * A variable that holds a duration: `90` or `90s`, `30m`, `1h`, `2d`. In milliseconds once read.
+ *
+ * @param min such a duration, and so is `max`.
+ */
+export function duration(min: string, max: string) {
+  const error = `must be a duration from ${min} to ${max}, such as 1h`
+  return z
+    .string({ error })
+    .trim()
+    .regex(/^\d{1,9}[smhd]?$/, { error, abort: true })
+    .transform(toMs)
+    .refine((ms) => ms >= toMs(min) && ms <= toMs(max), { error })
+}
+
+function toMs(text: string): number {
+  const unit = text.replace(/\d+/, '') || 's'
+  return Number.parseInt(text, 10) * UNIT_MS[unit as keyof typeof UNIT_MS]
+}
+
 // Not z.coerce: Number() reads blanks as 0, and 0x1f as 31.
 const decimal = (digits: RegExp, min: number, max: number, error: string) =>
   z
@@ -142,9 +163,11 @@ export const MAX_QUEUE_SHARDS = 64
 /** Variables that several apps read. .env.example documents each. */
 export const envFields = {
   DATABASE_URL: url(/^postgres(ql)?$/, 'postgres://user:password@localhost:5432/tidings'),
-  REDIS_URL: redisUrl.optional(),
-  /** Path of a file that holds REDIS_URL. parseEnv reads it. */
+  /** Paths of files. parseEnv puts their text into the variables without `_FILE`. */
+  DATABASE_URL_FILE: z.string().optional(),
   REDIS_URL_FILE: z.string().optional(),
+  RECIPIENT_KEY_FILE: z.string().optional(),
+  REDIS_URL: redisUrl.optional(),
   /** For TLS to Redis. Each names a PEM file; the value is what the file holds. */
   REDIS_CA_FILE: fileContent.optional(),
   REDIS_CERT_FILE: fileContent.optional(),

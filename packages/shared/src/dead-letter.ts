@@ -3,6 +3,7 @@ import { z } from 'zod'
 export const DEAD_LETTER_REASONS = [
   'invalid_event',
   'unknown_user',
+  'unknown_notification',
   'conflict',
   'retries_exhausted',
   'stalled',

@@ -250,6 +250,28 @@ export type UnresolvedEvent = z.infer<typeof unresolvedEventSchema>
 export type UnresolvedReport = Omit<StatusReport, 'notification_id'> &
   Pick<UnresolvedEvent, 'notification_id' | 'provider' | 'provider_message_id'>
 
+/**
+ * What a provider reported and its receiver could not read as events: one dead letter. It has no id of its own, so the
+ * worker makes one from its content. createUnreadableItem makes it.
+ */
+export const unreadableItemSchema = z.object({
+  /** The problem: fields and rules, without values. */
+  unreadable: text(LIMITS.errorLength),
+  provider: text(LIMITS.providerLength),
+  /** Name of the hook. */
+  source: text(LIMITS.notificationIdLength),
+  received_at: storedTimeSchema,
+  payload: z.unknown(),
+})
+export type UnreadableItem = z.infer<typeof unreadableItemSchema>
+
+/** What the API accepts: the worker makes a row or a dead letter of each. */
+export type AcceptedItem = StatusEvent | UnresolvedEvent | UnreadableItem
+
+/** Whether the item names its notification, so that it can be stored as it is. */
+export const isStatusEvent = (item: AcceptedItem): item is StatusEvent =>
+  'notification_id' in item && item.notification_id !== undefined
+
 /** A job's data. `events` are parsed one by one, so an invalid event does not fail the others. */
 export const envelopeSchema = z.object({
   v: z.literal(1),
@@ -258,5 +280,5 @@ export const envelopeSchema = z.object({
 
 export interface Envelope {
   v: 1
-  events: StatusEvent[]
+  events: AcceptedItem[]
 }

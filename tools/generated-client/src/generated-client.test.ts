@@ -1,12 +1,10 @@
-import { execFile } from 'node:child_process'
-import { mkdtemp, rm, writeFile } from 'node:fs/promises'
-import { tmpdir } from 'node:os'
+import { writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
-import { fileURLToPath } from 'node:url'
 import { startTestApi } from '@tidings/api/testing/test-api'
-import { useReleaser } from '@tidings/stack/testing/test-context'
+import { makeTestFolder, useReleaser } from '@tidings/stack/testing/test-context'
 import openapiTypescript, { astToString, type OpenAPI3 } from 'openapi-typescript'
 import { beforeAll, describe, expect, it } from 'vitest'
+import { compile } from './compile.ts'
 
 /** What a front end or a producer writes with the generated types. */
 const CLIENT = `
@@ -52,11 +50,6 @@ export const incomplete: Schemas['StatusReport'] = { notification_id: 'order-7' 
 export const wrongPath: keyof paths = '/api/v1/nothing/'
 `
 
-const TSC = fileURLToPath(import.meta.resolve('typescript/package.json', import.meta.url)).replace(
-  'package.json',
-  'bin/tsc',
-)
-
 describe('types generated from the OpenAPI document', () => {
   const releaser = useReleaser()
   let document: OpenAPI3
@@ -64,21 +57,13 @@ describe('types generated from the OpenAPI document', () => {
   beforeAll(async () => {
     const { apiUrl } = await startTestApi(releaser)
     document = (await (await fetch(`${apiUrl}/openapi.json`)).json()) as OpenAPI3
-    folder = await mkdtemp(join(tmpdir(), 'tidings-client-'))
-    releaser.onRelease(() => rm(folder, { recursive: true }))
+    folder = await makeTestFolder(releaser)
   })
 
   it('have readable names, and a client that uses them compiles', async () => {
     await writeFile(join(folder, 'tidings.ts'), astToString(await openapiTypescript(document)))
     await writeFile(join(folder, 'client.ts'), CLIENT)
-    const options = ['--noEmit', '--strict', '--exactOptionalPropertyTypes', '--allowImportingTsExtensions']
-    const output = await new Promise<string>((resolve) => {
-      const args = [TSC, ...options, '--module', 'nodenext', '--target', 'es2024', 'client.ts']
-      execFile(process.execPath, args, { cwd: folder }, (error, stdout) =>
-        resolve(error === null ? '' : `${error.message}${stdout}`),
-      )
-    })
-    expect(output).toBe('')
+    expect(await compile('client.ts', folder, ['--exactOptionalPropertyTypes'])).toBe('')
   })
 
   it('name every shape that occurs twice', () => {

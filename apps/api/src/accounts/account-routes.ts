@@ -1,4 +1,4 @@
-import type { EraseElsewhere } from '@tidings/accounts/erase-user'
+import type { ErasureDeps } from '@tidings/accounts/erase-user'
 import {
   credentialsSchema,
   erasureSchema,
@@ -19,9 +19,8 @@ import { createUserEraser } from './erase-user.ts'
 import { logIn } from './log-in.ts'
 import { registerUser } from './register-user.ts'
 
-export interface AccountRouteDeps extends AccountDeps {
+export interface AccountRouteDeps extends AccountDeps, ErasureDeps {
   authorize: Authorize
-  eraseElsewhere: EraseElsewhere
 }
 
 /** Routes that register, log in, change the password and erase the account. */

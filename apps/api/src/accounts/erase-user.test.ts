@@ -6,6 +6,7 @@ import { DEAD_LETTER_QUEUE, OUTBOUND_QUEUE } from '@tidings/queue/policy'
 import { bury, makeFailedEvent, readPage } from '@tidings/queue/testing/dead-letter-fixtures'
 import type { DeadLetter } from '@tidings/shared/dead-letter'
 import type { OutboundJob } from '@tidings/shared/outbound-message'
+import { digestRecipient } from '@tidings/shared/recipient'
 import {
   createTestBackend,
   createTestDatabase,
@@ -19,7 +20,7 @@ import { SignJWT } from 'jose'
 import { beforeAll, describe, expect, it } from 'vitest'
 import { findTextInPostgres, findTextInRedis } from '../testing/find-text.ts'
 import { attemptLogin, call, logIn, readMe, refresh, register } from '../testing/http.ts'
-import { startTestApi, type TestApi } from '../testing/test-api.ts'
+import { startTestApi, TEST_RECIPIENT_KEY, type TestApi } from '../testing/test-api.ts'
 
 /** More than one batch of an erasure. */
 const ROWS = 12_001
@@ -47,6 +48,18 @@ describeBackends('erasing an account', (kind) => {
        FROM generate_series(1, $4) n`,
       [user.id, other.id, email.toLowerCase(), ROWS],
     )
+
+    // What providers report names no user: about a notification of the user, and about an address alone.
+    for (const [notification, digest] of [
+      ['n-2', null],
+      ['of nobody', digestRecipient(TEST_RECIPIENT_KEY, 'email', email)],
+    ])
+      await pool.query(
+        `INSERT INTO notification_status (id, "timestamp", received_at, notification_type, status, notification_id,
+           source, error, metadata, recipient_digest)
+         VALUES (gen_random_uuid(), now(), now(), 'email', 'bounced', $1, 'hook', $2, $3, decode($4, 'hex'))`,
+        [notification, `<${email}>: unknown`, { to: email }, digest],
+      )
 
     const redis =
       backend.kind === 'redis'
@@ -106,7 +119,9 @@ describeBackends('erasing an account', (kind) => {
       `SELECT count(*)::int AS rows, (count(*) FILTER (WHERE user_id IS NULL AND metadata IS NULL))::int AS erased,
          (count(*) FILTER (WHERE error = 'another error'))::int AS others FROM notification_status`,
     )
-    expect(counts.rows).toEqual([{ rows: ROWS, erased: ROWS - 1, others: 1 }])
+    expect(counts.rows).toEqual([{ rows: ROWS + 2, erased: ROWS + 1, others: 1 }])
+    const digests = await pool.query('SELECT 1 FROM notification_status WHERE recipient_digest IS NOT NULL')
+    expect(digests.rowCount).toBe(0)
     const store = await openDeadLetters({ backend, shards: 1, onError: () => {} })
     const entries = (await readPage(store, { limit: 10 })).map(({ entry }) => entry)
     await store.close()

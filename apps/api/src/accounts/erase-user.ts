@@ -1,12 +1,10 @@
-import { type EraseElsewhere, eraseUser } from '@tidings/accounts/erase-user'
+import { type ErasureDeps, eraseUser } from '@tidings/accounts/erase-user'
 import { notFound } from '../http/read-query.ts'
 import type { Client } from '../sessions/client.ts'
 import type { AccountDeps } from './account-deps.ts'
 
 /** Dependencies of erasing a user. */
-interface EraseUserDeps extends Pick<AccountDeps, 'db' | 'caches' | 'rateLimits'> {
-  eraseElsewhere: EraseElsewhere
-}
+type EraseUserDeps = ErasureDeps & Pick<AccountDeps, 'caches' | 'rateLimits'>
 
 /**
  * Makes the function that erases users. An erasure reads all dead letters, so calls for one user share the erasure that

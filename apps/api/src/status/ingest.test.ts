@@ -6,8 +6,9 @@ import { createPublisher, QueueUnavailableError, type StatusPublisher } from '@t
 import { createLogger } from '@tidings/runtime/log'
 import { identifyEvent } from '@tidings/shared/event-identity'
 import { DEFAULT_RECIPIENT_KEY } from '@tidings/shared/recipient'
-import type { StatusEvent } from '@tidings/shared/status-event'
-import { makeEvent } from '@tidings/shared/testing/make-event'
+import { isStatusEvent, type StatusEvent } from '@tidings/shared/status-event'
+import { makeEvent, makeUnresolvedEvent } from '@tidings/shared/testing/make-event'
+import { createUnreadableItem } from '@tidings/shared/unreadable-item'
 import type { RedisServer } from '@tidings/stack/servers/redis'
 import { waitFor } from '@tidings/stack/servers/wait-for'
 import { startTcpProxy } from '@tidings/stack/testing/tcp-proxy'
@@ -176,13 +177,28 @@ describeRedis('accepting events', () => {
     expect((await outboxIds()).filter((outboxId) => outboxId === id)).toHaveLength(2)
   })
 
+  it('parks what names no notification while Redis is down, and stores its neighbours', async () => {
+    await redis.stop()
+    const [event, unresolved] = [makeEvent(), makeUnresolvedEvent()]
+    const unreadable = createUnreadableItem({
+      ...{ problem: 'status: unknown', provider: 'ses', source: 'hook', receivedAt: new Date() },
+      payload: { to: 'a\0b', nested: JSON.parse(`${'['.repeat(5_000)}${']'.repeat(5_000)}`) },
+    })
+    await ingest.acceptAll([event, unresolved, unreadable])
+    expect(await isStored(event)).toBe(true)
+    const { rows } = await db.pool.query('SELECT event FROM event_outbox ORDER BY created_at DESC LIMIT 2')
+    const parked = rows.map((row) => row.event)
+    expect(parked).toHaveLength(2)
+    expect(parked).toEqual(expect.arrayContaining([unresolved, unreadable]))
+  })
+
   /** An ingest whose queue takes events and never confirms. */
   function createUnconfirmedIngest() {
     const published: string[] = []
     const unconfirmed = new QueueIngest({
       publisher: {
-        publish(events) {
-          published.push(...events.map(({ id }) => id))
+        publish(items) {
+          published.push(...items.filter(isStatusEvent).map(({ id }) => id))
           return new Promise(() => {})
         },
       },

@@ -10,7 +10,7 @@ import { Batcher } from '@tidings/runtime/batcher'
 import { withDeadline } from '@tidings/runtime/deadline'
 import type { Logger } from '@tidings/runtime/log'
 import { AppError, errorMessage } from '@tidings/shared/errors'
-import { LIMITS, type StatusEvent } from '@tidings/shared/status-event'
+import { type AcceptedItem, isStatusEvent, LIMITS, type StatusEvent } from '@tidings/shared/status-event'
 import {
   BrokenCircuitError,
   ConsecutiveBreaker,
@@ -24,7 +24,7 @@ import {
 import { LRUCache } from 'lru-cache'
 import { keyConflict } from './validate-batch.ts'
 
-/** Accepts events. Each accepted event becomes one row or one dead letter. */
+/** Accepts events. Each accepted item becomes one row or one dead letter. */
 export interface Ingest {
   /**
    * Resolves when the event is durable: in the queue, or in PostgreSQL while the queue is away.
@@ -35,10 +35,10 @@ export interface Ingest {
    */
   accept(event: StatusEvent, spentMs?: number): Promise<void>
   /**
-   * The same for 1..500 events in one envelope: accepts all events or refuses all. A refused batch may be stored in
-   * part, and the caller may repeat it. It does not look for conflicts.
+   * The same for 1..500 items in one envelope: accepts all or refuses all. A refused batch may be stored in part, and
+   * the caller may repeat it. It does not look for conflicts.
    */
-  acceptAll(events: readonly StatusEvent[], spentMs?: number): Promise<void>
+  acceptAll(items: readonly AcceptedItem[], spentMs?: number): Promise<void>
   /** Returns the refusal when a recent event has this idempotency key and other content. */
   findConflict(event: StatusEvent): AppError | undefined
   drain(): Promise<void>
@@ -86,14 +86,14 @@ export class QueueIngest implements Ingest {
   readonly #countGroups = new CountGroups()
   #isQueueAway = false
   readonly #recentKeys = new LRUCache<string, string>({ max: RECENT_KEYS })
-  readonly #batcher = new Batcher<StatusEvent, void>({
+  readonly #batcher = new Batcher<AcceptedItem, void>({
     maxSize: LIMITS.envelopeEvents,
     windowMs: GATHER_WINDOW_MS,
     maxInFlight: MAX_ENVELOPES_IN_FLIGHT,
     deadline: { ms: ANSWER_WITHIN_MS, error: tooLate },
-    flush: async (events) => {
-      await this.#makeDurable(events)
-      return events.map(() => undefined)
+    flush: async (items) => {
+      await this.#makeDurable(items)
+      return items.map(() => undefined)
     },
   })
 
@@ -110,11 +110,11 @@ export class QueueIngest implements Ingest {
     return spentMs < NOTICEABLE_MS ? added : withDeadline(added, ANSWER_WITHIN_MS - spentMs, tooLate)
   }
 
-  acceptAll(events: readonly StatusEvent[], spentMs = 0): Promise<void> {
+  acceptAll(items: readonly AcceptedItem[], spentMs = 0): Promise<void> {
     const overload = this.#findOverload()
     if (overload) return Promise.reject(overload)
-    for (const event of events) this.#rememberKey(event)
-    return withDeadline(this.#makeDurable(events), ANSWER_WITHIN_MS - spentMs, tooLate)
+    for (const item of items) if (isStatusEvent(item)) this.#rememberKey(item)
+    return withDeadline(this.#makeDurable(items), ANSWER_WITHIN_MS - spentMs, tooLate)
   }
 
   findConflict(event: StatusEvent): AppError | undefined {
@@ -141,23 +141,23 @@ export class QueueIngest implements Ingest {
   }
 
   /**
-   * Publishes the events, or stores them directly when that fails. Resolves when every event is durable.
+   * Publishes the items, or stores them directly when that fails. Resolves when every item is durable.
    *
    * @throws AppError `unavailable` when both fail. Some of the events may be stored then.
    */
-  async #makeDurable(events: readonly StatusEvent[]): Promise<void> {
+  async #makeDurable(items: readonly AcceptedItem[]): Promise<void> {
     const { publisher, counters, log, onAccepted } = this.#options
     try {
-      await this.#publishPolicy.execute(() => publisher.publish(events))
+      await this.#publishPolicy.execute(() => publisher.publish(items))
       this.#noteQueue(false)
-      onAccepted?.(events.length, 'queue')
+      onAccepted?.(items.length, 'queue')
     } catch (error) {
       if (error instanceof QueueUnavailableError) this.#noteQueue(true)
       else if (!(error instanceof BrokenCircuitError))
         log.debug({ error: errorMessage(error) }, 'publish failed')
-      await this.#storeDirectly(events)
+      await this.#storeDirectly(items)
     }
-    counters.add({ accepted: events.length })
+    counters.add({ accepted: items.length })
   }
 
   #noteQueue(isAway: boolean): void {
@@ -169,16 +169,17 @@ export class QueueIngest implements Ingest {
   }
 
   /**
-   * Stores with the worker's idempotent insert. Events that PostgreSQL refuses go to the outbox; the worker later
-   * moves them to the queue.
+   * Stores with the worker's idempotent insert. Events that PostgreSQL refuses go to the outbox, and so do items that
+   * name no notification; the worker later moves them to the queue.
    */
-  async #storeDirectly(events: readonly StatusEvent[]): Promise<void> {
+  async #storeDirectly(items: readonly AcceptedItem[]): Promise<void> {
     const { directDb, onAccepted } = this.#options
+    const others = items.filter((item) => !isStatusEvent(item))
     try {
-      const refused = await this.#storeOrRefuse(events)
-      if (refused.length > 0) await addToOutbox(directDb, refused, 'not storable while the queue was away')
-      onAccepted?.(events.length - refused.length, 'direct')
-      onAccepted?.(refused.length, 'parked')
+      const parked = [...(await this.#storeOrRefuse(items.filter(isStatusEvent))), ...others]
+      if (parked.length > 0) await addToOutbox(directDb, parked, 'not storable while the queue was away')
+      onAccepted?.(items.length - parked.length, 'direct')
+      onAccepted?.(parked.length, 'parked')
     } catch (error) {
       throw bothStoresFailed(error)
     }

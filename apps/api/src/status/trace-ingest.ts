@@ -9,9 +9,9 @@ export function followEvents(ingest: Ingest, tracing: Tracing): Ingest {
       tracing.follow(event)
       return ingest.accept(event, spentMs)
     },
-    acceptAll(events, spentMs) {
-      for (const event of events) tracing.follow(event)
-      return ingest.acceptAll(events, spentMs)
+    acceptAll(items, spentMs) {
+      for (const item of items) tracing.follow(item)
+      return ingest.acceptAll(items, spentMs)
     },
     findConflict: (event) => ingest.findConflict(event),
     drain: () => ingest.drain(),
@@ -24,15 +24,15 @@ export function tracePublish(
   tracing: Tracing,
 ): Pick<StatusPublisher, 'publish'> {
   return {
-    publish: (events) =>
+    publish: (items) =>
       tracing.traceBatch(
         {
           name: 'publish envelope',
           kind: 'internal',
-          attributes: { 'messaging.batch.message_count': events.length },
+          attributes: { 'messaging.batch.message_count': items.length },
         },
-        events,
-        () => publisher.publish(events),
+        items,
+        () => publisher.publish(items),
       ),
   }
 }

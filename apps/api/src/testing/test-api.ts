@@ -5,7 +5,7 @@ import { createLifecycle } from '@tidings/runtime/lifecycle'
 import { createLogger } from '@tidings/runtime/log'
 import { SCOPES, type Scope } from '@tidings/shared/service-key'
 import { generateSigningKey } from '@tidings/shared/signing-keys'
-import type { Envelope, StatusEvent } from '@tidings/shared/status-event'
+import { type Envelope, isStatusEvent, type StatusEvent } from '@tidings/shared/status-event'
 import type { Releaser } from '@tidings/stack/releaser'
 import { waitFor } from '@tidings/stack/servers/wait-for'
 import { createTestBackend, createTestDatabase, type TestDatabase } from '@tidings/stack/testing/test-context'
@@ -100,7 +100,7 @@ async function listQueued(backend: QueueBackend): Promise<StatusEvent[]> {
   const queue = openQueue<Envelope>(STATUS_QUEUE, backend, redis, { onError: () => {} })
   try {
     const jobs = await queue.getJobs(['waiting', 'active', 'delayed', 'failed', 'prioritized'], 0, -1)
-    return jobs.flatMap((job) => job.data.events)
+    return jobs.flatMap((job) => job.data.events.filter(isStatusEvent))
   } finally {
     await queue.close()
     redis?.disconnect()

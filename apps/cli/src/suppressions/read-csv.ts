@@ -8,40 +8,48 @@ export interface CsvRecord {
 const MAX_RECORD_LINES = 50
 const BOM = '\uFEFF'
 
-/** Reads CSV as RFC 4180 describes it. Skips empty lines. */
+/** Reads CSV as RFC 4180 describes it. Skips empty lines. A quote without an end spoils its own line only. */
 export async function* readCsv(lines: AsyncIterable<string>): AsyncGenerator<CsvRecord> {
-  let line = 0
-  let open: { first: number; texts: string[] } | undefined
-  for await (const text of lines) {
-    line++
-    const clean = (line === 1 ? text.replace(BOM, '') : text).replace(/\r$/, '')
-    open ??= { first: line, texts: [] }
-    open.texts.push(clean)
-    const record = open.texts.join('\n')
-    if (record === '') open = undefined
-    else if (isComplete(record)) {
-      yield { line: open.first, cells: toCells(record) }
-      open = undefined
-    } else if (open.texts.length === MAX_RECORD_LINES) {
-      yield { line: open.first, cells: undefined }
-      open = undefined
+  let line = 1
+  let isFirst = true
+  const waiting: string[] = []
+  function* takeRecords(isEnd: boolean): Generator<CsvRecord> {
+    while (waiting.length > 0) {
+      const record = readRecord(waiting)
+      if (record === undefined && waiting.length < MAX_RECORD_LINES && !isEnd) return
+      const { length, cells } = record ?? { length: 1, cells: undefined }
+      const [text] = waiting.splice(0, length)
+      if (text !== '') yield { line, cells }
+      line += length
     }
   }
-  if (open !== undefined) yield { line: open.first, cells: undefined }
+  for await (const text of lines) {
+    waiting.push((isFirst ? text.replace(BOM, '') : text).replace(/\r$/, ''))
+    isFirst = false
+    yield* takeRecords(false)
+  }
+  yield* takeRecords(true)
 }
 
-const isComplete = (record: string) => (record.match(/"/g) ?? []).length % 2 === 0
+/** Reads the record that begins with the first of the lines. Undefined when none of them ends it. */
+function readRecord(lines: readonly string[]): { length: number; cells: string[] } | undefined {
+  for (let length = 1; length <= lines.length; length++) {
+    const cells = toCells(lines.slice(0, length).join('\n'))
+    if (cells !== undefined) return { length, cells }
+  }
+}
 
-/** One cell: quoted, where "" is a quote, or plain. */
+/** One cell: quoted, where "" is a quote, or plain. Within a plain cell a quote is a character like any other. */
 const CELL = /\s*"((?:[^"]|"")*)"\s*(?:,|$)|([^,]*)(?:,|$)/gy
 
-function toCells(record: string): string[] {
+/** @returns undefined when a quoted cell has no end, or goes on after it. */
+function toCells(record: string): string[] | undefined {
   const cells: string[] = []
   CELL.lastIndex = 0
   while (CELL.lastIndex < record.length) {
-    const match = CELL.exec(record)
-    if (match === null) break
-    cells.push(match[1]?.replaceAll('""', '"') ?? match[2]?.trim() ?? '')
+    const [, quoted, plain = ''] = CELL.exec(record) ?? []
+    if (quoted === undefined && plain.trimStart().startsWith('"')) return undefined
+    cells.push(quoted?.replaceAll('""', '"') ?? plain.trim())
   }
   if (record.endsWith(',')) cells.push('')
   return cells

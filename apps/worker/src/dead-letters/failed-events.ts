@@ -2,7 +2,7 @@ import type { FailedEvent } from '@tidings/queue/dead-letters/bury'
 import { type InvalidEvent, parseEnvelope, sourceJobIdOf } from '@tidings/queue/envelope'
 import { MAX_STALLED_COUNT } from '@tidings/queue/policy'
 import type { FailedAttempt } from '@tidings/shared/dead-letter'
-import type { StatusEvent } from '@tidings/shared/status-event'
+import type { StatusEvent, UnresolvedEvent } from '@tidings/shared/status-event'
 import type { Job } from 'bullmq'
 
 type Failure = Pick<FailedEvent, 'reason' | 'error'>
@@ -15,7 +15,7 @@ type Identified = Pick<FailedEvent, 'eventId' | 'event' | 'contentHash' | 'redri
  */
 export function failedInJob(
   job: Job,
-  event: StatusEvent,
+  event: StatusEvent | UnresolvedEvent,
   failure: Failure,
   earlier: readonly FailedAttempt[] = [],
 ): FailedEvent {
@@ -29,7 +29,7 @@ export function invalidInJob(job: Job, invalid: InvalidEvent): FailedEvent {
 
 /** All events of a job that BullMQ gave up on: its attempts are used up, or it stalled too often. */
 export function toFailedEvents(job: Job, recipientKey?: string): FailedEvent[] {
-  const { events, invalid, failures } = parseEnvelope(job, recipientKey)
+  const { events, unresolved, invalid, failures } = parseEnvelope(job, recipientKey)
   const stalled = job.stalledCounter > MAX_STALLED_COUNT
   const common = {
     // Each stall is one run that a worker did not finish. After too many stalls, BullMQ fails the job without a run.
@@ -38,7 +38,7 @@ export function toFailedEvents(job: Job, recipientKey?: string): FailedEvent[] {
   }
   const failedAt = new Date(job.finishedOn ?? job.timestamp)
   const jobError = { code: stalled ? 'stalled' : 'failed', message: job.failedReason ?? 'The job failed.' }
-  const fromEvent = (event: StatusEvent): FailedEvent => {
+  const fromEvent = (event: StatusEvent | UnresolvedEvent): FailedEvent => {
     const history = failures[event.id] ?? []
     const last = history.at(-1)
     return {
@@ -56,10 +56,10 @@ export function toFailedEvents(job: Job, recipientKey?: string): FailedEvent[] {
     ...unreadable(item),
     firstFailedAt: failedAt,
   })
-  return [...events.map(fromEvent), ...invalid.map(fromInvalid)]
+  return [...events.map(fromEvent), ...unresolved.map(fromEvent), ...invalid.map(fromInvalid)]
 }
 
-const identify = (event: StatusEvent): Identified => ({
+const identify = (event: StatusEvent | UnresolvedEvent): Identified => ({
   eventId: event.id,
   event,
   contentHash: event.content_hash,
@@ -81,7 +81,7 @@ function failureOf(job: Job, failure: Failure, earlier: readonly FailedAttempt[]
   const now = new Date()
   return {
     ...failure,
-    attempts: job.attemptsMade + 1,
+    attempts: Math.max(job.attemptsMade, earlier.length) + 1,
     history: [...earlier, { at: now.toISOString(), ...failure.error }],
     firstFailedAt: earlier[0] ? new Date(earlier[0].at) : now,
     sourceJobId: sourceJobIdOf(job),

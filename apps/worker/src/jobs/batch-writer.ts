@@ -94,7 +94,7 @@ const STATEMENT_FAILURES = new Set(['57014', '40001', '40P01'])
  * SQLSTATE class 42: PostgreSQL rejects the statement itself, usually because a migration or a grant is missing. The
  * events are not to blame, so they wait as in an outage.
  */
-const isUnpreparedStore = (code: string) => /^42[0-9A-Z]{3}$/.test(code)
+export const isUnpreparedStore = (code: string) => /^42[0-9A-Z]{3}$/.test(code)
 
 async function writeOrHalve(store: Store, events: StatusEvent[]): Promise<WriteResult[]> {
   try {

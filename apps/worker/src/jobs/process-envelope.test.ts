@@ -17,12 +17,7 @@ import {
   writerOf,
 } from '../testing/job-by-job.ts'
 import type { BatchWriter } from './batch-writer.ts'
-import {
-  type EnvelopeContext,
-  NEWER_VERSION_WAIT_MS,
-  processEnvelope,
-  RetryEventsError,
-} from './process-envelope.ts'
+import { type EnvelopeContext, processEnvelope, RetryEventsError } from './process-envelope.ts'
 import { JobLockLostError } from './return-job.ts'
 
 describeBackends('processing one job', (kind) => {
@@ -165,7 +160,7 @@ describeBackends('processing one job', (kind) => {
     expect(await countDeadLetters()).toBe(0)
     await delayed.promote()
     const again = await jobs.takeJob()
-    again.timestamp -= NEWER_VERSION_WAIT_MS
+    again.timestamp -= context.newerVersionWaitMs
     await processEnvelope(again, TOKEN, context)
     const [letter] = await jobs.deadLetters.getJobs(['prioritized'])
     expect(letter?.data).toMatchObject({ reason: 'newer_version', event: data })

@@ -1,11 +1,10 @@
 import { randomInt } from 'node:crypto'
 import type { FailedEvent } from '@tidings/queue/dead-letters/bury'
-import { parseEnvelope } from '@tidings/queue/envelope'
-import type { FailedAttempt } from '@tidings/shared/dead-letter'
+import { itemsOf, parseEnvelope, toRemainingData } from '@tidings/queue/envelope'
 import type { StatusEvent } from '@tidings/shared/status-event'
 import type { Job } from 'bullmq'
-import { failedInJob, invalidInJob } from '../dead-letters/failed-events.ts'
 import type { BatchWriter, WriteError, WriteResult } from './batch-writer.ts'
+import { lookUp, nextLookMs, type Resolve } from './resolve-unresolved.ts'
 import {
   assertLockHeld,
   delayForOutage,
@@ -14,9 +13,13 @@ import {
   type LockedJob,
   type ReturnOptions,
 } from './return-job.ts'
+import { sortOutcomes } from './sort-outcomes.ts'
 
 export interface EnvelopeContext extends ReturnOptions {
   writer: BatchWriter
+  resolve: Resolve
+  /** How long an event waits for another that names its notification, in milliseconds. */
+  unresolvedWaitMs: number
   /** Called with the number of events in each job. */
   onParsed(events: number): void
   /** Writes dead letters; resolves when all are durable. Safe to repeat. */
@@ -25,6 +28,8 @@ export interface EnvelopeContext extends ReturnOptions {
   suspectLock: SuspectLock
   /** See digestRecipient. */
   recipientKey: string
+  /** How long a job that a newer version wrote waits for a newer worker before it is a dead letter, in milliseconds. */
+  newerVersionWaitMs: number
   /** Called each time a job waits because a newer version wrote it. */
   onNewerVersion(version: number): void
 }
@@ -47,9 +52,7 @@ const SUSPECT_AFTER_STALLS = 2
 /** The longest time before a suspect tries to get the suspect lock again, in milliseconds. */
 const SUSPECT_DELAY_MS = 1_000
 
-/** How long a job that a newer version wrote waits for a newer worker before it becomes a dead letter, in milliseconds. */
-export const NEWER_VERSION_WAIT_MS = 60 * 60 * 1_000
-/** The time between two looks at such a job, in milliseconds. It grows up to MAX_LOOK_FACTOR times. */
+/** The time between two looks at a job of a newer version, in milliseconds. It grows up to MAX_LOOK_FACTOR times. */
 const LOOK_AGAIN_MS = 10_000
 const MAX_LOOK_FACTOR = 6
 
@@ -65,8 +68,8 @@ export class RetryEventsError extends Error {
  * Runs one job: stores its events, dead-letters those that can never be stored, and leaves the others in the job. It
  * returns, and BullMQ removes the job, only after every event is a row or a dead letter.
  *
- * @throws DelayedError during an outage, while a store is full, while another suspect runs, or for an hour when a newer
- *   version wrote the job: it is back in the queue and no attempt is counted
+ * @throws DelayedError during an outage, while a store is full, while another suspect runs, while a newer version is
+ *   waited for, or while no event names the notification of another: it is back in the queue and no attempt is counted
  * @throws RetryEventsError when some events failed this time: BullMQ counts an attempt
  * @throws JobLockLostError when another worker has the job
  */
@@ -95,13 +98,12 @@ async function settleEnvelope(
   write: (events: StatusEvent[]) => Promise<WriteResult[]>,
 ): Promise<void> {
   const { job } = locked
-  const { events, invalid, failures, newerVersion } = parseEnvelope(job, context.recipientKey)
-  if (newerVersion !== undefined && isYoung(job)) {
-    context.onNewerVersion(newerVersion)
-    return delayWithoutAttempt(locked, LOOK_AGAIN_MS * Math.min(job.attemptsStarted, MAX_LOOK_FACTOR))
-  }
-  context.onParsed(events.length)
-  const results = await write(events)
+  const parsed = parseEnvelope(job, context.recipientKey)
+  if (parsed.newerVersion !== undefined) await waitForNewerWorker(locked, parsed.newerVersion, context)
+  context.onParsed(parsed.events.length + parsed.unresolved.length)
+  const look = await lookUp(parsed.unresolved, context.resolve)
+  const events = look.resolved.length === 0 ? parsed.events : [...parsed.events, ...look.resolved]
+  const results = look.failure?.outcome === 'outage' ? [look.failure] : await write(events)
 
   const outage = results.find((result) => result.outcome === 'outage')
   if (outage?.outcome === 'outage') {
@@ -110,20 +112,9 @@ async function settleEnvelope(
   }
   countRows(results, context.count)
 
-  const failedEvents = invalid.map((item) => invalidInJob(job, item))
-  const retries: StatusEvent[] = []
-  const newFailures: Record<string, FailedAttempt[]> = {}
-  const at = new Date().toISOString()
-  events.forEach((event, index) => {
-    const result = results[index]
-    if (result?.outcome === 'dead') {
-      failedEvents.push(failedInJob(job, event, result, failures[event.id]))
-    } else if (result?.outcome === 'retry') {
-      retries.push(event)
-      newFailures[event.id] = [...(failures[event.id] ?? []), { at, ...result.error }]
-    }
-  })
-
+  const lookAgainMs = nextLookMs(look, parsed.unresolvedSince, context.unresolvedWaitMs)
+  const isWaiting = lookAgainMs !== undefined
+  const { failedEvents, retries, failures } = sortOutcomes(job, parsed, { events, results, look, isWaiting })
   if (failedEvents.length > 0) {
     await delayOnFailure(
       async () => {
@@ -136,21 +127,34 @@ async function settleEnvelope(
     for (const { reason } of failedEvents) context.count.dead(reason)
   }
 
-  const [firstRetry] = retries
-  if (firstRetry === undefined) return
-  // Save the retries before BullMQ counts the attempt: a crash in between repeats work and loses no event.
-  await delayOnFailure(
-    () => job.updateData({ v: 1, events: retries, failures: newFailures }),
-    locked,
-    context,
-  )
+  const left = isWaiting ? [...retries, ...look.unknown] : retries
+  if (left.length === 0) return
+  const isUnchanged = retries.length === 0 && left.length === itemsOf(job.data).length
+  if (!isUnchanged || parsed.unresolvedSince === undefined) {
+    const since = isWaiting ? (parsed.unresolvedSince ?? new Date()) : parsed.unresolvedSince
+    // Save them before BullMQ counts the attempt: a crash in between repeats work and loses no event.
+    await delayOnFailure(() => job.updateData(toRemainingData(left, failures, since)), locked, context)
+  }
   context.count.retried(retries.length)
-  const firstError = newFailures[firstRetry.id]?.at(-1)
-  throw new RetryEventsError(retries.length, firstError ?? { code: 'unknown', message: '' })
+  if (isWaiting) return delayWithoutAttempt(locked, lookAgainMs)
+  const [firstError = { code: 'unknown', message: '' }] = Object.values(failures).map((of) => of.at(-1))
+  throw new RetryEventsError(retries.length, firstError)
 }
 
-/** False for a producer's time that is unusable, such as one in nanoseconds. */
-const isYoung = ({ timestamp }: Job) => Math.abs(Date.now() - timestamp) < NEWER_VERSION_WAIT_MS
+/** @throws DelayedError while the job is young */
+async function waitForNewerWorker(
+  locked: LockedJob,
+  version: number,
+  context: EnvelopeContext,
+): Promise<void> {
+  const { timestamp, attemptsStarted } = locked.job
+  // Negative, or not a number, for a producer's time that is unusable, such as one in nanoseconds.
+  const leftMs = context.newerVersionWaitMs - Math.abs(Date.now() - timestamp)
+  if (!(leftMs > 0)) return
+  context.onNewerVersion(version)
+  const delayMs = Math.min(leftMs, LOOK_AGAIN_MS * Math.min(attemptsStarted, MAX_LOOK_FACTOR))
+  await delayWithoutAttempt(locked, Math.ceil(delayMs))
+}
 
 function countRows(results: readonly WriteResult[], count: EventCounters): void {
   count.stored(results.filter((result) => result.outcome === 'stored').length)

@@ -8,6 +8,7 @@ import type { Releaser } from '@tidings/stack/releaser'
 import type { Job } from 'bullmq'
 import type { BatchWriter, WriteResult } from '../jobs/batch-writer.ts'
 import type { EnvelopeContext } from '../jobs/process-envelope.ts'
+import { UNRESOLVED_WAIT_MS } from '../jobs/resolve-unresolved.ts'
 
 const ignore = () => {}
 
@@ -60,12 +61,15 @@ export const createContext = (
   more: Pick<EnvelopeContext, 'bury'> & Partial<EnvelopeContext>,
 ): EnvelopeContext => ({
   writer: writerOf({ outcome: 'stored' }),
+  resolve: async (events) => events.map(() => undefined),
+  unresolvedWaitMs: UNRESOLVED_WAIT_MS,
   onParsed: ignore,
   onSettleError: ignore,
   onOutage: ignore,
   count: { stored: ignore, duplicate: ignore, dead: ignore, retried: ignore },
   suspectLock: { isHeld: false },
   recipientKey: DEFAULT_RECIPIENT_KEY,
+  newerVersionWaitMs: 3_600_000,
   onNewerVersion: ignore,
   ...more,
 })

@@ -25,6 +25,7 @@ export function startTestWorker(options: StartOptions): Promise<StatusWorker> {
     shards: 1,
     recipientKey: DEFAULT_RECIPIENT_KEY,
     concurrency: 8,
+    newerVersionWaitMs: 3_600_000,
     store: (events) => storeStatusEvents(options.db, events),
     writers: 2,
     count: { stored: ignore, duplicate: ignore, dead: ignore, retried: ignore },
@@ -35,7 +36,7 @@ export function startTestWorker(options: StartOptions): Promise<StatusWorker> {
   })
 }
 
-export interface TestWorkerOptions extends Partial<Pick<StatusWorkerOptions, 'count' | 'log'>> {
+export interface TestWorkerOptions extends Partial<Pick<StatusWorkerOptions, 'count' | 'log' | 'timing'>> {
   /** Wraps the store, for example to make it fail. */
   wrapStore?(store: Store): Store
 }

@@ -7,12 +7,13 @@ const FAILURES_IN_A_ROW = 3
 /** They must lie within this time, and the recipient is suppressed for as long, in hours. */
 export const FAILURE_PERIOD_HOURS = 72
 
+// In a fixed order, which prevents deadlocks.
 const RECORD = `
 INSERT INTO failed_deliveries AS f (channel, recipient_digest, attempt_digest, at)
 SELECT channel, recipient_digest, attempt_digest, max(at)
 FROM unnest($1::notification_type[], $2::bytea[], $3::bytea[], $4::timestamptz[])
   AS e(channel, recipient_digest, attempt_digest, at)
-GROUP BY channel, recipient_digest, attempt_digest
+GROUP BY channel, recipient_digest, attempt_digest ORDER BY channel, recipient_digest, attempt_digest
 ON CONFLICT (channel, recipient_digest, attempt_digest) DO UPDATE SET at = greatest(f.at, excluded.at)`
 
 const FIND_REPEATED = `

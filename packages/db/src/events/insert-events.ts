@@ -74,13 +74,18 @@ WITH event AS (
 SELECT id FROM left_out`
 
 // For a batch with deliveries that trusted sources report ($29). Each ends the row of failures before it. PostgreSQL runs
-// it after `counted`, which follows it: every writer changes the counts first.
+// it after `counted`, which follows it: every writer changes the counts first. It locks the failures in the order of
+// recordFailures, so that two transactions never wait for each other in a circle.
 const INSERT_DELIVERIES = INSERT.replace(
   ', counted AS (',
-  `, cleared AS (
-  DELETE FROM failed_deliveries f USING stored s
-  WHERE s.id = ANY($29::uuid[]) AND f.channel = s.notification_type AND f.recipient_digest = s.recipient_digest
-    AND f.at <= least(s."timestamp", s.received_at)
+  `, ended AS MATERIALIZED (
+  SELECT f.channel, f.recipient_digest, f.attempt_digest
+  FROM failed_deliveries f JOIN stored s ON f.channel = s.notification_type AND f.recipient_digest = s.recipient_digest
+  WHERE s.id = ANY($29::uuid[]) AND f.at <= least(s."timestamp", s.received_at)
+  ORDER BY f.channel, f.recipient_digest, f.attempt_digest FOR UPDATE OF f
+), cleared AS (
+  DELETE FROM failed_deliveries f USING ended e
+  WHERE (f.channel, f.recipient_digest, f.attempt_digest) = (e.channel, e.recipient_digest, e.attempt_digest)
 ), counted AS (`,
 )
 

@@ -42,6 +42,13 @@ describe('partitions', () => {
     expect(partition).toMatchObject({ from: new Date('2032-01-01Z'), to: new Date('2032-02-01Z') })
   })
 
+  it('are created by processes that meet in any place, each once', async () => {
+    const months = Array.from({ length: 24 }, (_, index) => new Date(Date.UTC(2035, index)))
+    const created = await Promise.all([1, 2, 3, 4, 5, 6].map(() => create(...months)))
+    expect(created.flat()).toHaveLength(months.length)
+    expect(new Set(created.flat()).size).toBe(months.length)
+  })
+
   it('take over the rows of their month from the default partition', async () => {
     const inMonth = { ...makeEvent(), received_at: '2030-03-31T23:59:59.999Z' }
     const after = { ...makeEvent(), received_at: '2030-04-01T00:00:00.000Z' }

@@ -1,13 +1,11 @@
 import type pg from 'pg'
 import type { Database } from '../database.ts'
-import { sqlState, UNIQUE_VIOLATION } from '../failure.ts'
 
 const DEFAULT_PARTITION = 'notification_status_default'
 /** Months that have a partition before their first event comes: this one and the next two. */
 const MONTHS_AHEAD = 3
 /** How long creating a partition may wait for other transactions, while new ones wait behind it. */
 const LOCK_LIMIT = '500ms'
-const DUPLICATE_TABLE = '42P07'
 
 /** A partition of notification_status, its name as SQL. The default one has no bounds. */
 export interface Partition {
@@ -77,14 +75,14 @@ async function createPartition(client: pg.ClientBase, month: Date): Promise<stri
   const name = `notification_status_${month.toISOString().slice(0, 7).replace('-', '_')}`
   try {
     await client.query('BEGIN')
-    await attachPartition(client, name, month)
+    // Processes take turns. Two that create one table at once get one of several errors.
+    await client.query("SELECT pg_advisory_xact_lock(hashtext('notification_status partitions'))")
+    const isMissing = !isCovered(await listPartitions(client), month)
+    if (isMissing) await attachPartition(client, name, month)
     await client.query('COMMIT')
-    return name
+    return isMissing ? name : undefined
   } catch (error) {
     await client.query('ROLLBACK').catch(() => undefined)
-    // Another process created it meanwhile.
-    const state = sqlState(error)
-    if (state === DUPLICATE_TABLE || state === UNIQUE_VIOLATION) return undefined
     throw error
   }
 }

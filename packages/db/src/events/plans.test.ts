@@ -1,12 +1,15 @@
 import { randomUUID } from 'node:crypto'
-import { makeEvent } from '@tidings/shared/testing/make-event'
+import { DEFAULT_RECIPIENT_KEY } from '@tidings/shared/recipient'
+import { makeEvent, makeUnresolvedEvent } from '@tidings/shared/testing/make-event'
 import { createTestDatabase, useReleaser } from '@tidings/stack/testing/test-context'
 import { beforeAll, describe, expect, it } from 'vitest'
 import { z } from 'zod'
 import { type Database, openDatabase } from '../database.ts'
 import { eraseUser } from '../users/erase-user.ts'
+import { scrubEventsTo } from '../users/scrub-events.ts'
 import { listDecidingEvents, listUserEvents, readNotifications } from './notifications.ts'
 import { createPartitions, startOfMonth } from './partitions.ts'
+import { resolveEvents } from './resolve-events.ts'
 import { storeStatusEvents } from './status-events.ts'
 import { findStoredContent } from './stored-content.ts'
 
@@ -93,6 +96,13 @@ describe('the plans over the partitions of a year', () => {
     expect(countPartitions(reads)).toBeLessThanOrEqual(3)
   })
 
+  it('resolving looks into the partitions of the last 35 days only, by the index', async () => {
+    const reads = await readsOf(() => resolveEvents(db, [makeUnresolvedEvent()], DEFAULT_RECIPIENT_KEY))
+    expect(scansOf(reads)).toEqual([])
+    expect(countPartitions(reads)).toBeGreaterThan(0)
+    expect(countPartitions(reads)).toBeLessThanOrEqual(3)
+  })
+
   it('a notification, its deciding events and a lost key are found by the index in every partition', async () => {
     for (const read of [
       () => readNotifications(db, 'n-5'),
@@ -109,5 +119,6 @@ describe('the plans over the partitions of a year', () => {
 
   it('erasing a user reads the rows of the user only', async () => {
     expect(scansOf(await readsOf(() => eraseUser(db, user)))).toEqual([])
+    expect(scansOf(await readsOf(() => scrubEventsTo(db, 'ab'.repeat(32))))).toEqual([])
   })
 })

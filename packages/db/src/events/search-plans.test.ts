@@ -1,5 +1,7 @@
 import { hash, randomUUID } from 'node:crypto'
+import { DEFAULT_RECIPIENT_KEY } from '@tidings/shared/recipient'
 import { NOTIFICATION_TYPES } from '@tidings/shared/status-event'
+import { makeUnresolvedEvent } from '@tidings/shared/testing/make-event'
 import { createTestDatabase, useReleaser } from '@tidings/stack/testing/test-context'
 import { beforeAll, describe, expect, it } from 'vitest'
 import { z } from 'zod'
@@ -7,6 +9,7 @@ import type { Database } from '../database.ts'
 import { eventKeys } from '../schema/event-keys.ts'
 import { fillWithEvents, SOME_ROW } from '../testing/many-events.ts'
 import { LOOK_UP, lookUpNotifications } from './look-up-notifications.ts'
+import { RESOLVE, resolveEvents, valuesOf as resolveValues } from './resolve-events.ts'
 import {
   type EventPage,
   type EventSearch,
@@ -191,6 +194,27 @@ describe('the plans of searches in 10^6 events', () => {
     const startedMs = performance.now()
     const found = await lookUpNotifications(db, keys)
     expect(found.filter((events) => events.length > 0).length).toBeGreaterThan(200)
+    expect(performance.now() - startedMs).toBeLessThan(2_000)
+  })
+
+  it('resolves 500 events by the index of message ids, in the partitions of their time', async () => {
+    const received_at = '2026-01-29T12:00:00.000Z'
+    const events = Array.from({ length: 500 }, (_, n) => ({
+      ...makeUnresolvedEvent({ provider_message_id: `message-${n * 600}` }),
+      received_at,
+    }))
+    const plan = await explain(RESOLVE, resolveValues(events))
+    const reads = readsOf(plan).filter((node) => node['Relation Name']?.startsWith('notification_status'))
+
+    expect(reads.map((node) => node['Relation Name'])).toContain('notification_status_2026_01')
+    for (const node of reads)
+      expect([node['Node Type'], indexOf(node)]).toEqual([
+        'Index Scan',
+        'notification_status_provider_message_id_idx',
+      ])
+    const startedMs = performance.now()
+    const found = await resolveEvents(db, events, DEFAULT_RECIPIENT_KEY)
+    expect(found.filter((event) => event !== undefined).length).toBeGreaterThan(200)
     expect(performance.now() - startedMs).toBeLessThan(2_000)
   })
 })

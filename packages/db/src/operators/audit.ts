@@ -1,4 +1,4 @@
-import { and, inArray, ne, sql } from 'drizzle-orm'
+import { and, inArray, ne, type SQL, sql } from 'drizzle-orm'
 import { v7 as uuidv7 } from 'uuid'
 import type { Database, Handle } from '../database.ts'
 import { operatorAudit } from '../schema/operator-audit.ts'
@@ -36,4 +36,13 @@ export async function readDeadLetterChanges(db: Database): Promise<DeadLetterCha
     .groupBy(a.action)
   const changedBy = (action: string) => Number(totals.find((total) => total.action === action)?.changed ?? 0)
   return { deleted: changedBy(AUDIT_DELETE), imported: changedBy(AUDIT_IMPORT) }
+}
+
+/** Removes the notes that mention an erased address. `mentions` is an SQL condition on `selector -> 'note'`. */
+export async function redactAuditNotes(db: Handle, mentions: SQL): Promise<void> {
+  const { selector } = operatorAudit
+  await db.orm
+    .update(operatorAudit)
+    .set({ selector: sql`${selector} - 'note'` })
+    .where(and(sql`${selector} ? 'note'`, mentions))
 }

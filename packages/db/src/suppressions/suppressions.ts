@@ -139,7 +139,13 @@ export async function liftSuppressions(
 ): Promise<LiftResult> {
   return db.orm.transaction(async (tx) => {
     const selected = isSelected(selection)
-    const found = await tx.select().from(s).where(selected).for('update')
+    const found = await tx
+      .select()
+      .from(s)
+      .where(selected)
+      // The order of addSuppressions, which prevents deadlocks.
+      .orderBy(s.recipientDigest, sql`${s.category} COLLATE "C"`, sql`${s.reason} COLLATE "C"`)
+      .for('update')
     if (found.length === 0) return { outcome: 'absent' }
     if (note === undefined && found.some((row) => row.reason === 'complaint'))
       return { outcome: 'note_required' }
@@ -209,12 +215,22 @@ export async function findSuppressionsOf(
   return rows.map(toSuppression)
 }
 
-/** Removes the note of every suppression whose note mentions an erased address. `mentions` is an SQL condition on `note`. */
-export async function redactSuppressionNotes(db: Handle, mentions: SQL): Promise<void> {
+/** Finds the suppressions whose note mentions an erased address. `mentions` is an SQL condition on `note`. @returns ids */
+export async function findSuppressionNotes(db: Handle, mentions: SQL): Promise<string[]> {
+  const rows = await db.orm
+    .select({ id: s.id })
+    .from(s)
+    .where(and(sql`${s.note} IS NOT NULL`, mentions))
+  return rows.map(({ id }) => id)
+}
+
+/** Removes the notes of these suppressions. */
+export async function removeSuppressionNotes(db: Handle, ids: readonly string[]): Promise<void> {
+  if (ids.length === 0) return
   await db.orm
     .update(s)
     .set({ note: null })
-    .where(and(sql`${s.note} IS NOT NULL`, mentions))
+    .where(inArray(s.id, [...ids]))
 }
 
 function toSuppression({

@@ -1,11 +1,14 @@
 import { createTestDatabase, type TestDatabase, useReleaser } from '@tidings/stack/testing/test-context'
 import { beforeAll, describe, expect, it } from 'vitest'
+import { insertAudit } from '../operators/audit.ts'
+import { addSuppressions } from '../suppressions/suppressions.ts'
 import { eraseUser } from './erase-user.ts'
 import { findErasedUsers, recordErasure } from './erased-users.ts'
 
 const OWNER = '00000000-0000-4000-8000-000000000001'
 const OTHER = '00000000-0000-4000-8000-000000000002'
 const ANN = '00000000-0000-4000-8000-000000000003'
+const DAN = 'dddddddd-0000-4000-8000-000000000004'
 
 describe('erasing a user from the database', () => {
   const releaser = useReleaser()
@@ -53,6 +56,21 @@ describe('erasing a user from the database', () => {
     ])
   })
 
+  it('redacts unreadable items in the outbox that mention the user', async () => {
+    const { pool } = database.database
+    await pool.query("INSERT INTO users (id, email, name, password) VALUES ($1, 'd@example.com', 'D', '!')", [
+      DAN,
+    ])
+    const item = { unreadable: 'status: unknown', provider: 'ses', source: 'hook' }
+    await fillOutbox([
+      { ...item, payload: { user: DAN.toUpperCase() } },
+      { ...item, payload: '{"to":"d@example.com"}' },
+      { ...item, payload: { to: 'e@example.com' } },
+    ])
+    await eraseUser(database.database, DAN)
+    expect(await readOutbox()).toEqual([item, item, { ...item, payload: { to: 'e@example.com' } }])
+  })
+
   it("removes mentions of the address from other users' events, and keeps their user id", async () => {
     const { pool } = database.database
     await pool.query(
@@ -84,6 +102,33 @@ describe('erasing a user from the database', () => {
     ])
     const { rows } = await pool.query('SELECT user_id FROM notification_status')
     expect(rows).toEqual([{ user_id: OTHER }])
+  })
+
+  it('removes the notes that mention the address, also from the audit table', async () => {
+    const { pool } = database.database
+    const noted = '00000000-0000-4000-8000-000000000005'
+    await pool.query("INSERT INTO users (id, email, name, password) VALUES ($1, 'n@example.com', 'N', '!')", [
+      noted,
+    ])
+    const notes = ['N@example.com asked by phone', 'asked by phone, as ann@example.com did']
+    const recipients = notes.map((note, index) => ({ note, digest: String(index).repeat(64) }))
+    for (const { note, digest } of recipients) {
+      const recipient = { channel: 'email', category: null, reason: 'manual', since: new Date() } as const
+      const more = { origin: 'ops', event_id: null, until: null }
+      await addSuppressions(database.database, [{ ...recipient, ...more, note, digest }])
+      await insertAudit(database.database, {
+        ...{ actor: 'ops', action: 'suppressions.lift', matched: 1, changed: 1, result: 'lifted' },
+        selector: { channel: 'email', digests: [digest], note },
+      })
+    }
+    await eraseUser(database.database, noted)
+    const { rows } = await pool.query('SELECT note FROM suppressions ORDER BY recipient_digest')
+    expect(rows.map(({ note }) => note)).toEqual([null, notes[1]])
+    const audit = await pool.query("SELECT selector FROM operator_audit ORDER BY selector -> 'digests'")
+    expect(audit.rows.map(({ selector }) => selector)).toEqual([
+      { channel: 'email', digests: [recipients[0]?.digest] },
+      { channel: 'email', digests: [recipients[1]?.digest], note: notes[1] },
+    ])
   })
 
   it('clears more events than one statement does, also many of one time', async () => {

@@ -1,12 +1,11 @@
 import { addressPattern, JSON_ESCAPE } from '@tidings/shared/email-mentions'
 import { eq, type SQL, sql } from 'drizzle-orm'
 import type { Database, Handle } from '../database.ts'
+import { redactAuditNotes } from '../operators/audit.ts'
 import { sessions } from '../schema/sessions.ts'
 import { users } from '../schema/users.ts'
-import { redactSuppressionNotes } from '../suppressions/suppressions.ts'
-
-/** Rows cleared by one statement, more only where events share a time. It bounds how long others wait for locks. */
-const SCRUB_BATCH_ROWS = 5_000
+import { findSuppressionNotes, removeSuppressionNotes } from '../suppressions/suppressions.ts'
+import { scrubEvents } from './scrub-events.ts'
 
 /**
  * Erases a user. The user's events stay, so that counts and timelines remain correct. They lose the user id, the error
@@ -33,7 +32,8 @@ export async function eraseUser(
  *
  * The order of the locks prevents deadlocks. A relay locks a message, and then only keeps the user from being deleted: so
  * the messages come before the full lock. Whoever changes a user locks the row first, and messages then: so the row comes
- * before the messages.
+ * before the messages. Whoever stores an event locks its user first, and suppressions then: so the full lock comes before
+ * the suppressions.
  *
  * @returns the ids of the sessions that ended.
  */
@@ -42,11 +42,14 @@ export async function eraseLockedUser(
   user: { id: string; email: string },
 ): Promise<{ endedSessionIds: string[] }> {
   await deleteMessages(db, user.id)
+  // Before the full lock: it reads all notes, and writers of the user's events wait for the lock.
+  const notes = await findSuppressionNotes(db, mentionsAddress(sql`to_jsonb(note)`, user.email))
+  await redactAuditNotes(db, mentionsAddress(sql`selector -> 'note'`, user.email))
   // Keeps out new events and sessions of the user until the row is deleted.
   await db.orm.select({ id: users.id }).from(users).where(eq(users.id, user.id)).for('update')
   await scrubEvents(db, user.id)
   await scrubOutbox(db, user)
-  await redactSuppressionNotes(db, mentionsAddress(sql`to_jsonb(note)`, user.email))
+  await removeSuppressionNotes(db, notes)
   const ended = await db.orm.select({ id: sessions.id }).from(sessions).where(eq(sessions.userId, user.id))
   await db.orm.delete(users).where(eq(users.id, user.id))
   return { endedSessionIds: ended.map((session) => session.id) }
@@ -60,16 +63,17 @@ async function deleteMessages({ orm }: Handle, userId: string): Promise<void> {
 }
 
 /**
- * Redacts events in the outbox. Events of the user, and events without a user that mention the address, are redacted as
- * a whole. Other users' events lose only the texts that mention the address. The outbox is normally empty.
+ * Redacts events in the outbox. Events of the user, events without a user that mention the address, and unreadable ones
+ * that mention the user, are redacted as a whole. Other users' events lose only the texts that mention the address. The outbox is normally empty.
  */
 async function scrubOutbox({ orm }: Handle, { id, email }: { id: string; email: string }): Promise<void> {
   const mentions = (json: SQL) => mentionsAddress(json, email)
   const [error, metadata] = [sql`event -> 'error'`, sql`event -> 'metadata'`]
   await orm.execute(sql`
-    UPDATE event_outbox SET event = (event - 'user_id' - 'metadata' - 'recipient_digest')
+    UPDATE event_outbox SET event = (event - 'user_id' - 'metadata' - 'recipient_digest' - 'payload')
       || CASE WHEN event ? 'error' THEN ${ERASED_ERROR} ELSE '{}'::jsonb END
-    WHERE event ->> 'user_id' = ${id} OR (NOT event ? 'user_id' AND ${mentions(sql`event`)})`)
+    WHERE event ->> 'user_id' = ${id} OR (NOT event ? 'user_id' AND ${mentions(sql`event`)})
+      OR (event ? 'unreadable' AND strpos(lower(event::text), ${id}) > 0)`)
   await orm.execute(sql`
     UPDATE event_outbox SET event = CASE WHEN ${mentions(metadata)} THEN event - 'metadata' ELSE event END
       || CASE WHEN ${mentions(error)} THEN ${ERASED_ERROR} ELSE '{}'::jsonb END
@@ -82,17 +86,3 @@ const ERASED_ERROR = sql`'{"error": "[erased]"}'::jsonb`
 const mentionsAddress = (json: SQL, email: string) =>
   sql`(strpos(lower((${json})::text), lower(${email})) > 0
     AND regexp_replace(lower((${json})::text), ${JSON_ESCAPE}, ' ', 'g') ~ ${addressPattern(email)})`
-
-/** Clears the events of the user, statement by statement. */
-async function scrubEvents({ orm }: Handle, userId: string): Promise<void> {
-  for (;;) {
-    const { rowCount } = await orm.execute(sql`
-      UPDATE notification_status SET user_id = NULL, error = CASE WHEN error IS NULL THEN NULL ELSE '[erased]' END,
-        metadata = NULL, recipient_digest = NULL
-      WHERE user_id = ${userId} AND "timestamp" <= coalesce((
-        SELECT "timestamp" FROM notification_status WHERE user_id = ${userId}
-        ORDER BY "timestamp" OFFSET ${SCRUB_BATCH_ROWS - 1} LIMIT 1), 'infinity')`)
-    // With events of one time it may be more.
-    if ((rowCount ?? 0) < SCRUB_BATCH_ROWS) return
-  }
-}

@@ -1,8 +1,10 @@
+import { makeEvent } from '@tidings/shared/testing/make-event'
 import { waitFor } from '@tidings/stack/servers/wait-for'
 import { createTestDatabase, useReleaser } from '@tidings/stack/testing/test-context'
 import { eq } from 'drizzle-orm'
 import { beforeEach, describe, expect, it } from 'vitest'
 import type { Database } from '../database.ts'
+import { storeStatusEvents } from '../events/status-events.ts'
 import { outboundMessages } from '../schema/outbound-messages.ts'
 import { users } from '../schema/users.ts'
 import { setPassword } from './change-password.ts'
@@ -56,5 +58,17 @@ describe('a user with a pending message', () => {
       return { erasing }
     })
     expect(await erased.erasing).toEqual({ endedSessionIds: [] })
+  })
+
+  it('holds up no events of the user while the erasure reads the notes of suppressions', async () => {
+    const store = () => storeStatusEvents(database, [makeEvent({ user_id: USER })])
+    const other = await database.pool.connect()
+    await other.query('BEGIN; LOCK TABLE suppressions')
+    const erasing = eraseUser(database, USER)
+    await waitFor('the erasure to wait for the suppressions', async () => (await countWaiting()) === 1)
+    expect(await store()).toEqual(['stored'])
+    await other.query('COMMIT').finally(() => other.release())
+    expect(await erasing).toEqual({ endedSessionIds: [] })
+    expect(await store()).toEqual(['unknown_user'])
   })
 })

@@ -2,7 +2,7 @@ import type { FailedAttempt } from '@tidings/shared/dead-letter'
 import { eventFields, isEventObject } from './entry.ts'
 
 const ERASED = '[erased]'
-/** Fields that say nothing about a person. With them the event can still be counted and redriven. */
+/** Fields that say nothing about a person, as rows keep them. With them the event can still be counted and redriven. */
 const KEPT_FIELDS = [
   'id',
   'notification_id',
@@ -14,6 +14,8 @@ const KEPT_FIELDS = [
   'event_id',
   'content_hash',
   'attempt',
+  'provider',
+  'provider_message_id',
   'redrives',
 ]
 

@@ -55,10 +55,12 @@ function toFollowed(entry: DeadLetterEntry, recipientKey: string): Followed {
     timestamp: Date.now(),
     queueName: STATUS_QUEUE,
   }
-  const { events, invalid } = parseEnvelope(job, recipientKey)
-  const [readable] = events
+  const { events, unresolved, invalid } = parseEnvelope(job, recipientKey)
+  const [readable] = [...events, ...unresolved]
   const deadAgain = [
-    ...events.map((each) => deadLetterId({ eventId: each.id, event: each, contentHash: each.content_hash })),
+    ...[...events, ...unresolved].map((each) =>
+      deadLetterId({ eventId: each.id, event: each, contentHash: each.content_hash }),
+    ),
     ...invalid.map((each) => deadLetterId({ eventId: each.id, event: each.raw })),
   ]
   return {

@@ -5,6 +5,8 @@ import {
   type StatusEvent,
   type StatusReport,
   statusReportSchema,
+  type UnresolvedEvent,
+  type UnresolvedReport,
 } from '../status-event.ts'
 
 /** A report as a producer sends it: by default, that a new notification was delivered. */
@@ -18,4 +20,18 @@ export function makeReport(fields: Partial<StatusReport> = {}): StatusReport {
  */
 export function makeEvent(fields: Partial<StatusReport> = {}, type: NotificationType = 'email'): StatusEvent {
   return identifyEvent(makeReport(fields), { type, source: 'test', receivedAt: new Date() })
+}
+
+/** An event of the provider `ses` that names its message only, as a receiver reports it. */
+export function makeUnresolvedEvent(
+  fields: Partial<UnresolvedReport> = {},
+  isTrusted = true,
+): UnresolvedEvent {
+  const report: UnresolvedReport = {
+    ...{ status: 'delivered', provider: 'ses', provider_message_id: `m-${randomUUID()}` },
+    event_id: randomUUID(),
+    timestamp: new Date().toISOString(),
+    ...fields,
+  }
+  return identifyEvent(report, { type: 'email', source: 'hook', receivedAt: new Date(), feedback: isTrusted })
 }

@@ -17,7 +17,7 @@ const ENTRIES = new Set([
   'examples/email-service/src/main.ts',
   'packages/db/src/main.ts',
   'tools/docs/error-codes.ts',
-  'tools/docs/outbound-schema.ts',
+  'tools/docs/json-schemas.ts',
   'tools/fresh-clone.ts',
   // The main module of the apps that npm start runs.
   'tools/stack/src/dev/run-app.ts',

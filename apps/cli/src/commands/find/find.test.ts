@@ -60,10 +60,12 @@ describeBackends('tidings find', (kind) => {
 
   test('knows the id of a notification, an event and a message, and shows the timeline', async () => {
     const { user_id, sent, bounced } = await makeHistory()
+    await lab.cli.run('suppressions', 'add', EMAIL, '--reason', 'bounce', '--yes')
     for (const id of ['order-7', sent.id.toUpperCase(), ` ${bounced.id} `, MESSAGE_ID]) {
       const found = await findJson(id)
       expect(found, id).toMatchObject({
-        users: [],
+        users: [{ id: user_id, reasons: { email: 'suppressed_bounce', push: 'no_push_token' } }],
+        suppressions: [{ channel: 'email', reason: 'bounce' }],
         notifications: [{ notification_id: 'order-7', status: 'bounced', user_id }],
         recipient_events: [],
         dead_letters: [],
@@ -76,7 +78,17 @@ describeBackends('tidings find', (kind) => {
     }
     const { stdout } = await lab.cli.run('find', 'order-7')
     expect(stdout).toContain('Notification email order-7: bounced\nWhy: bounced at 2026-01-01T00:01:00.000Z')
-    for (const section of ['User ', 'recipient', 'Dead letters']) expect(stdout).not.toContain(section)
+    expect(stdout).toContain('E-mail        not deliverable: suppressed_bounce')
+    for (const section of ['recipient', 'Dead letters']) expect(stdout).not.toContain(section)
+  })
+
+  test('shows the suppressions of the recipient of a notification without a user', async () => {
+    await store({ notification_id: 'order-8', recipient: EMAIL, status: 'bounced', error: 'no mailbox' })
+    await lab.cli.run('suppressions', 'add', EMAIL, '--reason', 'bounce', '--yes')
+    expect(await findJson('order-8')).toMatchObject({
+      users: [],
+      suppressions: [{ channel: 'email', reason: 'bounce' }],
+    })
   })
 
   test('knows a user by id and by address, with what the user receives and their last events', async () => {

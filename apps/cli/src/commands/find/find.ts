@@ -16,12 +16,15 @@ export function registerFind(program: Command, context: CliContext): void {
       `
 It takes the id of an event, a notification, a user, a provider's message or a
 dead letter, an e-mail address or a push token, and shows everything that has
-it: the user and their last events, the timelines of notifications, the events
-of the recipient, the dead letters. Events are searched for the digest of an
-address or a token, which needs the RECIPIENT_KEY of the API.
+it: the user and their last events, the suppressions, the timelines of
+notifications, the events of the recipient, the dead letters. Of a notification
+it shows the user and the suppressions of the recipient as well. Events are
+searched for the digest of an address or a token, which needs the RECIPIENT_KEY
+of the API.
 
--o json prints one object: {"users", "notifications", "recipient_events",
-"dead_letters", "more"}, the first four arrays; "more" names those cut short.
+-o json prints one object: {"users", "suppressions", "notifications",
+"recipient_events", "dead_letters", "more"}, all arrays; "more" names those cut
+short.
 
 Exit code 3: nothing is known of it.
 

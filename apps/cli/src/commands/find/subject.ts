@@ -1,7 +1,13 @@
 import type { NotificationKey } from '@tidings/db/events/look-up-notifications'
 import { readNotifications, type StoredEvent } from '@tidings/db/events/notifications'
 import { findEvent, searchEvents } from '@tidings/db/events/search-events'
-import { findUser, findUserByEmail, findUserByPushToken, type UserRow } from '@tidings/db/users/users'
+import {
+  findUser,
+  findUserByEmail,
+  findUserByPushToken,
+  findUsers,
+  type UserRow,
+} from '@tidings/db/users/users'
 import { eventIdOf } from '@tidings/queue/dead-letters/entry-id'
 import { type NotificationSummary, summarizeNotification } from '@tidings/shared/notification-summary'
 import { digestRecipient } from '@tidings/shared/recipient'
@@ -27,6 +33,8 @@ export interface Subject {
   /** The event that the text would be the id of, also as the id of its dead letter. In lower case. */
   eventId: string | undefined
   users: UserRow[]
+  /** The other users of the notifications. */
+  owners: UserRow[]
   /** All that the text names: more than are read. */
   keys: NotificationKey[]
   notifications: FoundNotification[]
@@ -60,12 +68,16 @@ export async function findSubject(context: CliContext, text: string): Promise<Su
       })
     }),
   )
+  const notifications = found.flat()
+  const ownerIds = new Set(notifications.flatMap(({ summary }) => summary.user_id ?? []))
+  for (const { id } of users) ownerIds.delete(id)
   return {
     text,
     eventId,
     users: [...new Map(users.map((user) => [user.id, user])).values()],
+    owners: await findUsers(db, [...ownerIds]),
     keys,
-    notifications: found.flat(),
+    notifications,
     recipients: NOTIFICATION_TYPES.map((type) => digestRecipient(RECIPIENT_KEY, type, text)),
   }
 }

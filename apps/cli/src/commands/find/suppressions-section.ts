@@ -1,3 +1,4 @@
+import { findRecipientsOf } from '@tidings/db/events/recipients-of-notifications'
 import { findSuppressionsOf, type Suppression } from '@tidings/db/suppressions/suppressions'
 import { digestRecipient } from '@tidings/shared/recipient'
 import { NOTIFICATION_TYPES } from '@tidings/shared/status-event'
@@ -7,20 +8,29 @@ import { printable } from '../../terminal/table.ts'
 import { heading, type Section } from './sections.ts'
 import type { Subject } from './subject.ts'
 
-/** Why the address or the token, and those of the users, are or were not sent to. */
+/** Why the address or the token, those of the users, and those of the notifications, are or were not sent to. */
 export async function suppressionsSection(context: CliContext, subject: Subject): Promise<Section> {
   const { RECIPIENT_KEY } = context.env()
+  const db = await context.database()
+  const users = [...subject.users, ...subject.owners]
   const recipients = {
-    email: subject.users.map(({ email }) => email),
-    push: subject.users.flatMap(({ devices }) => devices.map(({ token }) => token)),
+    email: users.map(({ email }) => email),
+    push: users.flatMap(({ devices }) => devices.map(({ token }) => token)),
   }
+  const reported = await findRecipientsOf(
+    db,
+    subject.notifications.map(({ summary }) => summary),
+  )
   const found = await findSuppressionsOf(
-    await context.database(),
+    db,
     NOTIFICATION_TYPES.map((channel) => ({
       channel,
-      digests: [subject.text, ...recipients[channel]].map((recipient) =>
-        digestRecipient(RECIPIENT_KEY, channel, recipient),
-      ),
+      digests: [
+        ...[subject.text, ...recipients[channel]].map((recipient) =>
+          digestRecipient(RECIPIENT_KEY, channel, recipient),
+        ),
+        ...reported.filter((recipient) => recipient.channel === channel).map(({ digest }) => digest),
+      ],
     })),
   )
   const mask = createMask(context)

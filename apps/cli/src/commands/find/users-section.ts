@@ -13,8 +13,9 @@ import { toUserJson } from '../users/find.ts'
 import { heading, MAX_EVENTS, type Section } from './sections.ts'
 import type { Subject } from './subject.ts'
 
-/** The users, each with whether messages reach them, and their last events. */
-export async function usersSection(context: CliContext, { users }: Subject): Promise<Section> {
+/** The users, also those of the notifications, each with whether messages reach them, and their last events. */
+export async function usersSection(context: CliContext, subject: Subject): Promise<Section> {
+  const users = [...subject.users, ...subject.owners]
   const db = await context.database()
   const ask = createDeliverability({ db, recipientKey: context.env().RECIPIENT_KEY })
   const answers = await ask(users.map(toAskedUser))

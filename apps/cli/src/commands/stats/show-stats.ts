@@ -41,7 +41,7 @@ export async function showStats(context: CliContext, options: StatsOptions): Pro
     throw usageError(
       `There are more than ${formatCount(MAX_COUNTS)} counts. Ask for less time or fewer groups.`,
     )
-  const types = Object.entries(rates).filter(([, { sent }]) => sent > 0)
+  const types = Object.entries(rates).filter(([, { sent, complained }]) => sent + complained > 0)
   if (context.globals.output === 'json') {
     const meta = { from, to, granularity: granularity ?? null, group_by: groupBy, rates }
     await writeItem(context, { data: counts, meta }, '')
@@ -93,7 +93,9 @@ const formatShare = (share: number | null) =>
   share === null ? '-' : `${Number((share * 100).toPrecision(3))} %`
 
 function failIfOver(types: readonly [string, DeliveryRates][], options: StatsOptions): void {
-  const { failIfBounceRate = 1, failIfComplaintRate = 1 } = options
+  // Without a limit nothing fails. More than 1 is possible: a complaint may come days after its message.
+  const { failIfBounceRate = Number.POSITIVE_INFINITY, failIfComplaintRate = Number.POSITIVE_INFINITY } =
+    options
   const problems = types.flatMap(([type, { bounce_rate, complaint_rate }]) => [
     ...describeExcess(`${type} bounces`, bounce_rate, failIfBounceRate),
     ...describeExcess(`${type} complaints`, complaint_rate, failIfComplaintRate),

@@ -97,6 +97,26 @@ describe('tidings stats', () => {
     if (message !== undefined) expect(run.stderr).toContain(`Limit passed: ${message}.`)
   })
 
+  test('complaints about the messages of an earlier time are shown, and fail only a limit that was given', async () => {
+    await storeStatusEvents(lab.db.database, [
+      { ...makeEvent({ status: 'complained' }), received_at: '2021-03-01T10:00:00.000Z' },
+      { ...makeEvent({ status: 'sent' }), received_at: '2021-03-02T10:00:00.000Z' },
+      { ...makeEvent({ status: 'complained' }), received_at: '2021-03-02T10:00:00.000Z' },
+      { ...makeEvent({ status: 'complained' }), received_at: '2021-03-02T10:00:00.000Z' },
+    ])
+    const later = ['--since', '2021-03-02T00:00:00Z', '--until', '2021-03-03T00:00:00Z']
+    expect(await cli.run('stats', ...later)).toMatchObject({
+      exitCode: 0,
+      stderr: 'email: 1 sent; 0 bounced, 0 %; 2 complained, 200 %\n',
+    })
+    expect(await cli.run('stats', ...later, '--fail-if-complaint-rate', '1')).toMatchObject({ exitCode: 7 })
+    const none = ['--since', '2021-03-01T00:00:00Z', '--until', '2021-03-02T00:00:00Z']
+    expect(await cli.run('stats', ...none)).toMatchObject({
+      exitCode: 0,
+      stderr: 'email: 0 sent; 0 bounced, -; 1 complained, -\n',
+    })
+  })
+
   test('nothing counted is exit code 0, whatever the limits', async () => {
     const before = ['--since', '2020-01-01T00:00:00Z', '--until', '2020-01-02T00:00:00Z']
     expect(await cli.run('stats', ...before, '--fail-if-bounce-rate', '0')).toEqual({

@@ -5,7 +5,7 @@ import { type RunningAudit, withAudit } from '../../audit.ts'
 import { askToGoOn, assertCanAsk } from '../../confirm.ts'
 import type { CliContext } from '../../context.ts'
 import { CliError, EXIT, usageError } from '../../exit-codes.ts'
-import { type CsvFormat, detectFormat, nameCells } from '../../suppressions/csv-formats.ts'
+import { type CsvFormat, detectFormat, type LineResult, nameCells } from '../../suppressions/csv-formats.ts'
 import { readCsv } from '../../suppressions/read-csv.ts'
 import { openLines } from '../../suppressions/recipients.ts'
 import { formatCount } from '../../terminal/format.ts'
@@ -34,6 +34,7 @@ const BATCH = 500
 /** Wrong lines that are reported one by one. */
 const REPORTED_LINES = 20
 const MAX_LINE_LENGTH = 64 * 1024
+const WITHOUT_END: LineResult = { kind: 'bad', message: 'has a quote without an end' }
 
 export async function runImport(context: CliContext, path: string, options: ImportOptions): Promise<void> {
   if (options.dryRun) return report(context, await importFile(context, path, options, undefined), true)
@@ -85,16 +86,16 @@ async function importFile(
   }
   let format: CsvFormat | undefined
   try {
-    for await (const { line, cells = [] } of readCsv(lines)) {
+    for await (const { line, cells } of readCsv(lines)) {
       if (format === undefined) {
-        format = detectFormat(cells, formatOptions)
+        format = detectFormat(cells ?? [], formatOptions)
         if (format === undefined) throw unknownFormat()
         if (format.name === 'addresses' && options.reason === undefined)
           throw usageError('This file gives no reasons: add --reason.')
         totals.format = format.name
         if (!format.isHeaderless) continue
       }
-      const result = format.read(nameCells(format.columns, cells))
+      const result = cells ? format.read(nameCells(format.columns, cells)) : WITHOUT_END
       if (result.kind === 'suppression') {
         totals.read++
         batch.push(result.suppression)

@@ -228,20 +228,27 @@ describe('tidings suppressions', () => {
         'secret@example.com,Other,Recipient,2026-01-01',
         'b@example.com,HardBounce,Recipient,2026-01-02T03:04:05Z',
         '"secret@example.com,HardBounce',
+        'c@example.com,HardBounce,Recipient "hand,2026-01-02T03:04:05Z',
+        ...Array.from({ length: 60 }, () => 'd@example.com,HardBounce,Recipient,2026-01-02T03:04:05Z'),
+        '"secret@example.com',
       ])
-      expect(result).toMatchObject({ exitCode: 5, rows: [`b bounce ${TIME}`] })
+      expect(result).toMatchObject({
+        exitCode: 5,
+        rows: ['b', 'c', 'd'].map((name) => `${name} bounce ${TIME}`),
+      })
       expect(linesOf(result.stderr)).toEqual([
         'Line 2 has a time that cannot be read.',
         'Line 3 has no e-mail address.',
         'Line 4 has an unknown reason.',
-        'Line 6 has no e-mail address.',
-        'Imported 1. It is a file of postmark.',
-        'tidings: 4 wrong lines were skipped.',
+        'Line 6 has a quote without an end.',
+        'Line 68 has a quote without an end.',
+        'Imported 3; 59 already there. It is a file of postmark.',
+        'tidings: 5 wrong lines were skipped.',
       ])
       expect(JSON.stringify([result, await query('SELECT * FROM operator_audit')])).not.toContain('secret')
       expect(await audit()).toMatchObject([
         { action: 'suppressions.import', result: 'started' },
-        { matched: 1, changed: 1, result: expect.stringMatching(/^done/) },
+        { matched: 62, changed: 3, result: expect.stringMatching(/^done/) },
       ])
     })
 

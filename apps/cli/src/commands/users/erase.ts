@@ -47,7 +47,7 @@ export async function runErase(
         removeMessages(queue, messages),
       )
     }
-    const sources = { db, eraseElsewhere }
+    const sources = { db, eraseElsewhere, recipientKey: context.env().RECIPIENT_KEY }
     const done = await eraseUser(sources, user.id)
     if (done === undefined) throw noUser(given)
     audit.changed = 1

@@ -1,3 +1,0 @@
-import { renderOutboundSchema } from './render-outbound-schema.ts'
-
-process.stdout.write(renderOutboundSchema())
