@@ -2,7 +2,7 @@ import type { JobQueue } from './backend.ts'
 import { nodeOf, type RedisConnection } from './open-redis.ts'
 
 /** Too few replicas confirmed a write in time. The master has it, and may be the only one. */
-export class TooFewReplicasError extends Error {
+class TooFewReplicasError extends Error {
   constructor(confirmed: number, wanted: number) {
     super(`${confirmed} of ${wanted} replicas confirmed the write in time`)
     this.name = 'TooFewReplicasError'

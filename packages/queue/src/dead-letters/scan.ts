@@ -73,7 +73,7 @@ async function* scanPart(
 }
 
 /** Whether a position is later than another in the order of burial. */
-export function isAfter(position: string, other: string): boolean {
+function isAfter(position: string, other: string): boolean {
   const [a, b] = [position, other].map((text) => text.split('.').map(BigInt))
   for (let i = 0; i < Math.max(a?.length ?? 0, b?.length ?? 0); i++) {
     const [mine, theirs] = [a?.[i] ?? 0n, b?.[i] ?? 0n]
