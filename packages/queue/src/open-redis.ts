@@ -1,5 +1,6 @@
 import { parseRedisUrl, type RedisAddress } from '@tidings/runtime/redis-url'
 import { Cluster, type ClusterOptions, Command, Redis, type RedisOptions, ReplyError } from 'ioredis'
+import { FollowingSentinelConnector } from './sentinel-connector.ts'
 
 /** Where a Redis is: one server, a master that Sentinels know, or a cluster. */
 export interface RedisTarget {
@@ -173,6 +174,7 @@ function sentinelOptions(address: RedisAddress, { tls }: ServerOptions) {
     name: address.masterName ?? '',
     db: address.db,
     failoverDetector: true,
+    Connector: FollowingSentinelConnector,
     sentinelRetryStrategy: retryStrategy,
     sentinelCommandTimeout: 1_000,
     ...(username !== undefined && { sentinelUsername: username }),
