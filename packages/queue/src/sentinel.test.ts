@@ -1,9 +1,13 @@
+import { parseRedisUrl } from '@tidings/runtime/redis-url'
 import type { SentinelSet } from '@tidings/stack/servers/redis-sentinel'
 import { waitFor } from '@tidings/stack/servers/wait-for'
 import { describeRedis, startTestSentinels, useReleaser } from '@tidings/stack/testing/test-context'
+import { Redis } from 'ioredis'
 import { beforeAll, expect, it } from 'vitest'
+import { z } from 'zod'
 import { openQueue, openWorker, type RedisBackend } from './backend.ts'
 import { openRedis } from './open-redis.ts'
+import { FollowingSentinelConnector } from './sentinel-connector.ts'
 import { waitUntilReady } from './wait-until-ready.ts'
 
 const onError = () => {}
@@ -67,4 +71,25 @@ describeRedis('a Redis behind Sentinels', () => {
     releaser.onRelease(() => master.thaw())
     await expectBackSoon(async () => master.freeze())
   })
+
+  it('connects again although Sentinels announce a failover meanwhile', async () => {
+    const { nodes: sentinels, masterName: name = '' } = parseRedisUrl(set.url)
+    const connector = new FollowingSentinelConnector({
+      ...{ sentinels, name, role: 'master', failoverDetector: true, sentinelMaxConnections: 3 },
+      sentinelReconnectStrategy: () => null,
+    })
+    releaser.onRelease(() => connector.disconnect())
+    const first = await connector.connect(onError)
+    const listeners = await waitFor('the listeners', () => {
+      const found = detectorSchema.safeParse(Reflect.get(connector, 'failoverDetector'))
+      return found.success && found.data.sentinels
+    })
+    first.destroy()
+    const again = connector.connect(onError)
+    for (const { client } of listeners) client.emit('message', '+switch-master')
+    const second = await again
+    second.destroy()
+  })
 })
+
+const detectorSchema = z.object({ sentinels: z.array(z.object({ client: z.instanceof(Redis) })).min(1) })
