@@ -16,6 +16,7 @@ const schema = z.object({
   QUEUE_BACKEND: envFields.QUEUE_BACKEND,
   QUEUE_PREFIX: envFields.QUEUE_PREFIX,
   QUEUE_SHARDS: envFields.QUEUE_SHARDS,
+  ACK_REPLICAS: envFields.ACK_REPLICAS,
   RECIPIENT_KEY: envFields.RECIPIENT_KEY,
   RECIPIENT_KEY_FILE: envFields.RECIPIENT_KEY_FILE,
   /** Where `doctor --probe` reports its event. */

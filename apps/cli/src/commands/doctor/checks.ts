@@ -13,6 +13,7 @@ import { isRefusal, isUnreachable, storeError } from '../../exit-codes.ts'
 import { formatAge, formatCount } from '../../terminal/format.ts'
 import { checkLostJobs } from './check-lost-jobs.ts'
 import { checkPostgres, SCHEMA } from './check-postgres.ts'
+import { checkReplicas } from './check-replicas.ts'
 import { type CheckResult, failure, ok, warning } from './check-result.ts'
 import { checkStatistics, STATISTICS } from './check-statistics.ts'
 import { findWriteProblem } from './find-write-problem.ts'
@@ -96,6 +97,7 @@ async function checkRedis(context: CliContext, backend: RedisBackend): Promise<C
             `${version}, takes no writes: ${writeProblem}`,
             'Point REDIS_URL at the primary, or give Redis memory.',
           ),
+      ...(await checkReplicas(redis, context.env().ACK_REPLICAS)),
       ...(problems.length + unknown.length === 0
         ? [ok('Durability', 'every acknowledged job survives a crash of Redis')]
         : []),

@@ -377,6 +377,30 @@ describe('tidings doctor without a configuration', () => {
   })
 })
 
+describeRedis('tidings doctor where the API waits for replicas', () => {
+  const releaser = useReleaser()
+
+  test('fails while a master has too few', async () => {
+    const master = await startTestRedis(releaser, { 'repl-diskless-sync-delay': 0 })
+    const { url } = await createTestDatabase(releaser)
+    const cli = createCli({ DATABASE_URL: url, REDIS_URL: master.url, ACK_REPLICAS: '1' })
+    const alone = await examine(cli)
+    expect(alone.complaints).toContainEqual(
+      expect.objectContaining({
+        check: 'Replicas',
+        result: 'failure',
+        found: '0 connected, and ACK_REPLICAS is 1',
+      }),
+    )
+    await startTestRedis(releaser, { replicaof: `127.0.0.1 ${master.port}` })
+    await waitFor(
+      'the replica',
+      async () => (await examine(cli)).found('Replicas') === '1 connected to each master',
+      { timeoutMs: 20_000 },
+    )
+  })
+})
+
 describeRedis('tidings doctor on a Redis that shows neither its settings nor its clients', () => {
   const releaser = useReleaser()
 
