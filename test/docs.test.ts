@@ -9,6 +9,7 @@ const PAGES = globSync(
     '*.md',
     'docs/**/*.md',
     'examples/*/README.md',
+    'packages/*/README.md',
     'clients/*/README.md',
     'bench/HISTORY.md',
     'packages/queue/src/bullmq/UPGRADING.md',

@@ -1,9 +1,10 @@
-import { execFile, spawn } from 'node:child_process'
+import { spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { readFile } from 'node:fs/promises'
 import { fileURLToPath } from 'node:url'
 import { findFreePort } from '@tidings/stack/servers/free-port'
 import { waitFor } from '@tidings/stack/servers/wait-for'
+import { runShell } from '@tidings/stack/testing/run-shell'
 import { useReleaser } from '@tidings/stack/testing/test-context'
 import { startTestStack, type TestStack } from '@tidings/stack/testing/test-stack'
 import { beforeAll, describe, expect, test } from 'vitest'
@@ -103,14 +104,6 @@ describe('the README', () => {
 /** Replaces the fields that differ in each answer by their types. */
 const withoutVaryingFields = (json: string): unknown =>
   JSON.parse(json, (name, value) => (['id', 'timestamp'].includes(name) ? typeof value : value))
-
-function runShell(script: string, env: NodeJS.ProcessEnv): Promise<{ code: number; output: string }> {
-  return new Promise((resolve) => {
-    execFile('sh', ['-euc', script], { cwd: ROOT, env, timeout: 90_000 }, (error, stdout, stderr) => {
-      resolve({ code: error === null ? 0 : 1, output: stdout + stderr })
-    })
-  })
-}
 
 /** Runs a script in its own process group, so that everything it starts can be stopped. */
 function runInBackground(script: string, env: NodeJS.ProcessEnv) {

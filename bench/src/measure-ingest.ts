@@ -1,6 +1,6 @@
 import { waitFor } from '@tidings/stack/servers/wait-for'
 import type { RunningContender } from './contenders/contender.ts'
-import type { LoadReport } from './load/protocol.ts'
+import type { HookTraffic, LoadReport } from './load/protocol.ts'
 import { runLoad } from './load/run-load.ts'
 import type { Site } from './site.ts'
 import { percentile } from './statistics.ts'
@@ -15,6 +15,8 @@ export interface IngestPlan {
   seconds: number
   /** Events per request. */
   batch: number
+  /** Events of a provider, posted to its hook. Without it, to the batch route. */
+  hook?: Pick<HookTraffic, 'path' | 'privateKey'>
   /** A fixed rate, instead of as fast as the answers come. */
   perSecond?: number
   label: string
@@ -55,7 +57,11 @@ export async function measureIngest(
         bearer: contender.bearer,
         connections: Math.ceil(plan.connections / contender.urls.length),
         seconds: plan.seconds,
-        traffic: { kind: 'events', batch: plan.batch, label: `${plan.label}-${index}` },
+        traffic: {
+          ...(plan.hook === undefined ? { kind: 'events' } : { kind: 'hook', ...plan.hook }),
+          batch: plan.batch,
+          label: `${plan.label}-${index}`,
+        },
         ...(plan.perSecond === undefined ? {} : { perSecond: plan.perSecond / contender.urls.length }),
       }),
     ),

@@ -14,6 +14,8 @@ import { type EmailLinkRouteDeps, emailLinkRoutes } from './email-links/email-li
 import { emailLinkOperations } from './email-links/openapi.ts'
 import { linkPageRoutes } from './email-links/pages/page-routes.ts'
 import { type HealthDeps, healthOperations, healthRoutes } from './health/routes.ts'
+import { type HookRouteDeps, hookRoutes } from './hooks/hook-routes.ts'
+import { hookOperations } from './hooks/openapi.ts'
 import type { Authorize } from './http/authorize.ts'
 import type { ApiEnv } from './http/context.ts'
 import { createErrorHandler } from './http/error-response.ts'
@@ -55,6 +57,7 @@ export interface AppDeps
     SearchDeps,
     SuppressionRouteDeps,
     UnsubscribeRouteDeps,
+    HookRouteDeps,
     StatsDeps {
   log: Logger
   /** Undefined when tracing is off. */
@@ -134,6 +137,7 @@ export function createRoutes(deps: AppDeps): Hono<ApiEnv>[] {
     searchRoutes(deps),
     suppressionRoutes(deps),
     unsubscribeRoutes(deps),
+    hookRoutes(deps),
     statsRoutes(deps),
     metricsRoutes(deps),
     docsRoutes(operations),
@@ -154,6 +158,7 @@ const operations: readonly Operation[] = [
   ...searchOperations,
   ...suppressionOperations,
   ...unsubscribeOperations,
+  ...hookOperations,
   ...statsOperations,
   ...metricsOperations,
 ]

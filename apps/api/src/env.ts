@@ -1,5 +1,5 @@
 import { accountEnvFields } from '@tidings/accounts/env-fields'
-import { envFields, flag, httpUrl, parseEnv, wholeNumber } from '@tidings/runtime/env'
+import { envFields, flag, hookEnvFields, httpUrl, parseEnv, wholeNumber } from '@tidings/runtime/env'
 import { z } from 'zod'
 
 const limit = wholeNumber(1)
@@ -24,6 +24,7 @@ const schema = z.object({
   HOST: z.string().default('0.0.0.0'),
   /** Base URL at which others reach the API. It begins the links that the API makes. */
   API_URL: httpUrl('https://api.example.com').default('http://localhost:8001'),
+  ...hookEnvFields,
   /** Seconds that an idle connection stays open. */
   KEEP_ALIVE_TIMEOUT: wholeNumber(1, 3_600).default(65),
   /** Seconds between "not ready" and closing the port. */

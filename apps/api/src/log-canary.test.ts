@@ -9,10 +9,11 @@ import { createTestBackend, createTestDatabase, useReleaser } from '@tidings/sta
 import { expect, it } from 'vitest'
 import type { LoginResult } from './sessions/login-result.ts'
 import { type CallOptions, call } from './testing/http.ts'
+import { HOOK_VARIABLES, makeHook, postToHook, signRequest } from './testing/test-hooks.ts'
 
 const releaser = useReleaser()
 
-it('logs no password, token, key, address or push token, also during errors', async () => {
+it('logs no password, token, key, secret, address or push token, also during errors', async () => {
   const database = await createTestDatabase(releaser)
   await createTestBackend('postgres', releaser, database)
   const made = await createServiceKey(database.database, 'canary', [
@@ -21,6 +22,7 @@ it('logs no password, token, key, address or push token, also during errors', as
     'users:read',
   ])
   if (made.outcome !== 'created') throw new Error('No key was made')
+  const hook = await makeHook(database.database, 'postmark')
   const proxy = await startTcpProxy(database.url, releaser)
   const viaProxy = new URL(database.url)
   viaProxy.port = String(proxy.port)
@@ -38,6 +40,7 @@ it('logs no password, token, key, address or push token, also during errors', as
       LOG_LEVEL: 'trace',
       PASSWORD_ITERATIONS: '1000',
       JWT_KEYS: JSON.stringify({ keys: [signingKey] }),
+      ...HOOK_VARIABLES,
     },
     readyUrl: `http://127.0.0.1:${port}/health/ready`,
   })
@@ -109,6 +112,12 @@ it('logs no password, token, key, address or push token, also during errors', as
       await open(url, {}, { token: linkToken, password })
     }
     await open(`http://127.0.0.1:${port}/dev/mailbox/?token=${linkToken}`)
+    const report = signRequest(hook, { outcome: 'hard_bounce', recipient: email })
+    for (const headers of [report.headers, { authorization: `Basic ${hook.secret}` }])
+      await postToHook(`http://127.0.0.1:${port}`, {
+        ...report,
+        headers: { ...headers, connection: 'close' },
+      })
     await send(`/events/?recipient=${email}`, { token: made.key })
     await send(`/events/?recipient=${pushToken}&type=push&limit=0`, { token: made.key })
     await send(`/events/?notification_id=${email}`, { token: made.key })
@@ -134,6 +143,8 @@ it('logs no password, token, key, address or push token, also during errors', as
     'access token': token.split('.')[2] ?? token,
     'refresh token': refresh_token,
     'service key': made.key,
+    'secret of a hook': hook.secret,
+    'key of the secrets of hooks': HOOK_VARIABLES.HOOK_SECRETS_KEY,
     'signing key': signingKey.d,
   }
   expect(log).toContain('"msg":"request"')

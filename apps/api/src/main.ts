@@ -16,7 +16,10 @@ await runMain(async () => {
     tracing.onError(throttledWarning(log, 'trace export'))
     lifecycle.onRelease('tracing', tracing.stop)
   }
-  const server = await startApi(env, log, lifecycle, tracing, () => log.flush(() => process.exit(1)))
+  const server = await startApi(env, log, lifecycle, {
+    tracing,
+    onUnsafe: () => log.flush(() => process.exit(1)),
+  })
   log.info({ url: server.url }, 'listening')
   // npm start waits for this message: another process might be listening on the port.
   process.send?.('started')

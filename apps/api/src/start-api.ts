@@ -13,9 +13,11 @@ import type { Tracing } from '@tidings/telemetry/tracing'
 import { BoardThread } from './admin/board-thread.ts'
 import { BOARD_PATH } from './admin/routes.ts'
 import { createApp } from './app.ts'
-import { createServiceKeyAuthenticator, SHARED_KEY_TTL_MS, sharedKeySchema } from './auth/service-keys.ts'
+import { createServiceKeyAuthenticator, sharedKeySchema } from './auth/service-keys.ts'
+import { SHARED_TTL_MS } from './cache/lasting-cache.ts'
 import { createSharedCache } from './cache/redis-cache.ts'
 import { openAccounts } from './compose/open-accounts.ts'
+import { openHooks } from './compose/open-hooks.ts'
 import { openIngest } from './compose/open-ingest.ts'
 import type { Env } from './env.ts'
 import { BacklogWatch, measureBacklog } from './health/backlog-watch.ts'
@@ -29,19 +31,25 @@ const DATABASE_CONNECTIONS = 16
 /** A timer may fire this much late before the log complains. */
 const READINESS_SLACK_MS = 5_000
 
+interface StartOptions {
+  tracing?: Tracing | undefined
+  /** Called when Redis turns out to lose events and STRICT_DURABILITY is on. */
+  onUnsafe?: ((error: Error) => void) | undefined
+  /** The origin of a server that stands for Amazon SNS, in tests. */
+  snsStandIn?: string | undefined
+}
+
 /**
  * Opens everything the API needs, registers each release, and serves. The stores need not be up: the API connects to
  * them when they are.
  *
- * @param onUnsafe called when Redis turns out to lose events and STRICT_DURABILITY is on.
  * @throws StartupError when it cannot listen, or when the signing keys cannot be read.
  */
 export async function startApi(
   env: Env,
   log: Logger,
   lifecycle: Lifecycle,
-  tracing?: Tracing,
-  onUnsafe?: (error: Error) => void,
+  { tracing, onUnsafe, snsStandIn }: StartOptions = {},
 ): Promise<HttpServer> {
   const db = openDatabase({
     url: env.DATABASE_URL,
@@ -63,11 +71,13 @@ export async function startApi(
       redis &&
       createSharedCache(redis, {
         keyPrefix: `${env.QUEUE_PREFIX}:cache:service-key:v1:`,
-        ttlMs: SHARED_KEY_TTL_MS,
+        ttlMs: SHARED_TTL_MS,
         schema: sharedKeySchema,
       }),
   })
   lifecycle.onRelease('service keys', serviceKeys.close)
+
+  const hooks = openHooks({ env, db, redis, ingest, registry, lifecycle, log, snsStandIn })
 
   const health = createHealthProbes({
     writeToDatabase: () => addIngestCounts(db, { accepted: 0 }),
@@ -99,6 +109,7 @@ export async function startApi(
     registry,
     db,
     ingest,
+    hooks,
     recipientKey: env.RECIPIENT_KEY,
     askDeliverability: createDeliverability({ db, recipientKey: env.RECIPIENT_KEY }),
     unsubscribeTokens: createUnsubscribeTokens(env.RECIPIENT_KEY),

@@ -1,7 +1,15 @@
 import { existsSync } from 'node:fs'
 import { join, resolve } from 'node:path'
 import { accountEnvFields } from '@tidings/accounts/env-fields'
-import { ConfigError, envFields, flag, httpUrl, parseEnv, presentVariables } from '@tidings/runtime/env'
+import {
+  ConfigError,
+  envFields,
+  flag,
+  hookEnvFields,
+  httpUrl,
+  parseEnv,
+  presentVariables,
+} from '@tidings/runtime/env'
 import { readEnvFile } from '@tidings/runtime/env-file'
 import { z } from 'zod'
 
@@ -19,7 +27,8 @@ const schema = z.object({
   ACK_REPLICAS: envFields.ACK_REPLICAS,
   RECIPIENT_KEY: envFields.RECIPIENT_KEY,
   RECIPIENT_KEY_FILE: envFields.RECIPIENT_KEY_FILE,
-  /** Where `doctor --probe` reports its event. */
+  ...hookEnvFields,
+  /** Where `doctor --probe` reports its event, and where the URLs of hooks begin. */
   API_URL: httpUrl('http://localhost:8001').optional(),
   /** Where links to users lead. Without it they lead to API_URL. */
   APP_URL: httpUrl('https://app.example.com').optional(),
@@ -58,6 +67,7 @@ const DEV_ENV_VARIABLES = [
   'QUEUE_PREFIX',
   'QUEUE_SHARDS',
   'RECIPIENT_KEY',
+  'HOOK_SECRETS_KEY',
   'API_URL',
   'APP_URL',
 ]

@@ -6,6 +6,7 @@ import { registerDlq } from './commands/dlq/dlq.ts'
 import { registerDoctor } from './commands/doctor/doctor.ts'
 import { registerFind } from './commands/find/find.ts'
 import { registerHelp } from './commands/help.ts'
+import { registerHooks } from './commands/hooks/hooks.ts'
 import { registerKeys } from './commands/keys/keys.ts'
 import { registerRetention } from './commands/retention/retention.ts'
 import { registerServiceKeys } from './commands/service-keys/service-keys.ts'
@@ -67,6 +68,7 @@ Exit codes: 0 done, 1 failure, 2 declined, 3 not found, 5 done in part,
   registerSuppressions(program, context)
   registerCategories(program, context)
   registerServiceKeys(program, context)
+  registerHooks(program, context)
   registerRetention(program, context)
   registerDoctor(program, context)
   registerKeys(program, context)

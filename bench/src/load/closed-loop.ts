@@ -8,6 +8,8 @@ import { buildHeaders, buildRequests } from './requests.ts'
 /** Requests built for each connection before the start; enough that few notification ids repeat. */
 const SINGLE_REQUESTS = 1_000
 const BATCH_REQUESTS = 20
+/** Of each connection and second, for events that can be sent once only: more than an API takes. */
+const HOOK_REQUESTS_PER_SECOND = 25
 const ANSWER_LIMIT_MS = 10_000
 /** Pause after a connection error, to avoid a tight loop while the server is down. */
 const ERROR_PAUSE_MS = 50
@@ -19,7 +21,7 @@ const ERROR_PAUSE_MS = 50
  */
 export async function runClosedLoop(plan: LoadPlan): Promise<LoadReport> {
   const { traffic, connections } = plan
-  const count = traffic.kind === 'events' && traffic.batch > 1 ? BATCH_REQUESTS : SINGLE_REQUESTS
+  const count = countRequests(plan)
   const headers = buildHeaders(plan)
   const writers = Array.from({ length: connections }, (_, connection) => ({
     client: new Client(plan.url, {
@@ -28,7 +30,12 @@ export async function runClosedLoop(plan: LoadPlan): Promise<LoadReport> {
       bodyTimeout: ANSWER_LIMIT_MS,
     }),
     requests: buildRequests(plan, connection, connections, count).map(
-      ({ path, method, body = null }): Dispatcher.DispatchOptions => ({ path, method, headers, body }),
+      ({ path, method, body = null, headers: own }): Dispatcher.DispatchOptions => ({
+        path,
+        method,
+        headers: { ...headers, ...own },
+        body,
+      }),
     ),
   }))
   const latencies: number[] = []
@@ -42,6 +49,7 @@ export async function runClosedLoop(plan: LoadPlan): Promise<LoadReport> {
   await Promise.all(
     writers.map(async ({ client, requests }) => {
       for (let n = 0; performance.now() < endMs && left > 0; n++) {
+        if (traffic.kind === 'hook' && n >= requests.length) break
         left--
         const request = requests[n % requests.length]
         if (request === undefined) throw new Error('There are no requests to send')
@@ -64,6 +72,12 @@ export async function runClosedLoop(plan: LoadPlan): Promise<LoadReport> {
     p99Ms: percentile(latencies, 0.99),
     cpuMs: usedMs,
   }
+}
+
+/** Requests to build for each connection. */
+function countRequests({ traffic, seconds }: LoadPlan): number {
+  if (traffic.kind === 'hook') return Math.ceil(seconds * HOOK_REQUESTS_PER_SECOND)
+  return traffic.kind === 'events' && traffic.batch > 1 ? BATCH_REQUESTS : SINGLE_REQUESTS
 }
 
 interface Answer {

@@ -3,6 +3,18 @@ export interface LoadRequest {
   method: 'GET' | 'POST'
   path: string
   body?: string
+  headers?: Record<string, string>
+}
+
+/** Events as SendGrid posts them. The load ends when all requests were sent. */
+export interface HookTraffic {
+  kind: 'hook'
+  /** Such as /hooks/sendgrid/0123…. */
+  path: string
+  /** Signs for the hook, as PEM. */
+  privateKey: string
+  batch: number
+  label: string
 }
 
 /** The message to a load process. */
@@ -13,6 +25,7 @@ export interface LoadPlan {
   seconds: number
   traffic: /** New events, `batch` in each request. `label` is the prefix of each notification id. */
     | { kind: 'events'; batch: number; label: string }
+    | HookTraffic
     /** These requests, divided among the connections. Each connection repeats its own. */
     | { kind: 'requests'; requests: LoadRequest[] }
   /** Requests per second, evenly spaced. Without it, each connection sends as soon as it has its last answer. */

@@ -6,7 +6,7 @@ import type { Column, ScenarioContext } from './scenario.ts'
 
 const MEGABYTE = 1_048_576
 
-export interface FullLoadPlan extends Pick<IngestPlan, 'connections' | 'batch' | 'seconds'> {
+export interface FullLoadPlan extends Pick<IngestPlan, 'connections' | 'batch' | 'seconds' | 'hook'> {
   warmUpSeconds: number
   round: number
 }

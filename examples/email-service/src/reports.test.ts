@@ -18,7 +18,8 @@ describeRedis('a report that fails', () => {
     const reports: unknown[] = []
     const api = createServer(async (request, response) => {
       reports.push([request.url, request.headers.authorization, await json(request)])
-      response.writeHead(reports.length === 1 ? 503 : 202).end('{}')
+      // The producer repeats the first at once. The second makes it give up, and the message waits in the queue.
+      response.writeHead([503, 400][reports.length - 1] ?? 202).end('{"data":[{"accepted":true}]}')
     }).listen(0, '127.0.0.1')
     await once(api, 'listening')
     releaser.onRelease(() => {
@@ -61,15 +62,19 @@ describeRedis('a report that fails', () => {
     )
     const isGone = () =>
       withOutboundQueue(backend, onError, async (queue) => (await queue.getJob(ID)) === undefined)
-    await waitFor('the job to end', async () => reports.length === 2 && (await isGone()), {
+    await waitFor('the job to end', async () => reports.length === 3 && (await isGone()), {
       timeoutMs: 20_000,
     })
     const report = [
-      '/api/v1/email/status/',
+      '/api/v1/email/status/batch/',
       'Bearer tdk_key',
-      { notification_id: ID, user_id: USER, status: 'sent', attempt: 1, event_id: `${ID}:1:sent` },
+      {
+        events: [
+          { notification_id: ID, user_id: USER, status: 'sent', attempt: 1, event_id: `${ID}:1:sent` },
+        ],
+      },
     ]
-    expect(reports).toEqual([report, report])
+    expect(reports).toEqual([report, report, report])
     expect(await (await fetch(`${mailbox.url}/messages`)).json()).toHaveLength(1)
   })
 })

@@ -1,3 +1,4 @@
+import { createProducer } from '@tidings/producer'
 import { createLifecycle, exitOnSignal } from '@tidings/runtime/lifecycle'
 import { createLogger } from '@tidings/runtime/log'
 import { throttledWarning } from '@tidings/runtime/throttled-warning'
@@ -7,6 +8,9 @@ import { openMailWorker } from './open-mail-worker.ts'
 import { processMessage } from './process-message.ts'
 import { createReporter } from './report-status.ts'
 
+/** How long a report is tried before its message waits in the queue for the next attempt, in milliseconds. */
+const REPORT_LIMIT_MS = 10_000
+
 /** Runs the service: takes messages from the queue, sends them and reports, until a signal stops it. */
 export async function runEmailService(env: EmailServiceEnv): Promise<void> {
   const log = createLogger('email-service', env.LOG_LEVEL)
@@ -14,7 +18,11 @@ export async function runEmailService(env: EmailServiceEnv): Promise<void> {
   exitOnSignal(lifecycle, log)
   const mailer = createMailer({ smtpUrl: env.SMTP_URL, from: env.MAIL_FROM })
   lifecycle.onRelease('mailer', () => mailer.close())
-  const report = createReporter({ apiUrl: env.API_URL, serviceKey: env.SERVICE_KEY })
+  const producer = createProducer({
+    api: { url: env.API_URL, key: env.SERVICE_KEY, deadlineMs: REPORT_LIMIT_MS },
+  })
+  lifecycle.onRelease('producer', () => producer.close())
+  const report = createReporter(producer)
   const worker = await openMailWorker(
     env.queue,
     (job) => processMessage(job, { send: mailer.send, report, log }),

@@ -6,7 +6,7 @@ import { type JobQueue, openQueue, type QueueBackend } from './backend.ts'
 import { openRedis, type RedisConnection } from './open-redis.ts'
 import { ENVELOPE_JOB, ENVELOPE_JOB_OPTIONS } from './policy.ts'
 import { deadLetterNames, isCluster, shardNames } from './queue-names.ts'
-import { versionOptions } from './redis-rights.ts'
+import { ReadyQueues } from './ready-queues.ts'
 import { writeReplicated } from './replication.ts'
 import { ShardChoice } from './shard-choice.ts'
 
@@ -48,9 +48,6 @@ export class QueueUnavailableError extends Error {
   }
 }
 
-/** Pause before a Queue that could not start is built again, in milliseconds. */
-const REBUILD_DELAY_MS = 250
-
 /**
  * Connections of their own for events that wait for replicas: such a wait blocks its connection. As many as the API has
  * envelopes in flight, and some for batches.
@@ -60,79 +57,56 @@ const WAITING_CONNECTIONS = 4
 /** The shards over one connection. */
 interface Lane {
   redis: RedisConnection | undefined
-  queues: readonly JobQueue<Envelope>[]
+  shards: ReadyQueues<readonly JobQueue<Envelope>[]>
 }
 
 export function createPublisher(options: PublisherOptions): StatusPublisher {
   const { backend, shards, log, telemetry, ackReplicas = 0 } = options
   const onError = throttledWarning(log, 'queue connection')
-  const open = () => (backend.kind === 'redis' ? openRedis(backend, 'fail-fast', onError) : undefined)
-  const redis = open()
-  const waiting = redis && ackReplicas > 0 ? Array.from({ length: WAITING_CONNECTIONS }, open) : []
-  const connections = [redis, ...waiting]
-  let lanes: Lane[] | undefined
-  let deadLetters: JobQueue<object>[] | undefined
-  let closing = false
-  let turn = 0
-  const choice = new ShardChoice(shards)
-  // On a single Redis, all shards are away together.
-  const attempts = isCluster(backend) ? 2 : 1
 
-  const isReady = (connection: RedisConnection | undefined) =>
-    connection === undefined || connection.status === 'ready'
-  const isConnected = () => lanes !== undefined && isReady(redis)
-
-  /**
-   * Builds the queues. A BullMQ Queue whose first command fails never works again. So this builds it on a ready
-   * connection only, uses it only when it is ready itself, and builds it again until then.
-   */
-  async function build(): Promise<void> {
-    if (lanes || closing || !connections.every(isReady)) return
-    let built: Lane[] = []
-    let dead: JobQueue<object>[] = []
-    const all = () => [...built.flatMap(({ queues }) => queues), ...dead]
-    try {
-      const version = await versionOptions(redis)
-      const openShard = (name: string, connection: RedisConnection | undefined) =>
-        openQueue<Envelope>(name, backend, connection, {
+  function openLane(): Lane {
+    const redis = backend.kind === 'redis' ? openRedis(backend, 'fail-fast', onError) : undefined
+    const open = (version: { skipVersionCheck: boolean }) =>
+      shardNames(shards).map((name) =>
+        openQueue<Envelope>(name, backend, redis, {
           onError,
           defaultJobOptions: ENVELOPE_JOB_OPTIONS,
           ...version,
           ...(telemetry && { telemetry }),
-        })
-      built = connections.map((connection) => ({
-        redis: connection,
-        queues: shardNames(shards).map((name) => openShard(name, connection)),
-      }))
-      dead = deadLetterNames(backend, shards).map((name) =>
-        openQueue<object>(name, backend, redis, { onError, ...version }),
+        }),
       )
-      await Promise.all(all().map((queue) => queue.waitUntilReady()))
-      lanes ??= built
-      deadLetters ??= dead
-    } catch (error) {
-      onError(error)
-      await Promise.allSettled(all().map((queue) => queue.close()))
-      if (!closing) setTimeout(() => void build(), REBUILD_DELAY_MS).unref()
-    }
+    return { redis, shards: new ReadyQueues({ redis, open, onError }) }
   }
-  for (const connection of connections) connection?.on('ready', () => void build())
-  if (!redis) void build()
+  const shared = openLane()
+  const { redis } = shared
+  const deadLetters = new ReadyQueues({
+    redis,
+    open: (version) =>
+      deadLetterNames(backend, shards).map((name) =>
+        openQueue<object>(name, backend, redis, { onError, ...version }),
+      ),
+    onError,
+  })
+  // On PostgreSQL there are no replicas to wait for.
+  const waiting = redis && ackReplicas > 0 ? Array.from({ length: WAITING_CONNECTIONS }, openLane) : []
+  let turn = 0
+  const nextLane = () => waiting[turn++ % waiting.length] ?? shared
 
-  /** The connections that wait take turns. Without them, the only one is used. */
-  const nextLane = () => lanes?.[waiting.length === 0 ? 0 : 1 + (turn++ % waiting.length)]
+  const choice = new ShardChoice(shards)
+  // On a single Redis, all shards are away together.
+  const attempts = isCluster(backend) ? 2 : 1
 
   /** A shard that fails may have added the job. The other one then adds it again, and it is stored once. */
   async function add(envelope: Envelope): Promise<void> {
     let failure: unknown = new QueueUnavailableError()
     for (let attempt = 0; attempt < attempts; attempt++) {
-      const lane = isConnected() ? nextLane() : undefined
-      const shard = lane && choice.next()
-      const queue = shard === undefined ? undefined : lane?.queues[shard]
+      const lane = nextLane()
+      const { connected } = lane.shards
+      const shard = connected && choice.next()
+      const queue = shard === undefined ? undefined : connected?.[shard]
       if (shard === undefined || queue === undefined) break
       try {
-        const write = () => queue.add(ENVELOPE_JOB, envelope)
-        await writeReplicated(queue, lane?.redis, ackReplicas, write)
+        await writeReplicated(queue, lane.redis, ackReplicas, () => queue.add(ENVELOPE_JOB, envelope))
         choice.succeeded(shard)
         return
       } catch (error) {
@@ -149,20 +123,21 @@ export function createPublisher(options: PublisherOptions): StatusPublisher {
       await add({ v: 1, events: [...items] })
     },
     get isConnected() {
-      return isConnected()
+      return (
+        [shared, ...waiting].every((lane) => lane.shards.connected) && deadLetters.connected !== undefined
+      )
     },
     get queues() {
-      return lanes?.[0]?.queues
+      return shared.shards.opened
     },
     get deadLetters() {
-      return deadLetters
+      return deadLetters.opened
     },
     redis,
     async close() {
-      closing = true
-      const queues = [...(lanes ?? []).flatMap((lane) => lane.queues), ...(deadLetters ?? [])]
-      await Promise.allSettled(queues.map((queue) => queue.close()))
-      for (const connection of connections) connection?.disconnect()
+      const lanes = [shared, ...waiting]
+      await Promise.all([...lanes.map((lane) => lane.shards.close()), deadLetters.close()])
+      for (const lane of lanes) lane.redis?.disconnect()
     },
   }
 }

@@ -125,6 +125,25 @@ describe('a batcher', () => {
       await batcher.drain()
       expect(batcher.pending).toBe(0)
     })
+
+    it('keeps no process running once everything is decided', async () => {
+      vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout', 'performance'] })
+      const deadline = { ms: 30_000, error: () => new Error('late') }
+      const batcher = new Batcher<number, number>({
+        maxSize: 10,
+        windowMs: 0,
+        maxInFlight: 1,
+        deadline,
+        flush: double,
+      })
+      const answer = batcher.add(1)
+      await vi.advanceTimersByTimeAsync(1)
+      expect(await answer).toBe(2)
+      expect(vi.getTimerCount()).toBe(0)
+      // The next item has its deadline again.
+      void batcher.add(2)
+      expect(vi.getTimerCount()).toBe(2)
+    })
   })
 
   it('rejects each caller of a failed batch and takes further items', async () => {

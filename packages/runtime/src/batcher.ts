@@ -125,6 +125,9 @@ export class Batcher<Item, Result> {
 
   #wakeIfIdle(): void {
     if (this.pending > 0) return
+    // A timer would keep the process running until the deadline.
+    clearTimeout(this.#deadlineTimer)
+    this.#deadlineTimer = undefined
     for (const wake of this.#idleListeners) wake()
     this.#idleListeners = []
   }

@@ -157,6 +157,16 @@ const decimal = (digits: RegExp, min: number, max: number, error: string) =>
 export const flag = (byDefault: boolean) =>
   z.stringbool({ error: 'must be true or false' }).default(byDefault)
 
+/** The key that encrypts the secrets of hooks: the same for the API and the command line, and never changed. */
+export const hookEnvFields = {
+  HOOK_SECRETS_KEY: z
+    .string()
+    .min(32, 'needs at least 32 characters: make one with openssl rand -base64 32')
+    .optional(),
+  /** Path of a file. parseEnv puts its text into the variable without `_FILE`. */
+  HOOK_SECRETS_KEY_FILE: z.string().optional(),
+}
+
 /** Most shards. Every worker holds connections for each shard. */
 export const MAX_QUEUE_SHARDS = 64
 

@@ -61,7 +61,7 @@ export const ERRORS = {
   unauthorized: {
     status: 401,
     title: 'Unauthorized',
-    meaning: 'The credential is missing, malformed, expired or revoked.',
+    meaning: 'The credential or the signature is missing, malformed, expired or revoked.',
     nextStep: 'Refresh the access token or log in again; a service needs a valid key.',
   },
   invalid_credentials: {
@@ -116,7 +116,8 @@ export const ERRORS = {
   payload_too_large: {
     status: REFUSAL_STATUSES.payload_too_large,
     title: 'Payload too large',
-    meaning: 'The body is over 64 KB, or over 1 MB for a batch, or its chunk extensions are too large.',
+    meaning:
+      'The body is over 64 KB, or over 1 MB for a batch or a hook, or its chunk extensions are too large.',
     nextStep: 'Send smaller events or smaller batches.',
   },
   unsupported_media_type: {

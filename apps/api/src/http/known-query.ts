@@ -1,3 +1,4 @@
+import { parseValue } from '@tidings/shared/parse-value'
 import { SCOPES } from '@tidings/shared/service-key'
 import { z } from 'zod'
 import type { Operation } from '../openapi/operation.ts'
@@ -5,7 +6,6 @@ import { andThen, type MaybePromise } from './and-then.ts'
 import type { Authorize } from './authorize.ts'
 import type { ApiContext } from './context.ts'
 import type { RouteHandler } from './instrument.ts'
-import { parseValue } from './parse-value.ts'
 
 const METHODS = ['GET', 'DELETE']
 

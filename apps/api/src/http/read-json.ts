@@ -2,9 +2,9 @@ import { isUtf8 } from 'node:buffer'
 import type { IncomingHttpHeaders, IncomingMessage } from 'node:http'
 import { AppError } from '@tidings/shared/errors'
 import { isLargeJson } from '@tidings/shared/json'
+import { omit, parseValue } from '@tidings/shared/parse-value'
 import type { z } from 'zod'
 import type { ApiContext } from './context.ts'
-import { omit, parseValue } from './parse-value.ts'
 
 /** Largest body of a request for one object, in bytes. */
 export const MAX_BODY_BYTES = 64 * 1024

@@ -1,9 +1,9 @@
 import { AppError } from '@tidings/shared/errors'
+import { parseValue } from '@tidings/shared/parse-value'
 import { isUsableTime, offsetTimeSchema } from '@tidings/shared/status-event'
 import { isUuid } from '@tidings/shared/uuid'
 import type { z } from 'zod'
 import type { ApiContext } from './context.ts'
-import { parseValue } from './parse-value.ts'
 
 /** A time in a query. */
 export const queryTime = offsetTimeSchema
@@ -22,6 +22,19 @@ export function readQuery<Schema extends z.ZodType>(c: ApiContext, schema: Schem
   const message = 'Give this parameter once.'
   const fields = repeated.map(([name]) => ({ pointer: `/${name}`, code: 'invalid', message }))
   throw new AppError('validation_failed', 'The request is not valid.', { fields })
+}
+
+/**
+ * Checks that a time range has not its ends mixed up: an empty answer would look as if nothing had happened.
+ *
+ * @throws AppError `validation_failed`.
+ */
+export function requireOrder({ from, to }: { from?: Date | undefined; to?: Date | undefined }): void {
+  if (from === undefined || to === undefined || from <= to) return
+  const message = 'The end of the time must not be before its beginning.'
+  throw new AppError('validation_failed', message, {
+    fields: [{ pointer: '/from', code: 'invalid', message }],
+  })
 }
 
 /**

@@ -8,7 +8,7 @@ import { z } from 'zod'
 import type { Authorize } from '../http/authorize.ts'
 import type { ApiEnv } from '../http/context.ts'
 import { pageQuery, toPage } from '../http/paging.ts'
-import { notFound, queryTime, readQuery } from '../http/read-query.ts'
+import { notFound, queryTime, readQuery, requireOrder } from '../http/read-query.ts'
 import { success } from '../http/respond.ts'
 
 export interface StatusReadDeps {
@@ -53,6 +53,7 @@ export function statusReadRoutes({ authorize, db }: StatusReadDeps): Hono<ApiEnv
   app.get('/api/v1/status/history', async (c) => {
     const { userId } = await authorize.user(c)
     const { limit, cursor, ...filter } = readQuery(c, historyQuerySchema)
+    requireOrder(filter)
     const after = cursor && { timestamp: cursor.time, id: cursor.id }
     const found = await listUserEvents(db, userId, filter, { limit: limit + 1, after })
     const { rows, meta } = toPage(found, limit, ({ timestamp, id }) => ({ time: new Date(timestamp), id }))

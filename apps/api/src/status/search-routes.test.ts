@@ -105,6 +105,14 @@ describe('searching events', () => {
     )
   })
 
+  it('refuses a range whose ends are mixed up, in which nothing could be found', async () => {
+    for (const more of ['', '&notification_id=n-1']) {
+      const range = `from=2026-02-28T00:00:00Z&to=2026-02-01T00:00:00Z${more}`
+      const reply = await call(`${api.apiUrl}/api/v1/events/?${range}`, { token: key })
+      expect(reply).toMatchObject({ status: 400, body: { error: 'validation_failed' } })
+    }
+  })
+
   it('pages newest first, without gaps or repeats, also among events of one time', async () => {
     const notification_id = randomUUID()
     const stored: string[] = []

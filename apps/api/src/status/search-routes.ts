@@ -17,7 +17,7 @@ import type { Authorize } from '../http/authorize.ts'
 import type { ApiEnv } from '../http/context.ts'
 import { pageQuery, toPage } from '../http/paging.ts'
 import { MAX_BATCH_BODY_BYTES, readJson } from '../http/read-json.ts'
-import { queryTime, readQuery } from '../http/read-query.ts'
+import { queryTime, readQuery, requireOrder } from '../http/read-query.ts'
 import { success } from '../http/respond.ts'
 
 export interface SearchDeps {
@@ -82,6 +82,7 @@ export function searchRoutes({ authorize, db, recipientKey }: SearchDeps): Hono<
   app.get('/api/v1/events', async (c) => {
     await authorize.service(c, 'status:read')
     const query = readQuery(c, eventSearchQuerySchema)
+    requireOrder(query)
     requireBounds(query)
     const { limit, cursor, type, recipient } = query
     const search = {

@@ -297,6 +297,7 @@ describe('status routes', () => {
     [`cursor=${forgedCursor(300_000_000_000_000)}`, 'validation_failed'],
     ['type=sms', 'validation_failed'],
     ['from=yesterday', 'validation_failed'],
+    ['from=2026-01-03T00:00:00Z&to=2026-01-02T00:00:00Z', 'validation_failed'],
     ['status=lost', 'invalid_status'],
   ])('refuses the query %s', async (query, error) => {
     const user = await register(api.apiUrl)

@@ -1,7 +1,7 @@
 import { AppError } from '@tidings/shared/errors'
 import { isLargeJson } from '@tidings/shared/json'
+import { parseValue } from '@tidings/shared/parse-value'
 import { type StatusEvent, type StatusReport, statusReportSchema } from '@tidings/shared/status-event'
-import { parseValue } from '../http/parse-value.ts'
 import { MAX_BODY_BYTES } from '../http/read-json.ts'
 
 /** The result for one entry of a batch. */

@@ -5,7 +5,12 @@ import { createLifecycle } from '@tidings/runtime/lifecycle'
 import { createLogger } from '@tidings/runtime/log'
 import { SCOPES, type Scope } from '@tidings/shared/service-key'
 import { generateSigningKey } from '@tidings/shared/signing-keys'
-import { type Envelope, isStatusEvent, type StatusEvent } from '@tidings/shared/status-event'
+import {
+  type AcceptedItem,
+  type Envelope,
+  isStatusEvent,
+  type StatusEvent,
+} from '@tidings/shared/status-event'
 import type { Releaser } from '@tidings/stack/releaser'
 import { waitFor } from '@tidings/stack/servers/wait-for'
 import { createTestBackend, createTestDatabase, type TestDatabase } from '@tidings/stack/testing/test-context'
@@ -23,6 +28,8 @@ export interface TestApi extends TestDatabase {
   createKey(...scopes: Scope[]): Promise<string>
   /** Events that wait in the queue. */
   listQueued(): Promise<StatusEvent[]>
+  /** Everything that waits in the queue: events, those that name their message only, and unreadable reports. */
+  listQueuedItems(): Promise<AcceptedItem[]>
   /** Stops it as SIGTERM would. The releaser does it otherwise. */
   stop(): Promise<void>
 }
@@ -35,6 +42,8 @@ interface TestStores {
   database?: TestDatabase
   /** BullMQ's PostgreSQL backend when absent: every machine has it. */
   backend?: QueueBackend
+  /** The origin of a server that stands for Amazon SNS. */
+  snsStandIn?: string
 }
 
 /** Closes the connection afterwards: stopping the API waits up to 4 s for requests on open ones. */
@@ -67,7 +76,7 @@ export async function startTestApi(
   const log = createLogger('api-test', env.LOG_LEVEL)
   const lifecycle = createLifecycle(log)
   releaser.onRelease(() => lifecycle.release())
-  const server = await startApi(env, log, lifecycle)
+  const server = await startApi(env, log, lifecycle, { snsStandIn: stores.snsStandIn })
   // The test's own connections: see ONE_REQUEST.
   releaser.onRelease(() => server.closeIdleConnections())
   const { url } = server
@@ -85,7 +94,8 @@ export async function startTestApi(
       if (made.outcome !== 'created') throw new Error('No service key was made')
       return made.key
     },
-    listQueued: () => listQueued(backend),
+    listQueued: async () => (await listQueuedItems(backend)).filter(isStatusEvent),
+    listQueuedItems: () => listQueuedItems(backend),
     stop: () => lifecycle.release(),
   }
 }
@@ -95,12 +105,12 @@ function queueVariables(backend: QueueBackend): Record<string, string> {
   return { QUEUE_BACKEND: 'redis', REDIS_URL: backend.url, QUEUE_PREFIX: backend.prefix }
 }
 
-async function listQueued(backend: QueueBackend): Promise<StatusEvent[]> {
+async function listQueuedItems(backend: QueueBackend): Promise<AcceptedItem[]> {
   const redis = backend.kind === 'redis' ? new Redis(backend.url) : undefined
   const queue = openQueue<Envelope>(STATUS_QUEUE, backend, redis, { onError: () => {} })
   try {
     const jobs = await queue.getJobs(['waiting', 'active', 'delayed', 'failed', 'prioritized'], 0, -1)
-    return jobs.flatMap((job) => job.data.events.filter(isStatusEvent))
+    return jobs.flatMap((job) => job.data.events)
   } finally {
     await queue.close()
     redis?.disconnect()

@@ -66,8 +66,10 @@ export function unsubscribeRoutes(deps: UnsubscribeRouteDeps): Hono<ApiEnv> {
     await authorize.service(c, 'users:read')
     const { links } = await readJson(c, unsubscribeLinksSchema, { maxBytes: MAX_BATCH_BODY_BYTES })
     const signer = requireTokens(tokens)
-    const categories = links.flatMap(({ category }) => category ?? [])
-    await requireCategories(db, categories, '/links')
+    const keys = links.flatMap(({ category }) => category ?? [])
+    const categories = await requireCategories(db, keys, '/links')
+    const required = categories.find((category) => category.required)
+    if (required !== undefined) throw hasNoLink(required.key)
     const userIds = links.flatMap(({ user_id }) => user_id ?? [])
     const ofUsers = await recipients.findByUser('email', userIds)
     const answers = links.map(({ recipient, user_id = null, category = null }) => {
@@ -109,6 +111,14 @@ export function unsubscribeRoutes(deps: UnsubscribeRouteDeps): Hono<ApiEnv> {
   })
 
   return app
+}
+
+/** The messages of a required category are sent whatever the user chose, so a page that promises otherwise would lie. */
+function hasNoLink(category: string): AppError {
+  const message = `A required category has no link to unsubscribe: ${category}.`
+  return new AppError('validation_failed', message, {
+    fields: [{ pointer: '/links', code: 'invalid', message }],
+  })
 }
 
 /** @throws AppError `unavailable` when the installation has no key of its own. */

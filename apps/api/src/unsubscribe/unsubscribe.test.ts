@@ -45,6 +45,22 @@ describe('unsubscribe links', () => {
     ).rows
   const digestOf = (address: string) => digestRecipient(TEST_RECIPIENT_KEY, 'email', address)
 
+  it('are refused for a required category: its messages would still be sent', async () => {
+    await setCategory(
+      api.database,
+      { key: 'receipts', default: true, required: true },
+      { actor: 'ops', action: 'categories.set', selector: {}, matched: 1, changed: 1, result: 'done' },
+    )
+    const recipient = 'ann@example.com'
+    const reply = await mint([
+      { recipient },
+      { recipient, category: 'newsletter' },
+      { recipient, category: 'receipts' },
+    ])
+    expect(reply.status).toBe(400)
+    expect(reply.text).toContain('A required category has no link to unsubscribe: receipts.')
+  })
+
   it('come with the header lines of RFC 8058, and hold no address', async () => {
     const user = await register(api.apiUrl)
     const reply = await mint([

@@ -15,11 +15,16 @@ export function parseText(text: string): string {
 /** As parseText, for an argument that can be given several times. */
 export const parseTexts = (text: string, before: readonly string[] = []) => [...before, parseText(text)]
 
+/** Ten years. PostgreSQL and JavaScript do not know every time that a longer one leads to. */
+const MAX_DURATION_MS = 3_650 * UNIT_MS.d
+
 /** A duration such as `90s`, `15m`, `2h` or `7d`, in milliseconds. */
 export function parseDuration(text: string): number {
   const match = /^(\d+(?:\.\d+)?)(ms|s|m|h|d|w)$/.exec(text)
   if (!match) throw new InvalidArgumentError('Use a duration like 90s, 15m, 2h or 7d.')
-  return Number(match[1]) * UNIT_MS[match[2] as keyof typeof UNIT_MS]
+  const ms = Number(match[1]) * UNIT_MS[match[2] as keyof typeof UNIT_MS]
+  if (ms > MAX_DURATION_MS) throw new InvalidArgumentError('Use at most 3650d.')
+  return ms
 }
 
 /** A time: RFC 3339, or a duration before now. */

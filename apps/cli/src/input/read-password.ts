@@ -2,9 +2,7 @@ import { isCancel, password } from '@clack/prompts'
 import { assertCanAsk, declined } from '../confirm.ts'
 import type { CliContext } from '../context.ts'
 import { usageError } from '../exit-codes.ts'
-
-/** Longer than any password in UTF-8. */
-const MAX_BYTES = 8_192
+import { readPiped } from './read-piped.ts'
 
 /**
  * Asks for a new password twice, without an echo.
@@ -24,27 +22,9 @@ export async function typePassword(context: CliContext): Promise<string> {
   return first
 }
 
-/**
- * Reads a password from a pipe: all of stdin but the newline at its end.
- *
- * @throws CliError `usage` when stdin is a terminal, too long or no UTF-8.
- */
-export async function pipePassword({ terminal }: CliContext): Promise<string> {
-  const { stdin } = terminal
-  if (stdin.isTTY) throw usageError('--stdin reads a pipe. Leave it out to type the password.')
-  const chunks: Buffer[] = []
-  let bytes = 0
-  for await (const chunk of stdin) {
-    const part = Buffer.from(chunk)
-    bytes += part.length
-    if (bytes > MAX_BYTES) throw usageError('Nothing was changed. The password is too long.')
-    chunks.push(part)
-  }
-  try {
-    return new TextDecoder('utf-8', { fatal: true, ignoreBOM: true })
-      .decode(Buffer.concat(chunks))
-      .replace(/\r?\n$/, '')
-  } catch {
-    throw usageError('Nothing was changed. The password is not UTF-8.')
-  }
-}
+/** Reads a password from a pipe; see readPiped. */
+export const pipePassword = (context: CliContext): Promise<string> =>
+  readPiped(context, {
+    noun: 'password',
+    advice: '--stdin reads a pipe. Leave it out to type the password.',
+  })

@@ -64,11 +64,19 @@ export async function readRecipients(
   }
   const { RECIPIENT_KEY } = context.env()
   return texts.map((text, index) => {
-    const isUsable = options.digest ? digestSchema.safeParse(text).success : text.length < MAX_LINE
-    if (!isUsable)
-      throw usageError(`Recipient ${index + 1} ${options.digest ? 'is no digest' : 'is too long'}.`)
+    const problem = findProblem(text, options)
+    if (problem !== undefined) throw usageError(`Recipient ${index + 1} ${problem}.`)
     return { text, digest: options.digest ? text : digestRecipient(RECIPIENT_KEY, options.channel, text) }
   })
+}
+
+/** What is wrong with a recipient. Another text would be suppressed as well, and nobody would notice that it is nobody's. */
+function findProblem(text: string, { digest, channel }: RecipientOptions): string | undefined {
+  if (digest) return digestSchema.safeParse(text).success ? undefined : 'is no digest'
+  if (text.trim() === '') return 'is empty: a variable may be unset'
+  if (text.length >= MAX_LINE) return 'is too long'
+  if (channel === 'email' && !text.includes('@'))
+    return 'is no e-mail address: a push token needs --channel push, a digest --digest'
 }
 
 /** Splits a list, so that one transaction does not hold many locks. */

@@ -159,6 +159,19 @@ describe('consequences of stored events', () => {
     expect(await list()).toEqual([suppressed('ann@example.com', 'bounce')])
   })
 
+  it('a lifted suppression comes back after three new failures, not after one', async () => {
+    const fail = () =>
+      makeEvent({ recipient: 'ann@example.com', status: 'failed', error: SOFT, timestamp: ago(1) })
+    await store(fail(), fail(), fail())
+    const audit = { actor: 'ops', action: 'suppressions.lift' }
+    const lift = { channel: 'email', digests: [digestOf('ann@example.com')] } as const
+    expect(await liftSuppressions(db, lift, undefined, audit)).toMatchObject({ outcome: 'lifted' })
+    await store(fail(), fail())
+    expect(await list()).toEqual([])
+    await store(fail())
+    expect(await list()).toMatchObject([{ reason: 'bounce' }])
+  })
+
   it('a delivery in between, an older failure and an untrusted one break the row', async () => {
     const fail = (recipient: string, hours: number, feedback = true) =>
       makeEvent({ recipient, status: 'failed', error: SOFT, timestamp: ago(hours) }, 'email', feedback)

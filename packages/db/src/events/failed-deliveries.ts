@@ -1,6 +1,7 @@
 import { hash } from 'node:crypto'
 import type { NotificationType, StatusEvent } from '@tidings/shared/status-event'
 import type pg from 'pg'
+import type { Database } from '../database.ts'
 
 /** Failed deliveries in a row that suppress a recipient for a while. */
 const FAILURES_IN_A_ROW = 3
@@ -66,4 +67,22 @@ export async function recordFailures(
   const { rows } = await client.query<RepeatedFailure>(FIND_REPEATED, [channels, digests])
   await client.query(REMOVE_OLD)
   return rows
+}
+
+const FORGET = `
+WITH forgotten AS MATERIALIZED (
+  SELECT channel, recipient_digest, attempt_digest FROM failed_deliveries
+  WHERE channel = $1 AND recipient_digest = ANY($2::bytea[])
+  ORDER BY channel, recipient_digest, attempt_digest FOR UPDATE
+)
+DELETE FROM failed_deliveries f USING forgotten e
+WHERE (f.channel, f.recipient_digest, f.attempt_digest) = (e.channel, e.recipient_digest, e.attempt_digest)`
+
+/** Forgets the failed deliveries to these recipients. Outside of a transaction that holds suppressions: writers lock those later. */
+export async function forgetFailures(
+  db: Database,
+  channel: NotificationType,
+  digests: readonly string[],
+): Promise<void> {
+  await db.pool.query(FORGET, [channel, digests.map((digest) => `\\x${digest}`)])
 }

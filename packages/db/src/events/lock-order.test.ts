@@ -22,6 +22,7 @@ function report(more: object): StatusEvent {
   return identifyEvent(parsed, { type: 'email', source: 'hook', receivedAt: new Date(), feedback: true })
 }
 
+const AUDIT = { actor: 'ops', action: 'suppressions.lift' }
 const SUPPRESSION = {
   ...({ channel: 'email', category: null, reason: 'bounce' } as const),
   ...{ origin: 'test', event_id: null, note: null, until: null },
@@ -83,12 +84,25 @@ describe('a transaction that waits for a locked row', () => {
     for (const digest of DIGESTS.toSorted().toReversed())
       await addSuppressions(db, [{ ...SUPPRESSION, digest, since: new Date() }])
     await db.pool.query('ANALYZE suppressions')
-    const audit = { actor: 'ops', action: 'suppressions.lift' }
     const { seen } = await whileLocked(
       { text: 'SELECT 1 FROM suppressions ORDER BY recipient_digest LIMIT 1 FOR UPDATE' },
-      () => liftSuppressions(db, { channel: 'email', digests: DIGESTS }, undefined, audit),
+      () => liftSuppressions(db, { channel: 'email', digests: DIGESTS }, undefined, AUDIT),
       countUnlocked('suppressions'),
     )
     expect(seen).toBe(RECIPIENTS.length - 1)
+  })
+
+  it('lifts what it has found, not a complaint that is stored while it waits', async () => {
+    const [digest = ''] = DIGESTS
+    await addSuppressions(db, [{ ...SUPPRESSION, digest, since: new Date() }])
+    const complaint = { ...SUPPRESSION, reason: 'complaint', digest, since: new Date() } as const
+    const { result } = await whileLocked(
+      { text: 'SELECT 1 FROM suppressions FOR UPDATE' },
+      () => liftSuppressions(db, { channel: 'email', digests: [digest] }, undefined, AUDIT),
+      () => addSuppressions(db, [complaint]),
+    )
+    expect(result).toMatchObject({ outcome: 'lifted', suppressions: [{ reason: 'bounce' }] })
+    const left = await db.pool.query('SELECT reason FROM suppressions')
+    expect(left.rows).toEqual([{ reason: 'complaint' }])
   })
 })

@@ -3,6 +3,7 @@ import { EVERY_CATEGORY, type SuppressionReason } from '@tidings/shared/suppress
 import { and, desc, eq, gt, inArray, isNull, lt, or, type SQL, sql } from 'drizzle-orm'
 import { v7 as uuidv7 } from 'uuid'
 import type { Database, Handle } from '../database.ts'
+import { forgetFailures } from '../events/failed-deliveries.ts'
 import { type AuditRecord, insertAudit } from '../operators/audit.ts'
 import { suppressions } from '../schema/suppressions.ts'
 
@@ -127,11 +128,24 @@ export type LiftResult =
   | { outcome: 'note_required' }
 
 /**
- * Lifts the suppressions of recipients, with their audit row.
+ * Lifts the suppressions of recipients, with their audit row. The failures that led to a bounce no longer count: otherwise
+ * the next one would bring it back.
  *
  * @param note why; needed for a complaint.
  */
 export async function liftSuppressions(
+  db: Database,
+  selection: SuppressionSelection,
+  note: string | undefined,
+  audit: Pick<AuditRecord, 'actor' | 'action'>,
+): Promise<LiftResult> {
+  const result = await liftSelected(db, selection, note, audit)
+  if (result.outcome === 'lifted' && result.suppressions.some(({ reason }) => reason === 'bounce'))
+    await forgetFailures(db, selection.channel, selection.digests)
+  return result
+}
+
+function liftSelected(
   db: Database,
   selection: SuppressionSelection,
   note: string | undefined,
@@ -149,7 +163,9 @@ export async function liftSuppressions(
     if (found.length === 0) return { outcome: 'absent' }
     if (note === undefined && found.some((row) => row.reason === 'complaint'))
       return { outcome: 'note_required' }
-    const lifted = (await tx.delete(s).where(selected).returning()).map(toSuppression)
+    // These alone: one that was added meanwhile may be a complaint, and is not locked in order.
+    const ids = found.map(({ id }) => id)
+    const lifted = (await tx.delete(s).where(inArray(s.id, ids)).returning()).map(toSuppression)
     await insertAudit(
       { orm: tx },
       {

@@ -7,7 +7,7 @@ import { hashSecret, SCOPES } from '@tidings/shared/service-key'
 import { parseSigningKeySet } from '@tidings/shared/signing-keys'
 import { expect, test } from 'vitest'
 import { createTestDatabase, useReleaser } from '../testing/test-context.ts'
-import { chooseRecipientKey } from './choose-recipient-key.ts'
+import { chooseHookSecretsKey, chooseRecipientKey } from './choose-keys.ts'
 import { ensureJwtKeys, ensureServiceKeys } from './dev-keys.ts'
 
 const releaser = useReleaser()
@@ -47,4 +47,12 @@ test('an operator key of an earlier version is replaced by one with all scopes',
   expect(await findServiceKey(database, hashSecret(old.key))).toBeUndefined()
   expect(await findServiceKey(database, hashSecret(made.OPERATOR_KEY))).toMatchObject({ scopes: SCOPES })
   expect(await ensureServiceKeys(database, { ...made })).toEqual(made)
+})
+
+test('the key of the secrets of hooks is made once, unless the environment gives one', () => {
+  const made = chooseHookSecretsKey(undefined, {})
+  expect(made).toHaveLength(43)
+  expect(chooseHookSecretsKey(undefined, {})).not.toBe(made)
+  expect(chooseHookSecretsKey(undefined, { HOOK_SECRETS_KEY: made })).toBe(made)
+  expect(chooseHookSecretsKey('a key of one’s own', { HOOK_SECRETS_KEY: made })).toBe('a key of one’s own')
 })

@@ -1,4 +1,4 @@
-import { envFields, parseEnv, wholeNumber } from '@tidings/runtime/env'
+import { envFields, hookEnvFields, parseEnv, wholeNumber } from '@tidings/runtime/env'
 import { z } from 'zod'
 
 const startEnvSchema = z.object({
@@ -13,6 +13,7 @@ const startEnvSchema = z.object({
   QUEUE_PREFIX: envFields.QUEUE_PREFIX,
   QUEUE_SHARDS: envFields.QUEUE_SHARDS,
   RECIPIENT_KEY: envFields.RECIPIENT_KEY,
+  HOOK_SECRETS_KEY: hookEnvFields.HOOK_SECRETS_KEY,
   /** Sends real mails. Without it a local mailbox keeps them. */
   SMTP_URL: z
     .url({ protocol: /^smtps?$/, error: 'needs a URL like smtps://user:password@smtp.example.com' })

@@ -4,7 +4,7 @@ import { type EnvFileVariables, readEnvFile, writeEnvFile } from '@tidings/runti
 import { explainListenError } from '@tidings/runtime/listen-error'
 import { createReleaser, type Releaser } from '../releaser.ts'
 import { findListenProblem, findSamePort } from '../servers/free-port.ts'
-import { chooseRecipientKey } from './choose-recipient-key.ts'
+import { chooseHookSecretsKey, chooseRecipientKey } from './choose-keys.ts'
 import type { StartEnv } from './env.ts'
 import { lockDataDir } from './instance-lock.ts'
 import { openMail, startEmailService } from './mail.ts'
@@ -62,11 +62,13 @@ async function startParts(options: StackOptions, releaser: Releaser): Promise<St
     QUEUE_SHARDS: String(env.QUEUE_SHARDS),
     RECIPIENT_KEY: chooseRecipientKey(env.RECIPIENT_KEY, previous),
   }
+  const hookSecretsKey = chooseHookSecretsKey(env.HOOK_SECRETS_KEY, previous)
   await writeEnvFile(devEnvFile, 'Written by npm start. It holds secrets: do not share it.', {
     DATA_DIR: dataDir,
     API_URL: apiUrl,
     WORKER_URL: workerUrl,
     ...shared,
+    HOOK_SECRETS_KEY: hookSecretsKey,
     JWT_KEYS_FILE: stores.jwtKeysFile,
     ...stores.keys,
     PRIVATE_STORES: listPrivateStores(stores),
@@ -87,6 +89,7 @@ async function startParts(options: StackOptions, releaser: Releaser): Promise<St
         JWT_KEYS_FILE: stores.jwtKeysFile,
         DEV_MAILBOX_URL: mail.mailboxUrl,
         API_URL: apiUrl,
+        HOOK_SECRETS_KEY: hookSecretsKey,
       },
       probedApiUrl,
     ),

@@ -11,6 +11,7 @@ import { tryWrites } from '@tidings/queue/try-write'
 import type { CliContext } from '../../context.ts'
 import { isRefusal, isUnreachable, storeError } from '../../exit-codes.ts'
 import { formatAge, formatCount } from '../../terminal/format.ts'
+import { checkHooks, HOOKS } from './check-hooks.ts'
 import { checkLostJobs } from './check-lost-jobs.ts'
 import { checkPostgres, SCHEMA } from './check-postgres.ts'
 import { checkReplicas } from './check-replicas.ts'
@@ -48,6 +49,7 @@ export async function runChecks(context: CliContext): Promise<CheckResult[]> {
     ...results,
     ...(await attempt(EVENTS, () => checkBalance(context))),
     ...(await attempt(STATISTICS, () => checkStatistics(context))),
+    ...(await attempt(HOOKS, () => checkHooks(context))),
   ]
 }
 

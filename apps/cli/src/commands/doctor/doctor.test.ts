@@ -79,7 +79,7 @@ describeBackends('tidings doctor', (kind) => {
     expect(names).toEqual([
       ...['PostgreSQL', 'Schema', 'Outbox', 'Outbound messages', 'Partitions', 'Queue'],
       ...(kind === 'redis' ? ['Durability'] : []),
-      ...['Workers', 'Main queue', 'Failed jobs', 'Dead letters', 'Events', 'Statistics'],
+      ...['Workers', 'Main queue', 'Failed jobs', 'Dead letters', 'Events', 'Statistics', 'Hooks'],
     ])
     expect(found('Workers')).toBe('1 connected')
     expect(found('Events')).toBe('3 accepted; 3 stored, 0 duplicate, 0 dead, 0 in flight')

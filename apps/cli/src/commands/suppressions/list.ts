@@ -3,6 +3,8 @@ import {
   type Suppression,
   type SuppressionFilter,
 } from '@tidings/db/suppressions/suppressions'
+import { isUsableTime } from '@tidings/shared/status-event'
+import { isUuid } from '@tidings/shared/uuid'
 import type { CliContext } from '../../context.ts'
 import { usageError } from '../../exit-codes.ts'
 import { createMask } from '../../mask-output.ts'
@@ -47,7 +49,8 @@ const writeCursor = ({ since, id }: { since: Date; id: string }) => `${since.get
 
 function parseCursor(cursor: string): { since: Date; id: string } {
   const [, time, id] = /^(\d{1,15})\.([0-9a-f-]{36})$/.exec(cursor) ?? []
-  if (time === undefined || id === undefined) throw usageError('--cursor takes what an earlier page printed.')
+  if (id === undefined || !isUuid(id) || !isUsableTime(Number(time)))
+    throw usageError('--cursor takes what an earlier page printed.')
   return { since: new Date(Number(time)), id }
 }
 

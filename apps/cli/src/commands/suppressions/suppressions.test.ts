@@ -45,6 +45,27 @@ describe('tidings suppressions', () => {
     return path
   }
 
+  test.each([
+    ['', 'Recipient 1 is empty'],
+    [
+      digestOf('ann@example.com'),
+      'Recipient 1 is no e-mail address: a push token needs --channel push, a digest',
+    ],
+  ])('a text that is nobody is wrong usage: %j', async (recipient, message) => {
+    for (const command of [['add', '--yes'], ['lift', '--yes'], ['check']]) {
+      const { exitCode, stderr } = await run(...command, '--', recipient)
+      expect({ exitCode, stderr }).toMatchObject({ exitCode: 64, stderr: expect.stringContaining(message) })
+    }
+    expect(await stored()).toEqual([])
+  })
+
+  test.each([
+    ['list', '--cursor', `1.${'-'.repeat(36)}`],
+    ['add', 'ann@example.com', '--until', '99999999d', '--yes'],
+  ])('%s %s %s %s is wrong usage', async (...args) => {
+    expect(await run(...args)).toMatchObject({ exitCode: 64, stdout: '' })
+  })
+
   test('add suppresses one recipient, and those of stdin or a file', async () => {
     expect(await run('add', 'Ann@example.com', '--note', 'by phone', '--yes')).toEqual({
       exitCode: 0,

@@ -10,5 +10,11 @@ export function chooseRecipientKey(given: string, previous: EnvFileVariables): s
   const own = [given, previous.RECIPIENT_KEY].find(
     (key) => key !== undefined && key !== DEFAULT_RECIPIENT_KEY,
   )
-  return own ?? randomBytes(32).toString('base64url')
+  return own ?? newKey()
 }
+
+/** Returns the key of hooks' secrets, chosen likewise. With another key, they cannot be read. */
+export const chooseHookSecretsKey = (given: string | undefined, previous: EnvFileVariables): string =>
+  given ?? previous.HOOK_SECRETS_KEY ?? newKey()
+
+const newKey = () => randomBytes(32).toString('base64url')

@@ -1,7 +1,7 @@
-import { AppError, type ErrorCode, type FieldError } from '@tidings/shared/errors'
-import { NAMED_FIELDS, PARSE_OPTIONS, REQUIRED } from '@tidings/shared/issue-message'
-import { escapePointer, findUnsafeJson } from '@tidings/shared/json'
 import type { z } from 'zod'
+import { AppError, type ErrorCode, type FieldError } from './errors.ts'
+import { NAMED_FIELDS, PARSE_OPTIONS, REQUIRED } from './issue-message.ts'
+import { escapePointer, findUnsafeJson } from './json.ts'
 
 /**
  * Validates a parsed JSON value: first for content that no field may hold, then against `schema`.
