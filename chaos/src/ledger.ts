@@ -11,7 +11,7 @@ export type Knowledge =
 export type ExpectedOutcome = 'row' | 'dead letter' | 'either'
 
 export interface LedgerEntry {
-  /** Unique for each event of a run. The row or dead letter has it too; a provider's as its event_id. */
+  /** Unique for each event of a run. The row or dead letter has it too. */
   notificationId: string
   expected: ExpectedOutcome
   knowledge: Knowledge
@@ -49,6 +49,11 @@ export class Ledger {
       .map((entry) => entry.notificationId)
   }
 
+  /** How many posts had each answer. */
+  answers(): ReadonlyMap<string, number> {
+    return this.#answers
+  }
+
   answered(kind: string): number {
     return this.#answers.get(kind) ?? 0
   }
@@ -69,7 +74,7 @@ export class Ledger {
   }
 }
 
-/** The contents of both stores, by the ledger's ids. */
+/** The contents of both stores, by notification id. */
 export interface StoreContents {
   rows: Map<string, number>
   deadLetters: Map<string, DeadLetterEntry[]>

@@ -2,6 +2,7 @@ import { mkdtemp } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { parseArgs } from 'node:util'
+import { findProgram } from '@tidings/stack/servers/find-program'
 import { findRedisServer, NO_REDIS_SERVER } from '@tidings/stack/servers/redis'
 import type { Row } from './row.ts'
 import { rowsOf, TOPOLOGY_ROWS } from './rows/all.ts'
@@ -24,6 +25,9 @@ acknowledged events shows which are lost or doubled.
   npm run chaos -- --topology cluster        on a Redis Cluster of 3 masters with a
                                              replica each, --minutes of faults, 5 at most
   npm run chaos -- --topology sentinel       on a Redis with a replica and Sentinels
+  npm run chaos -- --topology pgbouncer      with PgBouncer in front of PostgreSQL
+  npm run chaos -- --topology replica        on a PostgreSQL with a standby, which is
+                                             promoted when the primary is killed
 
 ${namesOf('Rows', rowsOf(undefined))}${TOPOLOGIES.map((name) => namesOf(`Rows of ${name}`, TOPOLOGY_ROWS[name])).join('')}Exit code: 0 when every row passes, 1 when one fails, 64 for a usage error.
 `
@@ -78,12 +82,21 @@ if (options.help) {
   process.exit(0)
 }
 const hasRedis = findRedisServer(process.env.PATH) !== undefined
-const rows = options.rows.filter((row) => hasRedis || row.queue === 'postgres')
-const skipped = options.rows.length - rows.length
+const rowsOnQueue = options.rows.filter((row) => hasRedis || row.queue === 'postgres')
+const skipped = options.rows.length - rowsOnQueue.length
 if (skipped > 0) {
   process.stderr.write(`${NO_REDIS_SERVER} ${skipped} rows that need one are skipped.\n`)
 }
+const rows = rowsOnQueue.filter(({ name, needs }) => {
+  const isHere = needs === undefined || findProgram(needs, process.env.PATH) !== undefined
+  if (!isHere) process.stderr.write(`There is no ${needs} on the PATH. The row ${name} is SKIPPED.\n`)
+  return isHere
+})
 if (rows.length === 0) process.exit(1)
+if (options.topology === 'pgbouncer' && findProgram('pgbouncer', process.env.PATH) === undefined) {
+  process.stderr.write('There is no pgbouncer on the PATH.\n')
+  process.exit(1)
+}
 
 const dir = await mkdtemp(join(tmpdir(), 'tidings-chaos-'))
 process.stdout.write(`seed ${options.seed}; logs in ${dir} if a row fails\n`)

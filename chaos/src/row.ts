@@ -15,6 +15,8 @@ export interface Row {
   concurrent?: boolean
   /** The queue under test. Default: redis. */
   queue?: 'redis' | 'postgres'
+  /** A program that the row starts. Without it the row is skipped. */
+  needs?: string
   run(stage: Stage): Promise<Check[]>
 }
 

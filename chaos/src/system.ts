@@ -17,6 +17,10 @@ import { addUsers, createSystemDatabase } from '@tidings/stack/testing/system-da
 import { inheritedEnv } from './env.ts'
 import { createManagedProcess, type ManagedProcess } from './managed-process.ts'
 
+/** What the system runs on beside one PostgreSQL and one Redis. */
+export const TOPOLOGIES = ['cluster', 'sentinel', 'pgbouncer', 'replica'] as const
+export type Topology = (typeof TOPOLOGIES)[number]
+
 /** The servers of a run. Each row has its own database and queue on them. */
 export interface Servers {
   postgres: PostgresServer
@@ -29,15 +33,11 @@ export interface Servers {
   stop(): Promise<void>
 }
 
-/** What the queue runs on beside one Redis. */
-export const TOPOLOGIES = ['cluster', 'sentinel'] as const
-export type Topology = (typeof TOPOLOGIES)[number]
-
 export async function startServers(dir: string, topology?: Topology): Promise<Servers> {
   await mkdir(dir, { recursive: true })
   const server = findRedisServer(inheritedEnv().PATH)
   const inDir = (name: string) => (server === undefined ? undefined : { dataDir: join(dir, name), server })
-  const single = topology === undefined ? inDir('redis') : undefined
+  const single = topology === 'cluster' || topology === 'sentinel' ? undefined : inDir('redis')
   const clustered = topology === 'cluster' ? inDir('cluster') : undefined
   const watched = topology === 'sentinel' ? inDir('sentinel') : undefined
   const [postgres, redis, cluster, sentinels] = await Promise.all([
@@ -81,16 +81,26 @@ export interface System {
   stop(): Promise<void>
 }
 
+type AppKind = 'api' | 'worker'
+
 export interface SystemOptions {
   name: string
   apis?: number
   workers?: number
   env?: Record<string, string>
+  /** More environment, for the database of this name: another way to it. */
+  envFor?(databaseName: string): Record<string, string>
   /** Default: redis. */
   queue?: QueueBackend['kind']
   /** Replaces the worker's main file; a path from the root of the repository. */
   workerMain?: string
   shards?: number
+  /** More variables for the apps, by kind. Asked once the database is there. */
+  envOf?(databaseUrl: string): Promise<Partial<Record<AppKind, Record<string, string>>>>
+  /** What the processes of a kind start with, such as LD_PRELOAD. */
+  processEnv?: Partial<Record<AppKind, NodeJS.ProcessEnv>>
+  /** The main files of the first API and the first worker, from another checkout. */
+  firstMains?: { api: string; worker: string }
 }
 
 const MAIN_FILES = { api: 'apps/api/src/main.ts', worker: 'apps/worker/src/main.ts' }
@@ -123,16 +133,19 @@ export async function createSystem(servers: Servers, options: SystemOptions): Pr
     RATE_LIMIT_ENABLED: 'false',
     HOST: '127.0.0.1',
     ...options.env,
+    ...options.envFor?.(databaseName),
   }
-  const createProcesses = (kind: 'api' | 'worker', count: number, main: string) =>
+  const envOf = await options.envOf?.(database.url)
+  const createProcesses = (kind: AppKind, count: number, main: string) =>
     Promise.all(
       Array.from({ length: count }, async (_, index) => {
         const port = await findFreePort()
         return createManagedProcess({
           name: `${kind} ${index + 1}`,
-          main,
+          main: (index === 0 && options.firstMains?.[kind]) || main,
           port,
-          env: { ...env, [kind === 'api' ? 'PORT' : 'WORKER_PORT']: String(port) },
+          env: { ...env, ...envOf?.[kind], [kind === 'api' ? 'PORT' : 'WORKER_PORT']: String(port) },
+          processEnv: options.processEnv?.[kind],
           logFile: join(servers.dir, `${name}-${kind}-${index + 1}.log`),
         })
       }),

@@ -19,10 +19,12 @@ import { createSharedCache } from './cache/redis-cache.ts'
 import { openAccounts } from './compose/open-accounts.ts'
 import { openHooks } from './compose/open-hooks.ts'
 import { openIngest } from './compose/open-ingest.ts'
+import { openReplica } from './compose/open-replica.ts'
 import type { Env } from './env.ts'
 import { BacklogWatch, measureBacklog } from './health/backlog-watch.ts'
 import { createHealthProbes } from './health/probes.ts'
 import { createAuthorize } from './http/authorize.ts'
+import { createReadStale } from './http/read-stale.ts'
 import { createBrokenRequestCounter, createRegistry } from './http/request-metrics.ts'
 import { type HttpServer, serveHttp } from './http/server.ts'
 import { createUnsubscribeTokens } from './unsubscribe/unsubscribe-tokens.ts'
@@ -108,6 +110,7 @@ export async function startApi(
     tracing,
     registry,
     db,
+    readStale: createReadStale(db, openReplica(env.DATABASE_READ_URL, { primary: db, lifecycle, log })),
     ingest,
     hooks,
     recipientKey: env.RECIPIENT_KEY,

@@ -62,11 +62,12 @@ export function createContext(
   }
 
   async function open(): Promise<Database> {
-    const url = readEnv().DATABASE_URL
+    const { DATABASE_URL, DATABASE_DIRECT_URL } = readEnv()
     // Imported on first use: loading the query builder takes longer than most commands.
     const { openDatabase } = await import('@tidings/db/database')
     const opened = openDatabase({
-      url,
+      // The statements of an operator may take long: past a pooler, which may end them.
+      url: DATABASE_DIRECT_URL ?? DATABASE_URL,
       applicationName: 'tidings-cli',
       maxConnections: 4,
       onError: () => undefined,

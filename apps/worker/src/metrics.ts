@@ -1,4 +1,5 @@
 import { withDeadline } from '@tidings/runtime/deadline'
+import { DEAD_LETTER_REASONS } from '@tidings/shared/dead-letter'
 import { Counter, collectDefaultMetrics, Gauge, Registry } from 'prom-client'
 import type { EventCounters } from './jobs/process-envelope.ts'
 import type { StatusWorker } from './status-worker.ts'
@@ -19,6 +20,9 @@ export function createWorkerMetrics(): { registry: Registry; count: EventCounter
     labelNames: ['reason'] as const,
     registers: [registry],
   })
+  // Prometheus sees no increase in a series that begins at 1: without these, no alert would see a first dead letter.
+  for (const outcome of ['stored', 'duplicate', 'retried']) events.inc({ outcome }, 0)
+  for (const reason of DEAD_LETTER_REASONS) dead.inc({ reason }, 0)
   return {
     registry,
     count: {

@@ -1,5 +1,6 @@
-import { applySettings, leaveErrorsToQueries } from '@tidings/db/database'
+import { leaveErrorsToQueries } from '@tidings/db/database'
 import { ConnectErrorTrackingClient } from '@tidings/db/failure'
+import { applySettings } from '@tidings/db/session-settings'
 import { ConfigError } from '@tidings/runtime/env'
 import { isClusterUrl } from '@tidings/runtime/redis-url'
 import { parseExactJson } from '@tidings/shared/json'
@@ -26,6 +27,8 @@ const POSTGRES_SCHEMA = 'bullmq'
 
 export interface QueueSettings {
   DATABASE_URL: string
+  /** PostgreSQL past a pooler: BullMQ needs connections of its own, with LISTEN and a search path. */
+  DATABASE_DIRECT_URL?: string | undefined
   REDIS_URL?: string | undefined
   /** PEM texts. */
   REDIS_CA_FILE?: string | undefined
@@ -42,7 +45,8 @@ export interface QueueSettings {
  */
 export function queueBackendOf(env: QueueSettings): QueueBackend {
   const kind = env.QUEUE_BACKEND ?? (env.REDIS_URL === undefined ? 'postgres' : 'redis')
-  if (kind === 'postgres') return { kind, url: env.DATABASE_URL, schema: POSTGRES_SCHEMA }
+  if (kind === 'postgres')
+    return { kind, url: env.DATABASE_DIRECT_URL ?? env.DATABASE_URL, schema: POSTGRES_SCHEMA }
   if (env.REDIS_URL === undefined)
     throw new ConfigError(['REDIS_URL: is required when QUEUE_BACKEND is redis'])
   if (isClusterUrl(env.REDIS_URL) && /[{}]/.test(env.QUEUE_PREFIX))

@@ -117,6 +117,23 @@ describe('a variable with the URL of a store', () => {
   })
 })
 
+test('a URL of PostgreSQL names files of TLS that can be read', async () => {
+  const folder = await mkdtemp(join(tmpdir(), 'tidings-env-'))
+  onTestFinished(() => rm(folder, { recursive: true }))
+  const ca = join(folder, 'ca.pem')
+  await writeFile(ca, 'a certificate')
+  const stores = z.object({ DATABASE_URL: envFields.DATABASE_URL })
+  const url = 'postgres://user@localhost:5432/tidings?sslmode=verify-full'
+  const DATABASE_URL = `${url}&sslrootcert=${ca}`
+  expect(parseEnv(stores, { DATABASE_URL })).toEqual({ DATABASE_URL })
+  expect(
+    listProblems({ DATABASE_URL: `${url}&sslrootcert=${folder}/none&sslkey=${folder}` }, stores),
+  ).toEqual([
+    'DATABASE_URL: names a file as sslrootcert: cannot read the file (ENOENT)',
+    'DATABASE_URL: names a file as sslkey: cannot read the file (EISDIR)',
+  ])
+})
+
 test('a variable that turns something on or off says what it may hold', () => {
   const flags = z.object({ STRICT: flag(true) })
   expect(parseEnv(flags, { STRICT: ' ' })).toEqual({ STRICT: true })

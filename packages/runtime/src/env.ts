@@ -55,12 +55,36 @@ export function parseEnv<Schema extends z.ZodType>(
   )
 }
 
+function findFileProblem(path: string): string | undefined {
+  try {
+    readFileSync(path)
+    return undefined
+  } catch (error) {
+    return `cannot read the file (${error instanceof Error && 'code' in error ? error.code : error})`
+  }
+}
+
 /** A variable that holds a URL. Its user, password and path must decode: the drivers decode them. */
 function url(protocols: RegExp, example: string) {
   return z
     .url({ protocol: protocols, hostname: /.*/, error: `needs a URL like ${example}`, abort: true })
     .refine(isDecodable, 'holds a % that begins no code: write % as %25')
 }
+
+/** Parameters of a URL of PostgreSQL that name files: the CA of the server, and the certificate and key of the client. */
+const TLS_FILES = ['sslrootcert', 'sslcert', 'sslkey']
+
+/** A variable that holds the URL of a PostgreSQL. The driver reads its files when it connects: they must be there. */
+const postgresUrl = url(/^postgres(ql)?$/, 'postgres://user:password@localhost:5432/tidings').superRefine(
+  (text, context) => {
+    const parameters = new URL(text).searchParams
+    for (const name of TLS_FILES) {
+      const path = parameters.get(name)
+      const problem = path === null ? undefined : findFileProblem(path)
+      if (problem !== undefined) context.addIssue(`names a file as ${name}: ${problem}`)
+    }
+  },
+)
 
 /** A variable that holds the base URL of an HTTP server. */
 export const httpUrl = (example: string) => url(/^https?$/, example)
@@ -170,11 +194,20 @@ export const hookEnvFields = {
 /** Most shards. Every worker holds connections for each shard. */
 export const MAX_QUEUE_SHARDS = 64
 
+/** For reads that may be a few seconds behind. */
+export const replicaEnvFields = {
+  DATABASE_READ_URL: postgresUrl.optional(),
+  DATABASE_READ_URL_FILE: z.string().optional(),
+}
+
 /** Variables that several apps read. .env.example documents each. */
 export const envFields = {
-  DATABASE_URL: url(/^postgres(ql)?$/, 'postgres://user:password@localhost:5432/tidings'),
+  DATABASE_URL: postgresUrl,
+  /** The same database past a pooler, for what needs a connection of its own. Default: DATABASE_URL. */
+  DATABASE_DIRECT_URL: postgresUrl.optional(),
   /** Paths of files. parseEnv puts their text into the variables without `_FILE`. */
   DATABASE_URL_FILE: z.string().optional(),
+  DATABASE_DIRECT_URL_FILE: z.string().optional(),
   REDIS_URL_FILE: z.string().optional(),
   RECIPIENT_KEY_FILE: z.string().optional(),
   REDIS_URL: redisUrl.optional(),

@@ -66,7 +66,7 @@ export async function openAccounts(options: OpenAccountsOptions): Promise<Accoun
   const bus =
     backend.kind === 'redis' && redis
       ? createRedisBus(redis.connection, { ...backend, log })
-      : new PostgresBus(db, { url: env.DATABASE_URL, log })
+      : new PostgresBus(db, { url: env.DATABASE_DIRECT_URL ?? env.DATABASE_URL, log })
   lifecycle.onRelease('cache changes', () => bus.close())
   const caches = createCaches({ db, bus, registry, redis })
 

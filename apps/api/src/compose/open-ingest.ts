@@ -72,6 +72,8 @@ export function openIngest(options: OpenIngestOptions): { ingest: Ingest; publis
     labelNames: ['path'] as const,
     registers: [registry],
   })
+  // Prometheus sees no increase in a series that begins above 0.
+  for (const path of ['queue', 'direct', 'parked']) accepted.inc({ path }, 0)
   const queueJobs = new Gauge({
     name: 'tidings_queue_jobs',
     help: 'Jobs in the queue in any state, at the last poll.',

@@ -1,5 +1,6 @@
-import { applySettings, handlePoolErrors } from '@tidings/db/database'
+import { handlePoolErrors } from '@tidings/db/database'
 import { ConnectErrorTrackingClient } from '@tidings/db/failure'
+import { applySettings } from '@tidings/db/session-settings'
 import { withTransaction } from '@tidings/db/with-transaction'
 import pg from 'pg'
 import { type JobQueue, openQueue, type QueueBackend } from '../backend.ts'

@@ -13,6 +13,7 @@ import { isRefusal, isUnreachable, storeError } from '../../exit-codes.ts'
 import { formatAge, formatCount } from '../../terminal/format.ts'
 import { checkHooks, HOOKS } from './check-hooks.ts'
 import { checkLostJobs } from './check-lost-jobs.ts'
+import { checkPooler, POOLER } from './check-pooler.ts'
 import { checkPostgres, SCHEMA } from './check-postgres.ts'
 import { checkReplicas } from './check-replicas.ts'
 import { type CheckResult, failure, ok, warning } from './check-result.ts'
@@ -40,8 +41,11 @@ export const DAMAGES: Readonly<Record<DamagedDeadLetter['damage'], string>> = {
 export async function runChecks(context: CliContext): Promise<CheckResult[]> {
   // Throws first: without an environment every check would fail for the same reason.
   context.env()
+  const postgres = await attempt('PostgreSQL', () => checkPostgres(context))
+  const isAway = postgres.some((check) => check.isUnreachable)
   const results: CheckResult[] = [
-    ...(await attempt('PostgreSQL', () => checkPostgres(context))),
+    ...postgres,
+    ...(isAway ? [] : await attempt(POOLER, () => checkPooler(context.env()))),
     ...(await attempt('Queue', () => checkQueue(context))),
   ]
   if (results.some((check) => check.isUnreachable || isSchemaBehind(check))) return results
@@ -204,8 +208,8 @@ async function checkBalance(context: CliContext): Promise<CheckResult[]> {
       found,
       difference > 0
         ? `${n(difference)} more accepted than found. A killed process or command loses its last counts, and an event ` +
-            'that was sent again while it was a dead letter counts twice. To see whether events arrive: ' +
-            'tidings doctor --probe'
+            'that was sent again while it was a dead letter counts twice. If Redis was emptied, restored or failed ' +
+            'over, what only it held is gone. To see whether events arrive: tidings doctor --probe'
         : `${n(-difference)} more found than accepted: an API was killed before it wrote its counts, or a producer ` +
             'writes to the queue directly.',
     ),
