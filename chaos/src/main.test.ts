@@ -30,6 +30,12 @@ describe('npm run chaos', () => {
     expect(stdout).not.toContain('FAIL')
   })
 
+  it.skipIf(!hasRedis).each(['cluster', 'sentinel'])(
+    hasRedis ? 'passes on a Redis with topology %s' : 'passes on topology %s: NO REDIS ON THE PATH',
+    { timeout: 300_000 },
+    expectPass,
+  )
+
   const hasPgbouncer = findProgram('pgbouncer', process.env.PATH) !== undefined
   it.skipIf(!hasPgbouncer)(
     `passes behind PgBouncer${hasPgbouncer ? '' : ': NO PGBOUNCER ON THE PATH'}`,

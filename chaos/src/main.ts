@@ -22,6 +22,9 @@ acknowledged events shows which are lost or doubled.
   npm run chaos -- --only redis-down,poison  some rows
   npm run chaos -- --only nemesis --minutes 2
   npm run chaos -- --seed 42                 the same random choices again
+  npm run chaos -- --topology cluster        on a Redis Cluster of 3 masters with a
+                                             replica each, --minutes of faults, 5 at most
+  npm run chaos -- --topology sentinel       on a Redis with a replica and Sentinels
   npm run chaos -- --topology pgbouncer      with PgBouncer in front of PostgreSQL
   npm run chaos -- --topology replica        on a PostgreSQL with a standby, which is
                                              promoted when the primary is killed

@@ -64,6 +64,7 @@ export async function startApi(
   const registry = createRegistry()
   const { ingest, publisher } = openIngest({ env, registry, lifecycle, log, tracing, onUnsafe })
   const { redis } = publisher
+  const backend = queueBackendOf(env)
 
   const serviceKeys = createServiceKeyAuthenticator({
     db,
@@ -83,13 +84,12 @@ export async function startApi(
   const health = createHealthProbes({
     writeToDatabase: () => addIngestCounts(db, { accepted: 0 }),
     queueState: () => (publisher.isConnected ? 'up' : 'down'),
-    writeToQueue: redis && (() => tryWrite(redis, env.QUEUE_PREFIX)),
+    writeToQueue:
+      redis && backend.kind === 'redis' ? () => tryWrite(redis, backend, env.QUEUE_SHARDS) : undefined,
   })
   const backlog = new BacklogWatch(async () => {
     const { isConnected, queues, deadLetters } = publisher
-    return isConnected && queues && deadLetters
-      ? readBacklog(queues, deadLetters, queueBackendOf(env).kind)
-      : undefined
+    return isConnected && queues && deadLetters ? readBacklog(queues, deadLetters, backend.kind) : undefined
   })
   measureBacklog(backlog, registry)
   const admin = env.ADMIN_UI_ENABLED
@@ -97,7 +97,7 @@ export async function startApi(
         db,
         authenticateService: serviceKeys.authenticate,
         board: new BoardThread(
-          { backend: queueBackendOf(env), shards: env.QUEUE_SHARDS, basePath: BOARD_PATH },
+          { backend, shards: env.QUEUE_SHARDS, basePath: BOARD_PATH },
           throttledWarning(log, 'board connection'),
         ),
       }

@@ -78,5 +78,5 @@ it('the primary is killed, and its standby takes the name over and is promoted: 
   await promote(standby)
   await waitFor('every row', async () => (await countRows()) === events.length, POLL)
   expect(worker.isTakingJobs).toBe(true)
-  expect(await worker.deadLetters.getJobCountByTypes('waiting', 'prioritized', 'delayed')).toBe(0)
+  expect(await worker.deadLetters[0]?.getJobCountByTypes('waiting', 'prioritized', 'delayed')).toBe(0)
 })

@@ -53,9 +53,11 @@ export function watchStatusWorker(registry: Registry, worker: StatusWorker): voi
     registers: [registry],
     async collect() {
       // While Redis is unreachable, this command waits for it. The scrape then reports the last value.
-      const counting = worker.deadLetters.getJobCounts('prioritized', 'waiting')
+      const counting = Promise.all(
+        worker.deadLetters.map((queue) => queue.getJobCountByTypes('prioritized', 'waiting')),
+      )
       const counts = await withDeadline(counting, COUNT_LIMIT_MS, tooLate).catch(() => undefined)
-      if (counts) this.set(Object.values(counts).reduce((sum, entries) => sum + entries, 0))
+      if (counts) this.set(counts.reduce((sum, entries) => sum + entries, 0))
     },
   })
   // A gauge starts at 0, which would say that there are none. Absent until the first count.

@@ -2,6 +2,7 @@ import type { Row } from '../row.ts'
 import type { Topology } from '../system.ts'
 import { apiRows } from './api.ts'
 import { clockRows } from './clocks.ts'
+import { clusterRows } from './cluster.ts'
 import { eventRows } from './events.ts'
 import { feedbackRows } from './feedback.ts'
 import { fullDiskRows } from './full-disks.ts'
@@ -15,6 +16,7 @@ import { redisRows } from './redis.ts'
 import { redisEmptyRow } from './redis-empty.ts'
 import { replicaRows } from './replica.ts'
 import { rollingUpgradeRow } from './rolling-upgrade.ts'
+import { sentinelRows } from './sentinel.ts'
 import { unresolvedRow } from './unresolved.ts'
 import { workerRows } from './worker.ts'
 
@@ -37,6 +39,8 @@ const ROWS: readonly Row[] = [
 ]
 
 export const TOPOLOGY_ROWS: Readonly<Record<Topology, readonly Row[]>> = {
+  cluster: clusterRows,
+  sentinel: sentinelRows,
   pgbouncer: pgbouncerRows,
   replica: replicaRows,
 }

@@ -1,6 +1,7 @@
 import { mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { fileURLToPath } from 'node:url'
 import { describe, expect, onTestFinished, test } from 'vitest'
 import { z } from 'zod'
 import { ConfigError, days, duration, envFields, flag, parseEnv, wholeNumber } from './env.ts'
@@ -94,6 +95,15 @@ describe('a variable with the URL of a store', () => {
   test('is taken as it is', () => {
     expect(parseEnv(stores, { DATABASE_URL, REDIS_URL })).toEqual({ DATABASE_URL, REDIS_URL })
     expect(parseEnv(stores, { DATABASE_URL, REDIS_URL: ' ' })).toEqual({ DATABASE_URL })
+  })
+
+  test('a certificate comes from a file', () => {
+    const tls = z.object({ REDIS_CA_FILE: envFields.REDIS_CA_FILE })
+    const self = fileURLToPath(import.meta.url)
+    expect(parseEnv(tls, { REDIS_CA_FILE: self }).REDIS_CA_FILE).toContain('a certificate comes from a file')
+    expect(listProblems({ REDIS_CA_FILE: `${self}-missing` }, tls)).toEqual([
+      'REDIS_CA_FILE: cannot read the file (ENOENT)',
+    ])
   })
 
   test.for([

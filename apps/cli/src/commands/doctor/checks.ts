@@ -1,11 +1,13 @@
-import { openRedis, queueBackendOf } from '@tidings/queue/backend'
+import { queueBackendOf, type RedisBackend } from '@tidings/queue/backend'
 import type { DamagedDeadLetter } from '@tidings/queue/dead-letters/damage'
 import type { DeadLetterStore } from '@tidings/queue/dead-letters/store'
 import { checkRedisDurability, describeWanted } from '@tidings/queue/durability'
 import { readEventBalance } from '@tidings/queue/event-balance'
+import { mastersOf, openRedis, type RedisConnection } from '@tidings/queue/open-redis'
 import { countJobs } from '@tidings/queue/queue-depth'
+import { isCluster } from '@tidings/queue/queue-names'
 import { unlessForbidden } from '@tidings/queue/redis-rights'
-import { tryWrite } from '@tidings/queue/try-write'
+import { tryWrites } from '@tidings/queue/try-write'
 import type { CliContext } from '../../context.ts'
 import { isRefusal, isUnreachable, storeError } from '../../exit-codes.ts'
 import { formatAge, formatCount } from '../../terminal/format.ts'
@@ -13,6 +15,7 @@ import { checkHooks, HOOKS } from './check-hooks.ts'
 import { checkLostJobs } from './check-lost-jobs.ts'
 import { checkPooler, POOLER } from './check-pooler.ts'
 import { checkPostgres, SCHEMA } from './check-postgres.ts'
+import { checkReplicas } from './check-replicas.ts'
 import { type CheckResult, failure, ok, warning } from './check-result.ts'
 import { checkStatistics, STATISTICS } from './check-statistics.ts'
 import { findWriteProblem } from './find-write-problem.ts'
@@ -83,24 +86,24 @@ async function checkQueue(context: CliContext): Promise<CheckResult[]> {
   return [...results, ...(await checkDepth(store)), ...(await checkLostJobs(context.env()))]
 }
 
-async function checkRedis(
-  context: CliContext,
-  { url, prefix }: { url: string; prefix: string },
-): Promise<CheckResult[]> {
-  const redis = openRedis(url, 'operator', () => undefined)
+async function checkRedis(context: CliContext, backend: RedisBackend): Promise<CheckResult[]> {
+  const redis = openRedis(backend, 'operator', () => undefined)
   try {
     const info = (await unlessForbidden(redis.info('server'))) ?? ''
-    const version = /redis_version:(\S+)/.exec(info)?.[1] ?? 'of unknown version'
-    const writeProblem = await findWriteProblem(context, () => tryWrite(redis, prefix))
+    const server = `Redis ${/redis_version:(\S+)/.exec(info)?.[1] ?? 'of unknown version'}`
+    const masters = mastersOf(redis).length
+    const version = isCluster(backend) ? `${server}, cluster of ${masters} masters` : server
+    const writeProblem = await findWriteProblem(context, () => assertAllWritable(redis, backend, context))
     const { problems, unknown } = await checkRedisDurability(redis)
     return [
       writeProblem === undefined
-        ? ok('Queue', `Redis ${version}`)
+        ? ok('Queue', version)
         : failure(
             'Queue',
-            `Redis ${version}, takes no writes: ${writeProblem}`,
+            `${version}, takes no writes: ${writeProblem}`,
             'Point REDIS_URL at the primary, or give Redis memory.',
           ),
+      ...(await checkReplicas(redis, context.env().ACK_REPLICAS)),
       ...(problems.length + unknown.length === 0
         ? [ok('Durability', 'every acknowledged job survives a crash of Redis')]
         : []),
@@ -120,6 +123,17 @@ async function checkRedis(
   } finally {
     redis.disconnect()
   }
+}
+
+/** @throws why one of the shards takes no writes. */
+async function assertAllWritable(
+  redis: RedisConnection,
+  backend: RedisBackend,
+  context: CliContext,
+): Promise<void> {
+  const problems = await tryWrites(redis, backend, context.env().QUEUE_SHARDS)
+  const problem = problems.find((each) => each !== undefined)
+  if (problem !== undefined) throw problem
 }
 
 async function checkDepth(store: DeadLetterStore): Promise<CheckResult[]> {
