@@ -1,5 +1,6 @@
 import { execFile } from 'node:child_process'
 import { randomBytes } from 'node:crypto'
+import { existsSync } from 'node:fs'
 import { glob, readFile } from 'node:fs/promises'
 import { fileURLToPath } from 'node:url'
 import { promisify } from 'node:util'
@@ -19,7 +20,12 @@ const serviceSchema = z.object({
   cap_drop: z.array(z.string()),
   security_opt: z.array(z.string()),
   user: z.string(),
+  profiles: z.array(z.enum(['observability', 'scaled'])).optional(),
+  image: z.string(),
   command: z.array(z.string()).optional(),
+  volumes: z.array(z.string()).default([]),
+  ports: z.array(z.string()).default([]),
+  networks: z.object({ default: z.object({ aliases: z.array(z.string()) }) }).optional(),
   environment: z.record(z.string(), z.string()).default({}),
   healthcheck: z.object({ disable: z.boolean().optional() }).optional(),
   depends_on: z.record(z.string(), z.object({ condition: z.string() })).default({}),
@@ -27,8 +33,14 @@ const serviceSchema = z.object({
 })
 
 const compose = z
-  .object({ services: z.record(z.string(), serviceSchema) })
+  .object({ services: z.record(z.string(), serviceSchema), volumes: z.record(z.string(), z.null()) })
   .parse(parse(await read('docker-compose.yml'), { merge: true }))
+
+/** The names of the services of a profile, or of those without one. */
+const servicesOf = (profile?: 'observability' | 'scaled') =>
+  Object.keys(compose.services)
+    .filter((name) => compose.services[name]?.profiles?.[0] === profile)
+    .sort()
 
 describe('docker-compose.yml', () => {
   test.for(Object.entries(compose.services))('confines %s', ([, service]) => {
@@ -41,7 +53,7 @@ describe('docker-compose.yml', () => {
   })
 
   test('has five services, and a health check for each that stays up', () => {
-    expect(Object.keys(compose.services).sort()).toEqual(['api', 'migrate', 'postgres', 'redis', 'worker'])
+    expect(servicesOf()).toEqual(['api', 'migrate', 'postgres', 'redis', 'worker'])
     for (const store of ['postgres', 'redis']) expect(compose.services[store]?.healthcheck).toBeDefined()
     expect(compose.services.migrate?.healthcheck?.disable).toBe(true)
   })
@@ -73,6 +85,42 @@ describe('docker-compose.yml', () => {
       const passed = Object.keys(environment).filter((name) => environment[name]?.startsWith(`\${${name}:`))
       expect([app, passed.sort()]).toEqual([app, variables.filter((name) => !fixed.includes(name)).sort()])
     }
+  })
+
+  test('mounts files that exist, and volumes that it declares', () => {
+    for (const { volumes } of Object.values(compose.services))
+      for (const volume of volumes) {
+        const [source = '', , mode] = volume.split(':')
+        if (!source.startsWith('./')) expect(Object.keys(compose.volumes)).toContain(source)
+        else expect([existsSync(new URL(source, ROOT)), mode]).toEqual([true, 'ro'])
+      }
+  })
+
+  test('scaled: a second API without a port of its own and two more workers, under the names of the first', () => {
+    expect(servicesOf('scaled')).toEqual(['api-2', 'proxy', 'worker-2', 'worker-3'])
+    const { api, worker } = compose.services
+    const more = (alias: string) => ({ profiles: ['scaled'], networks: { default: { aliases: [alias] } } })
+    expect(compose.services['api-2']).toEqual({ ...api, ports: [], ...more('api') })
+    for (const name of ['worker-2', 'worker-3'])
+      expect(compose.services[name]).toEqual({ ...worker, ...more('worker') })
+  })
+
+  test('observability: Prometheus and Grafana, which answer this machine only', () => {
+    expect(servicesOf('observability')).toEqual(['grafana', 'prometheus'])
+    for (const name of servicesOf('observability'))
+      for (const port of compose.services[name]?.ports ?? []) expect(port).toMatch(/^127\.0\.0\.1:/)
+  })
+
+  test('Grafana finds its data source and its dashboard', async () => {
+    const mounted = compose.services.grafana?.volumes.map((volume) => volume.split(':')[1] ?? '')
+    const { providers } = z
+      .object({ providers: z.tuple([z.object({ options: z.object({ path: z.string() }) })]) })
+      .parse(parse(await read('deploy/grafana/dashboards.yml')))
+    expect(mounted).toContain(`${providers[0].options.path}/tidings.json`)
+    expect(mounted?.filter((path) => path.startsWith('/etc/grafana/provisioning/'))).toHaveLength(2)
+    expect(parse(await read('deploy/grafana/datasource.yml'))).toMatchObject({
+      datasources: [{ type: 'prometheus', url: 'http://prometheus:9090' }],
+    })
   })
 
   test('holds no secret', () => {

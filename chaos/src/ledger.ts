@@ -11,7 +11,7 @@ export type Knowledge =
 export type ExpectedOutcome = 'row' | 'dead letter' | 'either'
 
 export interface LedgerEntry {
-  /** Unique for each event of a run. The row or dead letter has it too; a provider's as its event_id. */
+  /** Unique for each event of a run. The row or dead letter has it too. */
   notificationId: string
   expected: ExpectedOutcome
   knowledge: Knowledge
@@ -22,7 +22,8 @@ export class Ledger {
   readonly entries = new Map<string, LedgerEntry>()
   readonly #answers = new Map<string, number>()
   #posts = 0
-  #slowestMs = 0
+  /** Of each post, in milliseconds. */
+  readonly #latencies: number[] = []
 
   send(notificationId: string, expected: ExpectedOutcome = 'row'): void {
     if (this.entries.has(notificationId)) return
@@ -39,13 +40,18 @@ export class Ledger {
   recordAnswer(kind: string, latencyMs: number): void {
     this.#answers.set(kind, this.answered(kind) + 1)
     this.#posts++
-    this.#slowestMs = Math.max(this.#slowestMs, latencyMs)
+    this.#latencies.push(latencyMs)
   }
 
   acknowledged(): string[] {
     return [...this.entries.values()]
       .filter((entry) => entry.knowledge === 'acknowledged')
       .map((entry) => entry.notificationId)
+  }
+
+  /** How many posts had each answer. */
+  answers(): ReadonlyMap<string, number> {
+    return this.#answers
   }
 
   answered(kind: string): number {
@@ -58,11 +64,17 @@ export class Ledger {
   }
 
   get slowestMs(): number {
-    return this.#slowestMs
+    return this.percentileMs(1)
+  }
+
+  /** @param share 0.99 for the 99th percentile. */
+  percentileMs(share: number): number {
+    const sorted = this.#latencies.toSorted((a, b) => a - b)
+    return sorted[Math.min(sorted.length - 1, Math.floor(share * sorted.length))] ?? 0
   }
 }
 
-/** The contents of both stores, by the ledger's ids. */
+/** The contents of both stores, by notification id. */
 export interface StoreContents {
   rows: Map<string, number>
   deadLetters: Map<string, DeadLetterEntry[]>

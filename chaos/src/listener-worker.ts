@@ -1,9 +1,10 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import { openDatabase } from '@tidings/db/database'
 import { storeStatusEvents } from '@tidings/db/events/status-events'
-import { openQueue, openRedis, openWorker, queueBackendOf } from '@tidings/queue/backend'
+import { openQueue, openWorker, queueBackendOf } from '@tidings/queue/backend'
 import { buryEvents } from '@tidings/queue/dead-letters/bury'
 import { parseEnvelope, sourceJobIdOf } from '@tidings/queue/envelope'
+import { openRedis } from '@tidings/queue/open-redis'
 import { DEAD_LETTER_QUEUE, STATUS_QUEUE } from '@tidings/queue/policy'
 import { runMain } from '@tidings/runtime/run-main'
 import type { DeadLetter } from '@tidings/shared/dead-letter'
@@ -29,7 +30,7 @@ await runMain(async () => {
     onError: ignore,
   })
   const backend = queueBackendOf(env)
-  const redis = openRedis(backend.url, 'patient', ignore)
+  const redis = openRedis(backend, 'patient', ignore)
   await redis.ping()
   const deadLetters = openQueue<DeadLetter>(DEAD_LETTER_QUEUE, backend, redis, { onError: ignore })
   const worker = openWorker<unknown>(
@@ -43,7 +44,7 @@ await runMain(async () => {
     if (job?.finishedOn === undefined) return
     await sleep(GAP_MS)
     await buryEvents(
-      deadLetters,
+      [deadLetters],
       parseEnvelope(job).events.map((event) => ({
         eventId: event.id,
         event,

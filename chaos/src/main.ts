@@ -2,12 +2,16 @@ import { mkdtemp } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { parseArgs } from 'node:util'
+import { findProgram } from '@tidings/stack/servers/find-program'
 import { findRedisServer, NO_REDIS_SERVER } from '@tidings/stack/servers/redis'
-import { ROWS } from './rows/all.ts'
+import type { Row } from './row.ts'
+import { rowsOf, TOPOLOGY_ROWS } from './rows/all.ts'
 import { type RowOutcome, runMatrix } from './run-matrix.ts'
+import { TOPOLOGIES } from './system.ts'
 
 /** Wrapped at 78 columns. */
-const ROW_NAMES = `Rows: ${ROWS.map((row) => row.name).join(', ')}`.replace(/(.{1,78})(?: |$)/g, '$1\n')
+const namesOf = (title: string, rows: readonly Row[]) =>
+  `${title}: ${rows.map((row) => row.name).join(', ')}`.replace(/(.{1,78})(?: |$)/g, '$1\n')
 
 const HELP = `Runs the fault matrix against real processes: it starts its own PostgreSQL and
 Redis, and kills, freezes and fills them under load. The client's ledger of
@@ -18,8 +22,14 @@ acknowledged events shows which are lost or doubled.
   npm run chaos -- --only redis-down,poison  some rows
   npm run chaos -- --only nemesis --minutes 2
   npm run chaos -- --seed 42                 the same random choices again
+  npm run chaos -- --topology cluster        on a Redis Cluster of 3 masters with a
+                                             replica each, --minutes of faults, 5 at most
+  npm run chaos -- --topology sentinel       on a Redis with a replica and Sentinels
+  npm run chaos -- --topology pgbouncer      with PgBouncer in front of PostgreSQL
+  npm run chaos -- --topology replica        on a PostgreSQL with a standby, which is
+                                             promoted when the primary is killed
 
-${ROW_NAMES}Exit code: 0 when every row passes, 1 when one fails, 64 for a usage error.
+${namesOf('Rows', rowsOf(undefined))}${TOPOLOGIES.map((name) => namesOf(`Rows of ${name}`, TOPOLOGY_ROWS[name])).join('')}Exit code: 0 when every row passes, 1 when one fails, 64 for a usage error.
 `
 
 const USAGE_ERROR = 64
@@ -31,20 +41,24 @@ function readOptions() {
       seed: { type: 'string' },
       minutes: { type: 'string', default: '10' },
       short: { type: 'boolean', default: false },
+      topology: { type: 'string' },
       help: { type: 'boolean', short: 'h', default: false },
     },
   })
+  const topology = TOPOLOGIES.find((name) => name === values.topology)
+  if (topology !== values.topology) throw new Error(`There is no topology ${values.topology}.`)
+  const all = rowsOf(topology)
   const names = values.only?.split(',')
-  const unknown = names?.find((name) => !ROWS.some((row) => row.name === name))
+  const unknown = names?.find((name) => !all.some((row) => row.name === name))
   if (unknown !== undefined) throw new Error(`There is no row ${unknown}.`)
   const rows = names
-    ? ROWS.filter((row) => names.includes(row.name))
-    : ROWS.filter((row) => !values.short || row.short)
+    ? all.filter((row) => names.includes(row.name))
+    : all.filter((row) => !values.short || row.short)
   const seed = values.seed === undefined ? Math.floor(Math.random() * 2 ** 31) : Number(values.seed)
   const minutes = Number(values.minutes)
   if (!Number.isInteger(seed)) throw new Error('Give --seed a whole number.')
   if (!(minutes > 0 && minutes <= 120)) throw new Error('Give --minutes a number above 0, up to 120.')
-  return { rows, seed, minutes, short: values.short, help: values.help }
+  return { rows, seed, minutes, topology, short: values.short, help: values.help }
 }
 
 function printTable(outcomes: RowOutcome[]): void {
@@ -68,12 +82,21 @@ if (options.help) {
   process.exit(0)
 }
 const hasRedis = findRedisServer(process.env.PATH) !== undefined
-const rows = options.rows.filter((row) => hasRedis || row.queue === 'postgres')
-const skipped = options.rows.length - rows.length
+const rowsOnQueue = options.rows.filter((row) => hasRedis || row.queue === 'postgres')
+const skipped = options.rows.length - rowsOnQueue.length
 if (skipped > 0) {
   process.stderr.write(`${NO_REDIS_SERVER} ${skipped} rows that need one are skipped.\n`)
 }
+const rows = rowsOnQueue.filter(({ name, needs }) => {
+  const isHere = needs === undefined || findProgram(needs, process.env.PATH) !== undefined
+  if (!isHere) process.stderr.write(`There is no ${needs} on the PATH. The row ${name} is SKIPPED.\n`)
+  return isHere
+})
 if (rows.length === 0) process.exit(1)
+if (options.topology === 'pgbouncer' && findProgram('pgbouncer', process.env.PATH) === undefined) {
+  process.stderr.write('There is no pgbouncer on the PATH.\n')
+  process.exit(1)
+}
 
 const dir = await mkdtemp(join(tmpdir(), 'tidings-chaos-'))
 process.stdout.write(`seed ${options.seed}; logs in ${dir} if a row fails\n`)

@@ -28,6 +28,8 @@ export interface ManagedProcessOptions {
   main: string
   port: number
   env: Record<string, string>
+  /** Variables that must be there when the process starts, such as LD_PRELOAD. */
+  processEnv?: NodeJS.ProcessEnv | undefined
   logFile: string
 }
 
@@ -36,6 +38,7 @@ export function createManagedProcess({
   main,
   port,
   env,
+  processEnv,
   logFile,
 }: ManagedProcessOptions): ManagedProcess {
   const url = `http://127.0.0.1:${port}`
@@ -57,7 +60,7 @@ export function createManagedProcess({
         name,
         main,
         env: { LOG_LEVEL: 'info', ...env },
-        baseEnv: inheritedEnv(),
+        baseEnv: { ...inheritedEnv(), ...processEnv },
         readyUrl: `${url}/health/ready`,
         onLine: (line) => log.write(`${line}\n`),
       })

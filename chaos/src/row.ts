@@ -15,6 +15,8 @@ export interface Row {
   concurrent?: boolean
   /** The queue under test. Default: redis. */
   queue?: 'redis' | 'postgres'
+  /** A program that the row starts. Without it the row is skipped. */
+  needs?: string
   run(stage: Stage): Promise<Check[]>
 }
 
@@ -56,6 +58,8 @@ export async function runUnderLoad(
     load?: Partial<LoadOptions>
     restWithinMs?: number
     before?(system: System): Promise<void>
+    /** The loss is published, not judged. */
+    mayLose?: boolean
   },
   inject: (run: Run) => Promise<Check[] | undefined>,
 ): Promise<Check[]> {
@@ -72,7 +76,7 @@ export async function runUnderLoad(
     const checks = (await inject({ system, ledger, load })) ?? []
     stage.progress('settling')
     await load.stop()
-    return [...(await settleAndCompare(system, ledger, options.restWithinMs)), ...checks]
+    return [...(await settleAndCompare(system, ledger, options)), ...checks]
   } finally {
     await system.stop()
   }
@@ -100,7 +104,7 @@ export function startSystemLoad(
 export async function settleAndCompare(
   system: System,
   ledger: Ledger,
-  restWithinMs = 60_000,
+  { restWithinMs = 60_000, mayLose = false }: { restWithinMs?: number; mayLose?: boolean } = {},
 ): Promise<Check[]> {
   const restMs = await waitForRest(system, restWithinMs)
   const verdict = compareWithStores(ledger, await readStores(system))
@@ -111,7 +115,7 @@ export async function settleAndCompare(
   }
   return [
     check('acknowledged > 0', verdict.acknowledged > 0, verdict.acknowledged),
-    none('lost'),
+    mayLose ? check('lost', true, verdict.lost.length) : none('lost'),
     none('doubled'),
     none('unexplained'),
     none('misplaced'),

@@ -2,13 +2,14 @@ import { rm } from 'node:fs/promises'
 import { errorMessage } from '@tidings/shared/errors'
 import { createRandom } from './random.ts'
 import { type Check, createStage, type Row } from './row.ts'
-import { type Servers, startServers } from './system.ts'
+import { type Servers, startServers, type Topology } from './system.ts'
 
 export interface MatrixOptions {
   rows: readonly Row[]
   seed: number
   short: boolean
   minutes: number
+  topology?: Topology | undefined
   /** Logs and data of the run. Removed when every row passes. */
   dir: string
   report: MatrixReport
@@ -35,7 +36,7 @@ const CONCURRENT_ROWS = 5
  * short form runs those at once that leave the servers alone.
  */
 export async function runMatrix(options: MatrixOptions): Promise<RowOutcome[]> {
-  const servers = await startServers(options.dir)
+  const servers = await startServers(options.dir, options.topology)
   const outcomes = new Map<Row, RowOutcome>()
   const runAll = async (rows: Row[], atOnce: number) => {
     const waiting = [...rows]

@@ -1,3 +1,4 @@
+import type { DeadLetterQueue } from '@tidings/queue/dead-letters/bury'
 import { WaitTimeoutError, waitFor } from '@tidings/stack/servers/wait-for'
 import { Redis } from 'ioredis'
 import { z } from 'zod'
@@ -5,13 +6,19 @@ import type { StoreContents } from './ledger.ts'
 import { requireRedis, type System } from './system.ts'
 
 /** Jobs that are queued, in work or delayed. Failed jobs do not count. */
-export async function countUnfinished({ queue }: Pick<System, 'queue'>): Promise<number> {
-  const counts = await queue.getJobCounts('waiting', 'active', 'delayed', 'prioritized')
-  return Object.values(counts).reduce((sum, jobs) => sum + jobs, 0)
+export async function countUnfinished({ queues }: Pick<System, 'queues'>): Promise<number> {
+  return sum(queues.map((queue) => queue.getJobCountByTypes('waiting', 'active', 'delayed', 'prioritized')))
 }
 
+const sum = async (counts: Promise<number>[]): Promise<number> =>
+  (await Promise.all(counts)).reduce((total, count) => total + count, 0)
+
 async function isAtRest(system: System): Promise<boolean> {
-  if ((await countUnfinished(system)) > 0 || (await system.queue.getFailedCount()) > 0) return false
+  if (
+    (await countUnfinished(system)) > 0 ||
+    (await sum(system.queues.map((queue) => queue.getFailedCount()))) > 0
+  )
+    return false
   const { rows } = await system.db.pool.query('SELECT 1 FROM event_outbox LIMIT 1')
   return rows.length === 0
 }
@@ -52,15 +59,20 @@ export async function readStores(system: System): Promise<StoreContents> {
     rows: new Map(rows.map((row) => [row.id, Number(row.count)])),
     deadLetters: new Map(),
   }
+  for (const queue of system.deadLetterQueues) await readDeadLetters(queue, stores)
+  return stores
+}
+
+async function readDeadLetters(queue: DeadLetterQueue, stores: StoreContents): Promise<void> {
   for (let start = 0; ; start += PAGE) {
-    const jobs = await system.deadLetters.getJobs(['prioritized', 'waiting'], start, start + PAGE - 1, true)
+    const jobs = await queue.getJobs(['prioritized', 'waiting'], start, start + PAGE - 1, true)
     for (const job of jobs) {
       const event = deadEventSchema.safeParse(job.data.event)
       const id = event.success ? event.data : (job.id ?? 'unreadable')
       const entry = { reason: job.data.reason, attempts: job.data.attempts }
       stores.deadLetters.set(id, [...(stores.deadLetters.get(id) ?? []), entry])
     }
-    if (jobs.length < PAGE) return stores
+    if (jobs.length < PAGE) return
   }
 }
 

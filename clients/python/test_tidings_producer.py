@@ -261,10 +261,17 @@ class Retries(ProducerTest):
             released.set()
 
     def test_refusals_of_the_request_are_final(self):
-        for status, code in ((401, "unauthorized"), (403, "unauthorized"), (400, "refused"), (302, "refused")):
+        for status, code, text in (
+            (401, "unauthorized", "Is the service key right"),
+            (403, "unauthorized", "have the scope status:write:email"),
+            (400, "refused", "The API answered 400."),
+            (302, "refused", "Is the URL the base URL of the API?"),
+            (404, "refused", "Is the URL the base URL of the API?"),
+        ):
             with StubApi((status, {"Location": "/elsewhere"})) as api, Producer(api.url, KEY) as producer:
-                with self.assert_raises(code, False):
+                with self.assert_raises(code, False) as caught:
                     producer.report(SENT)
+            self.assertIn(text, str(caught.exception))
             self.assertEqual(len(api.requests), 1)
 
 

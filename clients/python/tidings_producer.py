@@ -685,7 +685,7 @@ class _Api:
         """The outcome of each event: None for an accepted one."""
         if status == 202:
             return _read_results(text, events)
-        message = f"The API answered {status}."
+        message = _describe_answer(status)
         if status in (401, 403):
             raise ProducerError("unauthorized", message)
         if status < 500 and status not in (408, 429):
@@ -693,6 +693,18 @@ class _Api:
         pause = _read_retry_after(retry_after)
         self._paused_until = time.monotonic() + (pause or 0)
         raise ProducerError("unavailable", message, retry_after_ms=None if pause is None else pause * 1000)
+
+
+def _describe_answer(status: int) -> str:
+    """Says what to do, where the producer does not try again."""
+    answer = f"The API answered {status}"
+    if status == 401:
+        return f"{answer}. Is the service key right, and not revoked?"
+    if status == 403:
+        return f"{answer}. Does the service key have the scope status:write:email, or status:write:push for push?"
+    if status < 400 or status == 404:
+        return f"{answer}. Is the URL the base URL of the API?"
+    return f"{answer}."
 
 
 def _read_retry_after(value: Optional[str]) -> Optional[float]:

@@ -29,6 +29,13 @@ test.for(Object.keys(rendered))(
   },
 )
 
+test('docs/producers.md has a row for each field of a report', async () => {
+  const page = await readFile(new URL('../../docs/producers.md', import.meta.url), 'utf8')
+  const rows = page.split('\n').filter((line) => line.startsWith('| `'))
+  const named = new Set(rows.flatMap((row) => row.split('|')[1]?.match(/\w+/g) ?? []))
+  expect(Object.keys(report).filter((field) => !named.has(field))).toEqual([])
+})
+
 const { notification_type: _, ...report } = FULL_EVENT
 const deadLetter = {
   event: report,

@@ -1,5 +1,13 @@
 import { accountEnvFields } from '@tidings/accounts/env-fields'
-import { envFields, flag, hookEnvFields, httpUrl, parseEnv, wholeNumber } from '@tidings/runtime/env'
+import {
+  envFields,
+  flag,
+  hookEnvFields,
+  httpUrl,
+  parseEnv,
+  replicaEnvFields,
+  wholeNumber,
+} from '@tidings/runtime/env'
 import { z } from 'zod'
 
 const limit = wholeNumber(1)
@@ -18,6 +26,7 @@ function isOrigin(text: string): boolean {
 
 const schema = z.object({
   ...envFields,
+  ...replicaEnvFields,
   /** The API refuses new events while the queue holds this many jobs. */
   QUEUE_MAX_DEPTH: wholeNumber(1).default(50_000),
   PORT: wholeNumber(0, 65_535).default(8001),

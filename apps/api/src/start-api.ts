@@ -19,10 +19,12 @@ import { createSharedCache } from './cache/redis-cache.ts'
 import { openAccounts } from './compose/open-accounts.ts'
 import { openHooks } from './compose/open-hooks.ts'
 import { openIngest } from './compose/open-ingest.ts'
+import { openReplica } from './compose/open-replica.ts'
 import type { Env } from './env.ts'
 import { BacklogWatch, measureBacklog } from './health/backlog-watch.ts'
 import { createHealthProbes } from './health/probes.ts'
 import { createAuthorize } from './http/authorize.ts'
+import { createReadStale } from './http/read-stale.ts'
 import { createBrokenRequestCounter, createRegistry } from './http/request-metrics.ts'
 import { type HttpServer, serveHttp } from './http/server.ts'
 import { createUnsubscribeTokens } from './unsubscribe/unsubscribe-tokens.ts'
@@ -62,6 +64,7 @@ export async function startApi(
   const registry = createRegistry()
   const { ingest, publisher } = openIngest({ env, registry, lifecycle, log, tracing, onUnsafe })
   const { redis } = publisher
+  const backend = queueBackendOf(env)
 
   const serviceKeys = createServiceKeyAuthenticator({
     db,
@@ -81,13 +84,12 @@ export async function startApi(
   const health = createHealthProbes({
     writeToDatabase: () => addIngestCounts(db, { accepted: 0 }),
     queueState: () => (publisher.isConnected ? 'up' : 'down'),
-    writeToQueue: redis && (() => tryWrite(redis, env.QUEUE_PREFIX)),
+    writeToQueue:
+      redis && backend.kind === 'redis' ? () => tryWrite(redis, backend, env.QUEUE_SHARDS) : undefined,
   })
   const backlog = new BacklogWatch(async () => {
     const { isConnected, queues, deadLetters } = publisher
-    return isConnected && queues && deadLetters
-      ? readBacklog(queues, deadLetters, queueBackendOf(env).kind)
-      : undefined
+    return isConnected && queues && deadLetters ? readBacklog(queues, deadLetters, backend.kind) : undefined
   })
   measureBacklog(backlog, registry)
   const admin = env.ADMIN_UI_ENABLED
@@ -95,7 +97,7 @@ export async function startApi(
         db,
         authenticateService: serviceKeys.authenticate,
         board: new BoardThread(
-          { backend: queueBackendOf(env), shards: env.QUEUE_SHARDS, basePath: BOARD_PATH },
+          { backend, shards: env.QUEUE_SHARDS, basePath: BOARD_PATH },
           throttledWarning(log, 'board connection'),
         ),
       }
@@ -108,6 +110,7 @@ export async function startApi(
     tracing,
     registry,
     db,
+    readStale: createReadStale(db, openReplica(env.DATABASE_READ_URL, { primary: db, lifecycle, log })),
     ingest,
     hooks,
     recipientKey: env.RECIPIENT_KEY,

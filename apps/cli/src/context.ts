@@ -2,9 +2,10 @@ import { userInfo } from 'node:os'
 import { resolve } from 'node:path'
 import type { PrefixedRedis } from '@tidings/accounts/cache/changes'
 import type { Database } from '@tidings/db/database'
-import { openRedis, queueBackendOf } from '@tidings/queue/backend'
+import { queueBackendOf } from '@tidings/queue/backend'
 import { openDeadLetters } from '@tidings/queue/dead-letters/open'
 import type { DeadLetterStore } from '@tidings/queue/dead-letters/store'
+import { openRedis } from '@tidings/queue/open-redis'
 import { waitUntilReady } from '@tidings/queue/wait-until-ready'
 import { type CliEnv, isReadOnly, type KeyEnv, readCallersFolder, readCliEnv, readKeyEnv } from './env.ts'
 import { CliError, EXIT } from './exit-codes.ts'
@@ -61,11 +62,12 @@ export function createContext(
   }
 
   async function open(): Promise<Database> {
-    const url = readEnv().DATABASE_URL
+    const { DATABASE_URL, DATABASE_DIRECT_URL } = readEnv()
     // Imported on first use: loading the query builder takes longer than most commands.
     const { openDatabase } = await import('@tidings/db/database')
     const opened = openDatabase({
-      url,
+      // The statements of an operator may take long: past a pooler, which may end them.
+      url: DATABASE_DIRECT_URL ?? DATABASE_URL,
       applicationName: 'tidings-cli',
       maxConnections: 4,
       onError: () => undefined,
@@ -77,7 +79,7 @@ export function createContext(
   async function connect(): Promise<PrefixedRedis | undefined> {
     const backend = queueBackendOf(readEnv())
     if (backend.kind === 'postgres') return undefined
-    const connection = openRedis(backend.url, 'operator', () => undefined)
+    const connection = openRedis(backend, 'operator', () => undefined)
     releases.push(async () => connection.disconnect())
     await waitUntilReady(connection)
     return { connection, prefix: backend.prefix }

@@ -55,14 +55,17 @@ export const isRefusal = (error: unknown): boolean =>
   error instanceof StoreUnreachableError ? error.isRefusal : /^(28|3D)/.test(sqlState(error) ?? '')
 
 /** Names of ioredis errors that have no code. */
-const REDIS_CONNECTION_ERRORS = new Set(['MaxRetriesPerRequestError', 'AbortError'])
+const REDIS_CONNECTION_ERRORS = new Set(['MaxRetriesPerRequestError', 'AbortError', 'ClusterAllFailedError'])
+/** The messages of those that have no name of their own either. */
+const REDIS_CONNECTION_MESSAGES =
+  /^(Connection is closed\.|Too many Cluster redirections|None of startup nodes|The Redis node that|CLUSTERDOWN )/
 
 /** Whether a store did not answer. An error that a store answers with is not one. */
 export function isUnreachable(error: unknown): boolean {
   if (error instanceof StoreUnreachableError || classifyFailure(error) === 'outage') return true
   return (
     error instanceof Error &&
-    (REDIS_CONNECTION_ERRORS.has(error.name) || error.message === 'Connection is closed.')
+    (REDIS_CONNECTION_ERRORS.has(error.name) || REDIS_CONNECTION_MESSAGES.test(error.message))
   )
 }
 

@@ -1,7 +1,6 @@
-import { openRedis } from '@tidings/queue/backend'
+import { openRedis, type RedisConnection, type RedisTarget, refusalIn } from '@tidings/queue/open-redis'
 import { StartupError } from '@tidings/runtime/env'
 import { errorMessage } from '@tidings/shared/errors'
-import { type Redis, ReplyError } from 'ioredis'
 
 /**
  * Opens a patient connection, and resolves when Redis has answered for the first time. A Queue that is built earlier
@@ -9,16 +8,24 @@ import { type Redis, ReplyError } from 'ioredis'
  *
  * @throws StartupError when Redis refuses the user or the password.
  */
-export async function connectRedis(url: string, onError: (error: Error) => void): Promise<Redis> {
-  const redis = openRedis(url, 'patient', onError)
-  try {
-    await redis.ping()
-    return redis
-  } catch (error) {
+export async function connectRedis(
+  target: RedisTarget,
+  onError: (error: Error) => void,
+): Promise<RedisConnection> {
+  const redis = openRedis(target, 'patient', onError)
+  const { promise, resolve, reject } = Promise.withResolvers<void>()
+  const onFailure = (error: Error) => {
+    const refusal = refusalIn(error)
+    if (refusal === undefined) return
     redis.disconnect()
-    if (!(error instanceof ReplyError)) throw error
-    throw new StartupError(
-      `Redis refuses the worker (${errorMessage(error)}). Check the user and the password of REDIS_URL.`,
+    reject(
+      new StartupError(
+        `Redis refuses the worker (${errorMessage(refusal)}). Check the user and the password of REDIS_URL.`,
+      ),
     )
   }
+  redis.on('error', onFailure).once('ready', resolve)
+  await promise
+  redis.off('error', onFailure)
+  return redis
 }

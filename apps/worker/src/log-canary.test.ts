@@ -1,6 +1,7 @@
 import { randomBytes, randomUUID } from 'node:crypto'
 import { addMessage } from '@tidings/db/users/outbound-messages'
-import { openQueue, openRedis } from '@tidings/queue/backend'
+import { openQueue } from '@tidings/queue/backend'
+import { openRedis } from '@tidings/queue/open-redis'
 import {
   DEAD_LETTER_QUEUE,
   ENVELOPE_JOB,
@@ -72,7 +73,7 @@ describe.concurrent('the log of the worker', () => {
       const redis =
         backend.kind === 'redis'
           ? releaser.add(
-              openRedis(backend.url, 'patient', () => {}),
+              openRedis(backend, 'patient', () => {}),
               (connection) => connection.disconnect(),
             )
           : undefined

@@ -1,4 +1,5 @@
 import { withDeadline } from '@tidings/runtime/deadline'
+import { DEAD_LETTER_REASONS } from '@tidings/shared/dead-letter'
 import { Counter, collectDefaultMetrics, Gauge, Registry } from 'prom-client'
 import type { EventCounters } from './jobs/process-envelope.ts'
 import type { StatusWorker } from './status-worker.ts'
@@ -19,6 +20,9 @@ export function createWorkerMetrics(): { registry: Registry; count: EventCounter
     labelNames: ['reason'] as const,
     registers: [registry],
   })
+  // Prometheus sees no increase in a series that begins at 1: without these, no alert would see a first dead letter.
+  for (const outcome of ['stored', 'duplicate', 'retried']) events.inc({ outcome }, 0)
+  for (const reason of DEAD_LETTER_REASONS) dead.inc({ reason }, 0)
   return {
     registry,
     count: {
@@ -49,9 +53,11 @@ export function watchStatusWorker(registry: Registry, worker: StatusWorker): voi
     registers: [registry],
     async collect() {
       // While Redis is unreachable, this command waits for it. The scrape then reports the last value.
-      const counting = worker.deadLetters.getJobCounts('prioritized', 'waiting')
+      const counting = Promise.all(
+        worker.deadLetters.map((queue) => queue.getJobCountByTypes('prioritized', 'waiting')),
+      )
       const counts = await withDeadline(counting, COUNT_LIMIT_MS, tooLate).catch(() => undefined)
-      if (counts) this.set(Object.values(counts).reduce((sum, entries) => sum + entries, 0))
+      if (counts) this.set(counts.reduce((sum, entries) => sum + entries, 0))
     },
   })
   // A gauge starts at 0, which would say that there are none. Absent until the first count.

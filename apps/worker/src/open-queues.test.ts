@@ -1,6 +1,8 @@
-import { openQueue, openRedis, prepareQueueBackend } from '@tidings/queue/backend'
+import { openQueue, prepareQueueBackend } from '@tidings/queue/backend'
 import { openDeadLetters } from '@tidings/queue/dead-letters/open'
-import { ENVELOPE_JOB, ENVELOPE_JOB_OPTIONS, shardNames } from '@tidings/queue/policy'
+import { openRedis } from '@tidings/queue/open-redis'
+import { ENVELOPE_JOB, ENVELOPE_JOB_OPTIONS } from '@tidings/queue/policy'
+import { shardNames } from '@tidings/queue/queue-names'
 import { findShards } from '@tidings/queue/shards'
 import { createLifecycle } from '@tidings/runtime/lifecycle'
 import { createLogger } from '@tidings/runtime/log'
@@ -25,7 +27,7 @@ describeBackends('jobs in a shard above QUEUE_SHARDS', (kind) => {
     const db = database.database
     const backend = await createTestBackend(kind, releaser, database)
     await prepareQueueBackend(backend)
-    const redis = backend.kind === 'redis' ? openRedis(backend.url, 'patient', ignore) : undefined
+    const redis = backend.kind === 'redis' ? openRedis(backend, 'patient', ignore) : undefined
     releaser.onRelease(() => redis?.disconnect())
     expect(await findShards(backend, redis, 1)).toBe(1)
 

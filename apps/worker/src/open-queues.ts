@@ -1,13 +1,13 @@
 import { type JobQueue, openQueue, type QueueBackend } from '@tidings/queue/backend'
 import type { DeadLetterQueue } from '@tidings/queue/dead-letters/bury'
-import { DEAD_LETTER_QUEUE, shardNames } from '@tidings/queue/policy'
+import type { RedisConnection } from '@tidings/queue/open-redis'
+import { deadLetterNames, shardNames } from '@tidings/queue/queue-names'
 import { versionOptions } from '@tidings/queue/redis-rights'
 import { findShards } from '@tidings/queue/shards'
 import type { Lifecycle } from '@tidings/runtime/lifecycle'
 import type { Logger } from '@tidings/runtime/log'
 import type { DeadLetter } from '@tidings/shared/dead-letter'
 import type { Tracing } from '@tidings/telemetry/tracing'
-import type { Redis } from 'ioredis'
 import { connectRedis } from './connect-redis.ts'
 import { JobRecovery } from './recover-jobs.ts'
 
@@ -23,13 +23,14 @@ export interface OpenQueuesOptions {
 export interface WorkerQueues {
   /** The shards of the main queue. */
   queues: JobQueue<unknown>[]
-  deadLetters: DeadLetterQueue
+  /** One, or one for each shard on a cluster. */
+  deadLetters: DeadLetterQueue[]
   /** Undefined on PostgreSQL. */
   recovery: JobRecovery | undefined
   /** For the workers of these queues. */
   version: Awaited<ReturnType<typeof versionOptions>>
   /** The connection of the queues; undefined on PostgreSQL. */
-  redis: Redis | undefined
+  redis: RedisConnection | undefined
 }
 
 /**
@@ -38,7 +39,7 @@ export interface WorkerQueues {
  */
 export async function openQueues(options: OpenQueuesOptions): Promise<WorkerQueues> {
   const { backend, lifecycle, log, tracing, onError } = options
-  const redis = backend.kind === 'redis' ? await connectRedis(backend.url, onError) : undefined
+  const redis = backend.kind === 'redis' ? await connectRedis(backend, onError) : undefined
   lifecycle.onRelease('redis', () => redis?.disconnect())
 
   const shards = await findShards(backend, redis, options.shards)
@@ -49,9 +50,11 @@ export async function openQueues(options: OpenQueuesOptions): Promise<WorkerQueu
   const queues = shardNames(shards).map((name) =>
     openQueue<unknown>(name, backend, redis, { onError, ...version, ...traced }),
   )
-  const deadLetters = openQueue<DeadLetter>(DEAD_LETTER_QUEUE, backend, redis, { onError, ...version })
+  const deadLetters = deadLetterNames(backend, options.shards).map((name) =>
+    openQueue<DeadLetter>(name, backend, redis, { onError, ...version }),
+  )
   lifecycle.onRelease('queues', async () => {
-    await Promise.allSettled([...queues, deadLetters].map((queue) => queue.close()))
+    await Promise.allSettled([...queues, ...deadLetters].map((queue) => queue.close()))
   })
   const recovery =
     redis && backend.kind === 'redis' ? new JobRecovery(redis, backend, shardNames(shards), log) : undefined

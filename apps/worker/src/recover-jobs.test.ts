@@ -1,23 +1,22 @@
-import { openRedis } from '@tidings/queue/backend'
 import { countLostJobs } from '@tidings/queue/bullmq/lost-jobs'
+import { openRedis, type RedisConnection } from '@tidings/queue/open-redis'
 import { ENVELOPE_JOB, STATUS_QUEUE } from '@tidings/queue/policy'
 import { makeEvent } from '@tidings/shared/testing/make-event'
 import { describeRedis, useReleaser } from '@tidings/stack/testing/test-context'
 import { Queue as Queue5 } from 'bullmq-5'
-import type { Redis } from 'ioredis'
 import { beforeEach, expect, it } from 'vitest'
 import { TestWorker } from './testing/test-worker.ts'
 
 describeRedis('jobs that a BullMQ 5 client left behind', () => {
   const releaser = useReleaser()
   let worker: TestWorker
-  let redis: Redis
+  let redis: RedisConnection
   let key: (name: string) => string
 
   beforeEach(async () => {
     worker = await TestWorker.open('redis', releaser)
     redis = releaser.add(
-      openRedis(worker.backend.url, 'patient', () => {}),
+      openRedis(worker.backend, 'patient', () => {}),
       (it) => it.disconnect(),
     )
     key = (name) => worker.queue.toKey(name)

@@ -1,26 +1,22 @@
-import type { QueueBackend } from '@tidings/queue/backend'
+import type { RedisBackend } from '@tidings/queue/backend'
 import { drainPausedList, restoreLostJobs } from '@tidings/queue/bullmq/lost-jobs'
+import type { RedisConnection } from '@tidings/queue/open-redis'
+import { keyPrefixOf } from '@tidings/queue/queue-names'
 import type { Logger } from '@tidings/runtime/log'
-import type { Redis } from 'ioredis'
 
 /**
  * Puts back jobs that a BullMQ 5 client left where no worker looks. At each call it empties the lists `paused`. At the
  * first call, and when it found such a list, it also looks for jobs in no list.
  */
 export class JobRecovery {
-  readonly #redis: Redis
+  readonly #redis: RedisConnection
   readonly #keyPrefixes: readonly string[]
   readonly #log: Logger
   #isSearchDue = true
 
-  constructor(
-    redis: Redis,
-    backend: QueueBackend & { kind: 'redis' },
-    queues: readonly string[],
-    log: Logger,
-  ) {
+  constructor(redis: RedisConnection, backend: RedisBackend, queues: readonly string[], log: Logger) {
     this.#redis = redis
-    this.#keyPrefixes = queues.map((name) => `${backend.prefix}:${name}:`)
+    this.#keyPrefixes = queues.map((name) => `${keyPrefixOf(backend, name)}:${name}:`)
     this.#log = log
   }
 

@@ -72,6 +72,7 @@ export async function runWorker(env: WorkerEnv, hooks: RunWorkerHooks = {}): Pro
     db,
     backend,
     shards: env.QUEUE_SHARDS,
+    ackReplicas: env.ACK_REPLICAS,
     recipientKey: env.RECIPIENT_KEY,
     concurrency: env.WORKER_CONCURRENCY,
     newerVersionWaitMs: env.UNKNOWN_VERSION_WAIT,
@@ -112,7 +113,7 @@ function countInBoth(metrics: EventCounters, counters: IngestCounters): EventCou
 
 async function checkDurability(backend: QueueBackend, strict: boolean, log: Logger): Promise<void> {
   if (backend.kind !== 'redis') return
-  const redis = await connectRedis(backend.url, throttledWarning(log, 'Redis connection'))
+  const redis = await connectRedis(backend, throttledWarning(log, 'Redis connection'))
   try {
     await warnAboutDurability(redis, strict, log)
   } finally {

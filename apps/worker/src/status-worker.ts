@@ -6,6 +6,7 @@ import { findErasedUsers } from '@tidings/db/users/erased-users'
 import { type JobQueue, type JobWorker, openWorker, type QueueBackend } from '@tidings/queue/backend'
 import { buryEvents, type DeadLetterQueue, type FailedEvent } from '@tidings/queue/dead-letters/bury'
 import { LOCK_DURATION_MS, MAX_STALLED_COUNT, STALLED_INTERVAL_MS } from '@tidings/queue/policy'
+import { type KeyedQueue, writeReplicated } from '@tidings/queue/replication'
 import { tryWrite } from '@tidings/queue/try-write'
 import type { Lifecycle } from '@tidings/runtime/lifecycle'
 import type { Logger } from '@tidings/runtime/log'
@@ -30,6 +31,8 @@ export interface StatusWorkerOptions {
   backend: QueueBackend
   /** The number of shards. Higher shards that still hold jobs are read too. */
   shards: number
+  /** Replicas of Redis that must have a dead letter before its job ends. Default: 0. */
+  ackReplicas?: number
   /** See digestRecipient. */
   recipientKey: string
   /** Most jobs at once. They are divided among the shards and rounded up: each shard runs at least one. */
@@ -66,7 +69,7 @@ export interface StatusWorkerTiming {
 
 export interface StatusWorker {
   readonly queues: readonly JobQueue<unknown>[]
-  readonly deadLetters: DeadLetterQueue
+  readonly deadLetters: readonly DeadLetterQueue[]
   /** False until PostgreSQL took a write, and while it takes none: the worker then takes no jobs. */
   readonly isTakingJobs: boolean
   /** Whether the queue's store took the last write that checked it. */
@@ -106,10 +109,15 @@ export async function startStatusWorker(options: StatusWorkerOptions): Promise<S
     resume: async () => void (await Promise.all(workers.map((worker) => worker.resume()))),
     probeIntervalMs: timing?.probeIntervalMs,
   })
+  const writeSafely = (queue: KeyedQueue, write: () => Promise<unknown>) =>
+    writeReplicated(queue, opened.redis, options.ackReplicas ?? 0, write)
+  const burialQueues = deadLetters.map((queue) => ({
+    addBulk: (jobs: Parameters<typeof queue.addBulk>[0]) => writeSafely(queue, () => queue.addBulk(jobs)),
+  }))
   const burials = new BurialLog(log)
   lifecycle.onRelease('log of burials', () => burials.flush())
   const bury = async (failedEvents: readonly FailedEvent[]) => {
-    await buryEvents(deadLetters, failedEvents, (userIds) => findErasedUsers(db, userIds))
+    await buryEvents(burialQueues, failedEvents, (userIds) => findErasedUsers(db, userIds))
     burials.record(failedEvents)
   }
   const warnOfVersion = throttledWarning(log, 'reading a job')
@@ -134,6 +142,7 @@ export async function startStatusWorker(options: StatusWorkerOptions): Promise<S
     backend,
     shards,
     queues,
+    writeSafely,
     recovery,
     bury,
     recipientKey: options.recipientKey,
@@ -200,7 +209,11 @@ export async function startStatusWorker(options: StatusWorkerOptions): Promise<S
   const { redis } = opened
   const queueCheck =
     redis && backend.kind === 'redis'
-      ? new RegularCheck({ ...checkTiming, check: () => tryWrite(redis, backend.prefix), onFailure: onError })
+      ? new RegularCheck({
+          ...checkTiming,
+          check: () => tryWrite(redis, backend, shards),
+          onFailure: onError,
+        })
       : postgresCheck
   lifecycle.onRelease('checks', () => {
     postgresCheck.close()

@@ -88,7 +88,7 @@ describe('a worker whose PostgreSQL', () => {
       },
       POLL,
     )
-  const countDead = () => worker.deadLetters.getJobCountByTypes('waiting', 'prioritized', 'delayed')
+  const countDead = () => worker.deadLetters[0]?.getJobCountByTypes('waiting', 'prioritized', 'delayed')
   const disconnectAll = () =>
     admin(`SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = '${name}'`)
 

@@ -1,4 +1,5 @@
-import { type JobQueue, openQueue, openRedis, openWorker, prepareQueueBackend } from '@tidings/queue/backend'
+import { type JobQueue, openQueue, openWorker, prepareQueueBackend } from '@tidings/queue/backend'
+import { openRedis } from '@tidings/queue/open-redis'
 import { createLogger } from '@tidings/runtime/log'
 import { waitFor } from '@tidings/stack/servers/wait-for'
 import {
@@ -21,7 +22,7 @@ async function openBackend(kind: BackendKind) {
   const database = await createTestDatabase(releaser)
   const backend = await createTestBackend(kind, releaser, database)
   await prepareQueueBackend(backend)
-  const redis = backend.kind === 'redis' ? openRedis(backend.url, 'patient', ignore) : undefined
+  const redis = backend.kind === 'redis' ? openRedis(backend, 'patient', ignore) : undefined
   releaser.onRelease(() => redis?.disconnect())
   let queues = 0
   const openTestQueue = () =>

@@ -4,7 +4,8 @@ import { EXPORT_TYPES, type ExportRecord, exportFromDatabase } from '@tidings/db
 import { findUser, type UserRow } from '@tidings/db/users/users'
 import { SCAN_PAGE } from '@tidings/queue/dead-letters/entry'
 import { createMatcher } from '@tidings/queue/dead-letters/filter'
-import { type DeadLetterStore, scanDeadLetters } from '@tidings/queue/dead-letters/store'
+import { scanDeadLetters } from '@tidings/queue/dead-letters/scan'
+import type { DeadLetterStore } from '@tidings/queue/dead-letters/store'
 import { z } from 'zod'
 
 const exportTypeSchema = z.enum(EXPORT_TYPES).meta({ id: 'AccountExportType' })
@@ -21,7 +22,7 @@ export const exportLineSchema = z
 
 export interface ExportSources {
   db: Database
-  deadLetters: Pick<DeadLetterStore, 'page'>
+  deadLetters: Pick<DeadLetterStore, 'parts'>
   /** See digestRecipient. */
   recipientKey: string
 }

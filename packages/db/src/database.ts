@@ -1,6 +1,7 @@
 import { drizzle, type NodePgDatabase } from 'drizzle-orm/node-postgres'
 import pg from 'pg'
 import { ConnectErrorTrackingClient } from './failure.ts'
+import { applySettingsUnlessPooled } from './session-settings.ts'
 
 /**
  * The handle that every query function takes first: `orm` for typed queries, `pool` for statements that must be
@@ -24,7 +25,7 @@ export interface DatabaseOptions {
   maxConnections: number
   /** How long to wait for a free or new connection, in milliseconds. */
   connectTimeoutMs?: number
-  /** PostgreSQL ends a statement after this long, in milliseconds. */
+  /** PostgreSQL ends a statement after this long, in milliseconds; not behind a pooler, where queryTimeoutMs counts. */
   statementTimeoutMs?: number
   /** The caller stops waiting after this long, in milliseconds: the server may have vanished without closing. */
   queryTimeoutMs?: number
@@ -48,29 +49,13 @@ export function openDatabase(options: DatabaseOptions): Database {
     max: options.maxConnections,
     connectionTimeoutMillis: options.connectTimeoutMs ?? 2_000,
     idleTimeoutMillis: 30_000,
-    onConnect: applySettings({ statement_timeout: statementTimeoutMs }),
+    onConnect: applySettingsUnlessPooled({ statement_timeout: statementTimeoutMs }),
     query_timeout: options.queryTimeoutMs ?? statementTimeoutMs + 1_000,
     keepAlive: true,
   })
   handlePoolErrors(pool, onError)
+  pool.on('release', closeUnlessIdle)
   return { pool, orm: drizzle({ client: pool }), close: () => pool.end() }
-}
-
-/**
- * Makes a pool's `onConnect` that applies settings, named as in postgresql.conf, to each new connection. A setting must
- * never be a startup parameter (`statement_timeout` or `options` of a pool): PgBouncer refuses the connection.
- */
-export function applySettings(
-  settings: Readonly<Record<string, string | number>>,
-): (client: pg.ClientBase) => Promise<void> {
-  const names = Object.keys(settings)
-  const values = Object.values(settings).map(String)
-  return async (client) => {
-    await client.query(
-      'SELECT set_config(name, value, false) FROM unnest($1::text[], $2::text[]) AS given(name, value)',
-      [names, values],
-    )
-  }
 }
 
 /** Reports broken idle connections to `onError`. Without a handler they would end the process. */
@@ -85,4 +70,12 @@ export function handlePoolErrors(pool: pg.Pool, onError: (error: Error) => void)
  */
 export function leaveErrorsToQueries(client: pg.ClientBase): void {
   client.on('error', () => {})
+}
+
+/**
+ * Closes a connection that comes back to the pool within a transaction, or while its statement still runs: its caller
+ * gave up after `query_timeout`. The next caller would wait for that statement.
+ */
+function closeUnlessIdle(_error: unknown, client: pg.PoolClient): void {
+  if (client.getTransactionStatus() !== 'I') void (client as pg.PoolClient & pg.Client).end()
 }

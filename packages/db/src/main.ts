@@ -4,7 +4,8 @@ import { z } from 'zod'
 import { migrateDatabase } from './migrate.ts'
 
 await runMain(async () => {
-  const env = parseEnv(z.object({ DATABASE_URL: envFields.DATABASE_URL }), process.env)
-  await migrateDatabase(env.DATABASE_URL)
+  const { DATABASE_URL, DATABASE_DIRECT_URL } = envFields
+  const env = parseEnv(z.object({ DATABASE_URL, DATABASE_DIRECT_URL }), process.env)
+  await migrateDatabase(env.DATABASE_DIRECT_URL ?? env.DATABASE_URL)
   process.stdout.write('Database is at the newest schema.\n')
 })

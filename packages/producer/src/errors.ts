@@ -65,9 +65,9 @@ export function invalid(
   code: 'invalid_event' | 'invalid_options',
   fields: readonly FieldError[],
 ): ProducerError {
+  const [what, whole] =
+    code === 'invalid_event' ? ['The event', 'event'] : ['An option of createProducer', 'options']
+  const nameOf = (pointer: string) => pointer.slice(1).replaceAll('/', '.') || whole
   const problems = fields.map(({ pointer, message }) => `${nameOf(pointer)}: ${message}`).join(' ')
-  const what = code === 'invalid_event' ? 'The event' : 'An option of createProducer'
   return new ProducerError(code, `${what} is not valid. ${problems}`, { fields })
 }
-
-const nameOf = (pointer: string) => pointer.slice(1).replaceAll('/', '.') || 'event'

@@ -98,15 +98,23 @@ describe('reporting over HTTP', () => {
   })
 
   it.for([
-    [400, 'refused'],
-    [401, 'unauthorized'],
-    [403, 'unauthorized'],
-    [301, 'refused'],
-  ] as const)('rejects after %i, and does not try again', async ([status, code]) => {
-    const { stub, producer } = await setUp([answerWith(status, { location: '/' })])
-    await expect(producer.report(event())).rejects.toMatchObject({ code, retryable: false })
-    expect(stub.requests).toHaveLength(1)
-  })
+    [400, 'refused', 'answered 400.'],
+    [401, 'unauthorized', 'answered 401. Is the service key right, and not revoked?'],
+    [403, 'unauthorized', 'answered 403. Does the service key have the scope status:write:email?'],
+    [301, 'refused', 'answered 301. Is the URL the base URL of the API?'],
+    [404, 'refused', 'answered 404. Is the URL the base URL of the API?'],
+  ] as const)(
+    'rejects after %i, says what is wrong, and does not try again',
+    async ([status, code, text]) => {
+      const { stub, producer } = await setUp([answerWith(status, { location: '/' })])
+      await expect(producer.report(event())).rejects.toMatchObject({
+        code,
+        retryable: false,
+        message: expect.stringContaining(text),
+      })
+      expect(stub.requests).toHaveLength(1)
+    },
+  )
 
   it('tries again when the API does not answer in time', async () => {
     const { stub, producer } = await setUp([stayQuiet], { requestTimeoutMs: 100 })

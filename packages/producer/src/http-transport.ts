@@ -85,7 +85,7 @@ export class HttpTransport implements Transport {
       },
     )
     if (status === 202) return readResults(text, events.length)
-    const message = `The API answered ${status}.`
+    const message = describeAnswer(type, status)
     if (status === 401 || status === 403) throw new ProducerError('unauthorized', message)
     if (status < 500 && status !== 429 && status !== 408) throw new ProducerError('refused', message)
     const retryAfterMs = readRetryAfter(retryAfter)
@@ -110,4 +110,13 @@ export class HttpTransport implements Transport {
       this.#requests.delete(request)
     }
   }
+}
+
+/** Says what to do, where the producer does not try again. */
+function describeAnswer(type: NotificationType, status: number): string {
+  const answer = `The API answered ${status}`
+  if (status === 401) return `${answer}. Is the service key right, and not revoked?`
+  if (status === 403) return `${answer}. Does the service key have the scope status:write:${type}?`
+  if (status < 400 || status === 404) return `${answer}. Is the URL the base URL of the API?`
+  return `${answer}.`
 }

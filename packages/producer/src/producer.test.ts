@@ -176,7 +176,8 @@ describe('a producer', () => {
     })
   })
 
-  it.for<[field: string, options: object]>([
+  it.for<[field: string, options: object | undefined]>([
+    ['options: Must be an object.', undefined],
     ['api: Give', {}],
     ['api.url', { api: { url: 'ftp://secret', key: 'secret' } }],
     ['api.url', { api: { url: 'http://secret:secret@localhost', key: 'secret' } }],

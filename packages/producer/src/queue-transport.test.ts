@@ -1,6 +1,7 @@
 import { openQueue, type QueueBackend } from '@tidings/queue/backend'
 import { parseEnvelope } from '@tidings/queue/envelope'
-import { STATUS_QUEUE, shardNames } from '@tidings/queue/policy'
+import { STATUS_QUEUE } from '@tidings/queue/policy'
+import { shardNames } from '@tidings/queue/queue-names'
 import { waitFor } from '@tidings/stack/servers/wait-for'
 import {
   createTestBackend,

@@ -1,9 +1,9 @@
-import { openRedis } from '@tidings/queue/open-redis'
-import { ENVELOPE_JOB, ENVELOPE_JOB_OPTIONS, shardNames } from '@tidings/queue/policy'
+import { openRedis, type RedisConnection } from '@tidings/queue/open-redis'
+import { ENVELOPE_JOB, ENVELOPE_JOB_OPTIONS } from '@tidings/queue/policy'
+import { keyPrefixOf, shardNames } from '@tidings/queue/queue-names'
 import { ReadyQueues } from '@tidings/queue/ready-queues'
 import { Batcher } from '@tidings/runtime/batcher'
 import { Queue } from 'bullmq'
-import type { Redis } from 'ioredis'
 import { ProducerError } from './errors.ts'
 import type { QueueSettings } from './options.ts'
 import { MAX_BATCH_SIZE, sizeOfEvent } from './pack.ts'
@@ -21,7 +21,7 @@ const BACKOFF = { firstDelayMs: 50, maxDelayMs: 200 }
 /** Puts envelopes onto the queue. It never waits long for Redis. */
 export class QueueTransport implements Transport {
   readonly #options: QueueSettings
-  readonly #redis: Redis
+  readonly #redis: RedisConnection
   readonly #queues: ReadyQueues<readonly Queue[]>
   readonly #batcher: Batcher<PreparedEvent, undefined>
   readonly #closing = new AbortController()
@@ -35,7 +35,7 @@ export class QueueTransport implements Transport {
     const onError = (error: unknown) => {
       this.#lastError = error
     }
-    const redis = openRedis(options.url, 'fail-fast', onError)
+    const redis = openRedis(options, 'fail-fast', onError)
     redis.on('ready', () => {
       this.#awaySince = undefined
     })
@@ -49,7 +49,7 @@ export class QueueTransport implements Transport {
         shardNames(options.shards).map((name) =>
           new Queue(name, {
             connection: redis,
-            prefix: options.prefix,
+            prefix: keyPrefixOf({ ...options, kind: 'redis' }, name),
             defaultJobOptions: ENVELOPE_JOB_OPTIONS,
             ...version,
           }).on('error', onError),

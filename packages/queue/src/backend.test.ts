@@ -11,7 +11,8 @@ import {
   useReleaser,
 } from '@tidings/stack/testing/test-context'
 import { expect, it } from 'vitest'
-import { openQueue, openRedis, openWorker, prepareQueueBackend } from './backend.ts'
+import { openQueue, openWorker, prepareQueueBackend } from './backend.ts'
+import { openRedis } from './open-redis.ts'
 
 /** Much shorter than the real silence limit. */
 const LIMIT_MS = 2_500
@@ -23,7 +24,7 @@ describeRedis('a command whose connection is lost', () => {
   it('fails at once on an operator connection, even when the connection is back soon', async () => {
     const backend = await createTestBackend('redis', releaser)
     const proxy = await startTcpProxy(backend.url, releaser)
-    const redis = openRedis(`redis://127.0.0.1:${proxy.port}`, 'operator', onError)
+    const redis = openRedis({ url: `redis://127.0.0.1:${proxy.port}` }, 'operator', onError)
     releaser.onRelease(() => redis.disconnect())
     await redis.ping()
     const answer = redis.blpop(`nothing-${randomUUID()}`, 0)
@@ -40,7 +41,7 @@ describeRedis('a command whose connection is lost', () => {
 
   it('is not sent again on a fail-fast connection after its timeout', async () => {
     const server = await startTestRedis(releaser)
-    const redis = openRedis(server.url, 'fail-fast', onError)
+    const redis = openRedis(server, 'fail-fast', onError)
     releaser.onRelease(() => redis.disconnect())
     await once(redis, 'ready')
     const backend = { kind: 'redis', url: server.url, prefix: 'frozen' } as const
@@ -72,7 +73,10 @@ describeBackends('connections that become silent without closing', (kind) => {
     url.port = String(proxy.port)
     const backend = { ...direct, url: url.href }
 
-    const redis = backend.kind === 'redis' ? openRedis(backend.url, 'patient', onError, LIMIT_MS) : undefined
+    const redis =
+      backend.kind === 'redis'
+        ? openRedis(backend, 'patient', onError, { silenceLimitMs: LIMIT_MS })
+        : undefined
     releaser.onRelease(() => redis?.disconnect())
     const queue = openQueue<unknown>('silent', backend, redis, { onError, silenceLimitMs: LIMIT_MS })
     releaser.add(queue, () => queue.close())

@@ -1,19 +1,25 @@
-import { applySettings, leaveErrorsToQueries } from '@tidings/db/database'
+import { leaveErrorsToQueries } from '@tidings/db/database'
 import { ConnectErrorTrackingClient } from '@tidings/db/failure'
+import { applySettings } from '@tidings/db/session-settings'
 import { ConfigError } from '@tidings/runtime/env'
+import { isClusterUrl } from '@tidings/runtime/redis-url'
 import { parseExactJson } from '@tidings/shared/json'
 import type { IQueueBackend, Processor, QueueOptions, Worker, WorkerOptions } from 'bullmq'
 import { createPostgresBackend, Queue, runMigrations } from 'bullmq'
-import type { Redis } from 'ioredis'
 import pg from 'pg'
 import { TolerantQueue, TolerantWorker } from './bullmq/tolerant-job.ts'
-import { retryStrategy, SILENCE_LIMIT_MS } from './open-redis.ts'
+import { openRedis, type RedisConnection, type RedisTarget, SILENCE_LIMIT_MS } from './open-redis.ts'
+import { keyPrefixOf } from './queue-names.ts'
 
-export { openRedis } from './open-redis.ts'
+export interface RedisBackend extends RedisTarget {
+  kind: 'redis'
+  /** Prefix of every key. */
+  prefix: string
+}
 
 /** The store of the queues. The same code runs on both; docs/queue-backends.md lists the differences. */
 export type QueueBackend =
-  | { kind: 'redis'; url: string /** Prefix of every key. */; prefix: string }
+  | RedisBackend
   | { kind: 'postgres'; url: string /** PostgreSQL schema of BullMQ's tables. */; schema: string }
 
 /** Schema of BullMQ's tables in PostgreSQL. */
@@ -21,7 +27,13 @@ const POSTGRES_SCHEMA = 'bullmq'
 
 export interface QueueSettings {
   DATABASE_URL: string
+  /** PostgreSQL past a pooler: BullMQ needs connections of its own, with LISTEN and a search path. */
+  DATABASE_DIRECT_URL?: string | undefined
   REDIS_URL?: string | undefined
+  /** PEM texts. */
+  REDIS_CA_FILE?: string | undefined
+  REDIS_CERT_FILE?: string | undefined
+  REDIS_KEY_FILE?: string | undefined
   QUEUE_BACKEND?: 'redis' | 'postgres' | undefined
   QUEUE_PREFIX: string
 }
@@ -29,14 +41,21 @@ export interface QueueSettings {
 /**
  * The queue backend for these settings: Redis if REDIS_URL is set, unless QUEUE_BACKEND says otherwise.
  *
- * @throws ConfigError when QUEUE_BACKEND is redis and REDIS_URL is not set.
+ * @throws ConfigError when QUEUE_BACKEND is redis and REDIS_URL is not set, or when the prefix does not suit a cluster.
  */
 export function queueBackendOf(env: QueueSettings): QueueBackend {
   const kind = env.QUEUE_BACKEND ?? (env.REDIS_URL === undefined ? 'postgres' : 'redis')
-  if (kind === 'postgres') return { kind, url: env.DATABASE_URL, schema: POSTGRES_SCHEMA }
+  if (kind === 'postgres')
+    return { kind, url: env.DATABASE_DIRECT_URL ?? env.DATABASE_URL, schema: POSTGRES_SCHEMA }
   if (env.REDIS_URL === undefined)
     throw new ConfigError(['REDIS_URL: is required when QUEUE_BACKEND is redis'])
-  return { kind, url: env.REDIS_URL, prefix: env.QUEUE_PREFIX }
+  if (isClusterUrl(env.REDIS_URL) && /[{}]/.test(env.QUEUE_PREFIX))
+    throw new ConfigError([
+      'QUEUE_PREFIX: may hold no { } on a cluster: each shard has a hash tag of its own',
+    ])
+  const { REDIS_CA_FILE: ca, REDIS_CERT_FILE: cert, REDIS_KEY_FILE: key } = env
+  const hasTls = (ca ?? cert ?? key) !== undefined
+  return { kind, url: env.REDIS_URL, prefix: env.QUEUE_PREFIX, ...(hasTls && { tls: { ca, cert, key } }) }
 }
 
 export type JobQueue<Data> = Queue<Data, void, string, Data, void, string, IQueueBackend>
@@ -60,12 +79,16 @@ export interface OpenQueueOptions
 export function openQueue<Data>(
   name: string,
   backend: QueueBackend,
-  redis: Redis | undefined,
+  redis: RedisConnection | undefined,
   { onError, silenceLimitMs, ...options }: OpenQueueOptions,
 ): JobQueue<Data> {
   const queue: unknown =
     backend.kind === 'redis'
-      ? new TolerantQueue(name, { ...options, connection: requireRedis(redis), prefix: backend.prefix })
+      ? new TolerantQueue(name, {
+          ...options,
+          connection: requireRedis(redis),
+          prefix: keyPrefixOf(backend, name),
+        })
       : new Queue(
           name,
           { ...options, connection: postgresConnection(backend, silenceLimitMs) },
@@ -85,25 +108,26 @@ export function openWorker<Data>(
   processor: Processor<Data, void, string>,
   { silenceLimitMs = SILENCE_LIMIT_MS, ...options }: OpenWorkerOptions,
 ): JobWorker<Data> {
-  const worker: unknown =
-    backend.kind === 'redis'
-      ? new TolerantWorker<Data>(name, processor, {
-          ...options,
-          connection: {
-            url: backend.url,
-            maxRetriesPerRequest: null,
-            retryStrategy,
-            socketTimeout: silenceLimitMs,
-          },
-          prefix: backend.prefix,
-        })
-      : new TolerantWorker(
-          name,
-          processor,
-          { ...options, connection: postgresConnection(backend, silenceLimitMs) },
-          createPostgresBackend,
-        )
-  return worker as JobWorker<Data>
+  if (backend.kind === 'postgres')
+    return new TolerantWorker(
+      name,
+      processor,
+      { ...options, connection: postgresConnection(backend, silenceLimitMs) },
+      createPostgresBackend,
+    ) as unknown as JobWorker<Data>
+  // BullMQ opens another one like it, to block on. Errors of this one are events of the worker.
+  const connection = openRedis(backend, 'patient', () => {}, {
+    silenceLimitMs,
+    // Where INFO is forbidden.
+    skipReadyCheck: options.skipVersionCheck ?? false,
+  })
+  const worker = new TolerantWorker<Data>(name, processor, {
+    ...options,
+    connection,
+    prefix: keyPrefixOf(backend, name),
+  })
+  worker.on('closed', () => connection.disconnect())
+  return worker as unknown as JobWorker<Data>
 }
 
 /** Creates or upgrades the tables of the PostgreSQL backend. Does nothing for Redis. */
@@ -164,7 +188,7 @@ function withoutStartupOptions(url: string): string {
 }
 
 /** @throws Error when there is no connection: a mistake of the caller. */
-export function requireRedis(redis: Redis | undefined): Redis {
+export function requireRedis(redis: RedisConnection | undefined): RedisConnection {
   if (redis === undefined) throw new Error('The Redis backend needs an open connection')
   return redis
 }

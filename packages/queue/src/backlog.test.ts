@@ -6,15 +6,17 @@ import {
   useReleaser,
 } from '@tidings/stack/testing/test-context'
 import { expect, it } from 'vitest'
-import { openQueue, openRedis, openWorker, prepareQueueBackend, type QueueBackend } from './backend.ts'
+import { openQueue, openWorker, prepareQueueBackend, type QueueBackend } from './backend.ts'
 import { readBacklog } from './backlog.ts'
-import { DEAD_LETTER_JOB_OPTIONS, DEAD_LETTER_QUEUE, shardNames } from './policy.ts'
+import { openRedis } from './open-redis.ts'
+import { DEAD_LETTER_JOB_OPTIONS, DEAD_LETTER_QUEUE } from './policy.ts'
+import { shardNames } from './queue-names.ts'
 
 function openQueues(backend: QueueBackend, releaser: Releaser) {
   const onError = () => {}
   const redis =
     backend.kind === 'redis'
-      ? releaser.add(openRedis(backend.url, 'patient', onError), (it) => it.disconnect())
+      ? releaser.add(openRedis(backend, 'patient', onError), (it) => it.disconnect())
       : undefined
   const open = (name: string) =>
     releaser.add(openQueue<object>(name, backend, redis, { onError }), (queue) => queue.close())
@@ -29,7 +31,7 @@ describeBackends('the backlog', (kind) => {
     await prepareQueueBackend(backend)
     const { shards, dead } = openQueues(backend, releaser)
     const now = Date.now()
-    expect(await readBacklog(shards, dead, kind, now)).toEqual({
+    expect(await readBacklog(shards, [dead], kind, now)).toEqual({
       events: new Map([
         ['status-events', 0],
         ['status-events-1', 0],
@@ -41,7 +43,7 @@ describeBackends('the backlog', (kind) => {
     const buriedAgo = (ms: number) => ({ dead_at: new Date(now - ms).toISOString() })
     for (const ms of [5_000, 4_000])
       await dead.add('any', buriedAgo(ms), { ...DEAD_LETTER_JOB_OPTIONS, timestamp: now })
-    expect(await readBacklog(shards, dead, kind, now)).toEqual({
+    expect(await readBacklog(shards, [dead], kind, now)).toEqual({
       events: new Map([
         ['status-events', 0],
         ['status-events-1', 40_000],
@@ -68,7 +70,7 @@ describeBackends('the backlog of a job that a worker put back', (kind) => {
     await job?.moveToDelayed(Date.now() + 60_000, 'token')
     const [delayed] = (await queue?.getDelayed()) ?? []
     await delayed?.promote()
-    const { events } = await readBacklog(shards, dead, kind, takenAt + 1_000)
+    const { events } = await readBacklog(shards, [dead], kind, takenAt + 1_000)
     expect(events.get('status-events')).toBeLessThanOrEqual(1_000)
   })
 })
@@ -82,6 +84,6 @@ describeRedis('the backlog of a queue whose oldest job cannot be read', () => {
     const [first] = shards
     const job = await first?.add('any', {})
     await redis?.hset(first?.toKey(job?.id ?? '') ?? '', 'opts', 'no json')
-    expect([...(await readBacklog(shards, dead, 'redis')).events.keys()]).toEqual(['status-events-1'])
+    expect([...(await readBacklog(shards, [dead], 'redis')).events.keys()]).toEqual(['status-events-1'])
   })
 })

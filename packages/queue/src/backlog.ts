@@ -1,7 +1,6 @@
 import { z } from 'zod'
 import type { JobQueue, QueueBackend } from './backend.ts'
 import { readOldestWaiting } from './bullmq/oldest-waiting.ts'
-import { unlessUnreadable } from './queue-depth.ts'
 
 /** How long the oldest job of each queue has waited, in milliseconds. 0: none waits. A queue that cannot be read is absent. */
 export interface Backlog {
@@ -13,19 +12,19 @@ export interface Backlog {
 /** Reads one job of each queue. */
 export async function readBacklog(
   queues: readonly JobQueue<object>[],
-  deadLetters: JobQueue<object>,
+  deadLetters: readonly JobQueue<object>[],
   kind: QueueBackend['kind'],
   now = Date.now(),
 ): Promise<Backlog> {
   const ageOf = async ({ name }: JobQueue<object>, readSince: Promise<number | undefined>) => {
-    const since = await unlessUnreadable(readSince.then((time) => time ?? now))
+    const since = await readSince.then((time) => time ?? now).catch(() => undefined)
     return since === undefined ? [] : [[name, Math.max(0, now - since)] as const]
   }
   const [events, dead] = await Promise.all([
     Promise.all(queues.map((queue) => ageOf(queue, readOldestWaiting(queue, kind)))),
-    ageOf(deadLetters, deadSince(deadLetters)),
+    Promise.all(deadLetters.map((queue) => ageOf(queue, deadSince(queue)))),
   ])
-  return { events: new Map(events.flat()), deadLetters: new Map(dead) }
+  return { events: new Map(events.flat()), deadLetters: new Map(dead.flat()) }
 }
 
 /** An imported dead letter is older than its job. */

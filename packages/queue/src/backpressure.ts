@@ -1,3 +1,4 @@
+import { mastersOf } from './open-redis.ts'
 import type { StatusPublisher } from './publisher.ts'
 import { unlessForbidden } from './redis-rights.ts'
 
@@ -61,20 +62,31 @@ export function watchBackpressure(options: BackpressureOptions): Backpressure {
 }
 
 async function countJobs(publisher: Pick<StatusPublisher, 'queues'>): Promise<number> {
-  const counts = await Promise.all(
+  const counts = await answersOf(
     (publisher.queues ?? []).map((queue) =>
-      queue.getJobCounts('waiting', 'active', 'delayed', 'failed', 'prioritized'),
+      queue.getJobCountByTypes('waiting', 'active', 'delayed', 'failed', 'prioritized'),
     ),
   )
-  return counts.flatMap((count) => Object.values(count)).reduce((sum, jobs) => sum + jobs, 0)
+  return counts.reduce((sum, jobs) => sum + jobs, 0)
+}
+
+/** The answers of the shards or nodes that answer. @throws the first error when none does. */
+async function answersOf<Answer>(asked: readonly Promise<Answer>[]): Promise<Answer[]> {
+  const settled = await Promise.allSettled(asked)
+  const answers = settled.filter((each) => each.status === 'fulfilled').map(({ value }) => value)
+  if (answers.length === 0) await asked[0]
+  return answers
 }
 
 async function memoryShare({ redis }: Pick<StatusPublisher, 'redis'>): Promise<number> {
   if (!redis) return 0
-  const info = await unlessForbidden(redis.info('memory'))
-  if (info === undefined) return 0
-  const max = readInfo(info, 'maxmemory')
-  return max === 0 ? 0 : readInfo(info, 'used_memory') / max
+  const infos = await answersOf(mastersOf(redis).map((node) => unlessForbidden(node.info('memory'))))
+  const shares = infos.map((info = '') => {
+    const max = readInfo(info, 'maxmemory')
+    return max === 0 ? 0 : readInfo(info, 'used_memory') / max
+  })
+  // Events are spread over the masters: they fill up together.
+  return Math.max(0, ...shares)
 }
 
 function readInfo(info: string, field: string): number {

@@ -1,7 +1,7 @@
 import { ConfigError } from '@tidings/runtime/env'
 import type { Logger } from '@tidings/runtime/log'
-import type { Redis } from 'ioredis'
-import { unlessForbidden } from './redis-rights.ts'
+import { mastersOf, type RedisConnection } from './open-redis.ts'
+import { unlessForbidden, versionOptions } from './redis-rights.ts'
 
 /** A setting of the queue's store under which acknowledged events can be lost. */
 interface DurabilityProblem {
@@ -36,17 +36,24 @@ const WANTED = [
 ] as const
 
 /**
- * Compares Redis's settings with those that keep acknowledged events safe.
+ * Compares the settings of Redis, or of each master of a cluster, with those that keep acknowledged events safe.
  *
  * @throws the connection's error when Redis does not answer.
  */
-export async function checkRedisDurability(redis: Redis): Promise<Durability> {
+export async function checkRedisDurability(redis: RedisConnection): Promise<Durability> {
+  // A command that needs no node yet waits until the nodes of a cluster are known.
+  await redis.ping()
   const durability: Durability = { problems: [], unknown: [] }
   for (const { setting, wanted, why } of WANTED) {
-    const reply: unknown = await unlessForbidden(redis.config('GET', setting))
-    const found: unknown = Array.isArray(reply) ? reply[1] : undefined
-    if (typeof found !== 'string') durability.unknown.push({ setting, wanted })
-    else if (found !== wanted) durability.problems.push({ setting, found, wanted, why })
+    const found = await Promise.all(
+      mastersOf(redis).map(async (node) => {
+        const reply: unknown = await unlessForbidden(node.config('GET', setting))
+        return Array.isArray(reply) && typeof reply[1] === 'string' ? reply[1] : undefined
+      }),
+    )
+    const wrong = found.find((value) => value !== undefined && value !== wanted)
+    if (wrong !== undefined) durability.problems.push({ setting, found: wrong, wanted, why })
+    else if (found.includes(undefined)) durability.unknown.push({ setting, wanted })
   }
   return durability
 }
@@ -56,12 +63,16 @@ export const describeWanted = (settings: readonly { setting: string; wanted: str
   settings.map(({ setting, wanted }) => `${setting} is ${wanted}`).join(', ')
 
 /**
- * Logs a warning for each setting under which acknowledged events can be lost, and one for those that Redis does not
- * show.
+ * Logs a warning for each setting under which acknowledged events can be lost, one for those that Redis does not show,
+ * and one where INFO is forbidden.
  *
  * @throws ConfigError that names the settings, when `strict`.
  */
-export async function warnAboutDurability(redis: Redis, strict: boolean, log: Logger): Promise<void> {
+export async function warnAboutDurability(
+  redis: RedisConnection,
+  strict: boolean,
+  log: Logger,
+): Promise<void> {
   const { problems, unknown } = await checkRedisDurability(redis)
   for (const { setting, found, wanted, why } of problems) {
     log.warn({ setting, found, wanted }, `REDIS IS NOT DURABLE: set ${setting} to ${wanted}: ${why}`)
@@ -71,6 +82,8 @@ export async function warnAboutDurability(redis: Redis, strict: boolean, log: Lo
       { settings: unknown.map(({ setting }) => setting) },
       `Redis does not show its settings to this user. Check that ${describeWanted(unknown)}`,
     )
+  if ((await versionOptions(redis)).skipVersionCheck)
+    log.warn('Redis lets this user not read INFO: its version and how full its memory is are not checked')
   if (!strict) return
   const refused = [
     ...problems.map(({ setting, found, wanted }) => `${setting} is ${found}, needs ${wanted}`),

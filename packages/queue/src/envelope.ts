@@ -1,25 +1,19 @@
 import { type FailedAttempt, failedAttemptSchema } from '@tidings/shared/dead-letter'
-import { identifyEvent } from '@tidings/shared/event-identity'
 import { PARSE_OPTIONS } from '@tidings/shared/issue-message'
-import { cutDeepJson, isTooDeep, mayLoseDigits } from '@tidings/shared/json'
+import { cutDeepJson, isTooDeep } from '@tidings/shared/json'
 import { DEFAULT_RECIPIENT_KEY } from '@tidings/shared/recipient'
 import {
-  BARE_EVENT_FIELDS,
-  bareEventSchema,
   envelopeSchema,
   isStatusEvent,
-  isUsableTime,
   LIMITS,
   type StatusEvent,
-  statusEventSchema,
   type UnresolvedEvent,
-  unreadableItemSchema,
-  unresolvedEventSchema,
 } from '@tidings/shared/status-event'
 import { z } from 'zod'
 import { isEventObject, writableEvent } from './dead-letters/entry.ts'
 import { contentDigest } from './dead-letters/entry-id.ts'
 import { MAX_JOB_LENGTH, STATUS_QUEUE } from './policy.ts'
+import { describeProblems, joinProblems, readEvent } from './read-event.ts'
 
 /** The events of a job, readable or not. */
 export interface ParsedEnvelope {
@@ -74,9 +68,6 @@ export const toRemainingData = (
   ...{ v: 1, events, failures },
   ...(unresolvedSince && { unresolved_since: unresolvedSince.toISOString() }),
 })
-
-/** Source of a bare event that names none. */
-const DEFAULT_SOURCE = 'queue'
 
 /**
  * Reads a job's data: an envelope of events, or one bare event. It parses events one by one, so that a bad event does
@@ -143,7 +134,7 @@ function unwrap(data: unknown): { items: unknown[]; problem?: string } {
   if (envelope.success) return { items: envelope.data.events }
   const events = listedEvents(data)
   if (events === undefined) return { items: [data] }
-  const problem = describe(envelope.error, 'envelope')
+  const problem = describeProblems(envelope.error, 'envelope')
   const areSeparable = events.length > 0 && events.length <= MAX_SEPARATED
   return { items: areSeparable ? events : [data], problem }
 }
@@ -159,107 +150,6 @@ function listedEvents(data: unknown): unknown[] | undefined {
 export function replaceItems(data: unknown, items: readonly unknown[]): unknown {
   if (Array.isArray(data)) return items
   return listedEvents(data) === undefined ? items[0] : { ...(data as object), events: items }
-}
-
-const joinProblems = (...problems: readonly (string | undefined)[]) =>
-  problems.filter((problem) => problem !== undefined).join('; ')
-
-type ReadEvent =
-  | { success: true; data: StatusEvent | UnresolvedEvent; message?: never }
-  | { success: false; message: string }
-
-/** What identifies a bare event of a job. */
-interface BareReception {
-  /** Names the event by its place in the job. */
-  key: string
-  /** Milliseconds. */
-  jobTimestamp: number
-  recipientKey: string
-}
-
-/** Never throws: a job that throws here could be neither stored nor dead-lettered. */
-function readEvent(raw: unknown, bare: BareReception): ReadEvent {
-  try {
-    return parseEvent(raw, bare)
-  } catch {
-    // It is nested so deeply that parsing it overflows the stack.
-    return { success: false, message: 'event: cannot be read' }
-  }
-}
-
-function parseEvent(raw: unknown, bare: BareReception): ReadEvent {
-  if (typeof raw === 'string') return readText(raw, bare)
-  if (!isEventObject(raw)) return checkEvent(raw)
-  if (raw.notification_id === undefined) {
-    const unreadable = unreadableItemSchema.safeParse(raw)
-    if (unreadable.success) return { success: false, message: unreadable.data.unreadable }
-    if (isAccepted(raw) && raw.provider_message_id !== undefined) return checkUnresolved(raw)
-  }
-  return isAccepted(raw) ? checkEvent(raw) : readBareEvent(raw, bare)
-}
-
-/** Reads an event that was kept as text, so that its numbers keep their digits: they may be in unknown fields only. */
-function readText(text: string, bare: BareReception): ReadEvent {
-  let event: unknown
-  try {
-    event = JSON.parse(text)
-  } catch {
-    return {
-      success: false,
-      message: 'event: Must be an object. This is text: not JSON, or longer than can be read.',
-    }
-  }
-  return isEventObject(event) && mayLoseDigits(text) ? parseEvent(event, bare) : checkEvent(text)
-}
-
-/** Only an event that an API accepted has both fields. A bare event may have an `id` field that is not ours. */
-const isAccepted = ({ id, received_at }: Record<string, unknown>) =>
-  (id ?? undefined) !== undefined && (received_at ?? undefined) !== undefined
-
-function readBareEvent(raw: Record<string, unknown>, reception: BareReception): ReadEvent {
-  const bare = bareEventSchema.safeParse(raw, PARSE_OPTIONS)
-  if (!bare.success)
-    return { success: false, message: joinProblems(describe(bare.error), ...describeCamelCase(raw)) }
-  const { notification_type: type, source = DEFAULT_SOURCE, ...report } = bare.data
-  const event = identifyEvent(report, {
-    type,
-    source,
-    receivedAt: readTime(reception.jobTimestamp),
-    fallbackKey: reception.key,
-    recipientKey: reception.recipientKey,
-  })
-  // This schema also refuses values that PostgreSQL cannot store.
-  return checkEvent(event)
-}
-
-function checkEvent(raw: unknown): ReadEvent {
-  const event = statusEventSchema.safeParse(raw, PARSE_OPTIONS)
-  return event.success ? event : { success: false, message: describe(event.error) }
-}
-
-function checkUnresolved(raw: object): ReadEvent {
-  const event = unresolvedEventSchema.safeParse(raw, PARSE_OPTIONS)
-  return event.success ? event : { success: false, message: describe(event.error) }
-}
-
-const CAMEL_CASE = BARE_EVENT_FIELDS.map(
-  (name) => [name, name.replace(/_(\w)/g, (_, letter: string) => letter.toUpperCase())] as const,
-).filter(([name, camelCase]) => name !== camelCase)
-
-const describeCamelCase = (raw: object): string[] =>
-  CAMEL_CASE.filter(([, camelCase]) => camelCase in raw).map(
-    ([name, camelCase]) => `${camelCase}: The name of this field is ${name}.`,
-  )
-
-/** The job's time, or now when a producer wrote a time that is unusable, such as one in nanoseconds. */
-function readTime(ms: number): Date {
-  const time = new Date(ms)
-  return isUsableTime(time.getTime()) ? time : new Date()
-}
-
-/** Lists the fields and rules that failed, without values. `whole` stands for the value as a whole. */
-function describe(error: z.ZodError, whole = 'event'): string {
-  return error.issues.map((issue) => `${issue.path.join('.') || whole}: ${issue.message}`).join('; ')
 }
 
 function readFailures(data: unknown): Record<string, FailedAttempt[]> {

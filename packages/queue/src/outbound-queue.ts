@@ -1,6 +1,7 @@
 import { withDeadline } from '@tidings/runtime/deadline'
 import type { OutboundJob } from '@tidings/shared/outbound-message'
-import { type JobQueue, openQueue, openRedis, type QueueBackend } from './backend.ts'
+import { type JobQueue, openQueue, type QueueBackend } from './backend.ts'
+import { openRedis } from './open-redis.ts'
 import { OUTBOUND_JOB, OUTBOUND_JOB_OPTIONS, OUTBOUND_QUEUE } from './policy.ts'
 import { versionOptions } from './redis-rights.ts'
 
@@ -42,7 +43,7 @@ export async function withOutboundQueue<Result>(
   onError: (error: Error) => void,
   use: (queue: OutboundQueue) => Promise<Result>,
 ): Promise<Result> {
-  const redis = backend.kind === 'redis' ? openRedis(backend.url, 'operator', onError) : undefined
+  const redis = backend.kind === 'redis' ? openRedis(backend, 'operator', onError) : undefined
   const tooLate = () => new Error('The queue does not answer.')
   let queue: OutboundQueue | undefined
   try {

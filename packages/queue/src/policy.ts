@@ -9,9 +9,6 @@ export const DEAD_LETTER_JOB = 'dead-letter'
 export const OUTBOUND_QUEUE = 'outbound-messages'
 export const OUTBOUND_JOB = 'message'
 
-export const shardNames = (shards: number): string[] =>
-  Array.from({ length: shards }, (_, shard) => (shard === 0 ? STATUS_QUEUE : `${STATUS_QUEUE}-${shard}`))
-
 /**
  * The longest job data that the worker parses, in characters: several times an envelope of the largest events. Parsing
  * more may exhaust the memory of the process.

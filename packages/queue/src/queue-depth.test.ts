@@ -5,8 +5,9 @@ import {
   useReleaser,
 } from '@tidings/stack/testing/test-context'
 import { expect, it } from 'vitest'
-import { openQueue, openRedis, prepareQueueBackend } from './backend.ts'
+import { openQueue, prepareQueueBackend } from './backend.ts'
 import { parseEnvelope } from './envelope.ts'
+import { openRedis } from './open-redis.ts'
 import { countQueuedEvents, readDepth } from './queue-depth.ts'
 
 const releaser = useReleaser()
@@ -35,7 +36,7 @@ describeRedis('a job whose options are not JSON', () => {
   it('is counted as a job, and its events as unknown', async () => {
     const backend = await createTestBackend('redis', releaser)
     const onError = () => {}
-    const redis = releaser.add(openRedis(backend.url, 'patient', onError), (it) => it.disconnect())
+    const redis = releaser.add(openRedis(backend, 'patient', onError), (it) => it.disconnect())
     const queue = releaser.add(openQueue<object>('foreign', backend, redis, { onError }), (it) => it.close())
     const job = await queue.add('any', { v: 1, events: [{}] })
     await redis.hset(queue.toKey(job.id ?? ''), 'opts', 'no json')

@@ -78,7 +78,7 @@ export async function countQueuedEvents(queues: readonly JobQueue<object>[]): Pr
 }
 
 /** Undefined when a foreign program wrote a job whose options are not JSON: BullMQ throws when it reads the job. */
-export async function unlessUnreadable<Result>(read: Promise<Result>): Promise<Result | undefined> {
+async function unlessUnreadable<Result>(read: Promise<Result>): Promise<Result | undefined> {
   try {
     return await read
   } catch (error) {

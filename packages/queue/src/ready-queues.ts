@@ -1,4 +1,4 @@
-import type { Redis } from 'ioredis'
+import type { RedisConnection } from './open-redis.ts'
 import { versionOptions } from './redis-rights.ts'
 
 /** What this module uses of a BullMQ queue. */
@@ -9,7 +9,7 @@ interface Openable {
 
 export interface ReadyQueuesOptions<Queues extends readonly Openable[]> {
   /** Absent on PostgreSQL. */
-  redis: Redis | undefined
+  redis: RedisConnection | undefined
   /** Builds the queues. Called again when one of them could not start. */
   open(version: { skipVersionCheck: boolean }): Queues
   onError(error: unknown): void

@@ -1,5 +1,6 @@
 import { errorMessage } from '@tidings/shared/errors'
-import { type Redis, ReplyError } from 'ioredis'
+import { ReplyError } from 'ioredis'
+import type { RedisConnection } from './open-redis.ts'
 
 /** Undefined when Redis refuses the command: the user lacks the right, or a managed service removed the command. */
 export async function unlessForbidden<Result>(command: Promise<Result>): Promise<Result | undefined> {
@@ -16,7 +17,9 @@ export async function unlessForbidden<Result>(command: Promise<Result>): Promise
  * Options of BullMQ for this connection. It reads Redis's version with INFO, and never becomes ready where that is
  * forbidden. Without the version it uses what every Redis since 5.0 can do.
  */
-export async function versionOptions(redis: Redis | undefined): Promise<{ skipVersionCheck: boolean }> {
+export async function versionOptions(
+  redis: RedisConnection | undefined,
+): Promise<{ skipVersionCheck: boolean }> {
   if (redis === undefined) return { skipVersionCheck: false }
   return { skipVersionCheck: (await unlessForbidden(redis.info('server'))) === undefined }
 }

@@ -1,9 +1,9 @@
 import { MAX_QUEUE_SHARDS } from '@tidings/runtime/env'
-import type { Redis } from 'ioredis'
 import pg from 'pg'
-import { type QueueBackend, requireRedis, withQueueClient } from './backend.ts'
+import { type QueueBackend, type RedisBackend, requireRedis, withQueueClient } from './backend.ts'
 import { REDIS_STATE_KEYS } from './bullmq/redis-layout.ts'
-import { shardNames } from './policy.ts'
+import type { RedisConnection } from './open-redis.ts'
+import { deadLetterNames, isCluster, keyPrefixOf, shardNames } from './queue-names.ts'
 
 /**
  * The number of shards to read: the configured ones, and higher ones that still hold jobs. After QUEUE_SHARDS was
@@ -13,7 +13,7 @@ import { shardNames } from './policy.ts'
  */
 export async function findShards(
   backend: QueueBackend,
-  redis: Redis | undefined,
+  redis: RedisConnection | undefined,
   shards: number,
 ): Promise<number> {
   const others = shardNames(MAX_QUEUE_SHARDS).slice(shards)
@@ -25,13 +25,21 @@ export async function findShards(
   return shards + hasJobs.lastIndexOf(true) + 1
 }
 
+/** On a cluster the dead letters of a shard count too: they are beside it. */
 async function askRedis(
-  { prefix }: { prefix: string },
-  redis: Redis,
+  backend: RedisBackend,
+  redis: RedisConnection,
   names: readonly string[],
 ): Promise<boolean[]> {
+  const deadNames = isCluster(backend) ? deadLetterNames(backend, MAX_QUEUE_SHARDS).slice(-names.length) : []
   const counts = await Promise.all(
-    names.map((name) => redis.exists(...REDIS_STATE_KEYS.map((state) => `${prefix}:${name}:${state}`))),
+    names.map((name, index) => {
+      const queues = [name, deadNames[index]].filter((queue) => queue !== undefined)
+      const keys = queues.flatMap((queue) =>
+        REDIS_STATE_KEYS.map((state) => `${keyPrefixOf(backend, queue)}:${queue}:${state}`),
+      )
+      return redis.exists(...keys)
+    }),
   )
   return counts.map((keys) => keys > 0)
 }

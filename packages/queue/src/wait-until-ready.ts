@@ -1,12 +1,12 @@
 import { errorMessage } from '@tidings/shared/errors'
-import { type Redis, ReplyError } from 'ioredis'
+import { type RedisConnection, refusalIn } from './open-redis.ts'
 import { StoreUnreachableError } from './store-unreachable.ts'
 
 /** How long to wait for Redis at the start, in milliseconds. */
 const CONNECT_TIMEOUT_MS = 3_000
 
 /** @throws StoreUnreachableError with the last reason. Redis answers a wrong password at once: then it does not wait. */
-export async function waitUntilReady(redis: Redis): Promise<void> {
+export async function waitUntilReady(redis: RedisConnection): Promise<void> {
   if (redis.status === 'ready') return
   const { promise, resolve, reject } = Promise.withResolvers<void>()
   let why = ''
@@ -15,9 +15,8 @@ export async function waitUntilReady(redis: Redis): Promise<void> {
     CONNECT_TIMEOUT_MS,
   )
   const onError = (error: Error) => {
-    why = `: ${errorMessage(error)}`
-    if (error instanceof ReplyError)
-      reject(new StoreUnreachableError(`Redis refuses${why}`, { isRefusal: true }))
+    why = `: ${errorMessage(refusalIn(error) ?? error)}`
+    if (refusalIn(error)) reject(new StoreUnreachableError(`Redis refuses${why}`, { isRefusal: true }))
   }
   redis.on('error', onError).once('ready', resolve)
   await promise.finally(() => {

@@ -1,6 +1,7 @@
 import { mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { fileURLToPath } from 'node:url'
 import { describe, expect, onTestFinished, test } from 'vitest'
 import { z } from 'zod'
 import { ConfigError, days, duration, envFields, flag, parseEnv, wholeNumber } from './env.ts'
@@ -96,6 +97,15 @@ describe('a variable with the URL of a store', () => {
     expect(parseEnv(stores, { DATABASE_URL, REDIS_URL: ' ' })).toEqual({ DATABASE_URL })
   })
 
+  test('a certificate comes from a file', () => {
+    const tls = z.object({ REDIS_CA_FILE: envFields.REDIS_CA_FILE })
+    const self = fileURLToPath(import.meta.url)
+    expect(parseEnv(tls, { REDIS_CA_FILE: self }).REDIS_CA_FILE).toContain('a certificate comes from a file')
+    expect(listProblems({ REDIS_CA_FILE: `${self}-missing` }, tls)).toEqual([
+      'REDIS_CA_FILE: cannot read the file (ENOENT)',
+    ])
+  })
+
   test.for([
     ['DATABASE_URL', 'localhost:5432', 'needs a URL like postgres://user:password@localhost:5432/tidings'],
     ['DATABASE_URL', 'postgres://user:5%zz@localhost/db', 'holds a % that begins no code: write % as %25'],
@@ -105,6 +115,23 @@ describe('a variable with the URL of a store', () => {
   ] as const)('%s=%s is refused with its reason', ([name, value, reason]) => {
     expect(listProblems({ DATABASE_URL, [name]: value }, stores)).toEqual([`${name}: ${reason}`])
   })
+})
+
+test('a URL of PostgreSQL names files of TLS that can be read', async () => {
+  const folder = await mkdtemp(join(tmpdir(), 'tidings-env-'))
+  onTestFinished(() => rm(folder, { recursive: true }))
+  const ca = join(folder, 'ca.pem')
+  await writeFile(ca, 'a certificate')
+  const stores = z.object({ DATABASE_URL: envFields.DATABASE_URL })
+  const url = 'postgres://user@localhost:5432/tidings?sslmode=verify-full'
+  const DATABASE_URL = `${url}&sslrootcert=${ca}`
+  expect(parseEnv(stores, { DATABASE_URL })).toEqual({ DATABASE_URL })
+  expect(
+    listProblems({ DATABASE_URL: `${url}&sslrootcert=${folder}/none&sslkey=${folder}` }, stores),
+  ).toEqual([
+    'DATABASE_URL: names a file as sslrootcert: cannot read the file (ENOENT)',
+    'DATABASE_URL: names a file as sslkey: cannot read the file (EISDIR)',
+  ])
 })
 
 test('a variable that turns something on or off says what it may hold', () => {

@@ -1,6 +1,8 @@
+import { readFileSync } from 'node:fs'
 import { DEFAULT_RECIPIENT_KEY } from '@tidings/shared/recipient'
 import { z } from 'zod'
 import { LOG_LEVELS } from './log-level.ts'
+import { parseRedisUrl, RedisUrlError } from './redis-url.ts'
 import { readVariablesInFiles } from './variables-in-files.ts'
 
 /** The process cannot start. The message alone tells an operator what to do. */
@@ -53,6 +55,15 @@ export function parseEnv<Schema extends z.ZodType>(
   )
 }
 
+function findFileProblem(path: string): string | undefined {
+  try {
+    readFileSync(path)
+    return undefined
+  } catch (error) {
+    return `cannot read the file (${error instanceof Error && 'code' in error ? error.code : error})`
+  }
+}
+
 /** A variable that holds a URL. Its user, password and path must decode: the drivers decode them. */
 function url(protocols: RegExp, example: string) {
   return z
@@ -60,8 +71,51 @@ function url(protocols: RegExp, example: string) {
     .refine(isDecodable, 'holds a % that begins no code: write % as %25')
 }
 
+/** Parameters of a URL of PostgreSQL that name files: the CA of the server, and the certificate and key of the client. */
+const TLS_FILES = ['sslrootcert', 'sslcert', 'sslkey']
+
+/** A variable that holds the URL of a PostgreSQL. The driver reads its files when it connects: they must be there. */
+const postgresUrl = url(/^postgres(ql)?$/, 'postgres://user:password@localhost:5432/tidings').superRefine(
+  (text, context) => {
+    const parameters = new URL(text).searchParams
+    for (const name of TLS_FILES) {
+      const path = parameters.get(name)
+      const problem = path === null ? undefined : findFileProblem(path)
+      if (problem !== undefined) context.addIssue(`names a file as ${name}: ${problem}`)
+    }
+  },
+)
+
 /** A variable that holds the base URL of an HTTP server. */
 export const httpUrl = (example: string) => url(/^https?$/, example)
+
+/** A variable that holds the URL of Redis, of its Sentinels or of a cluster. */
+const redisUrl = z.string().superRefine((text, context) => {
+  try {
+    parseRedisUrl(text)
+  } catch (error) {
+    if (!(error instanceof RedisUrlError)) throw error
+    context.addIssue(error.message)
+  }
+})
+
+/** A variable that names a file. Its value is the text of the file. */
+const fileContent = z.string().transform((path, context) => {
+  const text = readText(path)
+  if (typeof text === 'string') return text
+  context.addIssue(text.problem)
+  return z.NEVER
+})
+
+function readText(path: string): string | { problem: string } {
+  try {
+    return readFileSync(path, 'utf8')
+  } catch (error) {
+    return {
+      problem: `cannot read the file (${error instanceof Error && 'code' in error ? error.code : error})`,
+    }
+  }
+}
 
 function isDecodable(text: string): boolean {
   const { username, password, pathname } = new URL(text)
@@ -140,25 +194,35 @@ export const hookEnvFields = {
 /** Most shards. Every worker holds connections for each shard. */
 export const MAX_QUEUE_SHARDS = 64
 
+/** For reads that may be a few seconds behind. */
+export const replicaEnvFields = {
+  DATABASE_READ_URL: postgresUrl.optional(),
+  DATABASE_READ_URL_FILE: z.string().optional(),
+}
+
 /** Variables that several apps read. .env.example documents each. */
 export const envFields = {
-  DATABASE_URL: url(/^postgres(ql)?$/, 'postgres://user:password@localhost:5432/tidings'),
+  DATABASE_URL: postgresUrl,
+  /** The same database past a pooler, for what needs a connection of its own. Default: DATABASE_URL. */
+  DATABASE_DIRECT_URL: postgresUrl.optional(),
   /** Paths of files. parseEnv puts their text into the variables without `_FILE`. */
   DATABASE_URL_FILE: z.string().optional(),
+  DATABASE_DIRECT_URL_FILE: z.string().optional(),
   REDIS_URL_FILE: z.string().optional(),
   RECIPIENT_KEY_FILE: z.string().optional(),
-  REDIS_URL: url(/^rediss?$/, 'redis://localhost:6379')
-    .refine(
-      (text) => /^\/?\d*$/.test(new URL(text).pathname),
-      'may have only the number of a database as its path',
-    )
-    .optional(),
+  REDIS_URL: redisUrl.optional(),
+  /** For TLS to Redis. Each names a PEM file; the value is what the file holds. */
+  REDIS_CA_FILE: fileContent.optional(),
+  REDIS_CERT_FILE: fileContent.optional(),
+  REDIS_KEY_FILE: fileContent.optional(),
   QUEUE_BACKEND: z.enum(['redis', 'postgres']).optional(),
   QUEUE_PREFIX: z
     .string()
     .regex(/^[\w{}-]+$/, 'may hold letters, digits, _ - { }')
     .default('tidings'),
   QUEUE_SHARDS: wholeNumber(1, MAX_QUEUE_SHARDS).default(1),
+  /** Replicas of Redis that must have an event before the 202, and a dead letter before its job ends. */
+  ACK_REPLICAS: wholeNumber(0, 8).default(0),
   /** Key of the digests of recipients. The same for every process, and never changed. */
   RECIPIENT_KEY: z.string().min(16, 'needs at least 16 characters').default(DEFAULT_RECIPIENT_KEY),
   LOG_LEVEL: z.enum(LOG_LEVELS).default('info'),

@@ -1,7 +1,14 @@
 import { readFileSync } from 'node:fs'
 
 /** Secrets that a file may hold instead, whose path is in the variable with `_FILE` after its name. */
-const VARIABLES_IN_FILES = ['DATABASE_URL', 'REDIS_URL', 'RECIPIENT_KEY', 'HOOK_SECRETS_KEY']
+const VARIABLES_IN_FILES = [
+  'DATABASE_URL',
+  'DATABASE_DIRECT_URL',
+  'DATABASE_READ_URL',
+  'REDIS_URL',
+  'RECIPIENT_KEY',
+  'HOOK_SECRETS_KEY',
+]
 
 export interface ReadVariables {
   /** The variables, with the secrets in place of their paths. */

@@ -4,7 +4,7 @@ import type { DeadLetterEntry } from '@tidings/queue/dead-letters/entry'
 import { deadLetterId } from '@tidings/queue/dead-letters/entry-id'
 import { openDeadLetters } from '@tidings/queue/dead-letters/open'
 import { DEAD_LETTER_QUEUE } from '@tidings/queue/policy'
-import { bury, makeFailedEvent } from '@tidings/queue/testing/dead-letter-fixtures'
+import { bury, makeFailedEvent, readPage } from '@tidings/queue/testing/dead-letter-fixtures'
 import { createLogger } from '@tidings/runtime/log'
 import type { DeadLetter } from '@tidings/shared/dead-letter'
 import {
@@ -50,7 +50,7 @@ describeRedis('erasing many users from the dead letters at once', () => {
     const eraser = createDeadLetterEraser({ backend, shards: 1, log: createLogger('test', 'silent') })
     releaser.onRelease(() => eraser.close())
     const store = releaser.add(await openDeadLetters({ backend, shards: 1, onError }), (it) => it.close())
-    const readEntries = async () => (await store.page({ limit: ENTRIES + 1 })).map(({ entry }) => entry)
+    const readEntries = async () => (await readPage(store, { limit: ENTRIES + 1 })).map(({ entry }) => entry)
     const countPages = async () =>
       Number(/cmdstat_zrange:calls=(\d+)/.exec(await redis.info('commandstats'))?.[1] ?? 0)
 

@@ -3,7 +3,7 @@ import { openQueue, type QueueBackend } from '@tidings/queue/backend'
 import { openDeadLetters } from '@tidings/queue/dead-letters/open'
 import { publishMessages } from '@tidings/queue/outbound-queue'
 import { DEAD_LETTER_QUEUE, OUTBOUND_QUEUE } from '@tidings/queue/policy'
-import { bury, makeFailedEvent } from '@tidings/queue/testing/dead-letter-fixtures'
+import { bury, makeFailedEvent, readPage } from '@tidings/queue/testing/dead-letter-fixtures'
 import type { DeadLetter } from '@tidings/shared/dead-letter'
 import type { OutboundJob } from '@tidings/shared/outbound-message'
 import { digestRecipient } from '@tidings/shared/recipient'
@@ -123,7 +123,7 @@ describeBackends('erasing an account', (kind) => {
     const digests = await pool.query('SELECT 1 FROM notification_status WHERE recipient_digest IS NOT NULL')
     expect(digests.rowCount).toBe(0)
     const store = await openDeadLetters({ backend, shards: 1, onError: () => {} })
-    const entries = (await store.page({ limit: 10 })).map(({ entry }) => entry)
+    const entries = (await readPage(store, { limit: 10 })).map(({ entry }) => entry)
     await store.close()
     expect(entries).toHaveLength(3)
     expect(entries.find(({ id }) => id.includes(ofOther))).toMatchObject({

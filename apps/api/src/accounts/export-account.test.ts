@@ -3,8 +3,9 @@ import { type IncomingMessage, request } from 'node:http'
 import { addSuppressions } from '@tidings/db/suppressions/suppressions'
 import { mintToken } from '@tidings/db/users/one-time-tokens'
 import { addMessage } from '@tidings/db/users/outbound-messages'
-import { openQueue, openRedis } from '@tidings/queue/backend'
+import { openQueue } from '@tidings/queue/backend'
 import { openDeadLetters } from '@tidings/queue/dead-letters/open'
+import { openRedis } from '@tidings/queue/open-redis'
 import { DEAD_LETTER_QUEUE } from '@tidings/queue/policy'
 import { bury, makeFailedEvent } from '@tidings/queue/testing/dead-letter-fixtures'
 import { createLogger } from '@tidings/runtime/log'
@@ -77,7 +78,7 @@ describeBackends('exporting an account', (kind) => {
   }
   const buryOf = async (userId: string, count: number) => {
     const { backend } = api
-    const redis = backend.kind === 'redis' ? openRedis(backend.url, 'patient', () => {}) : undefined
+    const redis = backend.kind === 'redis' ? openRedis(backend, 'patient', () => {}) : undefined
     const queue = openQueue<DeadLetter>(DEAD_LETTER_QUEUE, backend, redis, { onError: () => {} })
     const fields = { user_id: userId }
     await bury(

@@ -1,8 +1,8 @@
-import { type JobQueue, openQueue, openRedis, type QueueBackend } from '@tidings/queue/backend'
-import { DEAD_LETTER_QUEUE, shardNames } from '@tidings/queue/policy'
+import { type JobQueue, openQueue, type QueueBackend } from '@tidings/queue/backend'
+import { openRedis, type RedisConnection } from '@tidings/queue/open-redis'
+import { deadLetterNames, shardNames } from '@tidings/queue/queue-names'
 import { versionOptions } from '@tidings/queue/redis-rights'
 import { withDeadline } from '@tidings/runtime/deadline'
-import type { Redis } from 'ioredis'
 
 export interface BoardQueues {
   /**
@@ -28,17 +28,17 @@ export function createBoardQueues(
 ): BoardQueues {
   let opened: Promise<JobQueue<object>[]> | undefined
 
-  async function build(redis: Redis | undefined, queues: JobQueue<object>[]) {
+  async function build(redis: RedisConnection | undefined, queues: JobQueue<object>[]) {
     await redis?.ping()
     const version = await versionOptions(redis)
-    for (const name of [...shardNames(shards), DEAD_LETTER_QUEUE])
+    for (const name of [...shardNames(shards), ...deadLetterNames(backend, shards)])
       queues.push(openQueue<object>(name, backend, redis, { onError, ...version }))
     await Promise.all(queues.map((queue) => queue.waitUntilReady()))
     return queues
   }
 
   async function buildInTime() {
-    const redis = backend.kind === 'redis' ? openRedis(backend.url, 'operator', onError) : undefined
+    const redis = backend.kind === 'redis' ? openRedis(backend, 'operator', onError) : undefined
     const queues: JobQueue<object>[] = []
     try {
       return await withDeadline(build(redis, queues), limitMs, () => new Error('The queue does not answer.'))

@@ -1,10 +1,11 @@
 import { randomUUID } from 'node:crypto'
 import { monitorEventLoopDelay } from 'node:perf_hooks'
-import { type JobQueue, openQueue, openRedis, type QueueBackend } from '@tidings/queue/backend'
+import { type JobQueue, openQueue, type QueueBackend } from '@tidings/queue/backend'
 import type { FailedEvent } from '@tidings/queue/dead-letters/bury'
 import { deadLetterId } from '@tidings/queue/dead-letters/entry-id'
 import { openDeadLetters } from '@tidings/queue/dead-letters/open'
 import { readEventBalance } from '@tidings/queue/event-balance'
+import { openRedis } from '@tidings/queue/open-redis'
 import { publishMessages, withOutboundQueue } from '@tidings/queue/outbound-queue'
 import { DEAD_LETTER_QUEUE, ENVELOPE_JOB, OUTBOUND_QUEUE, STATUS_QUEUE } from '@tidings/queue/policy'
 import { bury, makeFailedEvent } from '@tidings/queue/testing/dead-letter-fixtures'
@@ -30,7 +31,7 @@ describeBackends('/admin/queues', (kind) => {
     api = await startTestApi(releaser, { ADMIN_UI_ENABLED: 'true' }, stores)
     const onError = () => undefined
     backend = api.backend
-    const redis = backend.kind === 'redis' ? openRedis(backend.url, 'patient', onError) : undefined
+    const redis = backend.kind === 'redis' ? openRedis(backend, 'patient', onError) : undefined
     releaser.onRelease(() => redis?.disconnect())
     dead = openQueue<DeadLetter>(DEAD_LETTER_QUEUE, backend, redis, { onError })
     releaser.onRelease(() => dead.close())
@@ -207,7 +208,7 @@ describeBackends('/admin/queues', (kind) => {
 
   test.runIf(kind === 'redis')('answers 503 without the text of Redis when Redis refuses', async () => {
     if (backend.kind !== 'redis') return
-    const redis = openRedis(backend.url, 'patient', () => undefined)
+    const redis = openRedis(backend, 'patient', () => undefined)
     await redis.set(main.toKey('wait'), 'no list')
     try {
       const response = await request('/api/queues', reader)

@@ -23,14 +23,14 @@ export const BOARD_PATH = '/admin/queues'
 const ALLOWED_CHANGES = [
   new RegExp(`^/api/queues/${STATUS_QUEUE}(-\\d+)?/[\\w-]+/(retry(/\\w+)?|promote)$`),
   new RegExp(`^/api/queues/${STATUS_QUEUE}(-\\d+)?/(retry/failed|promote|pause|resume)$`),
-  new RegExp(`^/api/queues/${DEAD_LETTER_QUEUE}/[\\w-]+/clean$`),
+  new RegExp(`^/api/queues/${DEAD_LETTER_QUEUE}(-\\d+)?/[\\w-]+/clean$`),
 ]
 /** Blocks the fonts that the page would load from another site. */
 const CONTENT_POLICY =
   "default-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data:; frame-ancestors 'none'; form-action 'none'"
 /** A page takes seconds where jobs are large. The page itself asks for up to 300. */
 const MAX_JOBS_PER_PAGE = 50
-const DELETION = new RegExp(`^/api/queues/${DEAD_LETTER_QUEUE}/([\\w-]+)/clean$`)
+const DELETION = new RegExp(`^/api/queues/${DEAD_LETTER_QUEUE}(?:-\\d+)?/([\\w-]+)/clean$`)
 
 /**
  * Bull Board at /admin/queues. The Basic password is a service key. `dlq:read` may look. `dlq:write` may also make the

@@ -1,8 +1,7 @@
 import { publishToRedis, redisChannel } from '@tidings/accounts/cache/changes'
-import { openRedis } from '@tidings/queue/backend'
+import { openSubscriber, type RedisConnection, type RedisTarget } from '@tidings/queue/open-redis'
 import type { Logger } from '@tidings/runtime/log'
 import { errorMessage } from '@tidings/shared/errors'
-import type { Redis } from 'ioredis'
 import { deliverMessage, type InvalidationBus, type Subscriber } from './invalidation-bus.ts'
 
 /**
@@ -12,13 +11,13 @@ import { deliverMessage, type InvalidationBus, type Subscriber } from './invalid
  * @param redis publishes; the caller closes it.
  */
 export function createRedisBus(
-  redis: Redis,
-  options: { url: string; prefix: string; log: Logger },
+  redis: RedisConnection,
+  options: RedisTarget & { prefix: string; log: Logger },
 ): InvalidationBus {
-  const { url, prefix, log } = options
+  const { prefix, log } = options
   const channel = redisChannel(prefix)
   const subscribers: Subscriber[] = []
-  const listener = openRedis(url, 'patient', (error) =>
+  const listener = openSubscriber(options, (error) =>
     log.debug({ error: errorMessage(error) }, 'cache listener lost its connection'),
   )
   // Every connect is a gap: messages sent meanwhile are lost. Report it only once the channel is subscribed, because

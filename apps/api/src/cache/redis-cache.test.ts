@@ -1,4 +1,4 @@
-import { openRedis } from '@tidings/queue/backend'
+import { openRedis } from '@tidings/queue/open-redis'
 import { describeRedis, useReleaser } from '@tidings/stack/testing/test-context'
 import { beforeAll, expect, it } from 'vitest'
 import { z } from 'zod'
@@ -38,7 +38,7 @@ describeRedis('the tier in Redis', () => {
 
   it('is empty without Redis, and never rejects', async () => {
     const unreachable = releaser.add(
-      openRedis('redis://127.0.0.1:1', 'fail-fast', () => {}),
+      openRedis({ url: 'redis://127.0.0.1:1' }, 'fail-fast', () => {}),
       (opened) => opened.disconnect(),
     )
     const empty = createSharedCache(unreachable, { ...options, keyPrefix })

@@ -1,6 +1,6 @@
 import { REMOVED, removeShared } from '@tidings/accounts/cache/changes'
+import type { RedisConnection } from '@tidings/queue/open-redis'
 import { ConsecutiveBreaker, circuitBreaker, handleAll } from 'cockatiel'
-import type { Redis } from 'ioredis'
 import type { z } from 'zod'
 import { parseJson } from './parse-json.ts'
 
@@ -27,7 +27,7 @@ const FAILURES_BEFORE_PAUSE = 3
 const PAUSE_MS = 1_000
 
 export function createSharedCache<Value>(
-  redis: Redis,
+  redis: RedisConnection,
   options: SharedCacheOptions<Value>,
 ): SharedCache<Value> {
   const { keyPrefix, ttlMs, schema } = options
@@ -48,7 +48,10 @@ export function createSharedCache<Value>(
 
   return {
     async read(ids) {
-      const texts = await attempt<(string | null)[]>(() => redis.mget(ids.map(keyOf)), [])
+      const texts = await attempt<(string | null)[]>(
+        () => Promise.all(ids.map((id) => redis.get(keyOf(id)))),
+        [],
+      )
       const found = new Map<string, Value>()
       ids.forEach((id, index) => {
         const text = texts[index]
@@ -61,9 +64,10 @@ export function createSharedCache<Value>(
     async write(values, loadedInMs) {
       if (values.size === 0 || loadedInMs > MAX_LOAD_MS) return
       await attempt(async () => {
-        const pipeline = redis.pipeline()
-        for (const [id, value] of values) pipeline.set(keyOf(id), JSON.stringify(value), 'PX', ttlMs, 'NX')
-        await pipeline.exec()
+        const writes = [...values].map(([id, value]) =>
+          redis.set(keyOf(id), JSON.stringify(value), 'PX', ttlMs, 'NX'),
+        )
+        await Promise.all(writes)
       }, undefined)
     },
 

@@ -1,9 +1,10 @@
 import { availableParallelism } from 'node:os'
 import type { EraseElsewhere } from '@tidings/accounts/erase-user'
 import type { Database } from '@tidings/db/database'
-import { openRedis, queueBackendOf } from '@tidings/queue/backend'
+import { queueBackendOf } from '@tidings/queue/backend'
 import { openDeadLetters } from '@tidings/queue/dead-letters/open'
 import type { DeadLetterStore } from '@tidings/queue/dead-letters/store'
+import { openRedis } from '@tidings/queue/open-redis'
 import { ConfigError, StartupError } from '@tidings/runtime/env'
 import type { Lifecycle } from '@tidings/runtime/lifecycle'
 import type { Logger } from '@tidings/runtime/log'
@@ -56,7 +57,7 @@ export async function openAccounts(options: OpenAccountsOptions): Promise<Accoun
   const redis =
     backend.kind === 'redis'
       ? {
-          connection: openRedis(backend.url, 'fail-fast', throttledWarning(log, 'cache connection')),
+          connection: openRedis(backend, 'fail-fast', throttledWarning(log, 'cache connection')),
           prefix: backend.prefix,
         }
       : undefined
@@ -64,8 +65,8 @@ export async function openAccounts(options: OpenAccountsOptions): Promise<Accoun
 
   const bus =
     backend.kind === 'redis' && redis
-      ? createRedisBus(redis.connection, { url: backend.url, prefix: backend.prefix, log })
-      : new PostgresBus(db, { url: env.DATABASE_URL, log })
+      ? createRedisBus(redis.connection, { ...backend, log })
+      : new PostgresBus(db, { url: env.DATABASE_DIRECT_URL ?? env.DATABASE_URL, log })
   lifecycle.onRelease('cache changes', () => bus.close())
   const caches = createCaches({ db, bus, registry, redis })
 

@@ -1,8 +1,8 @@
 import type { Database } from '@tidings/db/database'
 import { createReceivers } from '@tidings/providers/receivers'
+import type { RedisConnection } from '@tidings/queue/open-redis'
 import type { Lifecycle } from '@tidings/runtime/lifecycle'
 import type { Logger } from '@tidings/runtime/log'
-import type { Redis } from 'ioredis'
 import type { Registry } from 'prom-client'
 import { SHARED_TTL_MS } from '../cache/lasting-cache.ts'
 import { createSharedCache } from '../cache/redis-cache.ts'
@@ -22,7 +22,7 @@ interface OpenHooksOptions {
   }
   db: Database
   /** Undefined without Redis. */
-  redis: Redis | undefined
+  redis: RedisConnection | undefined
   ingest: Ingest
   registry: Registry
   lifecycle: Lifecycle

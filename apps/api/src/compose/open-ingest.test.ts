@@ -33,6 +33,7 @@ describeRedis('opening ingest', () => {
         QUEUE_PREFIX: 't',
         RECIPIENT_KEY: 'a key of this test',
         QUEUE_SHARDS: 1,
+        ACK_REPLICAS: 0,
         QUEUE_MAX_DEPTH: 1_000,
         STRICT_DURABILITY: true,
       },

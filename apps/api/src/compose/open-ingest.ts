@@ -1,8 +1,9 @@
 import { openDatabase } from '@tidings/db/database'
 import { IngestCounters } from '@tidings/db/events/ingest-counters'
-import { openRedis, type QueueBackend, type QueueSettings, queueBackendOf } from '@tidings/queue/backend'
+import { type QueueBackend, type QueueSettings, queueBackendOf } from '@tidings/queue/backend'
 import { watchBackpressure } from '@tidings/queue/backpressure'
 import { warnAboutDurability } from '@tidings/queue/durability'
+import { openRedis } from '@tidings/queue/open-redis'
 import { createPublisher, type StatusPublisher } from '@tidings/queue/publisher'
 import { ConfigError } from '@tidings/runtime/env'
 import type { Lifecycle } from '@tidings/runtime/lifecycle'
@@ -19,6 +20,7 @@ interface OpenIngestOptions {
     RECIPIENT_KEY: string
     QUEUE_SHARDS: number
     QUEUE_MAX_DEPTH: number
+    ACK_REPLICAS: number
     STRICT_DURABILITY: boolean
   }
   registry: Registry
@@ -51,6 +53,7 @@ export function openIngest(options: OpenIngestOptions): { ingest: Ingest; publis
   const publisher = createPublisher({
     backend,
     shards: env.QUEUE_SHARDS,
+    ackReplicas: env.ACK_REPLICAS,
     log,
     telemetry: tracing?.queueTelemetry,
   })
@@ -69,6 +72,8 @@ export function openIngest(options: OpenIngestOptions): { ingest: Ingest; publis
     labelNames: ['path'] as const,
     registers: [registry],
   })
+  // Prometheus sees no increase in a series that begins above 0.
+  for (const path of ['queue', 'direct', 'parked']) accepted.inc({ path }, 0)
   const queueJobs = new Gauge({
     name: 'tidings_queue_jobs',
     help: 'Jobs in the queue in any state, at the last poll.',
@@ -105,14 +110,16 @@ interface DurabilityCheck extends Pick<OpenIngestOptions, 'lifecycle' | 'log' | 
 function checkDurability({ backend, strict, lifecycle, log, onUnsafe }: DurabilityCheck): void {
   if (backend.kind !== 'redis') return
   // The publisher's connection logs the same connection errors.
-  const redis = openRedis(backend.url, 'patient', () => undefined)
+  const redis = openRedis(backend, 'patient', () => undefined)
   lifecycle.onRelease('queue settings', () => redis.disconnect())
-  warnAboutDurability(redis, strict, log)
-    .catch((error: unknown) => {
-      // Any other error means that the connection was closed first.
-      if (!(error instanceof ConfigError)) return
-      log.fatal({ error: errorMessage(error) }, 'refusing to run')
-      onUnsafe?.(error)
-    })
-    .finally(() => redis.disconnect())
+  redis.once('ready', () => {
+    warnAboutDurability(redis, strict, log)
+      .catch((error: unknown) => {
+        // Any other error means that the connection was closed first.
+        if (!(error instanceof ConfigError)) return
+        log.fatal({ error: errorMessage(error) }, 'refusing to run')
+        onUnsafe?.(error)
+      })
+      .finally(() => redis.disconnect())
+  })
 }

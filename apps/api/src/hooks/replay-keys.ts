@@ -1,17 +1,17 @@
 import { hash } from 'node:crypto'
-import type { Redis } from 'ioredis'
+import type { RedisConnection } from '@tidings/queue/open-redis'
 import { LRUCache } from 'lru-cache'
 
 const MAX_LOCAL = 100_000
 
 /** Remembers what a provider sends once only; see `replayKey` of Receiver. */
 export class ReplayKeys {
-  readonly #redis: Redis | undefined
+  readonly #redis: RedisConnection | undefined
   readonly #prefix: string
   readonly #local = new LRUCache<string, true>({ max: MAX_LOCAL })
 
   /** @param redis shares the keys among replicas. Without it, and while it is away, each process has its own. */
-  constructor(redis: Redis | undefined, queuePrefix: string) {
+  constructor(redis: RedisConnection | undefined, queuePrefix: string) {
     this.#redis = redis
     this.#prefix = `${queuePrefix}:hook-replay:`
   }

@@ -1,4 +1,3 @@
-import type { Database } from '@tidings/db/database'
 import {
   COUNT_GROUPINGS,
   type CountGrouping,
@@ -14,11 +13,12 @@ import { z } from 'zod'
 import type { Authorize } from '../http/authorize.ts'
 import type { ApiEnv } from '../http/context.ts'
 import { queryTime, readQuery } from '../http/read-query.ts'
+import type { ReadStale } from '../http/read-stale.ts'
 import { success } from '../http/respond.ts'
 
 export interface StatsDeps {
   authorize: Authorize
-  db: Database
+  readStale: ReadStale
 }
 
 const GROUPINGS: ReadonlySet<string> = new Set(COUNT_GROUPINGS)
@@ -50,7 +50,7 @@ export const statsQuerySchema = z.strictObject({
 const DAY_MS = 86_400_000
 
 /** Counts the events that became rows. */
-export function statsRoutes({ authorize, db }: StatsDeps): Hono<ApiEnv> {
+export function statsRoutes({ authorize, readStale }: StatsDeps): Hono<ApiEnv> {
   const app = new Hono<ApiEnv>({ strict: false })
 
   app.get('/api/v1/stats', async (c) => {
@@ -60,7 +60,9 @@ export function statsRoutes({ authorize, db }: StatsDeps): Hono<ApiEnv> {
     const query = { from, to, granularity, groupBy: group_by }
     const problem = findRangeProblem(query)
     if (problem !== undefined) throw refused('/from', problem)
-    const [counts, rates] = await Promise.all([readStatusCounts(db, query), readDeliveryRates(db, query)])
+    const [counts, rates] = await readStale(c, (db) =>
+      Promise.all([readStatusCounts(db, query), readDeliveryRates(db, query)]),
+    )
     if (counts === undefined)
       throw refused(
         '/group_by',

@@ -9,11 +9,13 @@ import type { Authorize } from '../http/authorize.ts'
 import type { ApiEnv } from '../http/context.ts'
 import { pageQuery, toPage } from '../http/paging.ts'
 import { notFound, queryTime, readQuery, requireOrder } from '../http/read-query.ts'
+import type { ReadStale } from '../http/read-stale.ts'
 import { success } from '../http/respond.ts'
 
 export interface StatusReadDeps {
   authorize: Authorize
   db: Database
+  readStale: ReadStale
 }
 
 /** Query of GET /api/v1/status/history/. */
@@ -29,7 +31,7 @@ export const historyQuerySchema = z.strictObject({
 export const notificationQuerySchema = z.strictObject({ type: notificationTypeSchema.optional() })
 
 /** Reads one notification with its timeline, or a user's own history. */
-export function statusReadRoutes({ authorize, db }: StatusReadDeps): Hono<ApiEnv> {
+export function statusReadRoutes({ authorize, db, readStale }: StatusReadDeps): Hono<ApiEnv> {
   const app = new Hono<ApiEnv>({ strict: false })
 
   app.get('/api/v1/notifications/:notification_id', async (c) => {
@@ -55,7 +57,9 @@ export function statusReadRoutes({ authorize, db }: StatusReadDeps): Hono<ApiEnv
     const { limit, cursor, ...filter } = readQuery(c, historyQuerySchema)
     requireOrder(filter)
     const after = cursor && { timestamp: cursor.time, id: cursor.id }
-    const found = await listUserEvents(db, userId, filter, { limit: limit + 1, after })
+    const found = await readStale(c, (replica) =>
+      listUserEvents(replica, userId, filter, { limit: limit + 1, after }),
+    )
     const { rows, meta } = toPage(found, limit, ({ timestamp, id }) => ({ time: new Date(timestamp), id }))
     return success(200, 'Status history.', rows, meta)
   })

@@ -18,11 +18,13 @@ import type { ApiEnv } from '../http/context.ts'
 import { pageQuery, toPage } from '../http/paging.ts'
 import { MAX_BATCH_BODY_BYTES, readJson } from '../http/read-json.ts'
 import { queryTime, readQuery, requireOrder } from '../http/read-query.ts'
+import type { ReadStale } from '../http/read-stale.ts'
 import { success } from '../http/respond.ts'
 
 export interface SearchDeps {
   authorize: Authorize
   db: Database
+  readStale: ReadStale
   /** See digestRecipient. */
   recipientKey: string
 }
@@ -76,7 +78,7 @@ export const lookupBodySchema = z.strictObject({
 })
 
 /** Searches the events of all users, and looks up many notifications at once. */
-export function searchRoutes({ authorize, db, recipientKey }: SearchDeps): Hono<ApiEnv> {
+export function searchRoutes({ authorize, db, readStale, recipientKey }: SearchDeps): Hono<ApiEnv> {
   const app = new Hono<ApiEnv>({ strict: false })
 
   app.get('/api/v1/events', async (c) => {
@@ -105,7 +107,7 @@ export function searchRoutes({ authorize, db, recipientKey }: SearchDeps): Hono<
       to: query.to,
     }
     const after = cursor && { timestamp: cursor.time, id: cursor.id }
-    const found = await searchEvents(db, search, { limit: limit + 1, after })
+    const found = await readStale(c, (replica) => searchEvents(replica, search, { limit: limit + 1, after }))
     const { rows, meta } = toPage(found, limit, ({ timestamp, id }) => ({ time: new Date(timestamp), id }))
     return success(200, 'Events.', rows, meta)
   })

@@ -1,8 +1,8 @@
-import { openRedis } from '@tidings/queue/backend'
+import { openRedis } from '@tidings/queue/open-redis'
 import type { Releaser } from '@tidings/stack/releaser'
 import { waitFor } from '@tidings/stack/servers/wait-for'
 import { createTestBackend } from '@tidings/stack/testing/test-context'
-import type { Redis } from 'ioredis'
+import { Redis } from 'ioredis'
 
 export interface TestRedis {
   url: string
@@ -21,9 +21,10 @@ export async function openTestRedis(releaser: Releaser): Promise<TestRedis> {
 /** Connects as the API does, and waits until the connection is ready. */
 export async function connectRedis(url: string, releaser: Releaser): Promise<Redis> {
   const connection = releaser.add(
-    openRedis(url, 'fail-fast', () => {}),
+    openRedis({ url }, 'fail-fast', () => {}),
     (opened) => opened.disconnect(),
   )
   await waitFor('Redis', async () => connection.status === 'ready')
+  if (!(connection instanceof Redis)) throw new Error('The shared Redis is one server')
   return connection
 }

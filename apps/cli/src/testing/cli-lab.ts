@@ -1,9 +1,10 @@
 import { randomUUID } from 'node:crypto'
-import { type JobQueue, openQueue, openRedis, type QueueBackend } from '@tidings/queue/backend'
+import { type JobQueue, openQueue, type QueueBackend } from '@tidings/queue/backend'
 import type { DeadLetterQueue, FailedEvent } from '@tidings/queue/dead-letters/bury'
 import { deadLetterId } from '@tidings/queue/dead-letters/entry-id'
 import { openDeadLetters } from '@tidings/queue/dead-letters/open'
 import type { DeadLetterStore } from '@tidings/queue/dead-letters/store'
+import { openRedis } from '@tidings/queue/open-redis'
 import { DEAD_LETTER_QUEUE, STATUS_QUEUE } from '@tidings/queue/policy'
 import { bury, makeFailedEvent } from '@tidings/queue/testing/dead-letter-fixtures'
 import type { DeadLetter } from '@tidings/shared/dead-letter'
@@ -86,7 +87,7 @@ export async function createCliLab(kind: BackendKind, releaser: Releaser): Promi
   const onError = () => undefined
   const db = await createTestDatabase(releaser)
   const backend = await createTestBackend(kind, releaser, db)
-  const redis = backend.kind === 'redis' ? openRedis(backend.url, 'patient', onError) : undefined
+  const redis = backend.kind === 'redis' ? openRedis(backend, 'patient', onError) : undefined
   releaser.onRelease(() => redis?.disconnect())
   const dead: DeadLetterQueue = openQueue<DeadLetter>(DEAD_LETTER_QUEUE, backend, redis, { onError })
   const main = openQueue<QueuedEnvelope>(STATUS_QUEUE, backend, redis, { onError })

@@ -2,7 +2,8 @@ import { chmod, mkdtemp, readFile, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { migrateDatabase } from '@tidings/db/migrate'
-import { openQueue, openRedis } from '@tidings/queue/backend'
+import { openQueue } from '@tidings/queue/backend'
+import { openRedis } from '@tidings/queue/open-redis'
 import { DEAD_LETTER_QUEUE } from '@tidings/queue/policy'
 import { bury, makeFailedEvent } from '@tidings/queue/testing/dead-letter-fixtures'
 import type { DeadLetter } from '@tidings/shared/dead-letter'
@@ -33,7 +34,7 @@ const server = await startRedis({
   server: requireRedisServer(process.env.PATH),
   settings: { 'slowlog-log-slower-than': SLOW_CALL_MS * 1_000, 'slowlog-max-len': 1_000 },
 })
-const redis = openRedis(server.url, 'patient', (error) => process.stderr.write(`${error.message}\n`))
+const redis = openRedis(server, 'patient', (error) => process.stderr.write(`${error.message}\n`))
 try {
   await seed()
   await redis.config('RESETSTAT')

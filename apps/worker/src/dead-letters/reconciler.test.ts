@@ -30,10 +30,14 @@ describe('the reconciler', () => {
         walks++
         read = 0
         return {
-          async page() {
-            await onPage()
-            return pages[read++] ?? []
-          },
+          parts: [
+            {
+              async page() {
+                await onPage()
+                return pages[read++] ?? []
+              },
+            },
+          ],
           discard: async (entries) => entries.map(({ id }) => id),
           close: async () => {},
         }

@@ -6,12 +6,13 @@ import {
   SCAN_PAGE,
   toReference,
 } from '@tidings/queue/dead-letters/entry'
-import { type DeadLetterStore, scanDeadLetters } from '@tidings/queue/dead-letters/store'
+import { scanDeadLetters } from '@tidings/queue/dead-letters/scan'
+import type { DeadLetterStore } from '@tidings/queue/dead-letters/store'
 import type { Logger } from '@tidings/runtime/log'
 import { errorMessage } from '@tidings/shared/errors'
 
 export interface ReconcilerOptions {
-  openStore(): Promise<Pick<DeadLetterStore, 'page' | 'discard' | 'close'>>
+  openStore(): Promise<Pick<DeadLetterStore, 'parts' | 'discard' | 'close'>>
   findStored(events: readonly EventReference[]): Promise<StoredContent>
   /** Events stored so far by all processes. While it does not change, no walk is needed. */
   countStored(): Promise<number>

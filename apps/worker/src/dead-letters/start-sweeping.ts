@@ -6,6 +6,7 @@ import type { JobQueue, QueueBackend } from '@tidings/queue/backend'
 import type { FailedEvent } from '@tidings/queue/dead-letters/bury'
 import { openDeadLetters } from '@tidings/queue/dead-letters/open'
 import { ENVELOPE_JOB, ENVELOPE_JOB_OPTIONS } from '@tidings/queue/policy'
+import type { KeyedQueue } from '@tidings/queue/replication'
 import type { Lifecycle } from '@tidings/runtime/lifecycle'
 import type { Logger } from '@tidings/runtime/log'
 import { LIMITS } from '@tidings/shared/status-event'
@@ -21,6 +22,8 @@ export interface SweepingOptions {
   backend: QueueBackend
   shards: number
   queues: readonly JobQueue<unknown>[]
+  /** Resolves when as many replicas as configured have what was written. */
+  writeSafely(queue: KeyedQueue, write: () => Promise<unknown>): Promise<void>
   recovery: Pick<JobRecovery, 'run'> | undefined
   /** See digestRecipient. */
   recipientKey: string
@@ -39,7 +42,20 @@ export interface SweepingOptions {
  * queue, puts back jobs that are in no list, and walks through the dead letters when a walk is due.
  */
 export function startSweeping(options: SweepingOptions): Sweeper {
-  const { db, backend, shards, queues, recovery, bury, count, lifecycle, log, tracing, onError } = options
+  const {
+    db,
+    backend,
+    shards,
+    queues,
+    writeSafely,
+    recovery,
+    bury,
+    count,
+    lifecycle,
+    log,
+    tracing,
+    onError,
+  } = options
   const findStored = (events: readonly EventReference[]) => findStoredContent(db, events)
   const reconciler = new Reconciler({
     openStore: () => openDeadLetters({ backend, shards, onError }),
@@ -51,10 +67,12 @@ export function startSweeping(options: SweepingOptions): Sweeper {
   })
   lifecycle.onRelease('reconciler', () => reconciler.close())
 
+  let nextShard = 0
   const publish = async (events: unknown[]) => {
-    const [queue] = queues
+    // Another shard each time: the master of one may be away.
+    const queue = queues[nextShard++ % queues.length]
     if (queue === undefined) throw new Error('There must be at least one shard.')
-    await queue.add(ENVELOPE_JOB, { v: 1, events }, ENVELOPE_JOB_OPTIONS)
+    await writeSafely(queue, () => queue.add(ENVELOPE_JOB, { v: 1, events }, ENVELOPE_JOB_OPTIONS))
   }
   const sweeper = new Sweeper({
     queues,

@@ -32,7 +32,7 @@ async function walkOnce(
   let removed = 0
   const reconciler = new Reconciler({
     openStore: async () => ({
-      page: (request) => store.page(request),
+      parts: store.parts,
       discard: (entries) => store.discard(entries),
       close: async () => ended.resolve(),
     }),

@@ -1,5 +1,6 @@
-import { type JobQueue, openQueue, openRedis, openWorker, type QueueBackend } from '@tidings/queue/backend'
+import { type JobQueue, openQueue, openWorker, type QueueBackend } from '@tidings/queue/backend'
 import type { FailedEvent } from '@tidings/queue/dead-letters/bury'
+import { openRedis, type RedisConnection } from '@tidings/queue/open-redis'
 import { STATUS_QUEUE } from '@tidings/queue/policy'
 import { createLogger } from '@tidings/runtime/log'
 import { DEFAULT_RECIPIENT_KEY } from '@tidings/shared/recipient'
@@ -7,7 +8,6 @@ import { makeEvent } from '@tidings/shared/testing/make-event'
 import { waitFor } from '@tidings/stack/servers/wait-for'
 import { createTestBackend, describeRedis, useReleaser } from '@tidings/stack/testing/test-context'
 import { FlowProducer, UnrecoverableError } from 'bullmq'
-import type { Redis } from 'ioredis'
 import { afterEach, beforeAll, expect, it } from 'vitest'
 import { Sweeper, type SweeperOptions } from './sweeper.ts'
 
@@ -16,12 +16,12 @@ const ignore = () => {}
 describeRedis('the sweeper', () => {
   const releaser = useReleaser()
   let backend: QueueBackend & { kind: 'redis' }
-  let redis: Redis
+  let redis: RedisConnection
   let queue: JobQueue<unknown>
 
   beforeAll(async () => {
     backend = (await createTestBackend('redis', releaser)) as typeof backend
-    redis = releaser.add(openRedis(backend.url, 'patient', ignore), (it) => it.disconnect())
+    redis = releaser.add(openRedis(backend, 'patient', ignore), (it) => it.disconnect())
     queue = releaser.add(openQueue<unknown>(STATUS_QUEUE, backend, redis, { onError: ignore }), (it) =>
       it.close(),
     )

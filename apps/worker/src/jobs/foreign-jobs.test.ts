@@ -1,5 +1,5 @@
 import { randomUUID } from 'node:crypto'
-import { openRedis } from '@tidings/queue/backend'
+import { openRedis, type RedisConnection } from '@tidings/queue/open-redis'
 import { STATUS_QUEUE } from '@tidings/queue/policy'
 import { countQueuedEvents } from '@tidings/queue/queue-depth'
 import type { DeadLetter } from '@tidings/shared/dead-letter'
@@ -9,7 +9,6 @@ import { makeEvent } from '@tidings/shared/testing/make-event'
 import { waitFor } from '@tidings/stack/servers/wait-for'
 import { describeBackends, describeRedis, useReleaser } from '@tidings/stack/testing/test-context'
 import type { Queue } from 'bullmq'
-import type { Redis } from 'ioredis'
 import { beforeAll, expect, it } from 'vitest'
 import { openProducer } from '../testing/open-producer.ts'
 import { TestWorker } from '../testing/test-worker.ts'
@@ -38,7 +37,7 @@ describeBackends('a job of a producer without our packages', (kind) => {
     const reason = 'as the test says'
     if (worker.backend.kind === 'redis') {
       const redis = releaser.add(
-        openRedis(worker.backend.url, 'patient', () => {}),
+        openRedis(worker.backend, 'patient', () => {}),
         (it) => it.disconnect(),
       )
       await redis.hset(worker.queue.toKey(jobId), 'defa', reason)
@@ -149,12 +148,12 @@ describeBackends('a job of a producer without our packages', (kind) => {
 describeRedis('a job that BullMQ itself cannot read', () => {
   const releaser = useReleaser()
   let worker: TestWorker
-  let redis: Redis
+  let redis: RedisConnection
 
   beforeAll(async () => {
     worker = await TestWorker.start('redis', releaser)
     redis = releaser.add(
-      openRedis(worker.backend.url, 'patient', () => {}),
+      openRedis(worker.backend, 'patient', () => {}),
       (it) => it.disconnect(),
     )
   })

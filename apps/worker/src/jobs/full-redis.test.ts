@@ -1,4 +1,4 @@
-import { openRedis } from '@tidings/queue/backend'
+import { openRedis } from '@tidings/queue/open-redis'
 import { bury } from '@tidings/queue/testing/dead-letter-fixtures'
 import { makeEvent } from '@tidings/shared/testing/make-event'
 import { waitFor } from '@tidings/stack/servers/wait-for'
@@ -19,7 +19,7 @@ describeRedis('a full Redis', () => {
       releaser,
     )
     const redis = releaser.add(
-      openRedis(server.url, 'patient', () => {}),
+      openRedis(server, 'patient', () => {}),
       (it) => it.disconnect(),
     )
     const setMemory = (limit: string) => redis.config('SET', 'maxmemory', limit)

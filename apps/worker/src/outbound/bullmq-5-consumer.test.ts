@@ -1,5 +1,6 @@
 import { randomUUID } from 'node:crypto'
-import { openQueue, openRedis } from '@tidings/queue/backend'
+import { openQueue } from '@tidings/queue/backend'
+import { openRedis } from '@tidings/queue/open-redis'
 import { publishMessages } from '@tidings/queue/outbound-queue'
 import { OUTBOUND_QUEUE } from '@tidings/queue/policy'
 import type { OutboundJob } from '@tidings/shared/outbound-message'
@@ -14,7 +15,7 @@ describeRedis('a consumer with BullMQ 5', () => {
   it('takes a message, tries again after a failure, and leaves nothing of it', async () => {
     const backend = await createTestBackend('redis', releaser)
     if (backend.kind !== 'redis') throw new Error('Not a Redis backend')
-    const redis = openRedis(backend.url, 'patient', () => {})
+    const redis = openRedis(backend, 'patient', () => {})
     releaser.onRelease(() => redis.disconnect())
     const queue = openQueue<OutboundJob>(OUTBOUND_QUEUE, backend, redis, { onError: () => {} })
     releaser.onRelease(() => queue.close())

@@ -1,7 +1,8 @@
 import { markQueued } from '@tidings/db/users/claim-messages'
 import { useToken } from '@tidings/db/users/one-time-tokens'
 import { addMessage, countPendingMessages } from '@tidings/db/users/outbound-messages'
-import { openQueue, openRedis, prepareQueueBackend } from '@tidings/queue/backend'
+import { openQueue, prepareQueueBackend } from '@tidings/queue/backend'
+import { openRedis } from '@tidings/queue/open-redis'
 import { type OutboundQueue, publishMessages, removeMessages } from '@tidings/queue/outbound-queue'
 import { OUTBOUND_QUEUE } from '@tidings/queue/policy'
 import type { OutboundJob } from '@tidings/shared/outbound-message'
@@ -31,7 +32,7 @@ describeBackends('the relay of outbound messages', (kind) => {
     test = await createTestDatabase(releaser)
     const backend = await createTestBackend(kind, releaser, test)
     await prepareQueueBackend(backend)
-    const redis = backend.kind === 'redis' ? openRedis(backend.url, 'patient', () => {}) : undefined
+    const redis = backend.kind === 'redis' ? openRedis(backend, 'patient', () => {}) : undefined
     releaser.onRelease(() => redis?.disconnect())
     queue = openQueue<OutboundJob>(OUTBOUND_QUEUE, backend, redis, { onError: () => {} })
     releaser.onRelease(() => queue.close())

@@ -36,7 +36,7 @@ export async function startOutbound(options: OutboundOptions): Promise<void> {
   const { db, backend, registry, lifecycle, log } = options
   const warn = throttledWarning(log, 'relay of outbound messages')
   const onError = (error: unknown) => warn(describeFailure(error))
-  const redis = backend.kind === 'redis' ? await connectRedis(backend.url, onError) : undefined
+  const redis = backend.kind === 'redis' ? await connectRedis(backend, onError) : undefined
   lifecycle.onRelease('outbound redis', () => redis?.disconnect())
   const version = await versionOptions(redis)
   const queue = openQueue<OutboundJob>(OUTBOUND_QUEUE, backend, redis, { onError, ...version })

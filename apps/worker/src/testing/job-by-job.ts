@@ -1,5 +1,6 @@
-import { type JobQueue, openQueue, openRedis, openWorker, type QueueBackend } from '@tidings/queue/backend'
+import { type JobQueue, openQueue, openWorker, type QueueBackend } from '@tidings/queue/backend'
 import type { DeadLetterQueue } from '@tidings/queue/dead-letters/bury'
+import { openRedis } from '@tidings/queue/open-redis'
 import { DEAD_LETTER_QUEUE, ENVELOPE_JOB, ENVELOPE_JOB_OPTIONS, STATUS_QUEUE } from '@tidings/queue/policy'
 import type { DeadLetter } from '@tidings/shared/dead-letter'
 import { DEFAULT_RECIPIENT_KEY } from '@tidings/shared/recipient'
@@ -16,7 +17,7 @@ export const TOKEN = 'token'
 
 /** The queues, and a BullMQ worker that takes a job only when the test asks for one. */
 export function openJobByJob(backend: QueueBackend, releaser: Releaser) {
-  const redis = backend.kind === 'redis' ? openRedis(backend.url, 'patient', ignore) : undefined
+  const redis = backend.kind === 'redis' ? openRedis(backend, 'patient', ignore) : undefined
   releaser.onRelease(() => redis?.disconnect())
   const open = <Data>(name: string): JobQueue<Data> =>
     releaser.add(openQueue<Data>(name, backend, redis, { onError: ignore }), (queue) => queue.close())

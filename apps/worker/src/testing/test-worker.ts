@@ -1,13 +1,8 @@
 import type { Database } from '@tidings/db/database'
 import { storeStatusEvents } from '@tidings/db/events/status-events'
-import {
-  type JobQueue,
-  openQueue,
-  openRedis,
-  prepareQueueBackend,
-  type QueueBackend,
-} from '@tidings/queue/backend'
+import { type JobQueue, openQueue, prepareQueueBackend, type QueueBackend } from '@tidings/queue/backend'
 import type { DeadLetterQueue } from '@tidings/queue/dead-letters/bury'
+import { openRedis } from '@tidings/queue/open-redis'
 import { DEAD_LETTER_QUEUE, ENVELOPE_JOB, ENVELOPE_JOB_OPTIONS, STATUS_QUEUE } from '@tidings/queue/policy'
 import { createLifecycle } from '@tidings/runtime/lifecycle'
 import { createLogger } from '@tidings/runtime/log'
@@ -57,7 +52,7 @@ export class TestWorker {
   readonly #releaser: Releaser
 
   private constructor(db: Database, backend: QueueBackend, releaser: Releaser) {
-    const redis = backend.kind === 'redis' ? openRedis(backend.url, 'patient', ignore) : undefined
+    const redis = backend.kind === 'redis' ? openRedis(backend, 'patient', ignore) : undefined
     releaser.onRelease(() => redis?.disconnect())
     const open = <Data>(name: string): JobQueue<Data> =>
       releaser.add(openQueue<Data>(name, backend, redis, { onError: ignore }), (queue) => queue.close())

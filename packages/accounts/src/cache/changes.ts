@@ -1,5 +1,5 @@
 import type { Database } from '@tidings/db/database'
-import type { Redis } from 'ioredis'
+import type { RedisConnection } from '@tidings/queue/open-redis'
 import { z } from 'zod'
 
 /**
@@ -10,7 +10,7 @@ export type ChangeTopic = 'user' | 'session' | 'limit'
 
 /** A connection to Redis and the prefix of every key. */
 export interface PrefixedRedis {
-  connection: Redis
+  connection: RedisConnection
   prefix: string
 }
 
@@ -56,10 +56,11 @@ export const REMOVED = '-'
 const REMOVED_TTL_MS = 5_000
 
 /** Removes values from Redis. Rejects when Redis may still hold one. */
-export async function removeShared(redis: Redis, keyPrefix: string, ids: readonly string[]): Promise<void> {
-  const pipeline = redis.pipeline()
-  for (const id of ids) pipeline.set(`${keyPrefix}${id}`, REMOVED, 'PX', REMOVED_TTL_MS)
-  const results = await pipeline.exec()
-  const failure = results?.find(([error]) => error !== null)?.[0]
-  if (failure) throw failure
+export async function removeShared(
+  redis: RedisConnection,
+  keyPrefix: string,
+  ids: readonly string[],
+): Promise<void> {
+  // One by one: on a cluster they are on several nodes.
+  await Promise.all(ids.map((id) => redis.set(`${keyPrefix}${id}`, REMOVED, 'PX', REMOVED_TTL_MS)))
 }

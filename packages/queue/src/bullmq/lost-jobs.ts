@@ -1,5 +1,5 @@
-import type { Redis } from 'ioredis'
 import { z } from 'zod'
+import { nodeOf, type RedisConnection } from '../open-redis.ts'
 
 /*
  * Jobs that a BullMQ 5 client left where BullMQ 6 does not look. BullMQ 5 pauses a queue by renaming the list `wait` to
@@ -25,7 +25,7 @@ return #jobs`
  * @param keyPrefix start of the queue's keys, such as `tidings:status-events:`
  * @returns how many it moved.
  */
-export async function drainPausedList(redis: Redis, keyPrefix: string): Promise<number> {
+export async function drainPausedList(redis: RedisConnection, keyPrefix: string): Promise<number> {
   const keys = ['paused', 'wait', 'marker', 'meta'].map((name) => keyPrefix + name)
   let total = 0
   for (;;) {
@@ -63,15 +63,19 @@ return found`
 const MAX_CHECKED = 100
 
 /** Puts jobs that are in no list back into `wait`. @returns how many it put back. */
-export const restoreLostJobs = (redis: Redis, keyPrefix: string): Promise<number> =>
+export const restoreLostJobs = (redis: RedisConnection, keyPrefix: string): Promise<number> =>
   checkJobs(redis, keyPrefix, 'restore')
 
 /** The number of jobs that are in no list. */
-export const countLostJobs = (redis: Redis, keyPrefix: string): Promise<number> =>
+export const countLostJobs = (redis: RedisConnection, keyPrefix: string): Promise<number> =>
   checkJobs(redis, keyPrefix, 'count')
 
 /** Checks each job again inside a script: a job that only changes its list meanwhile is not lost. */
-async function checkJobs(redis: Redis, keyPrefix: string, action: 'restore' | 'count'): Promise<number> {
+async function checkJobs(
+  redis: RedisConnection,
+  keyPrefix: string,
+  action: 'restore' | 'count',
+): Promise<number> {
   const lost = await findLostJobs(redis, keyPrefix)
   const keys = [...LISTS, ...SORTED_SETS, 'marker', 'meta'].map((name) => keyPrefix + name)
   let found = 0
@@ -83,10 +87,10 @@ async function checkJobs(redis: Redis, keyPrefix: string, action: 'restore' | 'c
 }
 
 /** The ids of jobs that are in no list. It reads key by key, so it may name one that just changed its list. */
-async function findLostJobs(redis: Redis, keyPrefix: string): Promise<string[]> {
+async function findLostJobs(redis: RedisConnection, keyPrefix: string): Promise<string[]> {
   const ids = new Set<string>()
   const match = `${keyPrefix.replace(/[[\]*?\\^]/g, '\\$&')}*`
-  for await (const batch of redis.scanStream({ match, type: 'hash', count: SCAN_COUNT }))
+  for await (const batch of nodeOf(redis, keyPrefix).scanStream({ match, type: 'hash', count: SCAN_COUNT }))
     for (const key of z.array(z.string()).parse(batch)) ids.add(key.slice(keyPrefix.length))
   const listed = await Promise.all([
     ...LISTS.map((name) => redis.lrange(keyPrefix + name, 0, -1)),

@@ -5,10 +5,10 @@ import {
   Job,
   RedisQueueBackend,
 } from 'bullmq'
-import type { Redis } from 'ioredis'
 import { z } from 'zod'
 import type { JobQueue } from '../backend.ts'
 import { assertReadable } from '../envelope.ts'
+import type { RedisConnection } from '../open-redis.ts'
 import { ENVELOPE_JOB, ENVELOPE_JOB_OPTIONS } from '../policy.ts'
 
 /*
@@ -22,7 +22,7 @@ export type { IRedisTransaction as RedisTransaction } from 'bullmq'
  * Begins a transaction that sends each script as text the first time. BullMQ sends only the script's digest. A server
  * that does not know it, for example after a restart, would refuse that command and still run the others.
  */
-export function beginTransaction(redis: Redis): IRedisTransaction {
+export function beginTransaction(redis: RedisConnection): IRedisTransaction {
   const client: IRedisClient = createIORedisClient(redis)
   const multi = client.multi()
   const runByDigest = multi.runCommand.bind(multi)

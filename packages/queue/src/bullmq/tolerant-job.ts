@@ -12,7 +12,8 @@ import {
 } from 'bullmq'
 import { MAX_ENTRY_DEPTH } from '../dead-letters/entry.ts'
 import { itemsOf, newerVersionOf, replaceItems } from '../envelope.ts'
-import { DEAD_LETTER_QUEUE, ENVELOPE_JOB_OPTIONS, MAX_JOB_LENGTH } from '../policy.ts'
+import { ENVELOPE_JOB_OPTIONS, MAX_JOB_LENGTH } from '../policy.ts'
+import { isDeadLetterName } from '../queue-names.ts'
 
 /** Characters kept of data that is too long, so that people can see whose it was. */
 const KEPT_DATA_LENGTH = 64 * 1024
@@ -32,7 +33,7 @@ class TolerantJob<Data, Result, Name extends string, Progress extends JobProgres
     ...[queue, json, id]: Parameters<typeof Job.fromJSON>
   ): Job<Data, Result, Name> {
     // A dead letter is longer than the event in it, and must be read whole to be redriven.
-    const isBounded = queue.name !== DEAD_LETTER_QUEUE
+    const isBounded = !isDeadLetterName(queue.name)
     if (isBounded && typeof json.data === 'string' && json.data.length > MAX_JOB_LENGTH) {
       const kept = `${json.data.slice(0, KEPT_DATA_LENGTH)} … (${json.data.length} characters)`
       return Job.fromJSON(queue, { ...json, data: JSON.stringify(kept) }, id)

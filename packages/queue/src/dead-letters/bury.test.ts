@@ -3,7 +3,8 @@ import type { DeadLetter } from '@tidings/shared/dead-letter'
 import { createTestBackend, describeBackends, useReleaser } from '@tidings/stack/testing/test-context'
 import fc from 'fast-check'
 import { beforeAll, describe, expect, it } from 'vitest'
-import { openQueue, openRedis, prepareQueueBackend } from '../backend.ts'
+import { openQueue, prepareQueueBackend } from '../backend.ts'
+import { openRedis } from '../open-redis.ts'
 import { DEAD_LETTER_QUEUE } from '../policy.ts'
 import { bury, makeFailedEvent } from '../testing/dead-letter-fixtures.ts'
 import { buryEvents, type DeadLetterQueue, type FailedEvent } from './bury.ts'
@@ -62,7 +63,7 @@ describeBackends('burying', (kind) => {
   beforeAll(async () => {
     const backend = await createTestBackend(kind, releaser)
     await prepareQueueBackend(backend)
-    const redis = backend.kind === 'redis' ? openRedis(backend.url, 'patient', onError) : undefined
+    const redis = backend.kind === 'redis' ? openRedis(backend, 'patient', onError) : undefined
     releaser.onRelease(() => redis?.disconnect())
     dead = releaser.add(openQueue<DeadLetter>(DEAD_LETTER_QUEUE, backend, redis, { onError }), (it) =>
       it.close(),
@@ -109,7 +110,7 @@ describeBackends('burying', (kind) => {
   it('buries the event of an erased user once, without what names the user', async () => {
     const failed = makeFailedEvent({ fields: { user_id: randomUUID(), error: 'no box ann@example.com' } })
     const everybodyErased = async (ids: readonly string[]) => new Set(ids)
-    await buryEvents(dead, [failed], everybodyErased)
+    await buryEvents([dead], [failed], everybodyErased)
     await bury(dead, [failed])
     const job = await dead.getJob(deadLetterId(failed))
     expect(job?.data.event).toMatchObject({ id: failed.eventId, error: '[erased]' })

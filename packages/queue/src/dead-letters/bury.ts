@@ -1,7 +1,7 @@
 import type { DeadLetter, DeadLetterReason, FailedAttempt } from '@tidings/shared/dead-letter'
 import type { JobQueue } from '../backend.ts'
 import { type DeadLetterEntry, toJob } from './entry.ts'
-import { deadLetterId } from './entry-id.ts'
+import { deadLetterId, placeOf } from './entry-id.ts'
 import { fingerprintOf } from './fingerprint.ts'
 import { type FindErased, redactErased } from './redact.ts'
 
@@ -32,10 +32,11 @@ export interface FailedEvent {
  * Writes dead letters; resolves when all are durable. The id of a dead letter follows from the event, and adding an
  * id that exists changes nothing. So burying an event again is harmless: after a crash, or when it was sent twice.
  *
+ * @param queues the dead-letter queues, as deadLetterNames names them.
  * @param findErased finds the erased users. Their events are redacted before they are written.
  */
 export async function buryEvents(
-  queue: Pick<DeadLetterQueue, 'addBulk'>,
+  queues: readonly { addBulk(jobs: Parameters<DeadLetterQueue['addBulk']>[0]): Promise<unknown> }[],
   failedEvents: readonly FailedEvent[],
   findErased: FindErased,
 ): Promise<void> {
@@ -44,7 +45,8 @@ export async function buryEvents(
   // Compute the ids before the redaction: it changes the content, and so would change the id.
   const entries = failedEvents.map((failed) => toDeadLetter(failed, deadAt))
   const redacted = await redactErased(entries, findErased)
-  await queue.addBulk(redacted.map(toJob))
+  const byQueue = Map.groupBy(redacted, ({ id }) => queues[placeOf(id, queues.length)])
+  await Promise.all([...byQueue].map(([queue, letters]) => queue?.addBulk(letters.map(toJob))))
 }
 
 function toDeadLetter(failed: FailedEvent, deadAt: string): DeadLetterEntry {

@@ -1,9 +1,9 @@
 import { createTestBackend, describeRedis, useReleaser } from '@tidings/stack/testing/test-context'
-import type { Redis } from 'ioredis'
 import { beforeAll, beforeEach, expect, test } from 'vitest'
-import { openQueue, openRedis } from '../backend.ts'
+import { openQueue } from '../backend.ts'
+import { openRedis, type RedisConnection } from '../open-redis.ts'
 import { DEAD_LETTER_QUEUE } from '../policy.ts'
-import { bury, makeFailedEvent } from '../testing/dead-letter-fixtures.ts'
+import { bury, makeFailedEvent, readPage } from '../testing/dead-letter-fixtures.ts'
 import type { DeadLetterQueue } from './bury.ts'
 import { deadLetterId } from './entry-id.ts'
 import { openDeadLetters } from './open.ts'
@@ -11,14 +11,14 @@ import type { DeadLetterStore } from './store.ts'
 
 describeRedis('damaged dead letters', () => {
   const releaser = useReleaser()
-  let redis: Redis
+  let redis: RedisConnection
   let dead: DeadLetterQueue
   let store: DeadLetterStore
 
   beforeAll(async () => {
     const backend = await createTestBackend('redis', releaser)
     const onError = () => undefined
-    redis = releaser.add(openRedis(backend.url, 'patient', onError), (opened) => opened.disconnect())
+    redis = releaser.add(openRedis(backend, 'patient', onError), (opened) => opened.disconnect())
     dead = openQueue(DEAD_LETTER_QUEUE, backend, redis, { onError })
     store = await openDeadLetters({ backend, shards: 1, onError })
     for (const part of [dead, store]) releaser.onRelease(() => part.close())
@@ -32,7 +32,7 @@ describeRedis('damaged dead letters', () => {
     const [first = '', second = '', third = ''] = events.map(deadLetterId)
     return [first, second, third]
   }
-  const listIds = async () => (await store.page({ limit: 10 })).map(({ entry }) => entry.id)
+  const listIds = async () => (await readPage(store, { limit: 10 })).map(({ entry }) => entry.id)
 
   test('there are none among whole ones', async () => {
     await buryThree()

@@ -1,4 +1,3 @@
-import type { Redis } from 'ioredis'
 import { z } from 'zod'
 import type { JobQueue } from '../backend.ts'
 import {
@@ -6,6 +5,7 @@ import {
   REDIS_PRIORITY_COUNTER_KEY,
   REDIS_PRIORITY_FACTOR,
 } from '../bullmq/redis-layout.ts'
+import { nodeOf, type RedisConnection } from '../open-redis.ts'
 import { DEAD_LETTER_JOB_OPTIONS } from '../policy.ts'
 import { SCAN_PAGE } from './entry.ts'
 
@@ -46,7 +46,10 @@ return 'no_place'`
 const examined = z.enum(['', 'no_content', 'no_place', 'other_type'])
 
 /** Reads every id and every key of the dead letters once. */
-export async function findDamage(redis: Redis, dead: JobQueue<object>): Promise<DamagedDeadLetter[]> {
+export async function findDamage(
+  redis: RedisConnection,
+  dead: JobQueue<object>,
+): Promise<DamagedDeadLetter[]> {
   const hashes = await scanIds(redis, dead, 'hash')
   const suspects = new Set<string>()
   for (const id of await scanIds(redis, dead)) if (!hashes.has(id)) suspects.add(id)
@@ -59,7 +62,7 @@ export async function findDamage(redis: Redis, dead: JobQueue<object>): Promise<
 
 /** Mends what `findDamage` found. @returns what was damaged still, and is mended unless it is `other_type`. */
 export const mendDamage = (
-  redis: Redis,
+  redis: RedisConnection,
   dead: JobQueue<object>,
   damaged: readonly DamagedDeadLetter[],
 ): Promise<DamagedDeadLetter[]> => examineAll(redis, dead, new Set(damaged.map(({ id }) => id)), true)
@@ -68,11 +71,11 @@ export const mendDamage = (
 const idsOf = z.array(z.string()).transform((items) => items.filter((_, index) => index % 2 === 0))
 
 /** The ids that keys of dead letters name. Other keys of the queue have other names, such as `meta`. */
-async function scanIds(redis: Redis, dead: JobQueue<object>, type?: 'hash'): Promise<Set<string>> {
+async function scanIds(redis: RedisConnection, dead: JobQueue<object>, type?: 'hash'): Promise<Set<string>> {
   const start = dead.toKey('')
   const ids = new Set<string>()
   const options = { match: `${start}dead-*`, count: SCAN_PAGE, ...(type && { type }) }
-  for await (const batch of redis.scanStream(options)) {
+  for await (const batch of nodeOf(redis, start).scanStream(options)) {
     for (const key of z.array(z.string()).parse(batch)) {
       const id = key.slice(start.length)
       // With a colon it is a part of a job, such as its lock.
@@ -84,7 +87,7 @@ async function scanIds(redis: Redis, dead: JobQueue<object>, type?: 'hash'): Pro
 
 /** The walk is no snapshot: entries come and go meanwhile. The script sees each one whole. */
 async function examineAll(
-  redis: Redis,
+  redis: RedisConnection,
   dead: JobQueue<object>,
   ids: ReadonlySet<string>,
   mends: boolean,

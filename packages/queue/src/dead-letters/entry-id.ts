@@ -15,6 +15,13 @@ export function deadLetterId(failed: {
   return `dead-${failed.eventId}-${digest.slice(0, 8)}`
 }
 
+/**
+ * The number of the dead-letter queue, of `queues`, that holds an entry. It follows from the id, not from the job: the
+ * same event in jobs of two shards becomes one dead letter.
+ */
+export const placeOf = (id: string, queues: number): number =>
+  queues === 1 ? 0 : createHash('sha256').update(id).digest().readUInt32BE(0) % queues
+
 /** Whether an id has the form of deadLetterId, with a digest. */
 export const isEntryId = (id: string): boolean => /^dead-.+-[0-9a-f]{8}$/s.test(id)
 

@@ -2,7 +2,8 @@ import type { DeadLetterReason } from '@tidings/shared/dead-letter'
 import { type DeadLetterEntry, SCAN_PAGE, UNREADABLE_EVENT } from './entry.ts'
 import { createMatcher, type DeadLetterFilter } from './filter.ts'
 import { normalizeMessage } from './fingerprint.ts'
-import { type DeadLetterStore, scanDeadLetters } from './store.ts'
+import { scanDeadLetters } from './scan.ts'
+import type { DeadLetterStore } from './store.ts'
 
 /** Dead letters with one fingerprint. Times are ISO 8601. */
 export interface DeadLetterGroup {
@@ -29,7 +30,7 @@ const shownMessage = ({ error }: Pick<DeadLetterEntry, 'error'>): string =>
  * @param onProgress called with the number of entries read so far.
  */
 export async function groupDeadLetters(
-  store: Pick<DeadLetterStore, 'page'>,
+  store: Pick<DeadLetterStore, 'parts'>,
   filter: DeadLetterFilter,
   onProgress?: (read: number) => void,
 ): Promise<DeadLetterGroup[]> {

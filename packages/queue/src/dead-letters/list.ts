@@ -1,7 +1,8 @@
 import { type DeadLetterEntry, eventFields, SCAN_PAGE } from './entry.ts'
 import { createMatcher, type DeadLetterFilter } from './filter.ts'
+import { scanDeadLetters } from './scan.ts'
 import { readSelection } from './selection.ts'
-import { type DeadLetterStore, scanDeadLetters } from './store.ts'
+import type { DeadLetterStore } from './store.ts'
 
 export const LIST_SORTS = [
   'dead_at',
@@ -52,24 +53,32 @@ export async function listDeadLetters(
 
 async function listByBurial(store: DeadLetterStore, request: ListRequest): Promise<string | undefined> {
   const { limit, cursor, ascending } = request
-  if (cursor !== undefined && !/^\d+(\.\d+)?$/.test(cursor)) throw new BadCursorError()
+  const positions = readPositions(cursor, store.parts.length)
   const matches = createMatcher(request.filter)
   const pages = scanDeadLetters(store, {
     pageSize: Math.min(SCAN_PAGE, limit + 1),
-    after: cursor,
+    after: [...positions],
     newestFirst: !ascending,
   })
   let left = limit
-  let last: string | undefined
   for await (const page of pages) {
     const found = page.filter(({ entry }) => matches(entry))
     const listed = found.slice(0, left)
     if (listed.length > 0) await request.onEntries(listed.map(({ entry }) => entry))
     left -= listed.length
-    last = listed.at(-1)?.position ?? last
-    if (found.length > listed.length) return last
+    for (const { part, position } of listed) positions[part] = position
+    if (found.length > listed.length) return positions.join('_')
   }
   return undefined
+}
+
+/** The cursor of a listing by burial holds a position for each part of the store. */
+function readPositions(cursor: string | undefined, parts: number): (string | undefined)[] {
+  if (cursor === undefined) return Array.from({ length: parts })
+  const positions = cursor.split('_').map((text) => (text === '' ? undefined : text))
+  const isOurs = positions.every((position) => position === undefined || /^\d+(\.\d+)?$/.test(position))
+  if (!isOurs || positions.length !== parts || cursor === '') throw new BadCursorError()
+  return positions
 }
 
 type SortKey = [value: string | number, id: string]

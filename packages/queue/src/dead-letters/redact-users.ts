@@ -2,7 +2,8 @@ import { createAddressFinder } from '@tidings/shared/email-mentions'
 import { isUuid } from '@tidings/shared/uuid'
 import { type DeadLetterEntry, eventFields, MAX_BATCH, SCAN_PAGE } from './entry.ts'
 import { redact, redactMentions } from './redact.ts'
-import { type DeadLetterStore, scanDeadLetters } from './store.ts'
+import { scanDeadLetters } from './scan.ts'
+import type { DeadLetterStore } from './store.ts'
 
 export interface ErasedUser {
   id: string
@@ -15,7 +16,7 @@ export interface ErasedUser {
  * - an entry of another user loses only the texts that mention the user.
  */
 export async function redactUsers(
-  store: Pick<DeadLetterStore, 'page' | 'rewrite'>,
+  store: Pick<DeadLetterStore, 'parts' | 'rewrite'>,
   users: readonly ErasedUser[],
 ): Promise<void> {
   const mentionsUser = createMentionFinder(users)

@@ -1,6 +1,7 @@
 import { type DeadLetterEntry, MAX_BATCH, MAX_BATCH_BYTES, SCAN_PAGE } from './entry.ts'
 import { createMatcher, type DeadLetterFilter } from './filter.ts'
-import { type DeadLetterStore, isAfter, lastPosition, scanDeadLetters } from './store.ts'
+import { lastPositions, scanDeadLetters } from './scan.ts'
+import type { DeadLetterStore } from './store.ts'
 
 /** What an operator selects: entries by id, or all entries that match a filter. An empty filter matches all. */
 export type Selection = { kind: 'ids'; ids: readonly string[] } | { kind: 'filter'; filter: DeadLetterFilter }
@@ -19,7 +20,7 @@ export interface SelectedBatch {
  * run must not redrive an event again that was dead-lettered again meanwhile.
  */
 export async function* readSelection(
-  store: Pick<DeadLetterStore, 'page' | 'sizes' | 'get'>,
+  store: Pick<DeadLetterStore, 'parts' | 'sizes' | 'get'>,
   selection: Selection,
 ): AsyncGenerator<SelectedBatch> {
   if (selection.kind === 'ids') {
@@ -34,13 +35,11 @@ export async function* readSelection(
     }
     return
   }
-  const end = await lastPosition(store)
-  if (end === undefined) return
   const matches = createMatcher(selection.filter)
   let batch: SelectedBatch = { entries: [], missing: [], bytes: 0 }
-  for await (const page of scanDeadLetters(store, { pageSize: SCAN_PAGE })) {
-    for (const { entry, position, bytes } of page) {
-      if (isAfter(position, end)) break
+  const until = await lastPositions(store)
+  for await (const page of scanDeadLetters(store, { pageSize: SCAN_PAGE, until })) {
+    for (const { entry, bytes } of page) {
       if (!matches(entry)) continue
       if (batch.entries.length === MAX_BATCH || isTooMuch(batch.bytes, bytes)) {
         yield batch
@@ -49,8 +48,6 @@ export async function* readSelection(
       batch.entries.push(entry)
       batch.bytes += bytes
     }
-    const last = page.at(-1)
-    if (last === undefined || isAfter(last.position, end)) break
   }
   if (batch.entries.length > 0) yield batch
 }

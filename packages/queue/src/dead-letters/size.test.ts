@@ -7,7 +7,8 @@ import {
 } from '@tidings/stack/testing/test-context'
 import { Redis } from 'ioredis'
 import { beforeAll, beforeEach, expect, test } from 'vitest'
-import { type JobQueue, openQueue, openRedis, type QueueBackend } from '../backend.ts'
+import { type JobQueue, openQueue, type QueueBackend } from '../backend.ts'
+import { openRedis } from '../open-redis.ts'
 import { DEAD_LETTER_QUEUE, MAX_JOB_LENGTH, STATUS_QUEUE } from '../policy.ts'
 import { bury, makeFailedEvent } from '../testing/dead-letter-fixtures.ts'
 import type { DeadLetterQueue } from './bury.ts'
@@ -18,8 +19,9 @@ import { importDeadLetters, toLine } from './import.ts'
 import { listDeadLetters } from './list.ts'
 import { openDeadLetters } from './open.ts'
 import { redriveDeadLetters } from './redrive.ts'
+import { scanDeadLetters } from './scan.ts'
 import { readSelection } from './selection.ts'
-import { type DeadLetterStore, scanDeadLetters } from './store.ts'
+import type { DeadLetterStore } from './store.ts'
 
 const onError = (error: Error) => {
   throw error
@@ -38,7 +40,7 @@ describeBackends('large dead letters', (kind) => {
 
   beforeAll(async () => {
     backend = await createTestBackend(kind, releaser)
-    const redis = backend.kind === 'redis' ? openRedis(backend.url, 'patient', onError) : undefined
+    const redis = backend.kind === 'redis' ? openRedis(backend, 'patient', onError) : undefined
     releaser.onRelease(() => redis?.disconnect())
     dead = openQueue<DeadLetter>(DEAD_LETTER_QUEUE, backend, redis, { onError })
     main = openQueue<{ events: { id: string }[] }>(STATUS_QUEUE, backend, redis, { onError })

@@ -1,7 +1,8 @@
 import { MAX_REDRIVES } from '@tidings/shared/dead-letter'
 import type { QueueDepth } from '../queue-depth.ts'
 import { eventFields, SCAN_PAGE } from './entry.ts'
-import { type DeadLetterStore, scanDeadLetters } from './store.ts'
+import { scanDeadLetters } from './scan.ts'
+import type { DeadLetterStore } from './store.ts'
 
 /** Totals over all dead letters. Times are ISO 8601. */
 export interface DeadLetterStats {

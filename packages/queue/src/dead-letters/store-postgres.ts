@@ -1,5 +1,6 @@
-import { applySettings, handlePoolErrors } from '@tidings/db/database'
+import { handlePoolErrors } from '@tidings/db/database'
 import { ConnectErrorTrackingClient } from '@tidings/db/failure'
+import { applySettings } from '@tidings/db/session-settings'
 import { withTransaction } from '@tidings/db/with-transaction'
 import pg from 'pg'
 import { type JobQueue, openQueue, type QueueBackend } from '../backend.ts'
@@ -18,8 +19,9 @@ import {
 } from '../bullmq/postgres-statements.ts'
 import { assertReadable } from '../envelope.ts'
 import { SILENCE_LIMIT_MS } from '../open-redis.ts'
-import { DEAD_LETTER_QUEUE, ENVELOPE_JOB, ENVELOPE_JOB_OPTIONS, shardNames } from '../policy.ts'
+import { DEAD_LETTER_QUEUE, ENVELOPE_JOB, ENVELOPE_JOB_OPTIONS } from '../policy.ts'
 import { countQueuedEvents, type QueueDepth, readDepth } from '../queue-depth.ts'
+import { shardNames } from '../queue-names.ts'
 import { findShards } from '../shards.ts'
 import type { DamagedDeadLetter } from './damage.ts'
 import {
@@ -67,6 +69,7 @@ export async function openPostgresDeadLetters(options: PostgresOptions): Promise
  * functions. Requeue, discard and rewrite each run in one transaction.
  */
 class PostgresDeadLetterStore implements DeadLetterStore {
+  readonly parts = [this]
   readonly #pool: pg.Pool
   readonly #dead: JobQueue<object>
   readonly #mains: JobQueue<object>[]

@@ -1,68 +1,39 @@
-import type { Redis } from 'ioredis'
-import { z } from 'zod'
-import { type JobQueue, openQueue, openRedis, type QueueBackend } from '../backend.ts'
-import { REDIS_PRIORITIZED_KEY } from '../bullmq/redis-layout.ts'
-import { addJob, beginTransaction, type RedisTransaction, removeJob } from '../bullmq/redis-transaction.ts'
-import { DEAD_LETTER_QUEUE, shardNames } from '../policy.ts'
+import { type JobQueue, openQueue, type RedisBackend } from '../backend.ts'
+import { openRedis, type RedisConnection } from '../open-redis.ts'
 import { countQueuedEvents, countWorkers, type QueueDepth, readDepth } from '../queue-depth.ts'
+import { deadLetterNames, isCluster, shardNames } from '../queue-names.ts'
 import { versionOptions } from '../redis-rights.ts'
 import { findShards } from '../shards.ts'
 import { waitUntilReady } from '../wait-until-ready.ts'
-import { type DamagedDeadLetter, findDamage, mendDamage } from './damage.ts'
-import {
-  assertBatch,
-  buriedAt,
-  type DeadLetterEntry,
-  MAX_BATCH_BYTES,
-  type PlacedEntry,
-  SCAN_PAGE,
-  toEntry,
-  toJob,
-  toJobData,
-  toJobsData,
-} from './entry.ts'
-import { eventIdOf } from './entry-id.ts'
-import type { DeadLetterStore, PageRequest, PrepareEvent } from './store.ts'
+import type { DamagedDeadLetter } from './damage.ts'
+import { assertBatch, type DeadLetterEntry } from './entry.ts'
+import { placeOf } from './entry-id.ts'
+import { RedisDeadLetterQueue } from './redis-queue.ts'
+import type { DeadLetterStore, PrepareEvent } from './store.ts'
 
 interface RedisOptions {
-  backend: Extract<QueueBackend, { kind: 'redis' }>
+  backend: RedisBackend
   shards: number
   onError(error: Error): void
 }
 
-/** The maximum number of attempts of one change. In each round at least one competitor succeeds. */
-const MAX_CHANGE_ATTEMPTS = 100
-
-/**
- * Returns the data of entries, the first one always, until the byte limit is reached. One answer per page instead of
- * one per entry makes a walk through 200,000 entries several times faster.
- */
-const READ_DATA = `local data, total = {}, 0
-for i, key in ipairs(KEYS) do
-  local bytes = redis.call('HSTRLEN', key, 'data')
-  if total > 0 and total + bytes > tonumber(ARGV[1]) then break end
-  total = total + bytes
-  data[i] = redis.call('HGET', key, 'data')
-end
-return data`
-const readDataAnswer = z.array(z.string().nullable())
-/** ZSCAN answers with members and scores in turn. */
-const scannedIds = z.array(z.string()).transform((items) => items.filter((_, index) => index % 2 === 0))
-
-/** Queues the commands that change the found entries. Returns the entries that the commands change. */
-type BuildChange = (multi: RedisTransaction, found: DeadLetterEntry[]) => Promise<DeadLetterEntry[]>
-
 export async function openRedisDeadLetters(options: RedisOptions): Promise<DeadLetterStore> {
   const { backend, shards, onError } = options
-  const redis = openRedis(backend.url, 'operator', onError)
+  const redis = openRedis(backend, 'operator', onError)
   try {
     await waitUntilReady(redis)
     const version = await versionOptions(redis)
     const open = (name: string) => openQueue<object>(name, backend, redis, { onError, ...version })
-    const dead = open(DEAD_LETTER_QUEUE)
-    const mains = shardNames(await findShards(backend, redis, shards)).map(open)
-    await Promise.all([dead, ...mains].map((queue) => queue.waitUntilReady()))
-    return new RedisDeadLetterStore(options, redis, dead, mains)
+    const found = await findShards(backend, redis, shards)
+    const dead = deadLetterNames(backend, found).map(open)
+    const mains = shardNames(found).map(open)
+    await Promise.all([...dead, ...mains].map((queue) => queue.waitUntilReady()))
+    const queues = dead.map((queue, shard) => {
+      // On a cluster, a transaction reaches only the shard that is beside the dead letters.
+      const targets = isCluster(backend) ? mains.slice(shard, shard + 1) : mains.slice(0, shards)
+      return new RedisDeadLetterQueue(redis, queue, targets)
+    })
+    return new RedisDeadLetterStore(redis, queues, mains, shards)
   } catch (error) {
     // Without this, the connection would retry for ever while the caller opens another store.
     redis.disconnect()
@@ -71,122 +42,80 @@ export async function openRedisDeadLetters(options: RedisOptions): Promise<DeadL
 }
 
 /**
- * Dead letters in Redis. BullMQ keeps their ids in a sorted set and each one in a hash. This store reads both
- * directly: BullMQ's own getters page by rank, which shifts while entries are removed.
+ * The dead letters in Redis: in one queue, or on a cluster in one for each shard. An entry is in the queue that placeOf
+ * names, or in another one if QUEUE_SHARDS was changed since it was buried.
  */
 class RedisDeadLetterStore implements DeadLetterStore {
-  readonly #options: RedisOptions
-  readonly #redis: Redis
-  readonly #dead: JobQueue<object>
-  readonly #mains: JobQueue<object>[]
-  readonly #orderKey: string
-  #nextShard: number
-  #lastChange: Promise<unknown> = Promise.resolve()
+  readonly parts: readonly RedisDeadLetterQueue[]
+  readonly #redis: RedisConnection
+  readonly #mains: readonly JobQueue<object>[]
+  /** The configured number of shards. */
+  readonly #shards: number
 
-  constructor(options: RedisOptions, redis: Redis, dead: JobQueue<object>, mains: JobQueue<object>[]) {
-    this.#options = options
+  constructor(
+    redis: RedisConnection,
+    parts: readonly RedisDeadLetterQueue[],
+    mains: readonly JobQueue<object>[],
+    shards: number,
+  ) {
     this.#redis = redis
-    this.#dead = dead
+    this.parts = parts
     this.#mains = mains
-    this.#orderKey = dead.toKey(REDIS_PRIORITIZED_KEY)
-    this.#nextShard = Math.floor(Math.random() * options.shards)
+    this.#shards = shards
   }
 
-  count(): Promise<number> {
-    return this.#redis.zcard(this.#orderKey)
-  }
-
-  async page({ after, limit, newestFirst = false }: PageRequest): Promise<PlacedEntry[]> {
-    const placed: PlacedEntry[] = []
-    let from = after
-    // When every entry of a page vanishes between the two reads, read the next page: an empty page means the end.
-    while (placed.length === 0) {
-      const range = await this.#idsAfter(from, limit, newestFirst)
-      if (range.length === 0) return []
-      const ids = range.map(({ id }) => id)
-      const found = await this.#readData(ids, MAX_BATCH_BYTES)
-      found.forEach((data, index) => {
-        const place = range[index]
-        if (place === undefined) return
-        from = place.position
-        if (data === null) return
-        const entry = toEntry(place.id, parseData(data))
-        placed.push({ entry, position: place.position, bytes: Buffer.byteLength(data) })
-      })
-    }
-    return placed
+  async count(): Promise<number> {
+    const counts = await this.#askAll((part) => part.count())
+    return counts.reduce((sum, count) => sum + count, 0)
   }
 
   async sizes(ids: readonly string[]): Promise<Map<string, number>> {
-    const pipeline = this.#redis.pipeline()
-    for (const id of ids) pipeline.hstrlen(this.#dead.toKey(id), 'data')
-    const sizes = z.array(z.int()).parse(valuesOf(await pipeline.exec()))
-    return new Map(ids.map((id, index) => [id, sizes[index] ?? 0] as const).filter(([, bytes]) => bytes > 0))
+    const sizes = await this.#askAll((part) => part.sizes(ids))
+    return new Map(sizes.flatMap((found) => [...found]))
   }
 
   async findByEvent(eventIds: ReadonlySet<string>): Promise<string[]> {
-    const found = new Set<string>()
-    for await (const batch of this.#redis.zscanStream(this.#orderKey, { count: SCAN_PAGE })) {
-      for (const id of scannedIds.parse(batch)) if (eventIds.has(eventIdOf(id))) found.add(id)
-    }
-    return [...found]
+    return (await this.#askAll((part) => part.findByEvent(eventIds))).flat()
   }
 
   async get(ids: readonly string[]): Promise<DeadLetterEntry[]> {
-    const found = await this.#readData(ids, Number.MAX_SAFE_INTEGER)
-    return found.flatMap((data, index) => (data === null ? [] : [toEntry(ids[index] ?? '', parseData(data))]))
+    const found = (await this.#askAll((part) => part.get(ids))).flat()
+    const byId = new Map(found.map((entry) => [entry.id, entry]))
+    return ids.flatMap((id) => byId.get(id) ?? [])
   }
 
   requeue(ids: readonly string[], prepare: PrepareEvent): Promise<DeadLetterEntry[]> {
-    return this.#change(ids, async (multi, found) => {
-      const prepared = found.map((entry) => ({ entry, event: prepare(entry) }))
-      const moving = prepared.filter(({ event }) => event !== undefined)
-      if (moving.length > 0) {
-        await this.#enqueue(multi, toJobsData(moving))
-      }
-      for (const { entry } of moving) removeJob(multi, this.#dead, entry.id)
-      return moving.map(({ entry }) => entry)
-    })
+    return this.#changeEach(ids, (part, own) => part.requeue(own, prepare))
   }
 
-  async discard(entries: readonly DeadLetterEntry[]): Promise<string[]> {
-    const wanted = buriedAt(entries)
-    const discarded = await this.#change([...wanted.keys()], async (multi, found) => {
-      const same = found.filter((entry) => wanted.get(entry.id) === entry.dead_at)
-      for (const entry of same) removeJob(multi, this.#dead, entry.id)
-      return same
-    })
-    return discarded.map((entry) => entry.id)
+  discard(entries: readonly DeadLetterEntry[]): Promise<string[]> {
+    const byId = new Map(entries.map((entry) => [entry.id, entry]))
+    return this.#changeEach([...byId.keys()], (part, own) =>
+      part.discard(own.flatMap((id) => byId.get(id) ?? [])),
+    )
   }
 
-  async rewrite(
-    ids: readonly string[],
-    rewriteEntry: (entry: DeadLetterEntry) => DeadLetterEntry,
-  ): Promise<string[]> {
-    const rewritten = await this.#change(ids, async (multi, found) => {
-      for (const entry of found)
-        multi.hset(this.#dead.toKey(entry.id), { data: JSON.stringify(toJobData(rewriteEntry(entry))) })
-      return found
-    })
-    return rewritten.map((entry) => entry.id)
+  rewrite(ids: readonly string[], change: (entry: DeadLetterEntry) => DeadLetterEntry): Promise<string[]> {
+    return this.#changeEach(ids, (part, own) => part.rewrite(own, change))
   }
 
   async restore(entries: readonly DeadLetterEntry[]): Promise<string[]> {
     assertBatch(entries)
-    const pipeline = this.#redis.pipeline()
-    for (const { id } of entries) pipeline.exists(this.#dead.toKey(id))
-    const existed = valuesOf(await pipeline.exec())
-    const added = entries.filter((_, index) => existed[index] === 0)
-    await this.#dead.addBulk(added.map(toJob))
-    return added.map((entry) => entry.id)
+    const present = this.parts.length === 1 ? new Map() : await this.sizes(entries.map(({ id }) => id))
+    const absent = entries.filter(({ id }) => !present.has(id))
+    const places = deadLetterPlaces(this.parts.length, this.#shards)
+    const added: string[] = []
+    for (const [part, own] of Map.groupBy(absent, ({ id }) => this.parts[placeOf(id, places)]))
+      added.push(...((await part?.restore(own)) ?? []))
+    return added
   }
 
-  findDamage(): Promise<DamagedDeadLetter[]> {
-    return findDamage(this.#redis, this.#dead)
+  async findDamage(): Promise<DamagedDeadLetter[]> {
+    return (await this.#askAll((part) => part.findDamage())).flat()
   }
 
-  mendDamage(damaged: readonly DamagedDeadLetter[]): Promise<DamagedDeadLetter[]> {
-    return mendDamage(this.#redis, this.#dead, damaged)
+  async mendDamage(damaged: readonly DamagedDeadLetter[]): Promise<DamagedDeadLetter[]> {
+    return (await this.#askAll((part) => part.mendDamage(damaged))).flat()
   }
 
   depth(): Promise<QueueDepth> {
@@ -202,96 +131,30 @@ class RedisDeadLetterStore implements DeadLetterStore {
   }
 
   async close(): Promise<void> {
-    await Promise.all([this.#dead, ...this.#mains].map((queue) => queue.close()))
+    await Promise.all([...this.parts, ...this.#mains].map((queue) => queue.close()))
     this.#redis.disconnect()
   }
 
-  async #idsAfter(
-    position: string | undefined,
-    limit: number,
-    newestFirst: boolean,
-  ): Promise<{ id: string; position: string }[]> {
-    const from = position === undefined ? undefined : (`(${position}` as const)
-    const key = this.#orderKey
-    const found = newestFirst
-      ? await this.#redis.zrange(
-          key,
-          from ?? '+inf',
-          '-inf',
-          'BYSCORE',
-          'REV',
-          'LIMIT',
-          0,
-          limit,
-          'WITHSCORES',
-        )
-      : await this.#redis.zrange(key, from ?? '-inf', '+inf', 'BYSCORE', 'LIMIT', 0, limit, 'WITHSCORES')
-    return found.flatMap((id, index) => (index % 2 === 0 ? [{ id, position: found[index + 1] ?? '' }] : []))
+  #askAll<Answer>(ask: (part: RedisDeadLetterQueue) => Promise<Answer>): Promise<Answer[]> {
+    return Promise.all(this.parts.map(ask))
   }
 
-  /**
-   * Reads the data of these ids in order until `maxBytes` is reached, and always that of the first. Null for an id
-   * without an entry.
-   */
-  async #readData(ids: readonly string[], maxBytes: number): Promise<(string | null)[]> {
-    if (ids.length === 0) return []
-    const keys = ids.map((id) => this.#dead.toKey(id))
-    return readDataAnswer.parse(await this.#redis.eval(READ_DATA, keys.length, ...keys, maxBytes))
-  }
-
-  /** Changes run one after another: they share one connection, and WATCH covers the whole connection. */
-  #change(ids: readonly string[], build: BuildChange): Promise<DeadLetterEntry[]> {
-    const change = this.#lastChange.then(() => this.#changeWatched(ids, build))
-    this.#lastChange = change.catch(() => undefined)
-    return change
-  }
-
-  /**
-   * Watches the entries, reads them, lets `build` fill a transaction, and runs it. When another client changes a
-   * watched entry, Redis runs nothing and this retries, up to MAX_CHANGE_ATTEMPTS times.
-   */
-  async #changeWatched(ids: readonly string[], build: BuildChange): Promise<DeadLetterEntry[]> {
+  /** Changes the entries where they are, queue by queue. */
+  async #changeEach<Change>(
+    ids: readonly string[],
+    change: (part: RedisDeadLetterQueue, ids: readonly string[]) => Promise<Change[]>,
+  ): Promise<Change[]> {
     assertBatch(ids)
-    if (ids.length === 0) return []
-    for (let attempt = 0; attempt < MAX_CHANGE_ATTEMPTS; attempt++) {
-      await this.#redis.watch(ids.map((id) => this.#dead.toKey(id)))
-      const multi = beginTransaction(this.#redis)
-      const changing = await build(multi, await this.get(ids))
-      if (changing.length === 0) {
-        await this.#redis.unwatch()
-        return []
-      }
-      const results = await multi.exec()
-      if (results === null) continue
-      valuesOf(results)
-      return changing
+    const [only] = this.parts
+    if (only !== undefined && this.parts.length === 1) return change(only, ids)
+    const changed: Change[] = []
+    for (const part of this.parts) {
+      const found = await part.sizes(ids)
+      if (found.size > 0) changed.push(...(await change(part, [...found.keys()])))
     }
-    throw new Error('Others keep changing the same dead letters. Try again later.')
-  }
-
-  async #enqueue(multi: RedisTransaction, jobs: readonly object[]): Promise<void> {
-    const queue = this.#mains[this.#nextShard++ % this.#options.shards]
-    if (queue === undefined) throw new Error('There must be at least one shard.')
-    // This HSET needs memory, so a full Redis refuses the whole transaction. Without it, Redis would fail the script
-    // that adds the job and still run the removals: it does not roll back.
-    multi.hset(`${this.#options.backend.prefix}:dead-letters`, { last_requeue_at: new Date().toISOString() })
-    for (const data of jobs) await addJob(multi, queue, data)
+    return changed
   }
 }
 
-/** Returns the text itself when a foreign program wrote data that is not JSON. */
-function parseData(data: string): unknown {
-  try {
-    return JSON.parse(data)
-  } catch {
-    return data
-  }
-}
-
-/** @throws the error of the first command that failed. */
-function valuesOf(results: [Error | null, unknown][] | null): unknown[] {
-  return (results ?? []).map(([error, value]) => {
-    if (error) throw error
-    return value
-  })
-}
+/** The number of queues that new entries go to. Those above QUEUE_SHARDS only hold earlier ones. */
+const deadLetterPlaces = (found: number, shards: number): number => Math.min(found, shards)

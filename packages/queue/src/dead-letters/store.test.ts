@@ -11,9 +11,10 @@ import {
 } from '@tidings/stack/testing/test-context'
 import { Redis } from 'ioredis'
 import { beforeAll, beforeEach, describe, expect, test } from 'vitest'
-import { type JobQueue, openQueue, openRedis, type QueueBackend } from '../backend.ts'
+import { type JobQueue, openQueue, type QueueBackend } from '../backend.ts'
+import { openRedis } from '../open-redis.ts'
 import { DEAD_LETTER_QUEUE, STATUS_QUEUE } from '../policy.ts'
-import { bury, makeFailedEvent } from '../testing/dead-letter-fixtures.ts'
+import { bury, makeFailedEvent, readPage } from '../testing/dead-letter-fixtures.ts'
 import type { DeadLetterQueue } from './bury.ts'
 import type { DeadLetterEntry } from './entry.ts'
 import { deadLetterId } from './entry-id.ts'
@@ -21,7 +22,8 @@ import { importDeadLetters, toLine } from './import.ts'
 import { openDeadLetters } from './open.ts'
 import { redriveDeadLetters } from './redrive.ts'
 import { resolveEntryIds } from './resolve-ids.ts'
-import { type DeadLetterStore, scanDeadLetters } from './store.ts'
+import { scanDeadLetters } from './scan.ts'
+import type { DeadLetterStore } from './store.ts'
 
 const onError = (error: Error) => {
   throw error
@@ -42,7 +44,7 @@ describeBackends('the dead-letter store', (kind) => {
 
   beforeAll(async () => {
     backend = await createTestBackend(kind, releaser)
-    const redis = backend.kind === 'redis' ? openRedis(backend.url, 'patient', onError) : undefined
+    const redis = backend.kind === 'redis' ? openRedis(backend, 'patient', onError) : undefined
     releaser.onRelease(() => redis?.disconnect())
     dead = openQueue<DeadLetter>(DEAD_LETTER_QUEUE, backend, redis, { onError })
     main = openQueue<Envelope>(STATUS_QUEUE, backend, redis, { onError })
@@ -76,9 +78,9 @@ describeBackends('the dead-letter store', (kind) => {
     const ids = await buryMany(20)
     expect(await deadIds()).toEqual(ids)
     expect(await store.count()).toBe(20)
-    const newest = await store.page({ limit: 3, newestFirst: true })
+    const newest = await readPage(store, { limit: 3, newestFirst: true })
     expect(newest.map(({ entry }) => entry.id)).toEqual(ids.slice(-3).reverse())
-    const next = await store.page({ limit: 2, newestFirst: true, after: newest.at(-1)?.position })
+    const next = await readPage(store, { limit: 2, newestFirst: true, after: newest.at(-1)?.position })
     expect(next.map(({ entry }) => entry.id)).toEqual(ids.slice(-5, -3).reverse())
   })
 
@@ -229,7 +231,9 @@ describeRedis('a dead letter nested thousands of levels deep', () => {
 
   beforeAll(async () => {
     const backend = await createTestBackend('redis', releaser)
-    const redis = releaser.add(openRedis(testRedisUrl(), 'patient', onError), (it) => it.disconnect())
+    const redis = releaser.add(openRedis({ url: testRedisUrl() }, 'patient', onError), (it) =>
+      it.disconnect(),
+    )
     dead = releaser.add(openQueue<DeadLetter>(DEAD_LETTER_QUEUE, backend, redis, { onError }), (it) =>
       it.close(),
     )
@@ -286,14 +290,16 @@ describeRedis('a dead letter that is not JSON', () => {
 
   test('is shown as text, and does not hide others', async () => {
     const backend = await createTestBackend('redis', releaser)
-    const redis = releaser.add(openRedis(testRedisUrl(), 'patient', onError), (it) => it.disconnect())
+    const redis = releaser.add(openRedis({ url: testRedisUrl() }, 'patient', onError), (it) =>
+      it.disconnect(),
+    )
     const dead: DeadLetterQueue = openQueue<DeadLetter>(DEAD_LETTER_QUEUE, backend, redis, { onError })
     releaser.onRelease(() => dead.close())
     const store = releaser.add(await openDeadLetters({ backend, shards: 1, onError }), (it) => it.close())
     const [first, second] = [makeFailedEvent(), makeFailedEvent()]
     await bury(dead, [first, second])
     await redis.hset(dead.toKey(deadLetterId(first)), 'data', '{"score": NaN}')
-    const entries = (await store.page({ limit: 10 })).map(({ entry }) => entry)
+    const entries = (await readPage(store, { limit: 10 })).map(({ entry }) => entry)
     expect(entries).toMatchObject([
       { event: '{"score": NaN}', reason: 'invalid_event' },
       { event: second.event, reason: 'unknown_user' },

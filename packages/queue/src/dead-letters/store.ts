@@ -12,6 +12,15 @@ export interface PageRequest {
 /** Gives the event to enqueue for an entry; undefined leaves the entry where it is. */
 export type PrepareEvent = (entry: DeadLetterEntry) => unknown | undefined
 
+/** Entries with one order of burial. */
+export interface DeadLetterPart {
+  /**
+   * A page in the order of burial: at most `limit` entries and MAX_BATCH_BYTES, or one larger entry. It is empty only
+   * at the end. Entries that others add or remove between two pages never make a walk skip or repeat entries.
+   */
+  page(request: PageRequest): Promise<PlacedEntry[]>
+}
+
 /**
  * The dead letters as operators need them, on either backend. Each call but `findByEvent` costs the store a bounded
  * amount of work. A caller passes entries of at most MAX_BATCH_BYTES together, or one larger entry; `sizes` has no
@@ -19,11 +28,8 @@ export type PrepareEvent = (entry: DeadLetterEntry) => unknown | undefined
  */
 export interface DeadLetterStore {
   count(): Promise<number>
-  /**
-   * A page in the order of burial: at most `limit` entries and MAX_BATCH_BYTES, or one larger entry. It is empty only
-   * at the end. Entries that others add or remove between two pages never make a walk skip or repeat entries.
-   */
-  page(request: PageRequest): Promise<PlacedEntry[]>
+  /** Where the entries are: in one place, or in one for each shard on a Redis Cluster. See scanDeadLetters. */
+  readonly parts: readonly DeadLetterPart[]
   /** Which of these entries exist, with their sizes in bytes. Cheap, however large they are. */
   sizes(ids: readonly string[]): Promise<ReadonlyMap<string, number>>
   /** The ids of all entries of these events. Reads every id once. */
@@ -31,8 +37,8 @@ export interface DeadLetterStore {
   /** Returns the existing entries in the order of the ids. */
   get(ids: readonly string[]): Promise<DeadLetterEntry[]>
   /**
-   * Moves entries back to a shard of the main queue in one atomic step: an entry is never in both queues or in
-   * neither.
+   * Moves entries back to a shard of the main queue: an entry is never in both queues or in neither. It is one atomic
+   * step; on a cluster one for each shard.
    *
    * @returns the entries that this call moved. It leaves out entries that do not exist, and those that `prepare`
    *   keeps.
@@ -47,7 +53,7 @@ export interface DeadLetterStore {
    */
   discard(entries: readonly DeadLetterEntry[]): Promise<string[]>
   /**
-   * Changes entries in place, in one atomic step. At most MAX_BATCH ids.
+   * Changes entries in place, in one atomic step; on a cluster one for each shard. At most MAX_BATCH ids.
    *
    * @param change gives the new content; the id stays.
    * @returns the ids of the entries that exist.
@@ -65,39 +71,4 @@ export interface DeadLetterStore {
   /** Events in the jobs of the main queue; undefined when there are too many jobs to read them all. */
   countQueuedEvents(): Promise<number | undefined>
   close(): Promise<void>
-}
-
-/** Walks the entries after `after` page by page, the oldest first unless `newestFirst` is set. */
-export async function* scanDeadLetters(
-  store: Pick<DeadLetterStore, 'page'>,
-  options: { pageSize: number; after?: string | undefined; newestFirst?: boolean },
-): AsyncGenerator<PlacedEntry[]> {
-  let after = options.after
-  for (;;) {
-    const page = await store.page({
-      limit: options.pageSize,
-      after,
-      ...(options.newestFirst === undefined ? {} : { newestFirst: options.newestFirst }),
-    })
-    const last = page.at(-1)
-    if (last === undefined) return
-    yield page
-    after = last.position
-  }
-}
-
-/** Whether a position is later than another in the order of burial. */
-export function isAfter(position: string, other: string): boolean {
-  const [a, b] = [position, other].map((text) => text.split('.').map(BigInt))
-  for (let i = 0; i < Math.max(a?.length ?? 0, b?.length ?? 0); i++) {
-    const [mine, theirs] = [a?.[i] ?? 0n, b?.[i] ?? 0n]
-    if (mine !== theirs) return mine > theirs
-  }
-  return false
-}
-
-/** The position of the newest entry: what is buried later comes after it. Undefined when there are none. */
-export async function lastPosition(store: Pick<DeadLetterStore, 'page'>): Promise<string | undefined> {
-  const [newest] = await store.page({ limit: 1, newestFirst: true })
-  return newest?.position
 }

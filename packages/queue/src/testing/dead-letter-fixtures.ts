@@ -1,5 +1,7 @@
 import { randomUUID } from 'node:crypto'
 import { buryEvents, type FailedEvent } from '../dead-letters/bury.ts'
+import type { PlacedEntry } from '../dead-letters/entry.ts'
+import type { DeadLetterStore, PageRequest } from '../dead-letters/store.ts'
 
 /** A failed event: by default a delivered e-mail of a user who does not exist. */
 export function makeFailedEvent(
@@ -31,5 +33,13 @@ export function makeFailedEvent(
 }
 
 /** Buries events where no user was erased. */
-export const bury = (queue: Parameters<typeof buryEvents>[0], failedEvents: readonly FailedEvent[]) =>
-  buryEvents(queue, failedEvents, async () => new Set())
+export const bury = (queue: Parameters<typeof buryEvents>[0][number], failedEvents: readonly FailedEvent[]) =>
+  buryEvents([queue], failedEvents, async () => new Set())
+
+/** The first page of a store that is in one place. */
+export async function readPage(
+  { parts }: Pick<DeadLetterStore, 'parts'>,
+  request: PageRequest,
+): Promise<PlacedEntry[]> {
+  return (await parts[0]?.page(request)) ?? []
+}

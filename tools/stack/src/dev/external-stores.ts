@@ -1,4 +1,5 @@
 import { StartupError } from '@tidings/runtime/env'
+import { parseRedisUrl } from '@tidings/runtime/redis-url'
 import pg from 'pg'
 import { pingRedis } from '../servers/redis.ts'
 
@@ -18,8 +19,9 @@ export function assertDatabaseAnswers(url: string): Promise<void> {
   })
 }
 
-/** @throws StartupError of one line when Redis refuses the connection. */
-export function assertRedisAnswers(url: string): Promise<void> {
+/** @throws StartupError of one line when Redis refuses the connection. Of Sentinels and clusters, the apps report it. */
+export async function assertRedisAnswers(url: string): Promise<void> {
+  if (parseRedisUrl(url).topology !== 'single') return
   return assertAnswers('The Redis of REDIS_URL', url, () => pingRedis(url, ANSWER_LIMIT_MS))
 }
 

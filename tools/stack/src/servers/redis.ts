@@ -1,8 +1,8 @@
-import { accessSync, constants } from 'node:fs'
 import { mkdir, realpath, writeFile } from 'node:fs/promises'
 import { delimiter, join } from 'node:path'
 import { readFileIfExists } from '@tidings/runtime/read-file-if-exists'
 import { Redis } from 'ioredis'
+import { isExecutable } from './find-program.ts'
 import { findRememberedPort } from './free-port.ts'
 import { endProcess, type GuardedProcess, isRunning, spawnGuarded } from './guarded-process.ts'
 import { waitFor } from './wait-for.ts'
@@ -26,15 +26,6 @@ export function requireRedisServer(path: string | undefined): string {
   const server = findRedisServer(path)
   if (server === undefined) throw new Error(NO_REDIS_SERVER)
   return server
-}
-
-function isExecutable(file: string): boolean {
-  try {
-    accessSync(file, constants.X_OK)
-    return true
-  } catch {
-    return false
-  }
 }
 
 export interface RedisOptions {
@@ -190,6 +181,8 @@ async function withRedis<T>(url: string, use: (redis: Redis) => Promise<T>, limi
   const redis = new Redis(url, {
     lazyConnect: true,
     retryStrategy: () => null,
+    // A test's Redis may forbid INFO.
+    enableReadyCheck: false,
     connectTimeout: limitMs,
     commandTimeout: limitMs,
   })

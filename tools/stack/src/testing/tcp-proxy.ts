@@ -9,11 +9,13 @@ export interface TcpProxy {
   restore(): Promise<void>
   /** Keeps every connection open and forwards nothing more, as when the peer vanishes. New connections work. */
   silence(): void
+  /** Sends new connections elsewhere, as when a name leads to another server. */
+  aim(target: string): void
 }
 
 /** Forwards a local port to `target`, a URL with host and port. */
 export async function startTcpProxy(target: string, releaser: Releaser): Promise<TcpProxy> {
-  const { hostname, port: targetPort } = new URL(target)
+  let { hostname, port: targetPort } = new URL(target)
   const sockets = new Set<Socket>()
   const server: Server = createServer((client) => {
     const upstream = connect(Number(targetPort), hostname)
@@ -50,6 +52,9 @@ export async function startTcpProxy(target: string, releaser: Releaser): Promise
     restore: () => listen(port),
     silence() {
       for (const socket of sockets) socket.unpipe().pause()
+    },
+    aim(next) {
+      ;({ hostname, port: targetPort } = new URL(next))
     },
   }
 }

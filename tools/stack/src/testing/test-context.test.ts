@@ -1,5 +1,6 @@
 import { openDatabase } from '@tidings/db/database'
-import { openQueue, openRedis } from '@tidings/queue/backend'
+import { openQueue } from '@tidings/queue/backend'
+import { openRedis } from '@tidings/queue/open-redis'
 import { describe, expect, test } from 'vitest'
 import { createReleaser } from '../releaser.ts'
 import { createTestBackend, createTestDatabase, describeBackends, testRedisUrl } from './test-context.ts'
@@ -35,7 +36,7 @@ describeBackends('a test queue', (kind) => {
     const counts = []
     for (const jobs of [1, 0]) {
       const backend = await createTestBackend(kind, releaser)
-      const redis = kind === 'redis' ? openRedis(testRedisUrl(), 'patient', onError) : undefined
+      const redis = kind === 'redis' ? openRedis({ url: testRedisUrl() }, 'patient', onError) : undefined
       if (redis) releaser.add(redis, (r) => r.disconnect())
       const queue = releaser.add(openQueue<{ n: number }>('jobs', backend, redis, { onError }), (q) =>
         q.close(),

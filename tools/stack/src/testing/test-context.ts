@@ -9,6 +9,8 @@ import { afterAll, describe, inject } from 'vitest'
 import { createReleaser, type Releaser } from '../releaser.ts'
 import { createDatabase, withClient } from '../servers/postgres.ts'
 import { type RedisServer, startRedis } from '../servers/redis.ts'
+import { type RedisCluster, type RedisClusterOptions, startRedisCluster } from '../servers/redis-cluster.ts'
+import { type SentinelSet, startSentinelSet } from '../servers/redis-sentinel.ts'
 import { waitFor } from '../servers/wait-for.ts'
 import { BULLMQ_SCHEMA } from './test-setup.ts'
 
@@ -136,6 +138,26 @@ export async function startTestRedis(
   const dataDir = await makeTestFolder(releaser)
   const redis = await startRedis({ dataDir, server: redisProgram, settings })
   return releaser.add(redis, (server) => server.stop())
+}
+
+/** Starts a Redis Cluster of three masters. It is stopped at the end. Use it inside describeRedis. */
+export async function startTestCluster(
+  releaser: Releaser,
+  options: Partial<RedisClusterOptions> = {},
+): Promise<RedisCluster> {
+  const { redisProgram } = inject('servers')
+  if (redisProgram === undefined) throw new Error(NO_REDIS)
+  const dataDir = await makeTestFolder(releaser)
+  const cluster = await startRedisCluster({ dataDir, server: redisProgram, replicas: 0, ...options })
+  return releaser.add(cluster, (started) => started.stop())
+}
+
+/** Starts a master, a replica and three Sentinels. They are stopped at the end. Use it inside describeRedis. */
+export async function startTestSentinels(releaser: Releaser): Promise<SentinelSet> {
+  const { redisProgram } = inject('servers')
+  if (redisProgram === undefined) throw new Error(NO_REDIS)
+  const dataDir = await makeTestFolder(releaser)
+  return releaser.add(await startSentinelSet({ dataDir, server: redisProgram }), (set) => set.stop())
 }
 
 async function deleteKeys(url: string, prefix: string): Promise<void> {

@@ -1,6 +1,7 @@
-import { openRedis, queueBackendOf } from '@tidings/queue/backend'
+import { queueBackendOf } from '@tidings/queue/backend'
 import { countLostJobs } from '@tidings/queue/bullmq/lost-jobs'
-import { shardNames } from '@tidings/queue/policy'
+import { openRedis } from '@tidings/queue/open-redis'
+import { keyPrefixOf, shardNames } from '@tidings/queue/queue-names'
 import type { CliEnv } from '../../env.ts'
 import { formatCount } from '../../terminal/format.ts'
 import { type CheckResult, failure } from './check-result.ts'
@@ -9,11 +10,11 @@ import { type CheckResult, failure } from './check-result.ts'
 export async function checkLostJobs(env: CliEnv): Promise<CheckResult[]> {
   const backend = queueBackendOf(env)
   if (backend.kind !== 'redis') return []
-  const redis = openRedis(backend.url, 'operator', () => undefined)
+  const redis = openRedis(backend, 'operator', () => undefined)
   try {
     let lost = 0
     for (const name of shardNames(env.QUEUE_SHARDS))
-      lost += await countLostJobs(redis, `${backend.prefix}:${name}:`)
+      lost += await countLostJobs(redis, `${keyPrefixOf(backend, name)}:${name}:`)
     if (lost === 0) return []
     return [
       failure('Lost jobs', `${formatCount(lost)} in no list`, 'Start a worker again: it puts them back.'),

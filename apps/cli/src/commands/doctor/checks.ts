@@ -1,17 +1,21 @@
-import { openRedis, queueBackendOf } from '@tidings/queue/backend'
+import { queueBackendOf, type RedisBackend } from '@tidings/queue/backend'
 import type { DamagedDeadLetter } from '@tidings/queue/dead-letters/damage'
 import type { DeadLetterStore } from '@tidings/queue/dead-letters/store'
 import { checkRedisDurability, describeWanted } from '@tidings/queue/durability'
 import { readEventBalance } from '@tidings/queue/event-balance'
+import { mastersOf, openRedis, type RedisConnection } from '@tidings/queue/open-redis'
 import { countJobs } from '@tidings/queue/queue-depth'
+import { isCluster } from '@tidings/queue/queue-names'
 import { unlessForbidden } from '@tidings/queue/redis-rights'
-import { tryWrite } from '@tidings/queue/try-write'
+import { tryWrites } from '@tidings/queue/try-write'
 import type { CliContext } from '../../context.ts'
 import { isRefusal, isUnreachable, storeError } from '../../exit-codes.ts'
 import { formatAge, formatCount } from '../../terminal/format.ts'
 import { checkHooks, HOOKS } from './check-hooks.ts'
 import { checkLostJobs } from './check-lost-jobs.ts'
+import { checkPooler, POOLER } from './check-pooler.ts'
 import { checkPostgres, SCHEMA } from './check-postgres.ts'
+import { checkReplicas } from './check-replicas.ts'
 import { type CheckResult, failure, ok, warning } from './check-result.ts'
 import { checkStatistics, STATISTICS } from './check-statistics.ts'
 import { findWriteProblem } from './find-write-problem.ts'
@@ -37,8 +41,11 @@ export const DAMAGES: Readonly<Record<DamagedDeadLetter['damage'], string>> = {
 export async function runChecks(context: CliContext): Promise<CheckResult[]> {
   // Throws first: without an environment every check would fail for the same reason.
   context.env()
+  const postgres = await attempt('PostgreSQL', () => checkPostgres(context))
+  const isAway = postgres.some((check) => check.isUnreachable)
   const results: CheckResult[] = [
-    ...(await attempt('PostgreSQL', () => checkPostgres(context))),
+    ...postgres,
+    ...(isAway ? [] : await attempt(POOLER, () => checkPooler(context.env()))),
     ...(await attempt('Queue', () => checkQueue(context))),
   ]
   if (results.some((check) => check.isUnreachable || isSchemaBehind(check))) return results
@@ -79,24 +86,24 @@ async function checkQueue(context: CliContext): Promise<CheckResult[]> {
   return [...results, ...(await checkDepth(store)), ...(await checkLostJobs(context.env()))]
 }
 
-async function checkRedis(
-  context: CliContext,
-  { url, prefix }: { url: string; prefix: string },
-): Promise<CheckResult[]> {
-  const redis = openRedis(url, 'operator', () => undefined)
+async function checkRedis(context: CliContext, backend: RedisBackend): Promise<CheckResult[]> {
+  const redis = openRedis(backend, 'operator', () => undefined)
   try {
     const info = (await unlessForbidden(redis.info('server'))) ?? ''
-    const version = /redis_version:(\S+)/.exec(info)?.[1] ?? 'of unknown version'
-    const writeProblem = await findWriteProblem(context, () => tryWrite(redis, prefix))
+    const server = `Redis ${/redis_version:(\S+)/.exec(info)?.[1] ?? 'of unknown version'}`
+    const masters = mastersOf(redis).length
+    const version = isCluster(backend) ? `${server}, cluster of ${masters} masters` : server
+    const writeProblem = await findWriteProblem(context, () => assertAllWritable(redis, backend, context))
     const { problems, unknown } = await checkRedisDurability(redis)
     return [
       writeProblem === undefined
-        ? ok('Queue', `Redis ${version}`)
+        ? ok('Queue', version)
         : failure(
             'Queue',
-            `Redis ${version}, takes no writes: ${writeProblem}`,
+            `${version}, takes no writes: ${writeProblem}`,
             'Point REDIS_URL at the primary, or give Redis memory.',
           ),
+      ...(await checkReplicas(redis, context.env().ACK_REPLICAS)),
       ...(problems.length + unknown.length === 0
         ? [ok('Durability', 'every acknowledged job survives a crash of Redis')]
         : []),
@@ -116,6 +123,17 @@ async function checkRedis(
   } finally {
     redis.disconnect()
   }
+}
+
+/** @throws why one of the shards takes no writes. */
+async function assertAllWritable(
+  redis: RedisConnection,
+  backend: RedisBackend,
+  context: CliContext,
+): Promise<void> {
+  const problems = await tryWrites(redis, backend, context.env().QUEUE_SHARDS)
+  const problem = problems.find((each) => each !== undefined)
+  if (problem !== undefined) throw problem
 }
 
 async function checkDepth(store: DeadLetterStore): Promise<CheckResult[]> {
@@ -190,8 +208,8 @@ async function checkBalance(context: CliContext): Promise<CheckResult[]> {
       found,
       difference > 0
         ? `${n(difference)} more accepted than found. A killed process or command loses its last counts, and an event ` +
-            'that was sent again while it was a dead letter counts twice. To see whether events arrive: ' +
-            'tidings doctor --probe'
+            'that was sent again while it was a dead letter counts twice. If Redis was emptied, restored or failed ' +
+            'over, what only it held is gone. To see whether events arrive: tidings doctor --probe'
         : `${n(-difference)} more found than accepted: an API was killed before it wrote its counts, or a producer ` +
             'writes to the queue directly.',
     ),

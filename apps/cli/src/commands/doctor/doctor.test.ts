@@ -3,7 +3,8 @@ import { addIngestCounts } from '@tidings/db/events/ingest-counters'
 import { createPartitionsAhead, listPartitions } from '@tidings/db/events/partitions'
 import { storeStatusEvents } from '@tidings/db/events/status-events'
 import { addMessage } from '@tidings/db/users/outbound-messages'
-import { openRedis, openWorker } from '@tidings/queue/backend'
+import { openWorker } from '@tidings/queue/backend'
+import { openRedis } from '@tidings/queue/open-redis'
 import { DEAD_LETTER_QUEUE, STATUS_QUEUE } from '@tidings/queue/policy'
 import { makeFailedEvent } from '@tidings/queue/testing/dead-letter-fixtures'
 import { statusEventSchema } from '@tidings/shared/status-event'
@@ -121,7 +122,7 @@ describeBackends('tidings doctor', (kind) => {
 
   test.runIf(kind === 'redis')('jobs that are in no list are a failure: exit code 1', async () => {
     if (lab.backend.kind !== 'redis') return
-    const redis = openRedis(lab.backend.url, 'patient', () => undefined)
+    const redis = openRedis(lab.backend, 'patient', () => undefined)
     const job = await lab.main.add('any', { v: 1, events: [] })
     await redis.del(lab.main.toKey('wait'))
     const { exitCode, complaints } = await examine(lab.cli)
@@ -149,7 +150,11 @@ describeBackends('tidings doctor', (kind) => {
   })
 
   test.each([
-    { accepted: 5, stored: 3, advice: /^2 more accepted than found\. A killed process or command loses/ },
+    {
+      accepted: 5,
+      stored: 3,
+      advice: /^2 more accepted than found\. A killed process .* If Redis was emptied, .* is gone\./,
+    },
     { accepted: 3, stored: 5, advice: /^2 more found than accepted: an API was killed .* a producer writes/ },
   ])('a difference is a warning with what can explain it: exit code 0', async (counts) => {
     await accept(counts.accepted)
@@ -324,7 +329,7 @@ describeRedis('tidings doctor --repair', () => {
     if (lab.backend.kind !== 'redis') throw new Error('This needs the keys of Redis')
     const { url, prefix } = lab.backend
     const redis = releaser.add(
-      openRedis(url, 'operator', () => undefined),
+      openRedis({ url }, 'operator', () => undefined),
       (opened) => opened.disconnect(),
     )
     const keyOf = (id: string) => `${prefix}:${DEAD_LETTER_QUEUE}:${id}`
@@ -376,12 +381,36 @@ describe('tidings doctor without a configuration', () => {
   })
 })
 
+describeRedis('tidings doctor where the API waits for replicas', () => {
+  const releaser = useReleaser()
+
+  test('fails while a master has too few', async () => {
+    const master = await startTestRedis(releaser, { 'repl-diskless-sync-delay': 0 })
+    const { url } = await createTestDatabase(releaser)
+    const cli = createCli({ DATABASE_URL: url, REDIS_URL: master.url, ACK_REPLICAS: '1' })
+    const alone = await examine(cli)
+    expect(alone.complaints).toContainEqual(
+      expect.objectContaining({
+        check: 'Replicas',
+        result: 'failure',
+        found: '0 connected, and ACK_REPLICAS is 1',
+      }),
+    )
+    await startTestRedis(releaser, { replicaof: `127.0.0.1 ${master.port}` })
+    await waitFor(
+      'the replica',
+      async () => (await examine(cli)).found('Replicas') === '1 connected to each master',
+      { timeoutMs: 20_000 },
+    )
+  })
+})
+
 describeRedis('tidings doctor on a Redis that shows neither its settings nor its clients', () => {
   const releaser = useReleaser()
 
   test('calls durability and workers unknown: exit code 0', async () => {
     const redis = await startTestRedis(releaser)
-    const admin = openRedis(redis.url, 'operator', () => undefined)
+    const admin = openRedis(redis, 'operator', () => undefined)
     await admin.call(
       'ACL',
       'SETUSER',
@@ -446,7 +475,7 @@ describeRedis('tidings doctor on a Redis that became a read-only replica', () =>
   test('says that it takes no writes: exit code 1', async () => {
     const redis = await startTestRedis(releaser)
     const control = releaser.add(
-      openRedis(redis.url, 'patient', () => {}),
+      openRedis(redis, 'patient', () => {}),
       (connection) => connection.disconnect(),
     )
     await control.replicaof('127.0.0.1', 1)

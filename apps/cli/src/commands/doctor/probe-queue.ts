@@ -1,8 +1,10 @@
 import { once } from 'node:events'
-import { type JobQueue, openQueue, openRedis, queueBackendOf } from '@tidings/queue/backend'
+import { type JobQueue, openQueue, queueBackendOf } from '@tidings/queue/backend'
 import { eventFields } from '@tidings/queue/dead-letters/entry'
 import { itemsOf } from '@tidings/queue/envelope'
-import { ENVELOPE_JOB, ENVELOPE_JOB_OPTIONS, shardNames } from '@tidings/queue/policy'
+import { openRedis } from '@tidings/queue/open-redis'
+import { ENVELOPE_JOB, ENVELOPE_JOB_OPTIONS } from '@tidings/queue/policy'
+import { shardNames } from '@tidings/queue/queue-names'
 import { versionOptions } from '@tidings/queue/redis-rights'
 import type { Envelope, StatusEvent } from '@tidings/shared/status-event'
 import type { CliEnv } from '../../env.ts'
@@ -26,7 +28,7 @@ export class ProbeQueue {
   static async open(env: CliEnv): Promise<ProbeQueue> {
     const onError = () => undefined
     const backend = queueBackendOf(env)
-    const redis = backend.kind === 'redis' ? openRedis(backend.url, 'operator', onError) : undefined
+    const redis = backend.kind === 'redis' ? openRedis(backend, 'operator', onError) : undefined
     if (redis) await once(redis, 'ready')
     const version = await versionOptions(redis)
     const shards = shardNames(env.QUEUE_SHARDS).map((name) =>

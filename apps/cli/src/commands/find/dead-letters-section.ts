@@ -4,7 +4,7 @@ import {
   isEventObject,
   SCAN_PAGE,
 } from '@tidings/queue/dead-letters/entry'
-import { scanDeadLetters } from '@tidings/queue/dead-letters/store'
+import { scanDeadLetters } from '@tidings/queue/dead-letters/scan'
 import { createAddressFinder } from '@tidings/shared/email-mentions'
 import type { CliContext } from '../../context.ts'
 import { createMask } from '../../mask-output.ts'

@@ -53,5 +53,8 @@ export async function createHook(
     terminal.say(`This is a trial. Send traffic to it: tidings hooks simulate ${provider} --hook ${name}`)
   else terminal.say(describeNextStep(provider))
   if (!isTrial && isLocal(url))
-    terminal.say('Only this machine reaches the URL: set API_URL to the one that providers reach.')
+    terminal.say(
+      `Only this machine reaches the URL. Set API_URL to the public URL of the API. Then tidings hooks show ${name} ` +
+        'prints the new one.',
+    )
 }

@@ -48,6 +48,8 @@ export async function showStats(context: CliContext, options: StatsOptions): Pro
   } else {
     await writeList(context, counts, { columns: columnsOf(context, query, counts), json: (count) => count })
     for (const [type, found] of types) context.terminal.say(describeRates(type, found))
+    if (counts.length === 0)
+      context.terminal.say(`No event was received from ${from.toISOString()} to ${to.toISOString()}.`)
   }
   failIfOver(types, options)
 }

@@ -25,7 +25,9 @@ export async function importDjango(context: CliContext, from: string, dryRun: bo
   const signal = context.interruption()
   let report: ImportReport | undefined
   const run = async () => {
-    const target = await UserImport.open(context.env().DATABASE_URL)
+    const { DATABASE_URL, DATABASE_DIRECT_URL } = context.env()
+    // It fills temporary tables, which belong to one connection.
+    const target = await UserImport.open(DATABASE_DIRECT_URL ?? DATABASE_URL)
     const progress = createPhases(context)
     try {
       report = await importFromDjango(source, target, { dryRun, signal, onProgress: progress.show })

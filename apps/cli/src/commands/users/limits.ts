@@ -23,9 +23,8 @@ export async function countWrongPasswords(
   const redis = await context.redis()
   if (redis === undefined) return undefined
   const keys = await lockKeys(context, user)
-  const texts = await redis.connection.mget(
-    keys.map((key) => `${limitKeyPrefix(redis.prefix, GUESSES)}:${key}`),
-  )
+  const prefix = limitKeyPrefix(redis.prefix, GUESSES)
+  const texts = await Promise.all(keys.map((key) => redis.connection.get(`${prefix}:${key}`)))
   const counts = texts.map((text) => Math.max(0, Number(text ?? 0)))
   return { total: counts.reduce((sum, count) => sum + count, 0), most: Math.max(...counts) }
 }
@@ -49,5 +48,6 @@ export async function removeCounters(
   const names = [GUESSES, LOGINS_BY_ACCOUNT_IP].flatMap((limiter) =>
     keys.map((key) => `${limitKeyPrefix(redis.prefix, limiter)}:${key}`),
   )
-  return redis.connection.del(...names)
+  const removed = await Promise.all(names.map((name) => redis.connection.del(name)))
+  return removed.reduce((sum, keys) => sum + keys, 0)
 }

@@ -5,6 +5,7 @@ import { join } from 'node:path'
 import { stripVTControlCharacters } from 'node:util'
 import { mintToken, useToken } from '@tidings/db/users/one-time-tokens'
 import { resetPassword } from '@tidings/db/users/reset-password'
+import { readPage } from '@tidings/queue/testing/dead-letter-fixtures'
 import { waitFor } from '@tidings/stack/servers/wait-for'
 import { describeBackends, useReleaser } from '@tidings/stack/testing/test-context'
 import { beforeAll, beforeEach, describe, expect, test } from 'vitest'
@@ -506,7 +507,7 @@ describeBackends('tidings users with dead letters', (kind) => {
       answer: { prompt: 'Type the address', keys: 'ADA@example.com\r' },
     })
     expect(exitCode).toBe(0)
-    const entries = (await lab.store.page({ limit: 100 })).map(({ entry }) => entry)
+    const entries = (await readPage(lab.store, { limit: 100 })).map(({ entry }) => entry)
     expect(entries).toHaveLength(4)
     const kept = JSON.stringify([
       entries,

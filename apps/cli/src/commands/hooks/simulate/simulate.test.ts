@@ -124,7 +124,10 @@ describe('tidings hooks simulate', () => {
       stderr: expect.stringContaining('503 (5)'),
     })
     statusOf = () => 503
-    expect(await simulate('resend', '--count', '4')).toMatchObject({ exitCode: 1 })
+    const failed = await simulate('resend', '--count', '4')
+    expect(failed.exitCode).toBe(1)
+    expect(failed.stderr).toContain('with the same API_URL and HOOK_SECRETS_KEY?')
+    expect(failed.stderr).not.toContain('tidings status')
   })
 
   test('needs the private key of a hook that was made with a public key', async () => {

@@ -95,7 +95,7 @@ async function findSecret(context: CliContext, hook: Hook, options: SimulateOpti
   const secret = openSigningSecret(key, hook.id, hook.credentials)
   if (secret !== undefined) return secret
   throw usageError(
-    `Only ${hook.provider} can sign for ${hook.name}. Make a trial: tidings hooks create ${hook.provider} --name trial --trial`,
+    `Only ${hook.provider} can sign requests to the hook ${hook.name}. Make a trial: tidings hooks create ${hook.provider} --name trial --trial`,
   )
 }
 
@@ -108,13 +108,14 @@ async function report(
   const n = formatCount
   context.terminal.say(
     `Posted ${n(events)} events in ${n(requests)} requests in ${seconds.toFixed(1)} s: ${n(accepted)} accepted, ` +
-      `${n(ignored)} without a status, ${n(invalid)} invalid. The first one: tidings status simulated-${run}-0`,
+      `${n(ignored)} ignored (types without a status), ${n(invalid)} invalid.` +
+      (accepted > 0 ? ` The first notification: tidings status simulated-${run}-0` : ''),
   )
   await writeResult(context, { run, seconds, ...totals })
   const failures = Object.entries(failed).map(([what, times]) => `${what} (${n(times)})`)
   if (failures.length === 0) return
   throw new CliError(
     accepted + ignored + invalid > 0 ? EXIT.partial : EXIT.failure,
-    `Requests failed: ${failures.join(', ')}. Is the API of API_URL running, with the same HOOK_SECRETS_KEY?`,
+    `Requests failed: ${failures.join(', ')}. Is the API running, with the same API_URL and HOOK_SECRETS_KEY?`,
   )
 }

@@ -1,47 +1,23 @@
 import { readFile } from 'node:fs/promises'
-import { parser } from '@prometheus-io/lezer-promql'
 import { startTestApi, type TestApi } from '@tidings/api/testing/test-api'
+import { DEAD_LETTER_REASONS } from '@tidings/shared/dead-letter'
 import { spawnApp } from '@tidings/stack/dev/app-process'
 import { findFreePort } from '@tidings/stack/servers/free-port'
 import { useReleaser } from '@tidings/stack/testing/test-context'
 import { beforeAll, describe, expect, it } from 'vitest'
 import { parse } from 'yaml'
 import { z } from 'zod'
+import { alerts } from './alerts.ts'
+import { dashboardQueries } from './dashboard.ts'
+import { readExpression } from './read-expression.ts'
 
-const read = (path: string) => readFile(new URL(`../${path}`, import.meta.url), 'utf8')
-
-const alertSchema = z.strictObject({
-  alert: z.string().regex(/^Tidings[A-Z]\w+$/),
-  expr: z.string(),
-  for: z.string().optional(),
-  labels: z.strictObject({ severity: z.enum(['page', 'ticket']) }),
-  annotations: z.strictObject({ summary: z.string(), description: z.string().optional() }),
-})
-const rulesSchema = z.strictObject({
-  groups: z.array(z.strictObject({ name: z.string(), rules: z.array(alertSchema) })),
-})
-const { groups } = rulesSchema.parse(parse(await read('deploy/alerts.yml')))
-const alerts = groups.flatMap((group) => group.rules)
+const read = (path: string) => readFile(new URL(`../../${path}`, import.meta.url), 'utf8')
 
 /** Metrics that Prometheus itself records for each scrape. */
 const PROMETHEUS_METRICS = ['up']
-
-interface Found {
-  errors: number
-  metrics: string[]
-}
-
-function readExpression(expression: string): Found {
-  const found: Found = { errors: 0, metrics: [] }
-  parser.parse(expression).iterate({
-    enter(node) {
-      if (node.type.isError) found.errors++
-      const isMetric = node.name === 'Identifier' && node.node.parent?.name === 'VectorSelector'
-      if (isMetric) found.metrics.push(expression.slice(node.from, node.to))
-    },
-  })
-  return found
-}
+/** Metrics of redis_exporter and postgres_exporter, for the alerts in the group `tidings-stores`. */
+const EXPORTER_METRICS = ['redis_master_link_up', 'pg_replication_lag_seconds']
+const OTHER_METRICS = [...PROMETHEUS_METRICS, ...EXPORTER_METRICS]
 
 describe('monitoring', () => {
   const releaser = useReleaser()
@@ -49,6 +25,7 @@ describe('monitoring', () => {
   /** The names of metrics and of the series of histograms in a scrape of both apps. */
   let scraped: Set<string>
   let families: Set<string>
+  let text: string
 
   beforeAll(async () => {
     api = await startTestApi(releaser)
@@ -72,7 +49,7 @@ describe('monitoring', () => {
         (await fetch(url)).text(),
       ),
     )
-    const text = texts.join('\n')
+    text = texts.join('\n')
     families = new Set([...text.matchAll(/^# TYPE (\S+)/gm)].map(([, name = '']) => name))
     scraped = new Set([...families, ...[...text.matchAll(/^(\w+)[{ ]/gm)].map(([, name = '']) => name)])
   })
@@ -81,7 +58,30 @@ describe('monitoring', () => {
     const { errors, metrics } = readExpression(expr)
     expect(errors).toBe(0)
     expect(metrics).not.toEqual([])
+    for (const metric of metrics) if (!OTHER_METRICS.includes(metric)) expect(scraped).toContain(metric)
+  })
+
+  it.for(dashboardQueries)('the panel "$title" is PromQL on metrics that the apps export', ({ expr }) => {
+    const { errors, metrics } = readExpression(expr)
+    expect(errors).toBe(0)
+    expect(metrics).not.toEqual([])
     for (const metric of metrics) if (!PROMETHEUS_METRICS.includes(metric)) expect(scraped).toContain(metric)
+  })
+
+  it('shows every metric of the apps on the dashboard', () => {
+    const shown = dashboardQueries
+      .flatMap(({ expr }) => readExpression(expr).metrics)
+      .map((metric) => metric.replace(/_(bucket|count|sum)$/, ''))
+    expect([...families].filter((name) => name.startsWith('tidings_') && !shown.includes(name))).toEqual([])
+  })
+
+  it('begins counters at 0, so that Prometheus sees a first increase', () => {
+    for (const path of ['queue', 'direct', 'parked'])
+      expect(text).toMatch(new RegExp(`^tidings_events_accepted_total{.*path="${path}".*} 0$`, 'm'))
+    for (const outcome of ['stored', 'duplicate', 'retried'])
+      expect(text).toContain(`tidings_worker_events_total{outcome="${outcome}"} 0\n`)
+    for (const reason of DEAD_LETTER_REASONS)
+      expect(text).toContain(`tidings_worker_dead_letters_total{reason="${reason}"} 0\n`)
   })
 
   it('notices an expression that does not parse', () => {
@@ -104,7 +104,9 @@ describe('monitoring', () => {
         scrape_configs: z.array(
           z.object({
             job_name: z.string(),
-            static_configs: z.array(z.object({ targets: z.array(z.string()) })),
+            dns_sd_configs: z.tuple([
+              z.object({ names: z.tuple([z.string()]), type: z.literal('A'), port: z.int() }),
+            ]),
           }),
         ),
       })
@@ -118,7 +120,9 @@ describe('monitoring', () => {
         ),
       })
       .parse(parse(await read('docker-compose.yml'), { merge: true }))
-    const targets = prometheus.scrape_configs.flatMap(({ static_configs: [config] }) => config?.targets ?? [])
+    const targets = prometheus.scrape_configs.map(
+      ({ dns_sd_configs: [{ names, port }] }) => `${names[0]}:${port}`,
+    )
     expect(targets).toEqual([
       `api:${services.api?.environment?.PORT}`,
       `worker:${services.worker?.environment?.WORKER_PORT}`,

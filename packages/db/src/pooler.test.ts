@@ -1,0 +1,166 @@
+import { findProgram } from '@tidings/stack/servers/find-program'
+import { type Pgbouncer, startPgbouncer } from '@tidings/stack/servers/pgbouncer'
+import { waitFor } from '@tidings/stack/servers/wait-for'
+import {
+  createTestDatabase,
+  makeTestFolder,
+  type TestDatabase,
+  useReleaser,
+} from '@tidings/stack/testing/test-context'
+import { eq } from 'drizzle-orm'
+import { beforeAll, describe, expect, it } from 'vitest'
+import { type Database, openDatabase } from './database.ts'
+import { classifyFailure } from './failure.ts'
+import { migrateDatabase } from './migrate.ts'
+import { users } from './schema/users.ts'
+
+const program = findProgram('pgbouncer', process.env.PATH)
+const MODES = ['session', 'transaction'] as const
+
+describe.skipIf(program === undefined).for(MODES)(
+  `behind PgBouncer in %s mode${program ? '' : ': NO PGBOUNCER ON THE PATH'}`,
+  (poolMode) => {
+    const releaser = useReleaser()
+    let direct: TestDatabase
+    let bouncer: Pgbouncer
+    let url: string
+    beforeAll(async () => {
+      direct = await createTestDatabase(releaser)
+      bouncer = releaser.add(
+        await startPgbouncer({
+          dataDir: await makeTestFolder(releaser),
+          program: program ?? '',
+          target: direct.url,
+          poolMode,
+          poolSize: 2,
+        }),
+        (started) => started.stop(),
+      )
+      url = bouncer.url(new URL(direct.url).pathname.slice(1))
+    })
+
+    /** Runs work with `count` pools of this database through PgBouncer, and closes them. */
+    async function withPools<Result>(
+      count: number,
+      work: (...databases: [Database, ...Database[]]) => Promise<Result>,
+      options: { url?: string; queryTimeoutMs?: number } = {},
+    ): Promise<Result> {
+      const open = () =>
+        openDatabase({
+          url,
+          applicationName: 'pooled',
+          maxConnections: 1,
+          statementTimeoutMs: 4_321,
+          onError: () => {},
+          ...options,
+        })
+      const databases: [Database, ...Database[]] = [open(), ...Array.from({ length: count - 1 }, open)]
+      try {
+        return await work(...databases)
+      } finally {
+        await Promise.all(databases.map((database) => database.close()))
+      }
+    }
+
+    const readTimeout = async ({ pool }: Database) =>
+      (await pool.query<{ statement_timeout: string }>('SHOW statement_timeout')).rows[0]?.statement_timeout
+
+    it('clients leave no setting behind', async () => {
+      const seen = await withPools(2, async (...databases) => Promise.all(databases.map(readTimeout)))
+      expect(seen).toEqual(['0', '0'])
+      expect(await readTimeout(direct.database)).toBe('15s')
+    })
+
+    it('named statements of many clients work on few server connections', async () => {
+      const ask = async ({ pool, orm }: Database, n: number) => {
+        const { rows } = await pool.query<{ n: number }>({
+          name: 'echo',
+          text: 'SELECT $1::int AS n',
+          values: [n],
+        })
+        const isNobody = eq(users.email, 'nobody')
+        const found = await orm.select().from(users).where(isNobody).prepare('by-email').execute()
+        return [rows[0]?.n, found.length]
+      }
+      const asked = Array.from({ length: 100 }, (_, n) => n)
+      // In session mode each client keeps a server connection.
+      const answers = await withPools(poolMode === 'session' ? 2 : 5, (first, ...others) =>
+        Promise.all(asked.map((n) => ask([first, ...others][n % (others.length + 1)] ?? first, n))),
+      )
+      expect(answers).toEqual(asked.map((n) => [n, 0]))
+    })
+
+    it('a migration leaves no lock behind', async () => {
+      await migrateDatabase(url)
+      await migrateDatabase(url)
+      const { rows } = await direct.database.pool.query(
+        `SELECT count(*)::int AS locks FROM pg_locks WHERE locktype = 'advisory'
+           AND database = (SELECT oid FROM pg_database WHERE datname = current_database())`,
+      )
+      expect(rows).toEqual([{ locks: 0 }])
+    })
+
+    it('PostgreSQL ends the statement of a client that gave up', async () => {
+      const { username, pathname } = new URL(direct.url)
+      await direct.database.pool.query(
+        `ALTER ROLE ${username} IN DATABASE ${pathname.slice(1)} SET client_connection_check_interval = '100ms'`,
+      )
+      await bouncer.command('RECONNECT')
+      await withPools(
+        1,
+        async ({ pool }) => {
+          expect(await classify(pool.query('SELECT pg_sleep(60)'))).toBe('outage')
+          await waitFor('the end of the statement', async () => {
+            const { rows } = await direct.database.pool.query(
+              "SELECT 1 FROM pg_stat_activity WHERE query LIKE '%pg_sleep(60)%' AND pid <> pg_backend_pid()",
+            )
+            return rows.length === 0
+          })
+          expect((await pool.query('SELECT 1 AS one')).rows).toEqual([{ one: 1 }])
+        },
+        { queryTimeoutMs: 700 },
+      )
+    })
+
+    it('a transaction whose statement took too long does not hold up the next one', async () => {
+      await withPools(
+        1,
+        async ({ pool, orm }) => {
+          const failed = orm.transaction((tx) => tx.execute('SELECT pg_sleep(60)'))
+          expect(await classify(failed)).toBe('outage')
+          expect((await pool.query('SELECT 1 AS one')).rows).toEqual([{ one: 1 }])
+        },
+        { queryTimeoutMs: 700 },
+      )
+    })
+
+    it('a pause, a kill and an absent database are outages', async () => {
+      await withPools(
+        1,
+        async ({ pool }) => {
+          await pool.query('SELECT 1')
+          if (poolMode === 'transaction') {
+            await bouncer.command('PAUSE')
+            expect(await classify(pool.query('SELECT 1'))).toBe('outage')
+            await bouncer.command('RESUME')
+          }
+          await bouncer.kill9()
+          expect(await classify(pool.query('SELECT 1'))).toBe('outage')
+          await bouncer.start()
+          expect((await pool.query('SELECT 1 AS one')).rows).toEqual([{ one: 1 }])
+        },
+        { queryTimeoutMs: 700 },
+      )
+      const absent = bouncer.url('absent_database')
+      await withPools(1, async ({ pool }) => expect(await classify(pool.query('SELECT 1'))).toBe('outage'), {
+        url: absent,
+      })
+    })
+  },
+)
+
+const classify = (query: Promise<unknown>) =>
+  query.then(
+    () => 'none',
+    (error: unknown) => classifyFailure(error),
+  )

@@ -1,0 +1,137 @@
+import { type PostgresServer, startPostgres } from '@tidings/stack/servers/postgres'
+import { promote, startStandby } from '@tidings/stack/servers/postgres-standby'
+import { waitFor } from '@tidings/stack/servers/wait-for'
+import { startTcpProxy, type TcpProxy } from '@tidings/stack/testing/tcp-proxy'
+import { makeTestFolder, useReleaser } from '@tidings/stack/testing/test-context'
+import { afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest'
+import { type Database, openDatabase } from './database.ts'
+import { Replica } from './replica.ts'
+
+describe('reads from a replica', () => {
+  const releaser = useReleaser()
+  let servers: { primary: PostgresServer; standby: PostgresServer }
+  let proxy: TcpProxy
+  let primary: Database
+  let replica: Database
+  let reads: Replica
+  let changes: boolean[]
+
+  beforeAll(async () => {
+    const [primaryDir, standbyDir] = [await makeTestFolder(releaser), await makeTestFolder(releaser)]
+    const settings = { shared_buffers: '16MB' }
+    const server = await startPostgres({ dataDir: primaryDir, durable: false, settings })
+    releaser.onRelease(() => server.stop('immediate'))
+    const standby = await startStandby({
+      primary: server,
+      primaryDir,
+      dataDir: standbyDir,
+      name: 'standby',
+      durable: false,
+      settings,
+    })
+    releaser.onRelease(() => standby.stop('immediate'))
+    servers = { primary: server, standby }
+    proxy = await startTcpProxy(standby.adminUrl, releaser)
+  }, 60_000)
+
+  beforeEach(() => {
+    const throughProxy = new URL(servers.standby.adminUrl)
+    throughProxy.port = String(proxy.port)
+    const open = (url: string) =>
+      openDatabase({
+        url,
+        applicationName: 'reads',
+        maxConnections: 3,
+        queryTimeoutMs: 3_000,
+        onError: () => {},
+      })
+    primary = open(servers.primary.adminUrl)
+    replica = open(throughProxy.href)
+    changes = []
+    reads = new Replica({ primary, replica, intervalMs: 50, onChange: (isUsed) => void changes.push(isUsed) })
+  })
+  afterEach(async () => {
+    await reads.close()
+    await Promise.all([primary.close(), replica.close()])
+  })
+
+  /** Which server answers a read. */
+  const askWho = () =>
+    reads.run(async ({ pool }) => {
+      const { rows } = await pool.query<{ standby: boolean }>('SELECT pg_is_in_recovery() AS standby')
+      return rows[0]?.standby ? 'replica' : 'primary'
+    })
+  const untilAnswers = (who: 'replica' | 'primary') =>
+    waitFor(`the ${who} to answer`, async () => (await askWho()) === who)
+
+  it('go there once it is known to be up to date', async () => {
+    expect(await askWho()).toBe('primary')
+    await untilAnswers('replica')
+    expect(changes).toEqual([true])
+  })
+
+  it('go to the primary while the replica lags, and come back', async () => {
+    await untilAnswers('replica')
+    await replica.pool.query('SELECT pg_wal_replay_pause()')
+    await primary.pool.query('SELECT pg_logical_emit_message(true, $1, $1)', ['something new'])
+    await untilAnswers('primary')
+    await replica.pool.query('SELECT pg_wal_replay_resume()')
+    await untilAnswers('replica')
+    expect(changes).toEqual([true, false, true])
+  })
+
+  it('are answered by the primary when the replica refuses connections', async () => {
+    await untilAnswers('replica')
+    await proxy.cut()
+    expect(await askWho()).toBe('primary')
+    expect(changes).toEqual([true, false])
+    await proxy.restore()
+    await untilAnswers('replica')
+  })
+
+  it('that wait for a replica that vanished are answered by the primary', async () => {
+    await untilAnswers('replica')
+    const isHeld = reads.run(async ({ pool }) => {
+      const { rows } = await pool.query<{ held: boolean }>(
+        'SELECT pg_is_in_recovery() AND pg_sleep(60) IS NOT NULL AS held',
+      )
+      return rows[0]?.held
+    })
+    proxy.silence()
+    expect(await isHeld).toBe(false)
+    expect(await askWho()).toBe('primary')
+  })
+
+  it('that the replica ends for the sake of replication are repeated on the primary', async () => {
+    await untilAnswers('replica')
+    const raise =
+      "DO $$ BEGIN IF pg_is_in_recovery() THEN RAISE 'conflict' USING ERRCODE = '40001'; END IF; END $$"
+    await reads.run(({ pool }) => pool.query(raise))
+    expect(changes).toEqual([true])
+  })
+
+  it('that took too long or hold bad data fail', async () => {
+    await untilAnswers('replica')
+    for (const code of ['57014', '22021']) {
+      const failing = reads.run(({ pool }) =>
+        pool.query(`DO $$ BEGIN RAISE 'no' USING ERRCODE = '${code}'; END $$`),
+      )
+      await expect(failing).rejects.toMatchObject({ code })
+    }
+    expect(changes).toEqual([true])
+  })
+
+  it('stay with the replica while the primary is away', async () => {
+    await untilAnswers('replica')
+    await servers.primary.kill9()
+    await expect(primary.pool.query('SELECT 1')).rejects.toThrow()
+    expect(await askWho()).toBe('replica')
+    await servers.primary.start()
+  })
+
+  it('leave a replica that was promoted', async () => {
+    await untilAnswers('replica')
+    await promote(servers.standby)
+    await waitFor('the promoted replica to be left', () => changes.at(-1) === false)
+  })
+})
