@@ -427,7 +427,7 @@ class Producer:
         self._lock = threading.Lock()
         self._closed = False
         parts = urlsplit(url)
-        api = _Api(parts.scheme, parts.netloc, parts.path.rstrip("/"), key, request_timeout_ms / 1000)
+        api = _Api(parts.scheme, parts.netloc, parts.path.rstrip("/"), key, request_timeout_ms / 1000, deadline_ms / 1000)
         self._senders = {type_: _Sender(type_, api, self._settle) for type_ in ("email", "push")}
 
     def report(self, event: Report) -> Receipt:
@@ -660,10 +660,11 @@ class _Sender:
 class _Api:
     """Where the API is, and what its answers mean."""
 
-    def __init__(self, scheme: str, netloc: str, path: str, key: str, timeout: float) -> None:
+    def __init__(self, scheme: str, netloc: str, path: str, key: str, timeout: float, longest_pause: float) -> None:
         self._scheme = scheme
         self._netloc = netloc
         self._timeout = timeout
+        self._longest_pause = longest_pause
         self.path = path
         self.headers = {"Authorization": f"Bearer {key}", "Content-Type": "application/json"}
         #: The API asked for no request before this time, by time.monotonic().
@@ -691,7 +692,8 @@ class _Api:
         if status < 500 and status not in (408, 429):
             raise ProducerError("refused", message)
         pause = _read_retry_after(retry_after)
-        self._paused_until = time.monotonic() + (pause or 0)
+        # A proxy may name an hour, or a date by another clock, and the API be back.
+        self._paused_until = time.monotonic() + min(pause or 0, self._longest_pause)
         raise ProducerError("unavailable", message, retry_after_ms=None if pause is None else pause * 1000)
 
 

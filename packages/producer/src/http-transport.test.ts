@@ -72,14 +72,23 @@ describe('reporting over HTTP', () => {
 
   it('gives up at once when Retry-After is beyond the deadline, and sends nothing meanwhile', async () => {
     const { stub, producer } = await setUp([answerWith(503, { 'retry-after': '3600' })])
-    for (const report of [event('a'), event('b')])
-      await expect(producer.report(report)).rejects.toMatchObject({
+    for (const [name, retryAfterMs] of [
+      ['a', 3_600_000],
+      ['b', 30_000],
+    ] as const)
+      await expect(producer.report(event(name))).rejects.toMatchObject({
         code: 'unavailable',
         retryable: true,
         eventId: expect.any(String),
-        retryAfterMs: expect.closeTo(3_600_000, -4),
+        retryAfterMs: expect.closeTo(retryAfterMs, -4),
       })
     expect(stub.requests).toHaveLength(1)
+  })
+
+  it('asks an API again that named a time far away, once an event would have been given up', async () => {
+    const { stub, producer } = await setUp([answerWith(503, { 'retry-after': '3600' })], { deadlineMs: 200 })
+    await waitFor('an accepted event', async () => (await codeOf(producer.report(event()))) === 'accepted')
+    expect(stub.requests).toHaveLength(2)
   })
 
   it.for([500, 502, 504, 408])('tries again after %i', async (status) => {

@@ -89,7 +89,8 @@ export class HttpTransport implements Transport {
     if (status === 401 || status === 403) throw new ProducerError('unauthorized', message)
     if (status < 500 && status !== 429 && status !== 408) throw new ProducerError('refused', message)
     const retryAfterMs = readRetryAfter(retryAfter)
-    this.#pausedUntil = performance.now() + (retryAfterMs ?? 0)
+    // Not for longer than an event is tried: a proxy may name an hour, or a date by another clock, and the API be back.
+    this.#pausedUntil = performance.now() + Math.min(retryAfterMs ?? 0, this.#options.deadlineMs)
     throw new ProducerError('unavailable', message, { retryAfterMs })
   }
 
