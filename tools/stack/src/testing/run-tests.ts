@@ -9,7 +9,7 @@ import { WaitTimeoutError, waitFor } from '../servers/wait-for.ts'
 /*
  * npm test: the quick checks side by side, then the tests. Arguments go to vitest: npm test -- packages/db
  */
-const EXPECTED_DURATION = 'about 4 minutes on two cores'
+const EXPECTED_DURATION = 'about 9 minutes on two cores'
 const RESULTS_FILE = 'node_modules/.cache/tidings/test-results.json'
 /** PostgreSQL takes this long to stop after vitest was interrupted. */
 const STRAGGLER_LIMIT_MS = 15_000
