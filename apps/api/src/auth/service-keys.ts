@@ -36,8 +36,8 @@ interface ServiceKeyOptions {
 }
 
 /**
- * Authenticates service keys from memory; see LastingCache. While PostgreSQL does not answer, a key that nobody else
- * knows gets `unavailable`.
+ * Authenticates service keys from memory; see LastingCache. While PostgreSQL does not answer, a key that is in no cache
+ * gets `unavailable`.
  */
 export function createServiceKeyAuthenticator({
   db,

@@ -64,8 +64,8 @@ export class LastingCache<Stored, Value> {
   }
 
   /**
-   * Undefined when there is no such value. Rejects with the error of PostgreSQL, or with `unavailable` when it does not
-   * answer in time, for a value that nobody else knows.
+   * Undefined when the value does not exist. For a value that is in no cache, it rejects with the error of PostgreSQL, or
+   * with `unavailable` when PostgreSQL does not answer in time.
    */
   get(key: string): MaybePromise<Value | undefined> {
     const entry = this.#known.get(key)

@@ -27,7 +27,7 @@ export interface TestHook {
 
 let hooks = 0
 
-/** Stores a hook with a key or a secret of its own. */
+/** Stores a hook with a new key or secret. */
 export async function makeHook(db: Database, provider: Provider): Promise<TestHook> {
   const id = newHookId()
   const name = `${provider}-${hooks++}`

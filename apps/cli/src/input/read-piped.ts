@@ -7,7 +7,7 @@ const MAX_BYTES = 8_192
 interface PipedText {
   /** What the text is, for messages: `password`. */
   noun: string
-  /** What to do when stdin is no pipe. */
+  /** Tells the operator what to do when stdin is a terminal. */
   advice: string
 }
 

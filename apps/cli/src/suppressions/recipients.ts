@@ -70,7 +70,7 @@ export async function readRecipients(
   })
 }
 
-/** What is wrong with a recipient. Another text would be suppressed as well, and nobody would notice that it is nobody's. */
+/** Says what is wrong with a recipient. Without this check, a mistyped one would be suppressed and nobody would notice. */
 function findProblem(text: string, { digest, channel }: RecipientOptions): string | undefined {
   if (digest) return digestSchema.safeParse(text).success ? undefined : 'is no digest'
   if (text.trim() === '') return 'is empty: a variable may be unset'

@@ -22,7 +22,7 @@ export interface SweepingOptions {
   backend: QueueBackend
   shards: number
   queues: readonly JobQueue<unknown>[]
-  /** Resolves when as many replicas as configured have what was written. */
+  /** Writes, and resolves when ACK_REPLICAS replicas have received it. */
   writeSafely(queue: KeyedQueue, write: () => Promise<unknown>): Promise<void>
   recovery: Pick<JobRecovery, 'run'> | undefined
   /** See digestRecipient. */

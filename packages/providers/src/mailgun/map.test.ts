@@ -1,4 +1,5 @@
 import { expect, test } from 'vitest'
+import { reportOf } from '../testing/report-of.ts'
 import samples from './fixtures/events.json' with { type: 'json' }
 import { mapMailgun } from './map.ts'
 
@@ -6,11 +7,7 @@ const NOW = new Date('2026-03-01T00:00:00.000Z')
 const MESSAGE = '20260203192638.1f0be97f99f8cea1@mail.example.com'
 
 const map = (name: keyof typeof samples) => mapMailgun(samples[name], NOW)
-const reportOf = (name: keyof typeof samples) => {
-  const mapped = map(name)
-  if (mapped.outcome !== 'report') throw new Error(`${name} has no report`)
-  return mapped.report
-}
+const reportOfSample = (name: keyof typeof samples) => reportOf(map(name))
 
 test('maps a bounce to exactly these fields', () => {
   expect(map('hardBounce')).toEqual({
@@ -55,8 +52,8 @@ test.each([
   ['unsubscribed', 'unsubscribed'],
   ['complained', 'complained'],
 ] as const)('maps %s to %s, without an error', (name, status) => {
-  expect(reportOf(name)).toMatchObject({ status, recipient: 'ann@example.com' })
-  expect(reportOf(name).error).toBeUndefined()
+  expect(reportOfSample(name)).toMatchObject({ status, recipient: 'ann@example.com' })
+  expect(reportOfSample(name).error).toBeUndefined()
 })
 
 test.each([
@@ -86,8 +83,8 @@ test.each([
     },
   ],
 ] as const)('maps %s to %s with its error', (name, status, error) => {
-  expect(reportOf(name)).toMatchObject({ status })
-  expect(reportOf(name).error).toEqual(error)
+  expect(reportOfSample(name)).toMatchObject({ status })
+  expect(reportOfSample(name).error).toEqual(error)
 })
 
 test('keeps opens and clicks of machines out of the statuses', () => {
@@ -101,7 +98,7 @@ test('ignores event types without a status', () => {
 })
 
 test('names only the message when the sender gave no variables', () => {
-  const report = reportOf('withoutVariables')
+  const report = reportOfSample('withoutVariables')
   expect(report.notification_id).toBeUndefined()
   expect(report.provider_message_id).toBe(MESSAGE)
 })
@@ -121,7 +118,7 @@ test('drops unusable values of the sender, not the event', () => {
 
 test('keeps neither addresses of the network nor links', () => {
   for (const name of ['opened', 'clicked', 'unsubscribed'] as const) {
-    const { recipient: _recipient, ...stored } = reportOf(name)
+    const { recipient: _recipient, ...stored } = reportOfSample(name)
     expect(JSON.stringify(stored)).not.toMatch(/198\.51\.100|https:|ann@|Mozilla|Berlin/)
   }
 })

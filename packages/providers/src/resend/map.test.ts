@@ -1,4 +1,5 @@
 import { expect, test } from 'vitest'
+import { reportOf } from '../testing/report-of.ts'
 import samples from './fixtures/events.json' with { type: 'json' }
 import { mapResend } from './map.ts'
 
@@ -7,11 +8,7 @@ const WEBHOOK = 'msg_2mAdEuP0000000000000000001'
 const MESSAGE = '56761188-7520-42d8-8898-ff6fc54ce618'
 
 const map = (name: keyof typeof samples) => mapResend(samples[name], WEBHOOK, NOW)
-const reportOf = (name: keyof typeof samples) => {
-  const mapped = map(name)
-  if (mapped.outcome !== 'report') throw new Error(`${name} has no report`)
-  return mapped.report
-}
+const reportOfSample = (name: keyof typeof samples) => reportOf(map(name))
 
 test('maps a bounce to exactly these fields', () => {
   expect(map('hardBounce')).toEqual({
@@ -46,9 +43,9 @@ test.each([
   ['opened', 'opened'],
   ['clicked', 'clicked'],
 ] as const)('maps %s to %s, without an error', (name, status) => {
-  expect(reportOf(name)).toMatchObject({ status, recipient: 'ann@example.com' })
-  expect(reportOf(name).error).toBeUndefined()
-  expect(reportOf(name).metadata).toBeUndefined()
+  expect(reportOfSample(name)).toMatchObject({ status, recipient: 'ann@example.com' })
+  expect(reportOfSample(name).error).toBeUndefined()
+  expect(reportOfSample(name).metadata).toBeUndefined()
 })
 
 test.each([
@@ -82,8 +79,8 @@ test.each([
   ],
   ['failed', 'failed', { code: 'reached_daily_quota', class: 'config', message: 'reached_daily_quota' }],
 ] as const)('maps %s to %s with its error', (name, status, error) => {
-  expect(reportOf(name)).toMatchObject({ status })
-  expect(reportOf(name).error).toEqual(error)
+  expect(reportOfSample(name)).toMatchObject({ status })
+  expect(reportOfSample(name).error).toEqual(error)
 })
 
 test('ignores events without a status', () => {
@@ -93,19 +90,19 @@ test('ignores events without a status', () => {
 })
 
 test('reads tags that are a list of names and values', () => {
-  expect(reportOf('tagsAsArray')).toMatchObject({
+  expect(reportOfSample('tagsAsArray')).toMatchObject({
     notification_id: '0198c5a2-7d1e-7c43-9f5b-2a64b1e0d001',
     category: 'newsletter',
   })
 })
 
 test('names only the message when there are no tags', () => {
-  expect(reportOf('withoutTags').notification_id).toBeUndefined()
-  expect(reportOf('withoutTags').provider_message_id).toBe(MESSAGE)
+  expect(reportOfSample('withoutTags').notification_id).toBeUndefined()
+  expect(reportOfSample('withoutTags').provider_message_id).toBe(MESSAGE)
 })
 
 test('names no recipient when Resend does not say which one it was', () => {
-  expect(reportOf('severalRecipients').recipient).toBeUndefined()
+  expect(reportOfSample('severalRecipients').recipient).toBeUndefined()
   const { delivered } = samples
   const withCopy = { ...delivered, data: { ...delivered.data, cc: ['ben@example.com'] } }
   expect(JSON.stringify(mapResend(withCopy, WEBHOOK, NOW))).not.toContain('ben@example.com')
@@ -117,6 +114,6 @@ test('refuses what names neither a notification nor a message, and what has no t
 })
 
 test('keeps neither addresses of the network nor links nor subjects', () => {
-  const { recipient: _recipient, ...stored } = reportOf('clicked')
+  const { recipient: _recipient, ...stored } = reportOfSample('clicked')
   expect(JSON.stringify(stored)).not.toMatch(/198\.51\.100|https:|ann@|Mozilla|spring/)
 })

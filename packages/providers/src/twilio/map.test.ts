@@ -1,4 +1,5 @@
 import { expect, test } from 'vitest'
+import { reportOf } from '../testing/report-of.ts'
 import samples from './fixtures/events.json' with { type: 'json' }
 import { mapTwilio } from './map.ts'
 
@@ -12,11 +13,7 @@ const QUERY = new URLSearchParams({
 
 const map = (parameters: Record<string, string>, query = QUERY) =>
   mapTwilio(new URLSearchParams(parameters), query)
-const reportOf = (name: keyof typeof samples) => {
-  const mapped = map(samples[name])
-  if (mapped.outcome !== 'report') throw new Error(`${name} has no report`)
-  return mapped.report
-}
+const reportOfSample = (name: keyof typeof samples) => reportOf(map(samples[name]))
 
 test('maps an undelivered message to exactly these fields', () => {
   expect(map(samples.unknownNumber)).toEqual({
@@ -42,8 +39,8 @@ test.each([
   ['delivered', 'delivered'],
   ['read', 'opened'],
 ] as const)('maps %s to %s, without an error', (name, status) => {
-  expect(reportOf(name)).toMatchObject({ status, event_id: `${MESSAGE}:${name}` })
-  expect(reportOf(name).error).toBeUndefined()
+  expect(reportOfSample(name)).toMatchObject({ status, event_id: `${MESSAGE}:${name}` })
+  expect(reportOfSample(name).error).toBeUndefined()
 })
 
 test.each([
@@ -53,8 +50,8 @@ test.each([
   ['unknownCode', 'bounced', '30999', 'transient', 'The message was not delivered.'],
   ['failedWithoutCode', 'failed', undefined, undefined, 'The message was not sent.'],
 ] as const)('maps %s to %s with its error', (name, status, code, errorClass, message) => {
-  expect(reportOf(name)).toMatchObject({ status })
-  expect(reportOf(name).error).toEqual({ code, class: errorClass, message })
+  expect(reportOfSample(name)).toMatchObject({ status })
+  expect(reportOfSample(name).error).toEqual({ code, class: errorClass, message })
 })
 
 test.each(['accepted', 'queued', 'scheduled', 'sending', 'canceled', 'constructor', '__proto__'])(
@@ -91,6 +88,6 @@ test('refuses a callback without a message or a status', () => {
 })
 
 test('keeps neither the text nor the phone numbers', () => {
-  const { recipient: _recipient, ...stored } = reportOf('delivered')
+  const { recipient: _recipient, ...stored } = reportOfSample('delivered')
   expect(JSON.stringify(stored)).not.toContain('+1500')
 })

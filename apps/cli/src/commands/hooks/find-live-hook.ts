@@ -9,7 +9,7 @@ export type KnownHook = Hook & { provider: Provider }
 
 const providerSchema = z.enum(PROVIDERS)
 
-/** @throws CliError `not found` when there is no live hook of this name or id. */
+/** @throws CliError `not found` when no live hook has this name or id. */
 export async function findLiveHook(context: CliContext, given: string): Promise<KnownHook> {
   const db = await context.database()
   const hook = (isHookId(given) ? await findHook(db, given) : undefined) ?? (await findHookByName(db, given))
