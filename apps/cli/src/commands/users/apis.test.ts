@@ -112,7 +112,7 @@ describeBackends('tidings users beside two running APIs', (kind) => {
         found = await ask()
         return JSON.stringify(found) === JSON.stringify(wanted)
       },
-      { explain: () => JSON.stringify(found), intervalMs: 5, timeoutMs: 5_000 },
+      { explain: () => JSON.stringify(found), intervalMs: 5, timeoutMs: 8_000 },
     )
   }
   const refuseOldToken = () => answerBoth([401, 401], () => statusesOf(user.token))
