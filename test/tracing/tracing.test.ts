@@ -160,7 +160,7 @@ describeBackends('tracing', (kind) => {
   })
 
   it('shows a sweep that made a dead letter, without the text of the error', {
-    timeout: 40_000,
+    timeout: 120_000,
   }, async () => {
     await withClient(stack.databaseUrl, (client) =>
       client.query(`
@@ -225,7 +225,7 @@ describe.concurrent('without a collector', () => {
     modules.filter((url) => /node_modules\/(@opentelemetry\/(?!api\/)|bullmq-otel\/)|start-tracing/.test(url))
 
   it('loads no tracer, no exporter and no tracing module of ours in either app', {
-    timeout: 60_000,
+    timeout: 120_000,
   }, async () => {
     const modules = await listLoadedModules({})
     const root = new URL('../../', import.meta.url).href
@@ -234,7 +234,7 @@ describe.concurrent('without a collector', () => {
   })
 
   it('goes on when the collector is away, logs a warning, and stops in time', {
-    timeout: 60_000,
+    timeout: 120_000,
   }, async () => {
     const endpoint = `http://127.0.0.1:${await findFreePort()}`
     let logFile = ''

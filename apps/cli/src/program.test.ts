@@ -189,6 +189,22 @@ describe('bin/tidings', () => {
   })
 })
 
+test('help loads neither the queue nor the query builder, which take longer than most commands', async () => {
+  const hook = `import { registerHooks } from 'node:module'
+    registerHooks({ load: (url, context, next) => (process.stderr.write(url + '\\n'), next(url, context)) })`
+  const main = fileURLToPath(new URL('./main.ts', import.meta.url))
+  const { stderr } = await promisify(execFile)(
+    process.execPath,
+    ['--import', `data:text/javascript,${encodeURIComponent(hook)}`, main, '--help'],
+    { env: cli.env, maxBuffer: 10_000_000 },
+  )
+  const loaded = linesOf(stderr)
+  expect(loaded.some((url) => url.includes('/commander'))).toBe(true)
+  expect(loaded.filter((url) => /\/node_modules\/(bullmq|ioredis|drizzle-orm\/pg-core)\//.test(url))).toEqual(
+    [],
+  )
+})
+
 describe('the terminal', () => {
   test('output into a pipe has no escape sequences', async () => {
     for (const env of [{}, { NO_COLOR: '1' }])
