@@ -33,8 +33,6 @@ async function postStatus(
     headers: {
       authorization: `Bearer ${SERVICE_KEY}`,
       'content-type': 'application/json',
-      // A stopping API waits up to 3 s for the connections that its clients keep open.
-      connection: 'close',
       ...headers,
     },
     body: JSON.stringify({ status: 'delivered', ...event }),
