@@ -5,12 +5,10 @@ import { dirname, join, resolve } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { promisify } from 'node:util'
 import { useReleaser } from '@tidings/stack/testing/test-context'
-import { describe, expect, test, vi } from 'vitest'
+import { describe, expect, test } from 'vitest'
 import manifest from '../package.json' with { type: 'json' }
 import { CLI_COMMAND, createCli, linesOf } from './testing/cli-process.ts'
 import { hasTerminals, openTerminal } from './testing/terminal-session.ts'
-
-vi.setConfig({ testTimeout: 120_000 })
 
 const cli = createCli({})
 

@@ -83,9 +83,7 @@ describeBackends('what a user does with the mails', (kind) => {
     expect(stack.notices).toEqual([])
   })
 
-  it('verifies the address, resets the password, changes the address and undoes that', {
-    timeout: 120_000,
-  }, async () => {
+  it('verifies the address, resets the password, changes the address and undoes that', async () => {
     const { token } = await register(apiUrl, { email: OLD })
     const me = (as: string) => call<Record<string, unknown>>(`${apiUrl}/api/v1/users/me/`, { token: as })
     const post = (path: string, body: unknown, as?: string) =>

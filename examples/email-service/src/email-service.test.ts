@@ -32,9 +32,7 @@ describe('the e-mail service', () => {
 describeBackends('the e-mail service on a server that refuses mails', (kind) => {
   const releaser = useReleaser()
 
-  it('reports bounces, tries again what was deferred, sends nothing expired, and logs no address', {
-    timeout: 90_000,
-  }, async () => {
+  it('reports bounces, tries again what was deferred, sends nothing expired, and logs no address', async () => {
     const seen: string[] = []
     let isBusy = true
     const smtp = new SMTPServer({

@@ -91,7 +91,7 @@ describe('the plans of searches in 10^6 events', () => {
       'SELECT inhrelid::regclass::text AS name, inhparent::regclass::text AS parent FROM pg_inherits',
     )
     parents = new Map(rows.map(({ name, parent }) => [name, parent]))
-  }, 120_000)
+  })
 
   const indexOf = (node: PlanNode) => parents.get(node['Index Name'] ?? '')
   const indexesOf = (plan: PlanNode) => new Set(readsOf(plan).flatMap((node) => indexOf(node) ?? []))

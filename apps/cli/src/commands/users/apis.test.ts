@@ -3,12 +3,10 @@ import { spawnApp } from '@tidings/stack/dev/app-process'
 import { findFreePort } from '@tidings/stack/servers/free-port'
 import { waitFor } from '@tidings/stack/servers/wait-for'
 import { describeBackends, useReleaser } from '@tidings/stack/testing/test-context'
-import { beforeAll, beforeEach, expect, test, vi } from 'vitest'
+import { beforeAll, beforeEach, expect, test } from 'vitest'
 import { z } from 'zod'
 import { type CliLab, createCliLab } from '../../testing/cli-lab.ts'
 import { type Cli, createCli } from '../../testing/cli-process.ts'
-
-vi.setConfig({ testTimeout: 120_000 })
 
 const PASSWORD = 'correct horse battery 7 staple'
 const NEW_PASSWORD = 'another long passphrase 9 words'
