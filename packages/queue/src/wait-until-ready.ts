@@ -18,9 +18,10 @@ export async function waitUntilReady(redis: RedisConnection): Promise<void> {
     why = `: ${errorMessage(refusalIn(error) ?? error)}`
     if (refusalIn(error)) reject(new StoreUnreachableError(`Redis refuses${why}`, { isRefusal: true }))
   }
-  redis.on('error', onError).once('ready', resolve)
+  // A cluster reports here why it reaches none of its nodes.
+  redis.on('error', onError).on('node error', onError).once('ready', resolve)
   await promise.finally(() => {
     clearTimeout(timer)
-    redis.off('error', onError).off('ready', resolve)
+    redis.off('error', onError).off('node error', onError).off('ready', resolve)
   })
 }
