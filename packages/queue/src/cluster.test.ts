@@ -138,6 +138,17 @@ describeRedis('a Redis Cluster', () => {
       await expect(list(5, '12')).rejects.toThrow('This cursor does not belong to this listing')
     })
 
+    it('of one millisecond are listed in one order, forwards and backwards', async () => {
+      const together = Array.from({ length: 30 }, () => makeFailedEvent())
+      await buryEvents(dead, together, async () => new Set())
+      const forwards = (await list(60)).ids
+      const pageOf = async (cursor?: string): Promise<string[]> => {
+        const page = await list(7, cursor, false)
+        return page.next === undefined ? page.ids : [...page.ids, ...(await pageOf(page.next))]
+      }
+      expect(await pageOf()).toEqual(forwards.toReversed())
+    })
+
     it('are counted and grouped together', async () => {
       expect(await groupDeadLetters(store, {})).toMatchObject([{ count: 30 }])
       expect(await readDeadLetterStats(store)).toMatchObject({ depth: 30, by_reason: { unknown_user: 30 } })

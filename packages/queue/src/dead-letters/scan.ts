@@ -24,6 +24,8 @@ export async function* scanDeadLetters(
   options: ScanOptions,
 ): AsyncGenerator<ScannedEntry[]> {
   const scans = parts.map((part, index) => scanPart(part, index, options))
+  // Entries of the same millisecond follow the order of the parts; newest first is the exact reverse.
+  if (options.newestFirst) scans.reverse()
   const [only] = scans
   if (only !== undefined && scans.length === 1) return yield* only
   const precedes = (a: ScannedEntry, b: ScannedEntry) =>
