@@ -4,12 +4,12 @@ import { findTextInPostgres, findTextInRedis } from '@tidings/api/testing/find-t
 import { register } from '@tidings/api/testing/http'
 import { openDatabase } from '@tidings/db/database'
 import { addMessage } from '@tidings/db/users/outbound-messages'
+import { openRedis } from '@tidings/queue/open-redis'
 import { readEnvFile } from '@tidings/runtime/env-file'
 import { OUTBOUND_KINDS, OUTBOUND_LINKS } from '@tidings/shared/outbound-message'
 import { waitFor } from '@tidings/stack/servers/wait-for'
 import { describeBackends, useReleaser } from '@tidings/stack/testing/test-context'
 import { startTestStack } from '@tidings/stack/testing/test-stack'
-import { Redis } from 'ioredis'
 import { expect, test } from 'vitest'
 import { startCollector } from './tracing/collector.ts'
 
@@ -53,7 +53,10 @@ describeBackends('the tokens of links', (kind) => {
     const metrics = await Promise.all(
       [`${stack.apiUrl}/metrics`, `${WORKER_URL}/metrics`].map(async (url) => (await fetch(url)).text()),
     )
-    const redis = REDIS_URL === undefined || kind === 'postgres' ? undefined : new Redis(REDIS_URL)
+    const redis =
+      REDIS_URL === undefined || kind === 'postgres'
+        ? undefined
+        : openRedis({ url: REDIS_URL }, 'patient', () => {})
     releaser.onRelease(() => redis?.disconnect())
     const tokens = await readTokens()
     // The e-mail service reports a message a moment before its job ends.

@@ -34,7 +34,7 @@ describe('monitoring', () => {
       name: 'worker',
       main: 'apps/worker/src/main.ts',
       env: {
-        DATABASE_URL: api.url,
+        ...api.variables,
         QUEUE_BACKEND: 'postgres',
         WORKER_PORT: String(port),
         LOG_LEVEL: 'silent',

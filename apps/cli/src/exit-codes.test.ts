@@ -1,4 +1,4 @@
-import { useReleaser } from '@tidings/stack/testing/test-context'
+import { directUrlOf, useReleaser } from '@tidings/stack/testing/test-context'
 import { CommanderError } from 'commander'
 import { beforeAll, expect, test } from 'vitest'
 import { describeFailure, EXIT } from './exit-codes.ts'
@@ -45,7 +45,7 @@ test('the shell gets the exit code', async () => {
 })
 
 test('the message tells a store that refuses the connection from one that does not answer', async () => {
-  const url = new URL(String(lab.cli.env.DATABASE_URL))
+  const url = new URL(directUrlOf(lab.db.url))
   url.pathname = '/no_such_database'
   const { exitCode, stderr } = await createCli({ DATABASE_URL: url.href }).run('dlq', 'list')
   expect(exitCode).toBe(EXIT.unreachable)

@@ -46,7 +46,7 @@ describe.concurrent('the log of the worker', () => {
         main: 'apps/worker/src/main.ts',
         baseEnv: { PATH: process.env.PATH },
         env: {
-          DATABASE_URL: database.url,
+          ...database.variables,
           WORKER_PORT: String(port),
           LOG_LEVEL: 'trace',
           ...(backend.kind === 'redis'

@@ -40,7 +40,7 @@ describe('the worker process', () => {
       name: 'worker',
       main: MAIN,
       baseEnv,
-      env: { DATABASE_URL: database.url, WORKER_PORT: String(port) },
+      env: { ...database.variables, WORKER_PORT: String(port) },
       readyUrl: `http://127.0.0.1:${port}/health/ready`,
     })
     releaser.add(worker, () => worker.stop())
@@ -67,14 +67,12 @@ describeRedis('the worker process while Redis does not answer', () => {
 
   it('ends in one line, without a stack, when Redis refuses its password', async () => {
     const { url } = await createTestDatabase(releaser)
-    const redis = new URL(testRedisUrl())
-    redis.username = 'nobody'
-    redis.password = 'wrong-secret'
+    const redisUrl = testRedisUrl().replace('//', '//nobody:wrong-secret@')
     const worker = await spawnApp({
       name: 'worker',
       main: MAIN,
       baseEnv,
-      env: { DATABASE_URL: url, REDIS_URL: redis.href, WORKER_PORT: String(await findFreePort()) },
+      env: { DATABASE_URL: url, REDIS_URL: redisUrl, WORKER_PORT: String(await findFreePort()) },
     })
     expect(await worker.exited).toMatchObject({ code: 1 })
     const lines = worker.output().trim().split('\n')

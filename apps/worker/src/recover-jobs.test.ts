@@ -3,8 +3,9 @@ import { openRedis, type RedisConnection } from '@tidings/queue/open-redis'
 import { ENVELOPE_JOB, STATUS_QUEUE } from '@tidings/queue/policy'
 import { makeEvent } from '@tidings/shared/testing/make-event'
 import { describeRedis, useReleaser } from '@tidings/stack/testing/test-context'
-import { Queue as Queue5 } from 'bullmq-5'
+import { Queue as Queue5, type QueueOptions as QueueOptions5 } from 'bullmq-5'
 import { beforeEach, expect, it } from 'vitest'
+import { plainOptions } from './testing/open-producer.ts'
 import { TestWorker } from './testing/test-worker.ts'
 
 describeRedis('jobs that a BullMQ 5 client left behind', () => {
@@ -54,7 +55,9 @@ describeRedis('jobs that a BullMQ 5 client left behind', () => {
   it('are put back when a real BullMQ 5 client adds, pauses twice and resumes', async () => {
     const { backend } = worker
     if (backend.kind !== 'redis') throw new Error('This suite runs on Redis')
-    const client = new Queue5(STATUS_QUEUE, { connection: { url: backend.url }, prefix: backend.prefix })
+    // Its types are those of an older ioredis.
+    const options = plainOptions(backend, STATUS_QUEUE, releaser) as object as QueueOptions5
+    const client = new Queue5(STATUS_QUEUE, options)
     releaser.onRelease(() => client.close())
     const overwritten = Array.from({ length: 5 }, () => makeEvent())
     for (const event of overwritten) await client.add(ENVELOPE_JOB, { v: 1, events: [event] })

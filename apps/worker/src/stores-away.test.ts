@@ -11,8 +11,8 @@ import { withClient } from '@tidings/stack/servers/postgres'
 import { waitFor } from '@tidings/stack/servers/wait-for'
 import {
   availableBackends,
+  createDirectDatabase,
   createTestBackend,
-  createTestDatabase,
   useReleaser,
 } from '@tidings/stack/testing/test-context'
 import { afterEach, beforeAll, beforeEach, describe, expect, inject, it } from 'vitest'
@@ -43,7 +43,7 @@ describe('a worker whose PostgreSQL', () => {
   beforeAll(async () => {
     await admin(`CREATE ROLE ${role} LOGIN PASSWORD 'old'`)
     releaser.onRelease(async () => void (await admin(`DROP ROLE ${role}`)))
-    const url = new URL((await createTestDatabase(releaser)).url)
+    const url = new URL((await createDirectDatabase(releaser)).url)
     name = url.pathname.slice(1)
     ownerUrl = url.href
     await asOwner(`GRANT ALL ON ALL TABLES IN SCHEMA public TO ${role}`)

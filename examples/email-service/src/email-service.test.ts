@@ -1,13 +1,13 @@
 import { register } from '@tidings/api/testing/http'
 import { startTestApi } from '@tidings/api/testing/test-api'
 import { openQueue, type QueueBackend } from '@tidings/queue/backend'
+import { openRedis } from '@tidings/queue/open-redis'
 import { publishMessages } from '@tidings/queue/outbound-queue'
 import { OUTBOUND_QUEUE } from '@tidings/queue/policy'
 import type { OutboundJob } from '@tidings/shared/outbound-message'
 import { spawnApp } from '@tidings/stack/dev/app-process'
 import { waitFor } from '@tidings/stack/servers/wait-for'
 import { createTestBackend, describeBackends, useReleaser } from '@tidings/stack/testing/test-context'
-import { Redis } from 'ioredis'
 import { SMTPServer } from 'smtp-server'
 import { describe, expect, it } from 'vitest'
 
@@ -60,7 +60,7 @@ describeBackends('the e-mail service on a server that refuses mails', (kind) => 
     const backend: QueueBackend | undefined =
       kind === 'redis' ? await createTestBackend(kind, releaser) : undefined
     const api = await startTestApi(releaser, {}, backend && { backend })
-    const redis = api.backend.kind === 'redis' ? new Redis(api.backend.url) : undefined
+    const redis = api.backend.kind === 'redis' ? openRedis(api.backend, 'patient', () => {}) : undefined
     releaser.onRelease(() => redis?.disconnect())
     const queue = openQueue<OutboundJob>(OUTBOUND_QUEUE, api.backend, redis, { onError() {} })
     releaser.onRelease(() => queue.close())
@@ -138,9 +138,9 @@ describeBackends('the e-mail service on a server that refuses mails', (kind) => 
 
     // What is left of the jobs: nothing that names a person or holds a secret.
     if (redis && api.backend.kind === 'redis') {
-      const events = await redis.xrange(`${api.backend.prefix}:${OUTBOUND_QUEUE}:events`, '-', '+')
+      const events = await redis.xrange(queue.toKey('events'), '-', '+')
       expect(JSON.stringify(events)).not.toMatch(/@example|canary/)
-      expect(await redis.keys(`${api.backend.prefix}:${OUTBOUND_QUEUE}:${ids.gone}`)).toEqual([])
+      expect(await redis.exists(queue.toKey(ids.gone))).toBe(0)
     }
     expect(await service.stop()).toEqual({ code: 0, signal: null })
     expect(service.output()).toContain('"outcome":"bounced"')

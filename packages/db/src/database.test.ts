@@ -1,5 +1,5 @@
 import { waitFor } from '@tidings/stack/servers/wait-for'
-import { createTestDatabase, useReleaser } from '@tidings/stack/testing/test-context'
+import { createDirectDatabase, useReleaser } from '@tidings/stack/testing/test-context'
 import { describe, expect, it } from 'vitest'
 import { openDatabase } from './database.ts'
 import { classifyFailure } from './failure.ts'
@@ -8,7 +8,7 @@ describe('a connection that PostgreSQL refuses', () => {
   const releaser = useReleaser()
 
   it('is reported with the reason, as well as to the query', async () => {
-    const { url } = await createTestDatabase(releaser)
+    const { url } = await createDirectDatabase(releaser)
     const absent = new URL(url)
     absent.pathname = '/absent'
     const reported: Error[] = []
@@ -32,7 +32,7 @@ describe('a connection that PostgreSQL ends', () => {
   const releaser = useReleaser()
 
   it('while it is in use and idle fails the next query, not the process', async () => {
-    const { url, database } = await createTestDatabase(releaser)
+    const { url, database } = await createDirectDatabase(releaser)
     const { pool } = releaser.add(
       openDatabase({ url, applicationName: 'held', maxConnections: 1, onError: () => {} }),
       (opened) => opened.close(),

@@ -2,7 +2,7 @@ import { findProgram } from '@tidings/stack/servers/find-program'
 import { type Pgbouncer, startPgbouncer } from '@tidings/stack/servers/pgbouncer'
 import { waitFor } from '@tidings/stack/servers/wait-for'
 import {
-  createTestDatabase,
+  createDirectDatabase,
   makeTestFolder,
   type TestDatabase,
   useReleaser,
@@ -25,7 +25,7 @@ describe.skipIf(program === undefined).for(MODES)(
     let bouncer: Pgbouncer
     let url: string
     beforeAll(async () => {
-      direct = await createTestDatabase(releaser)
+      direct = await createDirectDatabase(releaser)
       bouncer = releaser.add(
         await startPgbouncer({
           dataDir: await makeTestFolder(releaser),

@@ -1,5 +1,6 @@
 import { openQueue, type QueueBackend } from '@tidings/queue/backend'
 import { parseEnvelope } from '@tidings/queue/envelope'
+import { openRedis, type RedisConnection } from '@tidings/queue/open-redis'
 import { STATUS_QUEUE } from '@tidings/queue/policy'
 import { shardNames } from '@tidings/queue/queue-names'
 import { waitFor } from '@tidings/stack/servers/wait-for'
@@ -9,7 +10,6 @@ import {
   startTestRedis,
   useReleaser,
 } from '@tidings/stack/testing/test-context'
-import { Redis } from 'ioredis'
 import { beforeAll, describe, expect, it } from 'vitest'
 import { createProducer, type Producer, type Report } from './producer.ts'
 import { startStubApi } from './testing/stub-api.ts'
@@ -32,12 +32,15 @@ const waitUntilConnected = (producer: Producer) =>
 describeRedis('reporting over the queue', () => {
   const releaser = useReleaser()
   let backend: Extract<QueueBackend, { kind: 'redis' }>
-  let redis: Redis
+  let redis: RedisConnection
   beforeAll(async () => {
     const made = await createTestBackend('redis', releaser)
     if (made.kind !== 'redis') throw new Error('Not a Redis backend')
     backend = made
-    redis = releaser.add(new Redis(backend.url), (it) => it.disconnect())
+    redis = releaser.add(
+      openRedis(backend, 'patient', () => {}),
+      (it) => it.disconnect(),
+    )
   })
 
   /** Returns a producer that is connected. */

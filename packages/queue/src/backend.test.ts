@@ -11,7 +11,7 @@ import {
   useReleaser,
 } from '@tidings/stack/testing/test-context'
 import { expect, it } from 'vitest'
-import { openQueue, openWorker, prepareQueueBackend } from './backend.ts'
+import { openQueue, openWorker, prepareQueueBackend, type QueueBackend } from './backend.ts'
 import { openRedis } from './open-redis.ts'
 
 /** Much shorter than the real silence limit. */
@@ -22,8 +22,7 @@ describeRedis('a command whose connection is lost', () => {
   const onError = () => {}
 
   it('fails at once on an operator connection, even when the connection is back soon', async () => {
-    const backend = await createTestBackend('redis', releaser)
-    const proxy = await startTcpProxy(backend.url, releaser)
+    const proxy = await startTcpProxy((await startTestRedis(releaser)).url, releaser)
     const redis = openRedis({ url: `redis://127.0.0.1:${proxy.port}` }, 'operator', onError)
     releaser.onRelease(() => redis.disconnect())
     await redis.ping()
@@ -66,7 +65,10 @@ describeBackends('connections that become silent without closing', (kind) => {
 
   it('are opened again: a queue answers, and a worker takes the next job', async () => {
     const database = await createTestDatabase(releaser)
-    const direct = await createTestBackend(kind, releaser, database)
+    const direct: QueueBackend =
+      kind === 'redis'
+        ? { kind, url: (await startTestRedis(releaser)).url, prefix: 'silent' }
+        : await createTestBackend(kind, releaser, database)
     await prepareQueueBackend(direct)
     const proxy = await startTcpProxy(direct.url, releaser)
     const url = new URL(direct.url)

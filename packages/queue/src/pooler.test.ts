@@ -2,7 +2,7 @@ import { openDatabase } from '@tidings/db/database'
 import type { DeadLetter } from '@tidings/shared/dead-letter'
 import { waitFor } from '@tidings/stack/servers/wait-for'
 import { startStrictPooler } from '@tidings/stack/testing/strict-pooler'
-import { createTestBackend, createTestDatabase, useReleaser } from '@tidings/stack/testing/test-context'
+import { createDirectDatabase, createTestBackend, useReleaser } from '@tidings/stack/testing/test-context'
 import pg from 'pg'
 import { beforeAll, describe, expect, it } from 'vitest'
 import { openQueue, openWorker, prepareQueueBackend, type QueueBackend } from './backend.ts'
@@ -17,7 +17,7 @@ describe('behind a connection pooler that refuses startup parameters', () => {
   let url: string
   let backend: QueueBackend
   beforeAll(async () => {
-    const database = await createTestDatabase(releaser)
+    const database = await createDirectDatabase(releaser)
     url = await startStrictPooler(database.url, releaser)
     backend = await createTestBackend('postgres', releaser, { url })
   })

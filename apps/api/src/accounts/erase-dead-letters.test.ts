@@ -3,6 +3,7 @@ import type { FailedEvent } from '@tidings/queue/dead-letters/bury'
 import type { DeadLetterEntry } from '@tidings/queue/dead-letters/entry'
 import { deadLetterId } from '@tidings/queue/dead-letters/entry-id'
 import { openDeadLetters } from '@tidings/queue/dead-letters/open'
+import { openRedis } from '@tidings/queue/open-redis'
 import { DEAD_LETTER_QUEUE } from '@tidings/queue/policy'
 import { bury, makeFailedEvent, readPage } from '@tidings/queue/testing/dead-letter-fixtures'
 import { createLogger } from '@tidings/runtime/log'
@@ -82,7 +83,9 @@ describeBackends('erasing a user from the dead letters', (kind) => {
     const onError = () => undefined
     const backend = await createTestBackend(kind, releaser, await createTestDatabase(releaser))
     const redis =
-      kind === 'redis' ? releaser.add(new Redis(testRedisUrl()), (it) => it.disconnect()) : undefined
+      kind === 'redis'
+        ? releaser.add(openRedis({ url: testRedisUrl() }, 'patient', onError), (it) => it.disconnect())
+        : undefined
     const queue = openQueue<DeadLetter>(DEAD_LETTER_QUEUE, backend, redis, { onError })
     releaser.onRelease(() => queue.close())
     const store = releaser.add(await openDeadLetters({ backend, shards: 1, onError }), (it) => it.close())

@@ -1,6 +1,7 @@
 import { addMessage } from '@tidings/db/users/outbound-messages'
 import { openQueue, type QueueBackend } from '@tidings/queue/backend'
 import { openDeadLetters } from '@tidings/queue/dead-letters/open'
+import { openRedis } from '@tidings/queue/open-redis'
 import { publishMessages } from '@tidings/queue/outbound-queue'
 import { DEAD_LETTER_QUEUE, OUTBOUND_QUEUE } from '@tidings/queue/policy'
 import { bury, makeFailedEvent, readPage } from '@tidings/queue/testing/dead-letter-fixtures'
@@ -63,7 +64,10 @@ describeBackends('erasing an account', (kind) => {
 
     const redis =
       backend.kind === 'redis'
-        ? releaser.add(new Redis(backend.url), (connection) => connection.disconnect())
+        ? releaser.add(
+            openRedis(backend, 'patient', () => {}),
+            (connection) => connection.disconnect(),
+          )
         : undefined
     const queue = openQueue<DeadLetter>(DEAD_LETTER_QUEUE, backend, redis, { onError: () => {} })
     releaser.onRelease(() => queue.close())

@@ -1,6 +1,6 @@
 import { connect, createServer } from 'node:net'
 import { listen } from '@tidings/runtime/http-server'
-import { createTestBackend, describeRedis, useReleaser } from '@tidings/stack/testing/test-context'
+import { describeRedis, startTestRedis, useReleaser } from '@tidings/stack/testing/test-context'
 import { expect, it } from 'vitest'
 import { createBoardQueues } from './board-queues.ts'
 
@@ -33,10 +33,9 @@ describeRedis('the queues of the board', () => {
   }
 
   it('fail in time when a step of opening gets no answer, and open at the next call', async () => {
-    const backend = await createTestBackend('redis', releaser)
-    if (backend.kind !== 'redis') throw new Error('Redis was asked for')
-    const relay = await startRelay(backend.url)
-    const queues = createBoardQueues({ ...backend, url: relay.url }, 1, () => {}, 500)
+    const relay = await startRelay((await startTestRedis(releaser)).url)
+    const backend = { kind: 'redis', url: relay.url, prefix: 'board' } as const
+    const queues = createBoardQueues(backend, 1, () => {}, 500)
     await expect(queues.open()).rejects.toThrow('The queue does not answer.')
     relay.isSilent = false
     const opened = await queues.open()

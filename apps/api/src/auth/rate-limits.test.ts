@@ -1,3 +1,4 @@
+import { openRedis } from '@tidings/queue/open-redis'
 import {
   availableBackends,
   createTestBackend,
@@ -5,11 +6,10 @@ import {
   testRedisUrl,
   useReleaser,
 } from '@tidings/stack/testing/test-context'
-import { Redis } from 'ioredis'
 import { beforeAll, describe, expect, it } from 'vitest'
 import { call, register, type TestUser } from '../testing/http.ts'
 import { startTestApi, type TestApi } from '../testing/test-api.ts'
-import { openTestRedis } from '../testing/test-redis.ts'
+import { listKeys, openTestRedis } from '../testing/test-redis.ts'
 import { createRateLimits, delayMsAfter } from './rate-limits.ts'
 
 const LOGINS_PER_IP = 40
@@ -162,8 +162,12 @@ describe('login limits', () => {
 
 describeRedis('the keys of limits', () => {
   it('contain no address and no e-mail', async () => {
-    const redis = releaser.add(new Redis(testRedisUrl()), (connection) => connection.disconnect())
-    const keys = (await redis.keys('*:limit:*')).join('\n')
+    const redis = releaser.add(
+      openRedis({ url: testRedisUrl() }, 'patient', () => {}),
+      (connection) => connection.disconnect(),
+    )
+    await redis.ping()
+    const keys = (await listKeys(redis, '*:limit:*')).join('\n')
     expect(keys).toContain(':limit:login-account-ip:')
     expect(keys).not.toContain('203.0.113')
     expect(keys).not.toContain('@')
@@ -193,10 +197,10 @@ describeRedis('a blocked address', () => {
         isNot,
       )
     await tryLogin(0)
-    const before = await connection.keys(`${prefix}:limit:*`)
+    const before = await listKeys(connection, `${prefix}:limit:*`)
     expect(before).toHaveLength(3)
     for (let n = 1; n <= 20; n++) await expect(tryLogin(n)).rejects.toMatchObject({ code: 'rate_limited' })
-    expect((await connection.keys(`${prefix}:limit:*`)).sort()).toEqual(before.sort())
+    expect(await listKeys(connection, `${prefix}:limit:*`)).toEqual(before)
   })
 })
 

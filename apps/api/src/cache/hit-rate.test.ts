@@ -1,11 +1,12 @@
+import type { RedisConnection } from '@tidings/queue/open-redis'
 import { createLogger } from '@tidings/runtime/log'
 import {
   createTestDatabase,
   describeRedis,
+  directUrlOf,
   type TestDatabase,
   useReleaser,
 } from '@tidings/stack/testing/test-context'
-import type { Redis } from 'ioredis'
 import { type Counter, Registry } from 'prom-client'
 import { beforeAll, describe, expect, it } from 'vitest'
 import { createCaches } from '../compose/create-caches.ts'
@@ -56,7 +57,7 @@ describe('Zipf-distributed reads of users', () => {
     ids = rows.map(({ id }) => id)
   })
 
-  async function expectHits(bus: InvalidationBus, redis?: { connection: Redis; prefix: string }) {
+  async function expectHits(bus: InvalidationBus, redis?: { connection: RedisConnection; prefix: string }) {
     const registry = new Registry()
     const { users } = createCaches({ db: test.database, bus, registry, redis })
     const nextRank = createZipf(USERS)
@@ -81,7 +82,7 @@ describe('Zipf-distributed reads of users', () => {
   }
 
   it('reach PostgreSQL at most once in twenty reads, without Redis', async () => {
-    const bus = new PostgresBus(test.database, { url: test.url, log })
+    const bus = new PostgresBus(test.database, { url: directUrlOf(test.url), log })
     releaser.onRelease(() => bus.close())
     await expectHits(bus)
   })

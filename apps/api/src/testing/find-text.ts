@@ -1,3 +1,4 @@
+import { mastersOf, type RedisConnection } from '@tidings/queue/open-redis'
 import { withClient } from '@tidings/stack/servers/postgres'
 import type { Redis } from 'ioredis'
 
@@ -21,12 +22,15 @@ export async function findTextInPostgres(url: string, text: string): Promise<str
 }
 
 /** Lists every key whose name or value contains the text, in any case. */
-export async function findTextInRedis(redis: Redis, text: string): Promise<string[]> {
+export async function findTextInRedis(redis: RedisConnection, text: string): Promise<string[]> {
+  // A cluster knows its masters once it is connected.
+  await redis.ping()
   const found: string[] = []
-  for (const key of await redis.keys('*')) {
-    const content = `${key}\n${JSON.stringify(await readValue(redis, key))}`
-    if (content.toLowerCase().includes(text.toLowerCase())) found.push(key)
-  }
+  for (const master of mastersOf(redis))
+    for (const key of await master.keys('*')) {
+      const content = `${key}\n${JSON.stringify(await readValue(master, key))}`
+      if (content.toLowerCase().includes(text.toLowerCase())) found.push(key)
+    }
   return found
 }
 

@@ -1,6 +1,7 @@
 import { createServiceKey } from '@tidings/db/operators/service-keys'
 import { openQueue, type QueueBackend } from '@tidings/queue/backend'
-import { STATUS_QUEUE } from '@tidings/queue/policy'
+import { openRedis } from '@tidings/queue/open-redis'
+import { shardNames } from '@tidings/queue/queue-names'
 import { createLifecycle } from '@tidings/runtime/lifecycle'
 import { createLogger } from '@tidings/runtime/log'
 import { SCOPES, type Scope } from '@tidings/shared/service-key'
@@ -13,8 +14,12 @@ import {
 } from '@tidings/shared/status-event'
 import type { Releaser } from '@tidings/stack/releaser'
 import { waitFor } from '@tidings/stack/servers/wait-for'
-import { createTestBackend, createTestDatabase, type TestDatabase } from '@tidings/stack/testing/test-context'
-import { Redis } from 'ioredis'
+import {
+  createTestBackend,
+  createTestDatabase,
+  type TestDatabase,
+  testShards,
+} from '@tidings/stack/testing/test-context'
 import { readEnv } from '../env.ts'
 import { startApi } from '../start-api.ts'
 
@@ -62,7 +67,7 @@ export async function startTestApi(
   const database = stores.database ?? (await createTestDatabase(releaser))
   const backend = stores.backend ?? (await createTestBackend('postgres', releaser, database))
   const env = readEnv({
-    DATABASE_URL: database.url,
+    ...database.variables,
     ...queueVariables(backend),
     PORT: '0',
     HOST: '127.0.0.1',
@@ -85,6 +90,7 @@ export async function startTestApi(
   return {
     url: database.url,
     database: database.database,
+    variables: database.variables,
     apiUrl: url,
     port: Number(new URL(url).port),
     backend,
@@ -102,17 +108,24 @@ export async function startTestApi(
 
 function queueVariables(backend: QueueBackend): Record<string, string> {
   if (backend.kind === 'postgres') return { QUEUE_BACKEND: 'postgres' }
-  return { QUEUE_BACKEND: 'redis', REDIS_URL: backend.url, QUEUE_PREFIX: backend.prefix }
+  return {
+    QUEUE_BACKEND: 'redis',
+    REDIS_URL: backend.url,
+    QUEUE_PREFIX: backend.prefix,
+    QUEUE_SHARDS: String(testShards(backend)),
+  }
 }
 
 async function listQueuedItems(backend: QueueBackend): Promise<AcceptedItem[]> {
-  const redis = backend.kind === 'redis' ? new Redis(backend.url) : undefined
-  const queue = openQueue<Envelope>(STATUS_QUEUE, backend, redis, { onError: () => {} })
+  const redis = backend.kind === 'redis' ? openRedis(backend, 'patient', () => {}) : undefined
+  const open = (name: string) => openQueue<Envelope>(name, backend, redis, { onError: () => {} })
+  const queues = shardNames(testShards(backend)).map(open)
+  const states = ['waiting', 'active', 'delayed', 'failed', 'prioritized'] as const
   try {
-    const jobs = await queue.getJobs(['waiting', 'active', 'delayed', 'failed', 'prioritized'], 0, -1)
-    return jobs.flatMap((job) => job.data.events)
+    const jobs = await Promise.all(queues.map((queue) => queue.getJobs([...states], 0, -1)))
+    return jobs.flat().flatMap((job) => job.data.events)
   } finally {
-    await queue.close()
+    await Promise.all(queues.map((queue) => queue.close()))
     redis?.disconnect()
   }
 }

@@ -184,7 +184,7 @@ describe('unsubscribe links', () => {
     const insecure = await startTestApi(
       releaser,
       { RECIPIENT_KEY: DEFAULT_RECIPIENT_KEY },
-      { database: { url: api.url, database: api.database }, backend: api.backend },
+      { database: api, backend: api.backend },
     )
     const reply = await call(`${insecure.apiUrl}/api/v1/unsubscribe-links/`, {
       token: sender,

@@ -7,6 +7,7 @@ import { eraseUser } from '@tidings/db/users/erase-user'
 import { findErasedUsers, recordErasure } from '@tidings/db/users/erased-users'
 import {
   createTestDatabase,
+  directUrlOf,
   makeTestFolder,
   type TestDatabase,
   useReleaser,
@@ -77,7 +78,7 @@ async function createDjangoTables({ database }: TestDatabase) {
 }
 
 async function tidings(...args: string[]): Promise<{ code: number | null; stdout: string; stderr: string }> {
-  const { exitCode, ...said } = await createCli({ DATABASE_URL: target.url }).run(
+  const { exitCode, ...said } = await createCli({ ...target.variables }).run(
     'users',
     'import-django',
     ...args,
@@ -783,7 +784,7 @@ describe('an import', () => {
         signal: interruption.signal,
         onProgress: (now: string) => now === phase && interruption.abort(),
       }
-      const once = await UserImport.open(target.url)
+      const once = await UserImport.open(directUrlOf(target.url))
       const first = await importFromDjango(source, once, options)
       await once.close()
       expect(first.complete).toBe(false)
@@ -791,7 +792,7 @@ describe('an import', () => {
       expect(partial).toBeGreaterThan(0)
       expect(partial).toBeLessThan(5_000)
 
-      const again = await UserImport.open(target.url)
+      const again = await UserImport.open(directUrlOf(target.url))
       const second = await importFromDjango(source, again, {
         ...options,
         signal: new AbortController().signal,
@@ -811,7 +812,7 @@ describe('an import', () => {
     source.readAccounts = withProgress(source.readAccounts.bind(source))
     const interruption = new AbortController()
     const phases: string[] = []
-    const once = await UserImport.open(target.url)
+    const once = await UserImport.open(directUrlOf(target.url))
     const first = await importFromDjango(source, once, {
       dryRun: false,
       signal: interruption.signal,
@@ -826,7 +827,7 @@ describe('an import', () => {
     expect(first.notification_status_logs.found).toBe(0)
     expect(await dumpTarget()).toEqual({ users: [], devices: [], logs: [] })
 
-    const again = await UserImport.open(target.url)
+    const again = await UserImport.open(directUrlOf(target.url))
     const second = await importFromDjango(source, again, {
       dryRun: false,
       signal: new AbortController().signal,
@@ -848,7 +849,7 @@ describe('an import', () => {
 
     /** Imports, and runs `happens` after the users were classified and before the first is written. */
     async function importWhile(source: DjangoSource, happens: () => Promise<unknown>) {
-      const staged = await UserImport.open(target.url)
+      const staged = await UserImport.open(directUrlOf(target.url))
       const classify = staged.classify.bind(staged)
       staged.classify = async () => {
         const counts = await classify()
@@ -938,7 +939,7 @@ describe('an import', () => {
 
   it('reads records whose user has no preferences with the columns of the user', async () => {
     const source = await openDumpdataSource(fixture('dumpdata.json'))
-    const staged = await UserImport.open(target.url)
+    const staged = await UserImport.open(directUrlOf(target.url))
     await importFromDjango(source, staged, {
       dryRun: false,
       signal: new AbortController().signal,

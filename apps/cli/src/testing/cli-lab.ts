@@ -1,12 +1,12 @@
 import { randomUUID } from 'node:crypto'
 import { type JobQueue, openQueue, type QueueBackend } from '@tidings/queue/backend'
-import type { DeadLetterQueue, FailedEvent } from '@tidings/queue/dead-letters/bury'
-import { deadLetterId } from '@tidings/queue/dead-letters/entry-id'
+import { buryEvents, type DeadLetterQueue, type FailedEvent } from '@tidings/queue/dead-letters/bury'
+import { deadLetterId, placeOf } from '@tidings/queue/dead-letters/entry-id'
 import { openDeadLetters } from '@tidings/queue/dead-letters/open'
 import type { DeadLetterStore } from '@tidings/queue/dead-letters/store'
 import { openRedis } from '@tidings/queue/open-redis'
-import { DEAD_LETTER_QUEUE, STATUS_QUEUE } from '@tidings/queue/policy'
-import { bury, makeFailedEvent } from '@tidings/queue/testing/dead-letter-fixtures'
+import { deadLetterNames, shardNames } from '@tidings/queue/queue-names'
+import { makeFailedEvent } from '@tidings/queue/testing/dead-letter-fixtures'
 import type { DeadLetter } from '@tidings/shared/dead-letter'
 import type { Releaser } from '@tidings/stack/releaser'
 import {
@@ -14,6 +14,7 @@ import {
   createTestBackend,
   createTestDatabase,
   type TestDatabase,
+  testShards,
 } from '@tidings/stack/testing/test-context'
 import { beforeAll, beforeEach } from 'vitest'
 import { type Cli, createCli } from './cli-process.ts'
@@ -50,6 +51,7 @@ export interface CliLab {
   backend: QueueBackend
   db: TestDatabase
   store: DeadLetterStore
+  /** The first shard. */
   main: JobQueue<QueuedEnvelope>
   /** Buries `count` events and returns the entries' ids in order. */
   bury(count: number, overrides?: Parameters<typeof makeFailedEvent>[0]): Promise<string[]>
@@ -57,6 +59,10 @@ export interface CliLab {
   buryConflict(): Promise<{ eventId: string; ids: string[] }>
   /** The rows of the audit table, oldest first. */
   audit(): Promise<AuditRow[]>
+  /** The queue that holds a dead letter. */
+  deadQueueOf(id: string): DeadLetterQueue
+  /** The jobs on the main queue, in all shards. */
+  queuedJobs(): ReturnType<JobQueue<QueuedEnvelope>['getJobs']>
   /** The entry ids that the events on the main queue would have. An event that is there twice counts twice. */
   queuedIds(): Promise<string[]>
   empty(): Promise<void>
@@ -89,33 +95,46 @@ export async function createCliLab(kind: BackendKind, releaser: Releaser): Promi
   const backend = await createTestBackend(kind, releaser, db)
   const redis = backend.kind === 'redis' ? openRedis(backend, 'patient', onError) : undefined
   releaser.onRelease(() => redis?.disconnect())
-  const dead: DeadLetterQueue = openQueue<DeadLetter>(DEAD_LETTER_QUEUE, backend, redis, { onError })
-  const main = openQueue<QueuedEnvelope>(STATUS_QUEUE, backend, redis, { onError })
-  const store = await openDeadLetters({ backend, shards: 1, onError })
-  for (const part of [dead, main, store]) releaser.onRelease(() => part.close())
+  const shards = testShards(backend)
+  const open = <Data>(name: string) => openQueue<Data>(name, backend, redis, { onError })
+  const dead = deadLetterNames(backend, shards).map((name) => open<DeadLetter>(name))
+  const queues = shardNames(shards).map((name) => open<QueuedEnvelope>(name))
+  const [main] = queues
+  if (main === undefined) throw new Error('There is at least one shard')
+  const store = await openDeadLetters({ backend, shards, onError })
+  for (const part of [...dead, ...queues, store]) releaser.onRelease(() => part.close())
   const queue: Record<string, string> =
     backend.kind === 'redis'
-      ? { REDIS_URL: backend.url, QUEUE_PREFIX: backend.prefix }
+      ? { REDIS_URL: backend.url, QUEUE_PREFIX: backend.prefix, QUEUE_SHARDS: String(shards) }
       : { QUEUE_BACKEND: 'postgres' }
 
-  async function buryEvents(count: number, overrides?: Parameters<typeof makeFailedEvent>[0]) {
+  async function buryMany(count: number, overrides?: Parameters<typeof makeFailedEvent>[0]) {
     const failedEvents: FailedEvent[] = Array.from({ length: count }, () => makeFailedEvent(overrides))
     for (let start = 0; start < count; start += 1_000)
-      await bury(dead, failedEvents.slice(start, start + 1_000))
-    return failedEvents.map(deadLetterId)
+      await buryEvents(dead, failedEvents.slice(start, start + 1_000), async () => new Set())
+    const ids = failedEvents.map(deadLetterId)
+    // Those of the same millisecond are listed shard by shard.
+    return ids.toSorted((a, b) => placeOf(a, dead.length) - placeOf(b, dead.length))
+  }
+
+  const queuedJobs = async () => {
+    const jobs = await Promise.all(
+      queues.map((each) => each.getJobs(['waiting', 'delayed', 'active'], 0, -1, true)),
+    )
+    return jobs.flat()
   }
 
   return {
-    cli: createCli({ DATABASE_URL: db.url, TIDINGS_OPERATOR: 'ada', ...queue }),
+    cli: createCli({ ...db.variables, TIDINGS_OPERATOR: 'ada', ...queue }),
     backend,
     db,
     store,
     main,
-    bury: buryEvents,
+    bury: buryMany,
     async buryConflict() {
       const eventId = randomUUID()
-      const [sent] = await buryEvents(1, { eventId, reason: 'conflict', fields: { status: 'sent' } })
-      const [opened] = await buryEvents(1, { eventId, reason: 'conflict', fields: { status: 'opened' } })
+      const [sent] = await buryMany(1, { eventId, reason: 'conflict', fields: { status: 'sent' } })
+      const [opened] = await buryMany(1, { eventId, reason: 'conflict', fields: { status: 'opened' } })
       return { eventId, ids: [sent ?? '', opened ?? ''] }
     },
     async audit() {
@@ -124,15 +143,20 @@ export async function createCliLab(kind: BackendKind, releaser: Releaser): Promi
       )
       return rows
     },
+    deadQueueOf(id) {
+      const queue = dead[placeOf(id, dead.length)]
+      if (queue === undefined) throw new Error('There is no such queue')
+      return queue
+    },
+    queuedJobs,
     async queuedIds() {
-      const jobs = await main.getJobs(['waiting', 'delayed', 'active'], 0, -1, true)
+      const jobs = await queuedJobs()
       return jobs.flatMap(({ data }) =>
         data.events.map((event) => deadLetterId({ eventId: event.id, event })),
       )
     },
     async empty() {
-      await dead.obliterate({ force: true })
-      await main.obliterate({ force: true })
+      await Promise.all([...dead, ...queues].map((each) => each.obliterate({ force: true })))
       // With a few rows, DELETE takes a tenth of the time of TRUNCATE.
       await db.database.pool.query(EMPTIED_TABLES.map((table) => `DELETE FROM ${table}`).join(';'))
     },

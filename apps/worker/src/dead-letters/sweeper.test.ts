@@ -2,6 +2,7 @@ import { type JobQueue, openQueue, openWorker, type QueueBackend } from '@tiding
 import type { FailedEvent } from '@tidings/queue/dead-letters/bury'
 import { openRedis, type RedisConnection } from '@tidings/queue/open-redis'
 import { STATUS_QUEUE } from '@tidings/queue/policy'
+import { keyPrefixOf } from '@tidings/queue/queue-names'
 import { createLogger } from '@tidings/runtime/log'
 import { DEFAULT_RECIPIENT_KEY } from '@tidings/shared/recipient'
 import { makeEvent } from '@tidings/shared/testing/make-event'
@@ -171,9 +172,8 @@ describeRedis('the sweeper', () => {
   })
 
   it('leaves the children of a failed job: each is a separate job', async () => {
-    const flow = releaser.add(new FlowProducer({ connection: redis, prefix: backend.prefix }), (it) =>
-      it.close(),
-    )
+    const prefix = keyPrefixOf(backend, STATUS_QUEUE)
+    const flow = releaser.add(new FlowProducer({ connection: redis, prefix }), (it) => it.close())
     const data = () => ({ v: 1, events: [makeEvent()] })
     await flow.add({
       name: 'parent',

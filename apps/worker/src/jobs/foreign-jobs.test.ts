@@ -25,11 +25,11 @@ async function startNow({ queue }: TestWorker, jobId: string): Promise<void> {
 describeBackends('a job of a producer without our packages', (kind) => {
   const releaser = useReleaser()
   let worker: TestWorker
-  let producer: Pick<Queue, 'add' | 'close'>
+  let producer: Pick<Queue, 'add'>
 
   beforeAll(async () => {
     worker = await TestWorker.start(kind, releaser)
-    producer = releaser.add(openProducer(worker.backend), (it) => it.close())
+    producer = openProducer(worker.backend, releaser)
   })
 
   /** Marks the job as BullMQ marks one that it will fail without running it. */

@@ -42,7 +42,7 @@ describeBackends('an event whose attempts all fail', (kind) => {
       { attempts: 4, backoff: { type: 'a type of the producer' } },
       { attempts: 4, backoff: { type: 'fixed', delay: year } },
     ]
-    const producer = releaser.add(openProducer(worker.backend), (it) => it.close())
+    const producer = openProducer(worker.backend, releaser)
     const events = options.map(() => makeEvent({ provider: 'locked' }))
     await Promise.all(
       options.map((opts, index) => producer.add('any name', { v: 1, events: [events[index]] }, opts)),

@@ -6,8 +6,9 @@ import { OUTBOUND_QUEUE } from '@tidings/queue/policy'
 import type { OutboundJob } from '@tidings/shared/outbound-message'
 import { waitFor } from '@tidings/stack/servers/wait-for'
 import { createTestBackend, describeRedis, useReleaser } from '@tidings/stack/testing/test-context'
-import { Worker as Worker5 } from 'bullmq-5'
+import { Worker as Worker5, type WorkerOptions as WorkerOptions5 } from 'bullmq-5'
 import { expect, it } from 'vitest'
+import { plainOptions } from '../testing/open-producer.ts'
 
 describeRedis('a consumer with BullMQ 5', () => {
   const releaser = useReleaser()
@@ -37,7 +38,8 @@ describeRedis('a consumer with BullMQ 5', () => {
         taken.push(job.data)
         if (taken.length === 1) throw new Error('busy')
       },
-      { connection: { url: backend.url, maxRetriesPerRequest: null }, prefix: backend.prefix },
+      // Its types are those of an older ioredis.
+      plainOptions(backend, OUTBOUND_QUEUE, releaser) as object as WorkerOptions5,
     )
     releaser.onRelease(() => consumer.close())
     await waitFor('the second attempt', () => taken.length === 2)

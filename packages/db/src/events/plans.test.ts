@@ -1,7 +1,7 @@
 import { randomUUID } from 'node:crypto'
 import { DEFAULT_RECIPIENT_KEY } from '@tidings/shared/recipient'
 import { makeEvent, makeUnresolvedEvent } from '@tidings/shared/testing/make-event'
-import { createTestDatabase, useReleaser } from '@tidings/stack/testing/test-context'
+import { createDirectDatabase, useReleaser } from '@tidings/stack/testing/test-context'
 import { beforeAll, describe, expect, it } from 'vitest'
 import { z } from 'zod'
 import { type Database, openDatabase } from '../database.ts'
@@ -47,7 +47,7 @@ describe('the plans over the partitions of a year', () => {
   let plans: Plan[] = []
 
   beforeAll(async () => {
-    const { url, database } = await createTestDatabase(releaser)
+    const { url, database } = await createDirectDatabase(releaser)
     const { pool } = database
     const client = await pool.connect()
     const months = Array.from({ length: MONTHS }, (_, index) => startOfMonth(new Date(), -index))

@@ -5,7 +5,6 @@ import {
   testRedisUrl,
   useReleaser,
 } from '@tidings/stack/testing/test-context'
-import { Redis } from 'ioredis'
 import { beforeAll, beforeEach, expect, test } from 'vitest'
 import { type JobQueue, openQueue, type QueueBackend } from '../backend.ts'
 import { openRedis } from '../open-redis.ts'
@@ -172,7 +171,9 @@ describeBackends('large dead letters', (kind) => {
 
   test.runIf(kind === 'redis')('are found after entries that vanish during the read', async () => {
     const ids = await burySizes(10, 10, HUGE, 10)
-    const redis = releaser.add(new Redis(testRedisUrl()), (it) => it.disconnect())
+    const redis = releaser.add(openRedis({ url: testRedisUrl() }, 'patient', onError), (it) =>
+      it.disconnect(),
+    )
     for (const id of ids.slice(0, 2)) await redis.del(dead.toKey(id))
     const read: string[] = []
     for await (const page of scanDeadLetters(store, { pageSize: 500 }))

@@ -255,7 +255,9 @@ describeRedis('a dead letter nested thousands of levels deep', () => {
       const [entry] = await store.get([id])
       if (!entry) throw new Error('There is an entry')
       // Only a program that writes to Redis by hand can make such an entry.
-      const redis = releaser.add(new Redis(testRedisUrl()), (it) => it.disconnect())
+      const redis = releaser.add(openRedis({ url: testRedisUrl() }, 'patient', onError), (it) =>
+        it.disconnect(),
+      )
       await redis.hset(dead.toKey(id), 'data', make === 'in an entry' ? deepLine(entry) : deep)
 
       const [found] = await store.get([id])

@@ -36,10 +36,10 @@ export function makeFailedEvent(
 export const bury = (queue: Parameters<typeof buryEvents>[0][number], failedEvents: readonly FailedEvent[]) =>
   buryEvents([queue], failedEvents, async () => new Set())
 
-/** The first page of a store that is in one place. */
+/** The first page of each part of a store. */
 export async function readPage(
   { parts }: Pick<DeadLetterStore, 'parts'>,
   request: PageRequest,
 ): Promise<PlacedEntry[]> {
-  return (await parts[0]?.page(request)) ?? []
+  return (await Promise.all(parts.map((part) => part.page(request)))).flat()
 }

@@ -3,7 +3,13 @@ import { openQueue } from '@tidings/queue/backend'
 import { openRedis } from '@tidings/queue/open-redis'
 import { describe, expect, test } from 'vitest'
 import { createReleaser } from '../releaser.ts'
-import { createTestBackend, createTestDatabase, describeBackends, testRedisUrl } from './test-context.ts'
+import {
+  createTestBackend,
+  createTestDatabase,
+  describeBackends,
+  directUrlOf,
+  testRedisUrl,
+} from './test-context.ts'
 
 describe('a test database', () => {
   test('is migrated, private, and gone at the end', async () => {
@@ -12,7 +18,12 @@ describe('a test database', () => {
     const users = await database.pool.query('SELECT count(*)::int AS n FROM users')
     expect(users.rows).toEqual([{ n: 0 }])
     await releaser.release()
-    const again = openDatabase({ url, applicationName: 'test', maxConnections: 1, onError: () => {} })
+    const again = openDatabase({
+      url: directUrlOf(url),
+      applicationName: 'test',
+      maxConnections: 1,
+      onError: () => {},
+    })
     await expect(again.pool.query('SELECT 1')).rejects.toMatchObject({ code: '3D000' })
     await again.close()
   })

@@ -4,7 +4,8 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { type Database, openDatabase } from '@tidings/db/database'
 import type { QueueBackend } from '@tidings/queue/backend'
-import { Redis } from 'ioredis'
+import { mastersOf, openRedis } from '@tidings/queue/open-redis'
+import { isCluster } from '@tidings/queue/queue-names'
 import { afterAll, describe, inject } from 'vitest'
 import { createReleaser, type Releaser } from '../releaser.ts'
 import { createDatabase, withClient } from '../servers/postgres.ts'
@@ -43,21 +44,39 @@ export async function makeTestFolder(releaser: Releaser): Promise<string> {
 }
 
 export interface TestDatabase {
+  /** Through the pooler, when TEST_TOPOLOGY asks for one. */
   url: string
+  /** What an app or the command line needs in its environment to use it. */
+  variables: { DATABASE_URL: string; DATABASE_DIRECT_URL?: string }
   database: Database
 }
+
+const CLOSE_LIMIT_MS = 15_000
 
 /**
  * Creates a migrated database and opens a pool. It is dropped at the end, when nothing may be connected to it.
  *
  * @param closeLimitMs how long connections may take to close before the drop.
  */
-export async function createTestDatabase(releaser: Releaser, closeLimitMs = 15_000): Promise<TestDatabase> {
-  const { postgresAdminUrl, templateDatabase } = inject('servers')
+export const createTestDatabase = (
+  releaser: Releaser,
+  closeLimitMs = CLOSE_LIMIT_MS,
+): Promise<TestDatabase> => createMigrated(inject('servers').poolerUrl, releaser, closeLimitMs)
+
+/** As createTestDatabase, never through a pooler: for tests of roles, settings and poolers of their own. */
+export const createDirectDatabase = (releaser: Releaser): Promise<TestDatabase> =>
+  createMigrated(undefined, releaser, CLOSE_LIMIT_MS)
+
+async function createMigrated(
+  poolerUrl: string | undefined,
+  releaser: Releaser,
+  closeLimitMs: number,
+): Promise<TestDatabase> {
+  const { topology, postgresAdminUrl, templateDatabase } = inject('servers')
   const name = `test_${randomBytes(6).toString('hex')}`
   await createDatabase(postgresAdminUrl, name, templateDatabase)
-  releaser.onRelease(() => dropTestDatabase(postgresAdminUrl, name, closeLimitMs))
-  const url = new URL(postgresAdminUrl)
+  releaser.onRelease(() => dropTestDatabase(name, poolerUrl, closeLimitMs))
+  const url = new URL(poolerUrl ?? postgresAdminUrl)
   url.pathname = `/${name}`
   const database = openDatabase({
     url: url.href,
@@ -67,26 +86,59 @@ export async function createTestDatabase(releaser: Releaser, closeLimitMs = 15_0
     onError: () => {},
   })
   releaser.onRelease(() => database.close())
-  return { url: url.href, database }
+  const isShared = poolerUrl !== undefined && topology === 'pgbouncer-transaction'
+  const variables = {
+    DATABASE_URL: url.href,
+    ...(isShared && { DATABASE_DIRECT_URL: directUrlOf(url.href) }),
+  }
+  return { url: url.href, variables, database }
 }
 
-async function dropTestDatabase(adminUrl: string, name: string, closeLimitMs: number): Promise<void> {
-  await withClient(adminUrl, async (client) => {
+/** The URL of a test's database past the pooler, if TEST_TOPOLOGY asks for one. Leaves other URLs as they are. */
+export function directUrlOf(url: string): string {
+  const { postgresAdminUrl, poolerUrl } = inject('servers')
+  if (poolerUrl === undefined || new URL(url).port !== new URL(poolerUrl).port) return url
+  return Object.assign(new URL(postgresAdminUrl), { pathname: new URL(url).pathname }).href
+}
+
+/** The number of shards for whole systems in tests: on a cluster several, so that each master has some. */
+export const testShards = (backend: QueueBackend): number => (isCluster(backend) ? 6 : 1)
+
+async function dropTestDatabase(
+  name: string,
+  poolerUrl: string | undefined,
+  closeLimitMs: number,
+): Promise<void> {
+  const clients = poolerUrl === undefined ? [] : await closePool(poolerUrl, name, closeLimitMs)
+  await withClient(inject('servers').postgresAdminUrl, async (client) => {
     const listConnections = async () =>
       (await client.query('SELECT application_name, query FROM pg_stat_activity WHERE datname = $1', [name]))
         .rows
     // The server notices a closed connection a moment later.
-    const leaked = await waitFor('connections to close', async () => (await listConnections()).length === 0, {
-      timeoutMs: closeLimitMs,
-      intervalMs: 10,
-    }).then(
-      () => [],
-      () => listConnections(),
-    )
+    const leaked = [...clients, ...(await listAfter(closeLimitMs, listConnections))]
     await client.query(`DROP DATABASE ${client.escapeIdentifier(name)} WITH (FORCE)`)
     if (leaked.length > 0) throw new Error(`Connections were left open: ${JSON.stringify(leaked)}`)
   })
 }
+
+/** Lets the pooler close its own connections to a database. Returns the clients that are connected to it. */
+async function closePool(poolerUrl: string, database: string, closeLimitMs: number): Promise<unknown[]> {
+  return withClient(poolerUrl, async (client) => {
+    const listClients = async () =>
+      (await client.query('SHOW CLIENTS')).rows.filter((each) => each.database === database)
+    const leaked = await listAfter(closeLimitMs, listClients)
+    // It refuses this for a database that nobody has used.
+    await client.query(`RECONNECT ${database}`).catch(() => {})
+    return leaked
+  })
+}
+
+/** Returns an empty list as soon as `list` does, and what it lists when that takes too long. */
+const listAfter = (limitMs: number, list: () => Promise<unknown[]>): Promise<unknown[]> =>
+  waitFor('an empty list', async () => (await list()).length === 0, {
+    timeoutMs: limitMs,
+    intervalMs: 10,
+  }).then(() => [], list)
 
 export type BackendKind = QueueBackend['kind']
 
@@ -106,7 +158,7 @@ export async function createTestBackend(
 ): Promise<QueueBackend> {
   if (kind === 'postgres') {
     const { url } = database ?? (await createTestDatabase(releaser))
-    return { kind, url, schema: BULLMQ_SCHEMA }
+    return { kind, url: directUrlOf(url), schema: BULLMQ_SCHEMA }
   }
   const url = testRedisUrl()
   const prefix = `test-${randomBytes(6).toString('hex')}`
@@ -161,10 +213,13 @@ export async function startTestSentinels(releaser: Releaser): Promise<SentinelSe
 }
 
 async function deleteKeys(url: string, prefix: string): Promise<void> {
-  const redis = new Redis(url)
+  const redis = openRedis({ url }, 'patient', () => {})
   try {
-    for await (const keys of redis.scanStream({ match: `${prefix}*`, count: 1_000 }))
-      if (keys.length > 0) await redis.unlink(...keys)
+    await redis.ping()
+    // One by one: on a cluster they may be in different slots.
+    for (const master of mastersOf(redis))
+      for await (const keys of master.scanStream({ match: `${prefix}*`, count: 1_000 }))
+        await Promise.all(keys.map((key: string) => master.unlink(key)))
   } finally {
     redis.disconnect()
   }

@@ -4,7 +4,13 @@ import type { Stack } from '../dev/stack.ts'
 import { startStack } from '../dev/start-stack.ts'
 import type { Releaser } from '../releaser.ts'
 import { findFreePort } from '../servers/free-port.ts'
-import { type BackendKind, createTestBackend, createTestDatabase, makeTestFolder } from './test-context.ts'
+import {
+  type BackendKind,
+  createTestBackend,
+  createTestDatabase,
+  makeTestFolder,
+  testShards,
+} from './test-context.ts'
 
 export interface TestStack extends Stack {
   databaseUrl: string
@@ -24,7 +30,7 @@ export async function startTestStack(
   variables: Readonly<Record<string, string>> = {},
 ): Promise<TestStack> {
   const queue = kind ?? (inject('servers').redisUrl === undefined ? 'postgres' : 'redis')
-  const { url } = await createTestDatabase(releaser)
+  const { url, variables: database } = await createTestDatabase(releaser)
   const backend = await createTestBackend(queue, releaser, { url })
   const notices: string[] = []
   const env = readStartEnv({
@@ -32,12 +38,13 @@ export async function startTestStack(
     DATA_DIR: await makeTestFolder(releaser),
     DATABASE_URL: url,
     QUEUE_BACKEND: queue,
+    QUEUE_SHARDS: String(testShards(backend)),
     ...(backend.kind === 'redis' && { REDIS_URL: backend.url, QUEUE_PREFIX: backend.prefix }),
   })
   const stack = await startStack({
     env,
     // A client keeps no connection that the API closes so soon. A stopping API waits 4 s for those that are open.
-    baseEnv: { PASSWORD_ITERATIONS: '1000', KEEP_ALIVE_TIMEOUT: '1', ...variables },
+    baseEnv: { PASSWORD_ITERATIONS: '1000', KEEP_ALIVE_TIMEOUT: '1', ...database, ...variables },
     signal: new AbortController().signal,
     onStep: () => {},
     onNotice: (text) => void notices.push(text),

@@ -1,6 +1,6 @@
 import { findProgram } from '@tidings/stack/servers/find-program'
 import { startPgbouncer } from '@tidings/stack/servers/pgbouncer'
-import { createTestDatabase, makeTestFolder, useReleaser } from '@tidings/stack/testing/test-context'
+import { createDirectDatabase, makeTestFolder, useReleaser } from '@tidings/stack/testing/test-context'
 import { describe, expect, it } from 'vitest'
 import { createCli } from '../../testing/cli-process.ts'
 import type { CheckResult } from './check-result.ts'
@@ -13,7 +13,7 @@ describe.skipIf(program === undefined)(
     const releaser = useReleaser()
 
     it('names the setting that PostgreSQL lacks and the URL that is missing, until they are there', async () => {
-      const { url, database } = await createTestDatabase(releaser)
+      const { url, database } = await createDirectDatabase(releaser)
       const name = new URL(url).pathname.slice(1)
       const bouncer = await startPgbouncer({
         dataDir: await makeTestFolder(releaser),

@@ -5,7 +5,7 @@ import { storeStatusEvents } from '@tidings/db/events/status-events'
 import { addMessage } from '@tidings/db/users/outbound-messages'
 import { openWorker } from '@tidings/queue/backend'
 import { openRedis } from '@tidings/queue/open-redis'
-import { DEAD_LETTER_QUEUE, STATUS_QUEUE } from '@tidings/queue/policy'
+import { shardNames } from '@tidings/queue/queue-names'
 import { makeFailedEvent } from '@tidings/queue/testing/dead-letter-fixtures'
 import { statusEventSchema } from '@tidings/shared/status-event'
 import { makeEvent } from '@tidings/shared/testing/make-event'
@@ -15,8 +15,10 @@ import {
   createTestDatabase,
   describeBackends,
   describeRedis,
+  startTestCluster,
   startTestRedis,
   testRedisUrl,
+  testShards,
   useReleaser,
 } from '@tidings/stack/testing/test-context'
 import { beforeAll, beforeEach, describe, expect, test } from 'vitest'
@@ -41,10 +43,12 @@ async function examine(cli: Cli) {
 
 /** Connects a worker that takes no jobs. */
 async function connectWorker(lab: CliLab, releaser: Releaser) {
-  const worker = openWorker(STATUS_QUEUE, lab.backend, async () => {}, { autorun: false })
-  worker.on('error', () => undefined)
-  await worker.waitUntilReady()
-  releaser.add(worker, (opened) => opened.close())
+  for (const shard of shardNames(testShards(lab.backend))) {
+    const worker = openWorker(shard, lab.backend, async () => {}, { autorun: false })
+    worker.on('error', () => undefined)
+    await worker.waitUntilReady()
+    releaser.add(worker, (opened) => opened.close())
+  }
   await waitFor('the worker to be seen', async () => (await lab.store.countWorkers()) === 1)
 }
 
@@ -212,7 +216,7 @@ describeBackends('tidings doctor', (kind) => {
 
   test('a schema that lacks migrations is a failure: exit code 1', async () => {
     const db = await createTestDatabase(releaser)
-    const cli = withStores({ DATABASE_URL: db.url })
+    const cli = withStores(db.variables)
     const { rows } = await db.database.pool.query<{ known: number }>(
       'SELECT count(*)::int AS known FROM drizzle.__drizzle_migrations',
     )
@@ -279,20 +283,14 @@ describeBackends('tidings doctor', (kind) => {
   })
 
   test.runIf(kind === 'redis').each([
-    [
-      'a wrong password',
-      (url: URL) => url.href.replace('//', '//nobody:wrong@'),
-      /^Redis refuses: WRONGPASS /,
-    ],
+    ['a wrong password', (url: string) => url.replace('//', '//nobody:wrong@'), /^Redis refuses: WRONGPASS /],
     [
       'TLS where Redis has none',
-      (url: URL) => url.href.replace('redis:', 'rediss:'),
+      (url: string) => url.replace('redis', 'rediss'),
       /^Redis does not answer: ./,
     ],
   ])('shows why Redis cannot be used: %s', async (_, change, reason) => {
-    const { exitCode, found, stderr } = await examine(
-      withStores({ REDIS_URL: change(new URL(testRedisUrl())) }),
-    )
+    const { exitCode, found, stderr } = await examine(withStores({ REDIS_URL: change(testRedisUrl()) }))
     expect({ exitCode, stderr }).toEqual({ exitCode: 6, stderr: 'tidings: A store does not answer.\n' })
     expect(found('Queue')).toMatch(reason)
   })
@@ -327,22 +325,24 @@ describeRedis('tidings doctor --repair', () => {
   test('mends what doctor has named, and leaves keys of another type: exit code 5', async () => {
     const lab = await createCliLab('redis', releaser)
     if (lab.backend.kind !== 'redis') throw new Error('This needs the keys of Redis')
-    const { url, prefix } = lab.backend
     const redis = releaser.add(
-      openRedis({ url }, 'operator', () => undefined),
+      openRedis(lab.backend, 'operator', () => undefined),
       (opened) => opened.disconnect(),
     )
-    const keyOf = (id: string) => `${prefix}:${DEAD_LETTER_QUEUE}:${id}`
+    const keyOf = (id: string) => lab.deadQueueOf(id).toKey(id)
     const [whole = '', lost = '', hidden = '', other = ''] = await lab.bury(4)
-    await redis.del(keyOf(lost), keyOf(other))
-    await redis.zrem(keyOf('prioritized'), hidden)
+    for (const id of [lost, other]) await redis.del(keyOf(id))
+    await redis.zrem(lab.deadQueueOf(hidden).toKey('prioritized'), hidden)
     await redis.set(keyOf(other), 'x')
 
     const named = await examine(lab.cli)
     expect(named.exitCode).toBe(1)
-    expect(named.complaints.filter(({ check }) => check === 'Damaged dead letters')).toMatchObject([
-      { found: expect.stringContaining(other), advice: expect.stringContaining('Another program') },
+    // Each shard names its own, in its turn.
+    const damaged = named.complaints.filter(({ check }) => check === 'Damaged dead letters')
+    const byText = damaged.toSorted((one, two) => (String(one.found) < String(two.found) ? -1 : 1))
+    expect(byText).toMatchObject([
       { found: `counted, but their content is gone: ${lost}`, advice: 'Mend them: tidings doctor --repair' },
+      { found: expect.stringContaining(other), advice: expect.stringContaining('Another program') },
       { found: `there, but in no list: ${hidden}`, advice: 'Mend them: tidings doctor --repair' },
     ])
 
@@ -438,6 +438,22 @@ describeRedis('tidings doctor on a Redis that shows neither its settings nor its
       },
       { check: 'Workers', result: 'warning', found: 'unknown: the store does not show its clients' },
     ])
+  })
+})
+
+describeRedis('tidings doctor on a Redis Cluster', () => {
+  const releaser = useReleaser()
+
+  test('looks at all shards, and shows why the cluster cannot be used', async () => {
+    const { url: REDIS_URL } = await startTestCluster(releaser)
+    const { variables } = await createTestDatabase(releaser)
+    const shared = { ...variables, QUEUE_SHARDS: '6' }
+    const { exitCode, complaints, found } = await examine(createCli({ ...shared, REDIS_URL }))
+    expect({ exitCode, complaints }).toMatchObject({ exitCode: 0, complaints: [{ check: 'Workers' }] })
+    expect(found('Queue')).toMatch(/cluster of 3 masters$/)
+    const away = await examine(createCli({ ...shared, REDIS_URL: REDIS_URL.replace('redis', 'rediss') }))
+    expect(away.exitCode).toBe(6)
+    expect(away.found('Queue')).toMatch(/^Redis does not answer: ./)
   })
 })
 

@@ -26,7 +26,7 @@ describe('tidings hooks', () => {
 
   beforeAll(async () => {
     db = await createTestDatabase(releaser)
-    variables = { DATABASE_URL: db.url, TIDINGS_OPERATOR: 'ada', QUEUE_BACKEND: 'postgres', API_URL }
+    variables = { ...db.variables, TIDINGS_OPERATOR: 'ada', QUEUE_BACKEND: 'postgres', API_URL }
     cli = createCli({ ...variables, HOOK_SECRETS_KEY: SECRETS_KEY })
   })
   beforeEach(() => query('TRUNCATE hooks, operator_audit'))

@@ -39,7 +39,7 @@ beforeAll(async () => {
 
 const variablesFor = (variables: Record<string, string>) => ({
   DATA_DIR: directory,
-  DATABASE_URL: database.url,
+  ...database.variables,
   ...variables,
 })
 

@@ -14,7 +14,7 @@ describe('tidings service-keys', () => {
 
   beforeAll(async () => {
     db = await createTestDatabase(releaser)
-    cli = createCli({ DATABASE_URL: db.url, TIDINGS_OPERATOR: 'ada', QUEUE_BACKEND: 'postgres' })
+    cli = createCli({ ...db.variables, TIDINGS_OPERATOR: 'ada', QUEUE_BACKEND: 'postgres' })
   })
   beforeEach(() => query('TRUNCATE service_keys, operator_audit'))
 

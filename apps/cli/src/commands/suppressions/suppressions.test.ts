@@ -18,7 +18,7 @@ describe('tidings suppressions', () => {
   beforeAll(async () => {
     db = await createTestDatabase(releaser)
     const variables = {
-      DATABASE_URL: db.url,
+      ...db.variables,
       TIDINGS_OPERATOR: 'ada',
       QUEUE_BACKEND: 'postgres',
       RECIPIENT_KEY: KEY,

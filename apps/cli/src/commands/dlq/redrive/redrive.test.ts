@@ -13,7 +13,7 @@ describeBackends('tidings dlq redrive', (kind) => {
   test('redrive by id puts the event back with its count, and writes two audit rows', async () => {
     const [id = '', other] = await lab.bury(2)
     expect(await cli.run('dlq', 'redrive', id)).toMatchObject({ exitCode: 0, stdout: '' })
-    const [job] = await lab.main.getJobs(['waiting'])
+    const [job] = await lab.queuedJobs()
     expect(job?.data.events).toMatchObject([{ id: eventIdOf(id), redrives: 1 }])
     expect(await lab.store.get([id, other ?? ''])).toHaveLength(1)
     expect(await lab.audit()).toMatchObject([
@@ -80,7 +80,7 @@ describeBackends('tidings dlq redrive', (kind) => {
     expect(refused).toMatchObject({ exitCode: 5 })
     expect(refused.stderr).toContain('--force')
     expect(await cli.run('dlq', 'redrive', id, '--force')).toMatchObject({ exitCode: 0 })
-    const [job] = await lab.main.getJobs(['waiting'])
+    const [job] = await lab.queuedJobs()
     expect(job?.data.events[0]?.redrives).toBe(4)
   })
 

@@ -26,7 +26,7 @@ describe('tidings hooks simulate', () => {
     db = await createTestDatabase(releaser)
     const API_URL = await startReceivers()
     cli = createCli({
-      DATABASE_URL: db.url,
+      ...db.variables,
       QUEUE_BACKEND: 'postgres',
       API_URL,
       HOOK_SECRETS_KEY: SECRETS_KEY,
