@@ -1,6 +1,6 @@
 import { drizzle, type NodePgDatabase } from 'drizzle-orm/node-postgres'
 import pg from 'pg'
-import { ConnectErrorTrackingClient } from './failure.ts'
+import { ConnectErrorTrackingClient, classifyFailure } from './failure.ts'
 import { applySettingsUnlessPooled } from './session-settings.ts'
 
 /**
@@ -55,7 +55,29 @@ export function openDatabase(options: DatabaseOptions): Database {
   })
   handlePoolErrors(pool, onError)
   pool.on('release', closeUnlessIdle)
-  return { pool, orm: drizzle({ client: pool }), close: () => pool.end() }
+  return { pool, orm: openOrm(pool), close: () => pool.end() }
+}
+
+/**
+ * Drizzle's queries, with transactions that give their connection back in any case. Drizzle's own keep it for ever when
+ * they cannot begin, such as while PostgreSQL hangs. A connection to a server that takes no writes is closed too: the
+ * name may lead to another server by now.
+ */
+function openOrm(pool: pg.Pool): NodePgDatabase {
+  const orm = drizzle({ client: pool })
+  const transaction: NodePgDatabase['transaction'] = async (work, config) => {
+    const client = await pool.connect()
+    let isBroken = false
+    try {
+      return await drizzle({ client }).transaction(work, config)
+    } catch (error) {
+      isBroken = classifyFailure(error) === 'outage'
+      throw error
+    } finally {
+      client.release(isBroken)
+    }
+  }
+  return Object.assign(orm, { transaction })
 }
 
 /** Reports broken idle connections to `onError`. Without a handler they would end the process. */
