@@ -33,11 +33,18 @@ export interface DatabaseOptions {
   onError(error: Error): void
 }
 
+/**
+ * Limits of connections through a pooler. In session mode each keeps a connection of PostgreSQL from other processes
+ * for as long. A new one costs three round trips.
+ */
+const POOLED = { idleTimeoutMillis: 1_000, maxLifetimeSeconds: 3 }
+
 /** Opens a pool. It connects with the first query. */
 export function openDatabase(options: DatabaseOptions): Database {
   const statementTimeoutMs = options.statementTimeoutMs ?? 15_000
+  const connectTimeoutMs = options.connectTimeoutMs ?? 2_000
   const { onError } = options
-  const pool = new pg.Pool({
+  const pool: pg.Pool = new pg.Pool({
     Client: class extends ConnectErrorTrackingClient {
       protected override onConnectError(error: Error) {
         super.onConnectError(error)
@@ -47,9 +54,12 @@ export function openDatabase(options: DatabaseOptions): Database {
     connectionString: options.url,
     application_name: options.applicationName,
     max: options.maxConnections,
-    connectionTimeoutMillis: options.connectTimeoutMs ?? 2_000,
+    connectionTimeoutMillis: connectTimeoutMs,
     idleTimeoutMillis: 30_000,
-    onConnect: applySettingsUnlessPooled({ statement_timeout: statementTimeoutMs }),
+    onConnect: applySettingsUnlessPooled(
+      { statement_timeout: statementTimeoutMs },
+      { timeoutMs: connectTimeoutMs, onPooled: () => Object.assign(pool.options, POOLED) },
+    ),
     query_timeout: options.queryTimeoutMs ?? statementTimeoutMs + 1_000,
     keepAlive: true,
   })

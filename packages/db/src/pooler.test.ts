@@ -9,7 +9,7 @@ import {
 } from '@tidings/stack/testing/test-context'
 import { eq } from 'drizzle-orm'
 import { beforeAll, describe, expect, it } from 'vitest'
-import { type Database, openDatabase } from './database.ts'
+import { type Database, type DatabaseOptions, openDatabase } from './database.ts'
 import { classifyFailure } from './failure.ts'
 import { migrateDatabase } from './migrate.ts'
 import { users } from './schema/users.ts'
@@ -43,7 +43,7 @@ describe.skipIf(program === undefined).for(MODES)(
     async function withPools<Result>(
       count: number,
       work: (...databases: [Database, ...Database[]]) => Promise<Result>,
-      options: { url?: string; queryTimeoutMs?: number } = {},
+      options: Partial<DatabaseOptions> = {},
     ): Promise<Result> {
       const open = () =>
         openDatabase({
@@ -83,11 +83,49 @@ describe.skipIf(program === undefined).for(MODES)(
         return [rows[0]?.n, found.length]
       }
       const asked = Array.from({ length: 100 }, (_, n) => n)
-      // In session mode each client keeps a server connection.
-      const answers = await withPools(poolMode === 'session' ? 2 : 5, (first, ...others) =>
-        Promise.all(asked.map((n) => ask([first, ...others][n % (others.length + 1)] ?? first, n))),
+      const answers = await withPools(
+        5,
+        (first, ...others) =>
+          Promise.all(asked.map((n) => ask([first, ...others][n % (others.length + 1)] ?? first, n))),
+        { connectTimeoutMs: 30_000 },
       )
       expect(answers).toEqual(asked.map((n) => [n, 0]))
+    })
+
+    it('no client keeps a connection from the others, idle or busy', async () => {
+      await withPools(
+        4,
+        async (idle, last, ...busy) => {
+          await idle.pool.query('SELECT 1')
+          let isAnswered = false
+          const askOnAndOn = async ({ pool }: Database) => {
+            while (!isAnswered) await pool.query('SELECT 1')
+          }
+          const asking = busy.map(askOnAndOn)
+          const answer = await last.pool.query('SELECT 1 AS one').finally(() => {
+            isAnswered = true
+          })
+          expect(answer.rows).toEqual([{ one: 1 }])
+          await Promise.all(asking)
+        },
+        { connectTimeoutMs: 30_000 },
+      )
+    })
+
+    it('a client that finds no connection gives up when its time to connect is over', async () => {
+      await withPools(
+        3,
+        async (third, ...others) => {
+          const held = await Promise.all(others.map(({ pool }) => pool.connect()))
+          for (const client of held) await client.query('BEGIN')
+          expect(await classify(third.pool.query('SELECT 1'))).toBe('outage')
+          for (const client of held) {
+            await client.query('ROLLBACK')
+            client.release()
+          }
+        },
+        { connectTimeoutMs: 500, queryTimeoutMs: 300_000 },
+      )
     })
 
     it('a migration leaves no lock behind', async () => {

@@ -25,14 +25,19 @@ export function applySettings(settings: Settings): (client: pg.ClientBase) => Pr
  * A pooler is recognized in the same round trip. PostgreSQL tells each client the process id of its backend; a pooler
  * makes up a number instead, because its clients share backends.
  */
-export function applySettingsUnlessPooled(settings: Settings): (client: pg.ClientBase) => Promise<void> {
+export function applySettingsUnlessPooled(
+  settings: Settings,
+  { timeoutMs, onPooled }: { timeoutMs: number /** Called for each such connection. */; onPooled(): void },
+): (client: pg.ClientBase) => Promise<void> {
   const values = toValues(settings)
+  const text = `${SET} WHERE pg_backend_pid() = $3::int`
   return async (client) => {
-    const { rowCount } = await client.query(`${SET} WHERE pg_backend_pid() = $3::int`, [
-      ...values,
-      backendIdOf(client),
-    ])
-    if (rowCount === 0) sendWithoutNames(client)
+    // A pooler lets clients in at once, and lets their first statement wait for a connection.
+    const query = { text, values: [...values, backendIdOf(client)], query_timeout: timeoutMs }
+    const { rowCount } = await client.query(query)
+    if (rowCount !== 0) return
+    sendWithoutNames(client)
+    onPooled()
   }
 }
 
