@@ -10,6 +10,7 @@ import {
 import { eq } from 'drizzle-orm'
 import { beforeAll, describe, expect, it } from 'vitest'
 import { type Database, type DatabaseOptions, openDatabase } from './database.ts'
+import { UserImport } from './django/import-users.ts'
 import { classifyFailure } from './failure.ts'
 import { migrateDatabase } from './migrate.ts'
 import { users } from './schema/users.ts'
@@ -136,6 +137,10 @@ describe.skipIf(program === undefined).for(MODES)(
            AND database = (SELECT oid FROM pg_database WHERE datname = current_database())`,
       )
       expect(rows).toEqual([{ locks: 0 }])
+    })
+
+    it('an import of users, which needs temporary tables, is refused with the reason', async () => {
+      await expect(UserImport.open(url)).rejects.toThrow('Set DATABASE_DIRECT_URL')
     })
 
     it('PostgreSQL ends the statement of a client that gave up', async () => {
