@@ -1,11 +1,34 @@
+import { execFile } from 'node:child_process'
 import { cp, readFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
+import { fileURLToPath } from 'node:url'
+import { promisify } from 'node:util'
 import { createDatabase, withClient } from '@tidings/stack/servers/postgres'
 import { makeTestFolder, useReleaser } from '@tidings/stack/testing/test-context'
 import { drizzle } from 'drizzle-orm/node-postgres'
 import { migrate } from 'drizzle-orm/node-postgres/migrator'
 import { describe, expect, inject, it } from 'vitest'
 import { MIGRATIONS_FOLDER, migrateDatabase } from './migrate.ts'
+
+const MAIN = fileURLToPath(new URL('./main.ts', import.meta.url))
+
+it.for([
+  [
+    'is away',
+    'postgres://tidings:canary@127.0.0.1:1/tidings',
+    /^The database was not migrated: .*ECONNREFUSED/,
+  ],
+  ['refuses the password', undefined, /^The database was not migrated: password authentication failed/],
+] as const)('the program says in one line that PostgreSQL %s', async ([, url, message]) => {
+  const refusing = new URL(inject('servers').postgresAdminUrl)
+  refusing.password = 'canary'
+  const env = { PATH: process.env.PATH, DATABASE_URL: url ?? refusing.href }
+  const failure = promisify(execFile)(process.execPath, [MAIN], { env })
+  const { stderr } = (await failure.catch((error: unknown) => error)) as { stderr: string }
+  expect(stderr).toMatch(message)
+  expect(stderr.trim().split('\n')).toHaveLength(1)
+  expect(stderr).not.toContain('canary')
+})
 
 describe('migrations of a database with data', () => {
   const releaser = useReleaser()

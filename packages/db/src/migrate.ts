@@ -7,6 +7,7 @@ import { leaveErrorsToQueries } from './database.ts'
 export const MIGRATIONS_FOLDER = fileURLToPath(new URL('../drizzle', import.meta.url))
 /** Key of the advisory lock that makes concurrent migrations take turns. Any fixed number. */
 const ADVISORY_LOCK = 7_261_001
+const CONNECT_TIMEOUT_MS = 10_000
 
 /**
  * Migrates the database at `url` to the newest schema. Safe to repeat, and safe from several processes at once.
@@ -26,7 +27,11 @@ export async function migrateDatabase(url: string): Promise<void> {
 }
 
 async function withMigrationClient(url: string, use: (client: pg.Client) => Promise<void>): Promise<void> {
-  const client = new pg.Client({ connectionString: url, application_name: 'tidings-migrate' })
+  const client = new pg.Client({
+    connectionString: url,
+    application_name: 'tidings-migrate',
+    connectionTimeoutMillis: CONNECT_TIMEOUT_MS,
+  })
   leaveErrorsToQueries(client)
   await client.connect()
   try {
