@@ -3,7 +3,7 @@ import pg from 'pg'
 import { leaveErrorsToQueries } from '../database.ts'
 import { createPartitions, startOfMonth } from '../events/partitions.ts'
 import { sqlState, UNIQUE_VIOLATION } from '../failure.ts'
-import { assertDirect } from '../session-settings.ts'
+import { applySettings } from '../session-settings.ts'
 import { PASSWORD_CHANGE_VOIDS, voidTokensOf } from '../users/one-time-tokens.ts'
 import { replaceUnverifiedUser } from '../users/replace-unverified-user.ts'
 import {
@@ -92,6 +92,8 @@ interface ImportConflicts extends ConflictCounts {
 }
 /** Older logs share the default partition: a partition for each month of a wrong clock would slow down every reader. */
 const MAX_LOG_AGE_MONTHS = 120
+/** Limits that the user may have are for requests. */
+const withoutLimits = applySettings({ statement_timeout: 0 })
 
 interface VerdictRow {
   verdict: string
@@ -123,7 +125,7 @@ export class UserImport {
     await client.connect()
     try {
       // A temporary table stays with the session, which a pooler hands to others.
-      await assertDirect(client)
+      await withoutLimits(client)
       await client.query(STAGE)
     } catch (error) {
       await client.end()
