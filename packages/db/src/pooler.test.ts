@@ -16,6 +16,7 @@ import { migrateDatabase } from './migrate.ts'
 import { users } from './schema/users.ts'
 
 const program = findProgram('pgbouncer', process.env.PATH)
+const lastReleaser = useReleaser()
 const MODES = ['session', 'transaction'] as const
 
 describe.skipIf(program === undefined).for(MODES)(
@@ -201,6 +202,42 @@ describe.skipIf(program === undefined).for(MODES)(
     })
   },
 )
+
+it.skipIf(program === undefined).for([
+  ['lets no more clients in', { max_client_conn: 1 }],
+  ['ends what waits too long', { query_wait_timeout: 1 }],
+] as const)('a PgBouncer that %s is an outage', async ([, settings]) => {
+  const { url } = await createTestDatabase(lastReleaser)
+  const bouncer = lastReleaser.add(
+    await startPgbouncer({
+      dataDir: await makeTestFolder(lastReleaser),
+      program: program ?? '',
+      target: url,
+      poolMode: 'transaction',
+      poolSize: 1,
+      settings,
+    }),
+    (started) => started.stop(),
+  )
+  const open = () =>
+    lastReleaser.add(
+      openDatabase({
+        url: bouncer.url(new URL(url).pathname.slice(1)),
+        applicationName: 'refused',
+        maxConnections: 1,
+        connectTimeoutMs: 30_000,
+        onError: () => {},
+      }),
+      (database) => database.close(),
+    )
+  const holder = await open().pool.connect()
+  await holder.query('BEGIN')
+  const refused = open().pool.query('SELECT 1')
+  await expect(refused).rejects.toMatchObject({ code: '08P01' })
+  expect(await classify(refused)).toBe('outage')
+  await holder.query('ROLLBACK')
+  holder.release()
+})
 
 const classify = (query: Promise<unknown>) =>
   query.then(
