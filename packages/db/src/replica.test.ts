@@ -34,7 +34,7 @@ describe('reads from a replica', () => {
     releaser.onRelease(() => standby.stop('immediate'))
     servers = { primary: server, standby }
     proxy = await startTcpProxy(standby.adminUrl, releaser)
-  }, 60_000)
+  })
 
   const open = (url: string, maxConnections: number) =>
     openDatabase({
