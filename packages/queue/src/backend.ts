@@ -1,6 +1,6 @@
 import { leaveErrorsToQueries } from '@tidings/db/database'
 import { ConnectErrorTrackingClient } from '@tidings/db/failure'
-import { applySettings } from '@tidings/db/session-settings'
+import { applySettings, assertDirect } from '@tidings/db/session-settings'
 import { ConfigError } from '@tidings/runtime/env'
 import { isClusterUrl } from '@tidings/runtime/redis-url'
 import { parseExactJson } from '@tidings/shared/json'
@@ -130,10 +130,17 @@ export function openWorker<Data>(
   return worker as unknown as JobWorker<Data>
 }
 
-/** Creates or upgrades the tables of the PostgreSQL backend. Does nothing for Redis. */
+/**
+ * Creates or upgrades the tables of the PostgreSQL backend. Does nothing for Redis.
+ *
+ * @throws PooledConnectionError when a pooler is on the way.
+ */
 export async function prepareQueueBackend(backend: QueueBackend): Promise<void> {
   if (backend.kind === 'redis') return
-  await withQueueClient(backend, (client) => runMigrations(client, backend.schema))
+  await withQueueClient(backend, async (client) => {
+    await assertDirect(client)
+    await runMigrations(client, backend.schema)
+  })
 }
 
 /** Runs work on a new connection to the PostgreSQL backend, and closes it. */

@@ -1,3 +1,4 @@
+import { PooledConnectionError } from '@tidings/db/session-settings'
 import { queueBackendOf, type RedisBackend } from '@tidings/queue/backend'
 import type { DamagedDeadLetter } from '@tidings/queue/dead-letters/damage'
 import type { DeadLetterStore } from '@tidings/queue/dead-letters/store'
@@ -72,10 +73,12 @@ async function attempt(check: string, run: () => Promise<CheckResult[]>): Promis
   }
 }
 
-const adviceFor = (error: unknown) =>
-  isRefusal(error)
+function adviceFor(error: unknown): string {
+  if (error instanceof PooledConnectionError) return 'See docs/postgres.md.'
+  return isRefusal(error)
     ? 'Check the user, the password and the database in its URL.'
     : 'Is it running? Is its URL right? Does it want TLS?'
+}
 
 async function checkQueue(context: CliContext): Promise<CheckResult[]> {
   const backend = queueBackendOf(context.env())
