@@ -6,6 +6,7 @@ import { queueBackendOf } from '@tidings/queue/backend'
 import { openDeadLetters } from '@tidings/queue/dead-letters/open'
 import type { DeadLetterStore } from '@tidings/queue/dead-letters/store'
 import { openRedis } from '@tidings/queue/open-redis'
+import { StoreUnreachableError } from '@tidings/queue/store-unreachable'
 import { waitUntilReady } from '@tidings/queue/wait-until-ready'
 import { type CliEnv, isReadOnly, type KeyEnv, readCallersFolder, readCliEnv, readKeyEnv } from './env.ts'
 import { CliError, EXIT } from './exit-codes.ts'
@@ -29,7 +30,15 @@ export interface CliContext {
   /** The absolute path of a file named on the command line. */
   resolvePath(path: string): string
   database(): Promise<Database>
+  /**
+   * The dead letters. While a master of a Redis Cluster is away it says which are left out, once, and the command ends
+   * with `partial`.
+   */
   deadLetters(): Promise<DeadLetterStore>
+  /** The dead letters, for a command that must not miss one. @throws while a master of a Redis Cluster is away. */
+  allDeadLetters(): Promise<DeadLetterStore>
+  /** Whether dead letters were left out. */
+  readonly isIncomplete: boolean
   /** Where the APIs share values and counters. Undefined when the queue is on PostgreSQL: then they share none. */
   redis(): Promise<PrefixedRedis | undefined>
   /** The operator's name for the audit table. */
@@ -54,6 +63,7 @@ export function createContext(
   let env: CliEnv | undefined
   let database: Promise<Database> | undefined
   let deadLetters: Promise<DeadLetterStore> | undefined
+  let isIncomplete = false
   let redis: Promise<PrefixedRedis | undefined> | undefined
   let interruption: AbortController | undefined
   const readEnv = () => {
@@ -85,6 +95,18 @@ export function createContext(
     return { connection, prefix: backend.prefix }
   }
 
+  async function openStore(): Promise<DeadLetterStore> {
+    const store = await openDeadLetters({
+      backend: queueBackendOf(readEnv()),
+      shards: readEnv().QUEUE_SHARDS,
+      // A command that needs the broken connection reports it.
+      onError: () => undefined,
+      skipAway: true,
+    })
+    releases.push(() => store.close())
+    return store
+  }
+
   return {
     terminal,
     globals,
@@ -95,17 +117,23 @@ export function createContext(
       database ??= open()
       return database
     },
-    deadLetters() {
-      deadLetters ??= openDeadLetters({
-        backend: queueBackendOf(readEnv()),
-        shards: readEnv().QUEUE_SHARDS,
-        // A command that needs the broken connection reports it.
-        onError: () => undefined,
-      }).then((store) => {
-        releases.push(() => store.close())
-        return store
-      })
-      return deadLetters
+    async deadLetters() {
+      deadLetters ??= openStore()
+      const store = await deadLetters
+      if (store.away.length > 0 && !isIncomplete) {
+        isIncomplete = true
+        terminal.say(`tidings: ${describeAway(store)}`)
+      }
+      return store
+    },
+    async allDeadLetters() {
+      deadLetters ??= openStore()
+      const store = await deadLetters
+      if (store.away.length > 0) throw new StoreUnreachableError(describeAway(store))
+      return store
+    },
+    get isIncomplete() {
+      return isIncomplete
     },
     redis() {
       redis ??= connect()
@@ -129,6 +157,10 @@ export function createContext(
     },
   }
 }
+
+const describeAway = ({ away, parts }: DeadLetterStore): string =>
+  `A master of the Redis Cluster does not answer. Left out are the dead letters of ${away.length} of ${parts.length} ` +
+  `shards: ${away.join(', ')}.`
 
 /** The login name, or the user id where a container runs as a user without a name. */
 function loginName(): string {

@@ -1,5 +1,5 @@
 import { errorMessage } from '@tidings/shared/errors'
-import { type RedisConnection, refusalIn } from './open-redis.ts'
+import { isRefusal, nodeErrorOf, type RedisConnection } from './open-redis.ts'
 import { StoreUnreachableError } from './store-unreachable.ts'
 
 /** How long to wait for Redis at the start, in milliseconds. */
@@ -15,8 +15,8 @@ export async function waitUntilReady(redis: RedisConnection): Promise<void> {
     CONNECT_TIMEOUT_MS,
   )
   const onError = (error: Error) => {
-    why = `: ${errorMessage(refusalIn(error) ?? error)}`
-    if (refusalIn(error)) reject(new StoreUnreachableError(`Redis refuses${why}`, { isRefusal: true }))
+    why = `: ${errorMessage(nodeErrorOf(error))}`
+    if (isRefusal(error)) reject(new StoreUnreachableError(`Redis refuses${why}`, { isRefusal: true }))
   }
   redis.on('error', onError).once('ready', resolve)
   await promise.finally(() => {

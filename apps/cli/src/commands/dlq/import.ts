@@ -64,7 +64,7 @@ async function readFile(
 ): Promise<ImportResult> {
   const db = await context.database()
   const signal = context.interruption()
-  return importDeadLetters(await context.deadLetters(), {
+  return importDeadLetters(await context.allDeadLetters(), {
     lines: readLines(path === '-' ? context.terminal.stdin : createReadStream(path), {
       maxLength: MAX_LINE_LENGTH,
       signal,
