@@ -166,8 +166,9 @@ class RedisDeadLetterStore implements DeadLetterStore {
     return readDepth(this.#mains, 'redis')
   }
 
-  countWorkers(): Promise<number | undefined> {
-    return countWorkers(this.#mains)
+  async countWorkers(): Promise<number | undefined> {
+    // BullMQ asks all nodes.
+    return this.away.length > 0 ? undefined : countWorkers(this.#mains)
   }
 
   countQueuedEvents(): Promise<number | undefined> {

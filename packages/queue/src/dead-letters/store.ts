@@ -71,7 +71,7 @@ export interface DeadLetterStore {
   /** Mends dead letters that `findDamage` found. @returns those that were damaged still. */
   mendDamage(damaged: readonly DamagedDeadLetter[]): Promise<DamagedDeadLetter[]>
   depth(): Promise<QueueDepth>
-  /** Workers that are connected to the shard with the fewest; undefined when the store does not show that. */
+  /** Workers that are connected to the shard with the fewest; undefined when the store does not show that, or not all of it answers. */
   countWorkers(): Promise<number | undefined>
   /** Events in the jobs of the main queue; undefined when there are too many jobs to read them all. */
   countQueuedEvents(): Promise<number | undefined>
