@@ -102,8 +102,9 @@ export function openRedis(
   let refused: Error | undefined
   const Connector = createClusterConnector((error) => {
     refused = error
+    cluster.emit('node error', error)
   })
-  const cluster = new Cluster(address.nodes, {
+  const cluster: Cluster = new Cluster(address.nodes, {
     clusterRetryStrategy: retryStrategy,
     slotsRefreshInterval: SLOTS_REFRESH_MS,
     slotsRefreshTimeout: 2_000,

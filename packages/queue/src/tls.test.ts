@@ -4,6 +4,7 @@ import { createLogger } from '@tidings/runtime/log'
 import { findFreePort } from '@tidings/stack/servers/free-port'
 import type { RedisTls } from '@tidings/stack/servers/redis'
 import { waitFor } from '@tidings/stack/servers/wait-for'
+import { readDocumentedRights } from '@tidings/stack/testing/documented-rights'
 import { makeCertificates, openssl } from '@tidings/stack/testing/make-certificates'
 import {
   describeRedis,
@@ -133,10 +134,11 @@ describe.skipIf(openssl === undefined)(name, () => {
 
   describeRedis('Sentinels with a password of their own', () => {
     it('work, before and after a failover, and say what is wrong', async () => {
+      const rights = (await readDocumentedRights('watcher')).join(' ')
       const set = await startTestSentinels(releaser, {
         tls: own,
         settings: { aclfile: acl },
-        sentinelSettings: { user: 'watcher on >other/secret allchannels +@all' },
+        sentinelSettings: { user: `${rights} >other/secret` },
       })
       const login = '?sentinel_username=watcher&sentinel_password=other%2Fsecret'
       const url = `${set.url.replace('://', `://${LOGIN}`)}${login}`

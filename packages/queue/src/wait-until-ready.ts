@@ -1,4 +1,5 @@
 import { errorMessage } from '@tidings/shared/errors'
+import { CONNECTION_CLOSED } from './connection-closed.ts'
 import { isRefusal, nodeErrorOf, type RedisConnection } from './open-redis.ts'
 import { StoreUnreachableError } from './store-unreachable.ts'
 
@@ -18,9 +19,13 @@ export async function waitUntilReady(redis: RedisConnection): Promise<void> {
     why = `: ${errorMessage(nodeErrorOf(error))}`
     if (isRefusal(error)) reject(new StoreUnreachableError(`Redis refuses${why}`, { isRefusal: true }))
   }
-  redis.on('error', onError).once('ready', resolve)
+  // On a cluster: the nodes may announce addresses that cannot be reached from here.
+  const onNodeError = ({ message }: Error) => {
+    if (message !== CONNECTION_CLOSED) why = `: ${message}`
+  }
+  redis.on('error', onError).on('node error', onNodeError).once('ready', resolve)
   await promise.finally(() => {
     clearTimeout(timer)
-    redis.off('error', onError).off('ready', resolve)
+    redis.off('error', onError).off('node error', onNodeError).off('ready', resolve)
   })
 }

@@ -85,7 +85,13 @@ export async function startSentinelSet(options: SentinelSetOptions): Promise<Sen
       return found
     },
     async failover() {
-      await askRedis(asked[0] ?? 0, 'SENTINEL', 'FAILOVER', MASTER_NAME)
+      const begins = () =>
+        askRedis(asked[0] ?? 0, 'SENTINEL', 'FAILOVER', MASTER_NAME).then(
+          () => true,
+          () => false,
+        )
+      // Sentinels refuse shortly after another failover, and until they know a good replica.
+      await waitFor('the Sentinels to begin', begins, { timeoutMs: 30_000, intervalMs: 50 })
     },
     async untilHealthy(timeoutMs = 30_000) {
       const isReady = () => isHealthy(set, asked, replicas)
