@@ -169,8 +169,10 @@ export async function readProcessCpuMs(contender: RunningContender): Promise<Rec
 /** The same, with that of Redis and PostgreSQL. */
 async function readCpuMs(site: Site, contender: RunningContender): Promise<Record<string, number>> {
   const cpu = await readProcessCpuMs(contender)
-  const redis = await readUsage(site.redis.pid)
-  if (redis) cpu.redis = redis.cpuMs
+  for (const pid of site.queue.pids) {
+    const node = await readUsage(pid)
+    if (node) cpu.redis = (cpu.redis ?? 0) + node.cpuMs
+  }
   const postgres = await readTreeCpuMs(site.postgres.pid)
   if (postgres !== undefined) cpu.postgres = postgres
   return cpu

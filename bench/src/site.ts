@@ -6,22 +6,30 @@ import { promisify } from 'node:util'
 import type { Database } from '@tidings/db/database'
 import { generateSigningKey } from '@tidings/shared/signing-keys'
 import { createReleaser } from '@tidings/stack/releaser'
+import { askRedis } from '@tidings/stack/servers/ask-redis'
 import type { PostgresServer } from '@tidings/stack/servers/postgres'
 import { startPostgres } from '@tidings/stack/servers/postgres'
-import type { RedisServer } from '@tidings/stack/servers/redis'
-import { requireRedisServer, startRedis } from '@tidings/stack/servers/redis'
+import { type RedisServer, requireRedisServer, startRedis } from '@tidings/stack/servers/redis'
+import { type RedisClusterOptions, startRedisCluster } from '@tidings/stack/servers/redis-cluster'
 import { addUsers, createSystemDatabase } from '@tidings/stack/testing/system-database'
-import { Redis } from 'ioredis'
 import { PEER_TABLE } from '../peers/contract/insert.ts'
 import { childEnv } from './env.ts'
 import { EVENT_SOURCE, USERS, userIdOf } from './load/bodies.ts'
 
+/** The queue's store: one Redis, or the nodes of a cluster. */
+export interface QueueStore {
+  url: string
+  /** For processor time. */
+  pids: readonly number[]
+  /** Memory that the keys take, in bytes. */
+  usedBytes(): Promise<number>
+  clear(): Promise<void>
+}
+
 /** One PostgreSQL, one Redis and a database; the contenders use them in turn. */
 export interface Site {
   postgres: PostgresServer
-  redis: RedisServer
-  /** Commands to that Redis. */
-  redisClient: Redis
+  queue: QueueStore
   /** A database with the product's schema and the benchmark's users. */
   databaseUrl: string
   pool: Database['pool']
@@ -34,6 +42,8 @@ export interface Site {
   clear(): Promise<void>
   /** The same servers with another database. `checkout` names the checkout whose migrations create it; default: this one. */
   withDatabase(name: string, checkout?: string): Promise<Site>
+  /** The same database with a cluster for the queue. It runs until the site stops. */
+  withCluster(size: Pick<RedisClusterOptions, 'masters' | 'replicas'>): Promise<Site>
   stop(): Promise<void>
 }
 
@@ -62,7 +72,13 @@ export async function openSite(): Promise<Site> {
     )
     const server = requireRedisServer(childEnv({}).PATH)
     const redis = releaser.add(await startRedis({ dataDir: join(dir, 'redis'), server }), (it) => it.stop())
-    const redisClient = releaser.add(new Redis(redis.url), (client) => client.disconnect())
+    const queue = toQueueStore(redis.url, [redis], [redis])
+    let clusters = 0
+    async function startCluster(size: Pick<RedisClusterOptions, 'masters' | 'replicas'>) {
+      const dataDir = join(dir, `cluster-${++clusters}`)
+      const cluster = releaser.add(await startRedisCluster({ dataDir, server, ...size }), (it) => it.stop())
+      return toQueueStore(cluster.url, cluster.nodes, await cluster.masters())
+    }
     const jwtKeys = JSON.stringify({ keys: [generateSigningKey()] })
 
     async function withDatabase(name: string, checkout?: string): Promise<Site> {
@@ -84,8 +100,7 @@ export async function openSite(): Promise<Site> {
       await pool.query('ANALYZE users')
       return {
         postgres,
-        redis,
-        redisClient,
+        queue,
         databaseUrl: url,
         pool,
         apiKey: serviceKey,
@@ -98,10 +113,14 @@ export async function openSite(): Promise<Site> {
              DROP SCHEMA IF EXISTS pgboss CASCADE;
              DROP SCHEMA IF EXISTS graphile_worker CASCADE`,
           )
-          await redisClient.flushall()
+          await this.queue.clear()
           await pool.query('CHECKPOINT')
         },
         withDatabase,
+        async withCluster(size) {
+          const cluster = await startCluster(size)
+          return { ...this, queue: cluster }
+        },
         stop: () => releaser.release(),
       }
     }
@@ -109,6 +128,27 @@ export async function openSite(): Promise<Site> {
   } catch (error) {
     await releaser.release()
     throw error
+  }
+}
+
+function toQueueStore(
+  url: string,
+  nodes: readonly RedisServer[],
+  masters: readonly RedisServer[],
+): QueueStore {
+  return {
+    url,
+    pids: nodes.map(({ pid }) => pid),
+    async usedBytes() {
+      const infos = await Promise.all(masters.map(({ port }) => askRedis(port, 'INFO', 'memory')))
+      return infos.reduce<number>(
+        (sum, info) => sum + Number(/^used_memory_dataset:(\d+)/m.exec(String(info))?.[1]),
+        0,
+      )
+    },
+    async clear() {
+      await Promise.all(masters.map(({ port }) => askRedis(port, 'FLUSHALL')))
+    },
   }
 }
 

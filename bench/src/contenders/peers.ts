@@ -56,7 +56,7 @@ async function startServers(
   const port = await findFreePort()
   const env = {
     DATABASE_URL: site.databaseUrl,
-    REDIS_URL: site.redis.url,
+    REDIS_URL: site.queue.url,
     PORT: String(port),
     API_KEY: site.apiKey,
     NODE_ENV: 'production',

@@ -45,7 +45,7 @@ export async function createTidingsAgainst(site: Site, checkout: string): Promis
 export async function startTidings(site: Site, size: TidingsSize): Promise<RunningContender> {
   const env = {
     DATABASE_URL: site.databaseUrl,
-    REDIS_URL: site.redis.url,
+    REDIS_URL: site.queue.url,
     JWT_KEYS: site.jwtKeys,
     QUEUE_SHARDS: String(size.shards),
     RATE_LIMIT_ENABLED: 'false',

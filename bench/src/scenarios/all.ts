@@ -1,3 +1,4 @@
+import { ACK_REPLICAS } from './ack-replicas.ts'
 import { BACKLOG } from './backlog.ts'
 import { GROWTH } from './growth.ts'
 import { INGEST_BATCH } from './ingest-batch.ts'
@@ -7,6 +8,7 @@ import { READ_USER } from './read-user.ts'
 import { RECEIVER } from './receiver.ts'
 import { SCALE_OUT } from './scale-out.ts'
 import type { Scenario } from './scenario.ts'
+import { SHARDS } from './shards.ts'
 
 export const SCENARIOS: readonly Scenario[] = [
   INGEST_SINGLE,
@@ -17,4 +19,6 @@ export const SCENARIOS: readonly Scenario[] = [
   BACKLOG,
   GROWTH,
   SCALE_OUT,
+  SHARDS,
+  ACK_REPLICAS,
 ]

@@ -57,7 +57,7 @@ export const BACKLOG: Scenario = {
 
 async function measureBacklog({ site, progress }: ScenarioContext, batch: number, events: number) {
   await site.clear()
-  const before = await readRedisMemory(site)
+  const before = await site.queue.usedBytes()
   const env = { QUEUE_MAX_DEPTH: String(events) }
   const api = await startTidings(site, { apis: 1, workers: 0, shards: 1, env })
   try {
@@ -71,7 +71,7 @@ async function measureBacklog({ site, progress }: ScenarioContext, batch: number
     })
     const queued = report.ok * batch
     if (queued < events) throw new Error(`Only ${queued} of ${events} events were accepted`)
-    const bytesPerEvent = ((await readRedisMemory(site)) - before) / queued
+    const bytesPerEvent = ((await site.queue.usedBytes()) - before) / queued
     const apiRssMb = await readRssMb(api, 'api')
     progress(`backlog:   ${queued} events queued, ${bytesPerEvent.toFixed(0)} bytes each; draining`)
     const drained = await measureDrain(site, queued)
@@ -105,11 +105,6 @@ async function measureDrain(site: Site, events: number) {
   } finally {
     await worker.stop()
   }
-}
-
-async function readRedisMemory(site: Site): Promise<number> {
-  const info = await site.redisClient.info('memory')
-  return Number(/^used_memory_dataset:(\d+)/m.exec(info)?.[1])
 }
 
 async function readRssMb(contender: RunningContender, role: string): Promise<number> {

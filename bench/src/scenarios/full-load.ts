@@ -6,7 +6,8 @@ import type { Column, ScenarioContext } from './scenario.ts'
 
 const MEGABYTE = 1_048_576
 
-export interface FullLoadPlan extends Pick<IngestPlan, 'connections' | 'batch' | 'seconds' | 'hook'> {
+export interface FullLoadPlan
+  extends Pick<IngestPlan, 'connections' | 'batch' | 'seconds' | 'hook' | 'perSecond'> {
   warmUpSeconds: number
   round: number
 }
@@ -19,7 +20,7 @@ export interface FullLoad {
 }
 
 /**
- * Starts a contender on empty stores, warms it up, and measures it under full load.
+ * Starts a contender on empty stores, warms it up, and measures it under full load, or at the rate of the plan.
  *
  * @param toMetrics turns the result into metrics. The contender still runs, so it may measure more.
  */

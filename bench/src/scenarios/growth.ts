@@ -156,12 +156,12 @@ async function listTables({ pool }: Site): Promise<string[]> {
 }
 
 async function measureSize(
-  { site: { redisClient }, effort }: ScenarioContext,
+  { site: { queue }, effort }: ScenarioContext,
   { site, rows, checkout }: TableSize,
   round: number,
 ) {
   const startedAt = new Date()
-  await redisClient.flushall()
+  await queue.clear()
   const sample = await sampleNotifications(site, rows)
   await site.pool.query('CHECKPOINT')
   const tidings = await startTidings(site, {

@@ -80,7 +80,7 @@ async function measureNoop({ site, effort }: ScenarioContext) {
   const { perSecond } = await forkForResult<CeilingReport>(
     BULLMQ_NOOP,
     [String(effort.quick ? 10_000 : 40_000)],
-    { REDIS_URL: site.redis.url },
+    { REDIS_URL: site.queue.url },
     CEILING_LIMIT_MS,
   )
   return { storedPerSecond: perSecond }

@@ -47,6 +47,8 @@ export async function startRedisCluster(options: RedisClusterOptions): Promise<R
         settings: {
           'cluster-enabled': 'yes',
           'cluster-port': busPort,
+          // A node that has met no other does not know its address, and ioredis then finds none.
+          'cluster-announce-ip': '127.0.0.1',
           'cluster-node-timeout': nodeTimeoutMs,
           // A failover must not wait for the data of a replica that was away.
           'cluster-replica-validity-factor': 0,
