@@ -25,7 +25,7 @@ export async function connectRedis(
     redis.disconnect()
     reject(
       new StartupError(
-        `Redis refuses the worker (${errorMessage(nodeErrorOf(error))}). Check the users and the passwords in REDIS_URL.`,
+        `Redis refuses the worker (${errorMessage(nodeErrorOf(error))}). Check the user and the password of REDIS_URL.`,
       ),
     )
   }
