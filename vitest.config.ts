@@ -2,7 +2,7 @@ import { availableParallelism } from 'node:os'
 import { configDefaults, defineConfig } from 'vitest/config'
 
 /** Generous, so that a busy machine fails no test that waits for processes. Only a test that hangs reaches them. */
-const LIMITS = { testTimeout: 60_000, hookTimeout: 120_000, teardownTimeout: 30_000 }
+const LIMITS = { testTimeout: 120_000, hookTimeout: 180_000, teardownTimeout: 30_000 }
 /** Test files mostly wait for processes, so twice as many as cores keep the cores busy. */
 const MAX_WORKERS = Math.min(2 * availableParallelism(), 8)
 /** Runs alone, before the others: its rows check how fast the API answers during a fault. */

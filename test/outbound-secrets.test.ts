@@ -18,7 +18,7 @@ const POLL = { timeoutMs: 30_000 }
 describeBackends('the tokens of links', (kind) => {
   const releaser = useReleaser()
 
-  test('are in the mails only: in no row, key, log, trace or metric', { timeout: 120_000 }, async () => {
+  test('are in the mails only: in no row, key, log, trace or metric', async () => {
     const collector = await startCollector(releaser)
     const stack = await startTestStack(releaser, kind, {
       LOG_LEVEL: 'trace',

@@ -37,7 +37,7 @@ describe('the README', () => {
     env = { ...process.env, DATA_DIR: stack.dataDir }
   })
 
-  test('has only commands that work, one after the other', { timeout: 120_000 }, async () => {
+  test('has only commands that work, one after the other', async () => {
     expect(commands.length).toBeGreaterThan(5)
     const script = commands.map((block) => `echo '### next block'\n${block}`).join('\n')
     const { code, output } = await runShell(inDataDir(script), env)

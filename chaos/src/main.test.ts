@@ -33,6 +33,20 @@ describe('npm run chaos', () => {
     expect(stdout).not.toMatch(FAILED_ROW)
   })
 
+  it('refuses an unknown row', async () => {
+    await expect(run(process.execPath, [MAIN, '--only', 'nonsense'])).rejects.toMatchObject({
+      code: 64,
+      stderr: expect.stringContaining('There is no row nonsense.'),
+    })
+    await expect(run(process.execPath, [MAIN, '--topology', 'ring'])).rejects.toMatchObject({
+      code: 64,
+      stderr: expect.stringContaining('There is no topology ring.'),
+    })
+  })
+})
+
+// Each has servers of its own, and most of its time is a wait for a failover.
+describe.concurrent('npm run chaos', () => {
   it.skipIf(!hasRedis).each(['cluster', 'sentinel'])(
     hasRedis ? 'passes on a Redis with topology %s' : 'passes on topology %s: NO REDIS ON THE PATH',
     { timeout: 300_000 },
@@ -47,15 +61,4 @@ describe('npm run chaos', () => {
   )
 
   it('passes a failover of PostgreSQL', { timeout: 300_000 }, () => expectPass('replica'))
-
-  it('refuses an unknown row', async () => {
-    await expect(run(process.execPath, [MAIN, '--only', 'nonsense'])).rejects.toMatchObject({
-      code: 64,
-      stderr: expect.stringContaining('There is no row nonsense.'),
-    })
-    await expect(run(process.execPath, [MAIN, '--topology', 'ring'])).rejects.toMatchObject({
-      code: 64,
-      stderr: expect.stringContaining('There is no topology ring.'),
-    })
-  })
 })

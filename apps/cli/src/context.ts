@@ -2,12 +2,8 @@ import { userInfo } from 'node:os'
 import { resolve } from 'node:path'
 import type { PrefixedRedis } from '@tidings/accounts/cache/changes'
 import type { Database } from '@tidings/db/database'
-import { queueBackendOf } from '@tidings/queue/backend'
-import { openDeadLetters } from '@tidings/queue/dead-letters/open'
 import type { DeadLetterStore } from '@tidings/queue/dead-letters/store'
-import { openRedis } from '@tidings/queue/open-redis'
 import { StoreUnreachableError } from '@tidings/queue/store-unreachable'
-import { waitUntilReady } from '@tidings/queue/wait-until-ready'
 import { type CliEnv, isReadOnly, type KeyEnv, readCallersFolder, readCliEnv, readKeyEnv } from './env.ts'
 import { CliError, EXIT } from './exit-codes.ts'
 import type { Interruptions } from './interruptions.ts'
@@ -71,9 +67,9 @@ export function createContext(
     return env
   }
 
+  // These import on first use: loading the query builder or BullMQ takes longer than most commands.
   async function open(): Promise<Database> {
     const { DATABASE_URL, DATABASE_DIRECT_URL } = readEnv()
-    // Imported on first use: loading the query builder takes longer than most commands.
     const { openDatabase } = await import('@tidings/db/database')
     const opened = openDatabase({
       // The statements of an operator may take long: past a pooler, which may end them.
@@ -86,16 +82,9 @@ export function createContext(
     return opened
   }
 
-  async function connect(): Promise<PrefixedRedis | undefined> {
-    const backend = queueBackendOf(readEnv())
-    if (backend.kind === 'postgres') return undefined
-    const connection = openRedis(backend, 'operator', () => undefined)
-    releases.push(async () => connection.disconnect())
-    await waitUntilReady(connection)
-    return { connection, prefix: backend.prefix }
-  }
-
   async function openStore(): Promise<DeadLetterStore> {
+    const { queueBackendOf } = await import('@tidings/queue/backend')
+    const { openDeadLetters } = await import('@tidings/queue/dead-letters/open')
     const store = await openDeadLetters({
       backend: queueBackendOf(readEnv()),
       shards: readEnv().QUEUE_SHARDS,
@@ -105,6 +94,18 @@ export function createContext(
     })
     releases.push(() => store.close())
     return store
+  }
+
+  async function connect(): Promise<PrefixedRedis | undefined> {
+    const { queueBackendOf } = await import('@tidings/queue/backend')
+    const backend = queueBackendOf(readEnv())
+    if (backend.kind === 'postgres') return undefined
+    const { openRedis } = await import('@tidings/queue/open-redis')
+    const { waitUntilReady } = await import('@tidings/queue/wait-until-ready')
+    const connection = openRedis(backend, 'operator', () => undefined)
+    releases.push(async () => connection.disconnect())
+    await waitUntilReady(connection)
+    return { connection, prefix: backend.prefix }
   }
 
   return {

@@ -5,12 +5,10 @@ import { dirname, join, resolve } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { promisify } from 'node:util'
 import { useReleaser } from '@tidings/stack/testing/test-context'
-import { describe, expect, test, vi } from 'vitest'
+import { describe, expect, test } from 'vitest'
 import manifest from '../package.json' with { type: 'json' }
 import { CLI_COMMAND, createCli, linesOf } from './testing/cli-process.ts'
 import { hasTerminals, openTerminal } from './testing/terminal-session.ts'
-
-vi.setConfig({ testTimeout: 120_000 })
 
 const cli = createCli({})
 
@@ -187,6 +185,22 @@ describe('bin/tidings', () => {
     const { node } = JSON.parse(run(launcher, args, path))
     expect(resolve(node)).toBe(join(await realpath(folder), 'node_modules/.bin/node'))
   })
+})
+
+test('help loads neither the queue nor the query builder, which take longer than most commands', async () => {
+  const hook = `import { registerHooks } from 'node:module'
+    registerHooks({ load: (url, context, next) => (process.stderr.write(url + '\\n'), next(url, context)) })`
+  const main = fileURLToPath(new URL('./main.ts', import.meta.url))
+  const { stderr } = await promisify(execFile)(
+    process.execPath,
+    ['--import', `data:text/javascript,${encodeURIComponent(hook)}`, main, '--help'],
+    { env: cli.env, maxBuffer: 10_000_000 },
+  )
+  const loaded = linesOf(stderr)
+  expect(loaded.some((url) => url.includes('/commander'))).toBe(true)
+  expect(loaded.filter((url) => /\/node_modules\/(bullmq|ioredis|drizzle-orm\/pg-core)\//.test(url))).toEqual(
+    [],
+  )
 })
 
 describe('the terminal', () => {

@@ -1,17 +1,12 @@
 import { register } from '@tidings/api/testing/http'
 import { startTestApi } from '@tidings/api/testing/test-api'
-import { openDatabase } from '@tidings/db/database'
-import { addMessage } from '@tidings/db/users/outbound-messages'
 import { openQueue, type QueueBackend } from '@tidings/queue/backend'
 import { publishMessages } from '@tidings/queue/outbound-queue'
 import { OUTBOUND_QUEUE } from '@tidings/queue/policy'
-import { readEnvFile } from '@tidings/runtime/env-file'
 import type { OutboundJob } from '@tidings/shared/outbound-message'
 import { spawnApp } from '@tidings/stack/dev/app-process'
-import type { KeptMail } from '@tidings/stack/dev/mailbox'
 import { waitFor } from '@tidings/stack/servers/wait-for'
 import { createTestBackend, describeBackends, useReleaser } from '@tidings/stack/testing/test-context'
-import { startTestStack } from '@tidings/stack/testing/test-stack'
 import { Redis } from 'ioredis'
 import { SMTPServer } from 'smtp-server'
 import { describe, expect, it } from 'vitest'
@@ -19,48 +14,6 @@ import { describe, expect, it } from 'vitest'
 const LINK = 'https://app.example.com/reset-password?token=canary'
 
 const POLL = { timeoutMs: 30_000 }
-
-describeBackends('a message, from its row to the mailbox and back', (kind) => {
-  const releaser = useReleaser()
-
-  it('arrives with a link, and its notification becomes sent', { timeout: 90_000 }, async () => {
-    const stack = await startTestStack(releaser, kind)
-    const user = await register(stack.apiUrl, { email: 'ann@example.com' })
-    const db = openDatabase({
-      url: stack.databaseUrl,
-      applicationName: 'test',
-      maxConnections: 1,
-      onError() {},
-    })
-    const message = { kind: 'email_change', userId: user.id, to: 'new@example.com', locale: 'de-AT' } as const
-    const id = await addMessage(db, message).finally(() => db.close())
-    const { SERVICE_KEY: key } = readEnvFile(stack.devEnvFile)
-    const readMails = async () =>
-      (await (await fetch(`${stack.apiUrl}/dev/mailbox/messages`)).json()) as Omit<KeptMail, 'id'>[]
-    const find = (mails: Omit<KeptMail, 'id'>[]) => mails.find(({ to }) => to === 'new@example.com')
-    await waitFor('the mail', async () => find(await readMails()) !== undefined, POLL)
-
-    const mail = find(await readMails())
-    expect(mail?.subject).toBe('Neue E-Mail-Adresse bestätigen')
-    const link =
-      new RegExp(`${stack.apiUrl}/confirm-email\\?token=[\\w-]{43}`).exec(mail?.text ?? '')?.[0] ?? 'none'
-    expect(mail?.html).toContain(`href="${link}"`)
-    const readNotification = () =>
-      fetch(`${stack.apiUrl}/api/v1/notifications/${id}/?type=email`, {
-        headers: { authorization: `Bearer ${key}` },
-      })
-    await waitFor('the status', async () => (await readNotification()).ok, POLL)
-    expect(await (await readNotification()).json()).toMatchObject({
-      data: {
-        user_id: user.id,
-        status: 'sent',
-        timeline: [{ status: 'sent', source: 'email-service', attempt: 1 }],
-      },
-    })
-    expect((await fetch(`${stack.apiUrl}/dev/mailbox/`)).status).toBe(200)
-    expect(stack.notices).toEqual([])
-  })
-})
 
 describe('the e-mail service', () => {
   it('lists every problem of its configuration, without values, and exits with 1', async () => {
@@ -79,9 +32,7 @@ describe('the e-mail service', () => {
 describeBackends('the e-mail service on a server that refuses mails', (kind) => {
   const releaser = useReleaser()
 
-  it('reports bounces, tries again what was deferred, sends nothing expired, and logs no address', {
-    timeout: 90_000,
-  }, async () => {
+  it('reports bounces, tries again what was deferred, sends nothing expired, and logs no address', async () => {
     const seen: string[] = []
     let isBusy = true
     const smtp = new SMTPServer({

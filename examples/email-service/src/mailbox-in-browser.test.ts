@@ -55,5 +55,5 @@ describeInBrowser('the mailbox', (launch) => {
     await page.frameLocator('iframe').getByRole('link', { name: 'Choose a new password' }).waitFor()
     expect(await page.locator('[aria-current]').textContent()).toContain('bob@example.com')
     expect(complaints).toEqual([])
-  }, 120_000)
+  })
 })

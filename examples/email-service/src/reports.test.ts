@@ -14,7 +14,7 @@ const USER = '018f2f6a-0000-7000-8000-000000000002'
 describeRedis('a report that fails', () => {
   const releaser = useReleaser()
 
-  it('is repeated as it was, and the mail is not sent again', { timeout: 60_000 }, async () => {
+  it('is repeated as it was, and the mail is not sent again', async () => {
     const reports: unknown[] = []
     const api = createServer(async (request, response) => {
       reports.push([request.url, request.headers.authorization, await json(request)])

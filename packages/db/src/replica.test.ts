@@ -32,7 +32,7 @@ describe('reads from a replica', () => {
     releaser.onRelease(() => standby.stop('immediate'))
     servers = { primary: server, standby }
     proxy = await startTcpProxy(standby.adminUrl, releaser)
-  }, 60_000)
+  })
 
   beforeEach(() => {
     const throughProxy = new URL(servers.standby.adminUrl)

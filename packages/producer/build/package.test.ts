@@ -8,7 +8,7 @@ import { readEnvFile } from '@tidings/runtime/env-file'
 import { withClient } from '@tidings/stack/servers/postgres'
 import { waitFor } from '@tidings/stack/servers/wait-for'
 import { describeRedis, makeTestFolder, useReleaser } from '@tidings/stack/testing/test-context'
-import { startTestStack } from '@tidings/stack/testing/test-stack'
+import { startTestStack, type TestStack } from '@tidings/stack/testing/test-stack'
 import { beforeAll, describe, expect, it } from 'vitest'
 import { z } from 'zod'
 import { buildPackage, COMPILER } from './build-package.ts'
@@ -79,6 +79,12 @@ describe('the package', () => {
   const releaser = useReleaser()
   /** Of a project that has the package installed. */
   let project: string
+  let started: Promise<TestStack> | undefined
+  /** A running system that the programs share. */
+  const running = () => {
+    started ??= startTestStack(releaser)
+    return started
+  }
   beforeAll(async () => {
     const [built, packed] = [await makeTestFolder(releaser), await makeTestFolder(releaser)]
     project = await makeTestFolder(releaser)
@@ -152,7 +158,7 @@ describe('the package', () => {
   })
 
   it('has a README whose program works', async () => {
-    const stack = await startTestStack(releaser)
+    const stack = await running()
     const readme = await readFile(join(project, 'node_modules/@tidings/producer/README.md'), 'utf8')
     const [, program = ''] = /^```js\n(.*?)^```$/ms.exec(readme) ?? []
     await writeFile(join(project, 'readme.js'), program)
@@ -165,7 +171,7 @@ describe('the package', () => {
 
   describeRedis('in a program', () => {
     it('reports over HTTP and over the queue, on each Node.js of this machine', async () => {
-      const stack = await startTestStack(releaser, 'redis')
+      const stack = await running()
       const env = { ...readEnvFile(stack.devEnvFile), API_URL: stack.apiUrl }
       await writeFile(join(project, 'program.js'), PROGRAM)
       const nodes = [process.execPath, ...(await findOtherNodes())]

@@ -40,7 +40,8 @@ describe('maskText', () => {
     const text = part.repeat(200_000 / part.length)
     const startedMs = performance.now()
     maskText(`${text}@${text}`)
-    expect(performance.now() - startedMs).toBeLessThan(2_000)
+    // In quadratic time it would take minutes.
+    expect(performance.now() - startedMs).toBeLessThan(10_000)
   })
 })
 

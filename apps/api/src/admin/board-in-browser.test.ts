@@ -37,5 +37,5 @@ describeInBrowser('the board', (launch) => {
       await mkdir(new URL('.', `file://${screenshotPath}`), { recursive: true })
       await page.screenshot({ path: screenshotPath })
     }
-  }, 120_000)
+  })
 })

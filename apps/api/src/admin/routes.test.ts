@@ -182,18 +182,20 @@ describeBackends('/admin/queues', (kind) => {
     const jobs = await Promise.all([1, 2, 3].map(() => main.add(ENVELOPE_JOB, { v: 1, events })))
     // The board is loaded.
     await request('/api/queues', reader)
-    const longestMs: number[] = []
+    const shares: number[] = []
     for (let round = 0; round < 3; round++) {
       const delay = monitorEventLoopDelay({ resolution: 5 })
+      const startedMs = performance.now()
       delay.enable()
       const response = await request(`/api/queues?activeQueue=${STATUS_QUEUE}&status=waiting`, reader)
       delay.disable()
-      longestMs.push(delay.max / 1e6)
+      shares.push(delay.max / 1e6 / (performance.now() - startedMs))
       const shown = (await response.json()) as { queues: { name: string; jobs: unknown[] }[] }
       expect(shown.queues.find(({ name }) => name === STATUS_QUEUE)?.jobs).toHaveLength(3)
     }
-    // The goal is 50 ms. A busy machine delays some rounds; the board in the event loop would delay all by a second.
-    expect(Math.min(...longestMs)).toBeLessThan(100)
+    // The goal is 50 ms of a second. A busy machine delays some rounds; the board in the event loop would hold it for
+    // nearly the whole time of each.
+    expect(Math.min(...shares)).toBeLessThan(0.5)
     for (const job of jobs) await job.remove()
   })
 

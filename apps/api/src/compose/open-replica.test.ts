@@ -71,4 +71,4 @@ it('search and statistics are read from the replica unless the client wants them
     expect(status).toBe(200)
     return body.data.length === 1
   })
-}, 60_000)
+})

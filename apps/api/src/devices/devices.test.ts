@@ -235,8 +235,8 @@ describeBackends('devices at two replicas', (kind) => {
   })
 
   const replica = (n: number) => (n % 2 === 0 ? one : two)
-  /** Far below every cache lifetime: only a message can have told the other replica. */
-  const soon = { timeoutMs: 3_000, intervalMs: 10 }
+  /** Below every cache lifetime: only a message can have told the other replica. */
+  const soon = { timeoutMs: 8_000, intervalMs: 10 }
 
   const countDevices = async (token: string) =>
     (await one.database.pool.query('SELECT user_id FROM devices WHERE token = $1', [token])).rows

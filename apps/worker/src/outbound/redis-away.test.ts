@@ -17,9 +17,7 @@ const POLL = { timeoutMs: 40_000 }
 describeRedis('the worker process while Redis is away', () => {
   const releaser = useReleaser()
 
-  it('leaves messages where they are, does not flood the log, and relays them when Redis is back', {
-    timeout: 120_000,
-  }, async () => {
+  it('leaves messages where they are, does not flood the log, and relays them when Redis is back', async () => {
     const { database: db, url } = await createTestDatabase(releaser)
     const redis = await startTestRedis(releaser)
     const port = await findFreePort()

@@ -109,7 +109,7 @@ describe('an event that is sent again', () => {
       ),
       { numRuns: 100 },
     )
-  }, 60_000)
+  })
 
   it('at once by two writers, in batches that share events and in two months, is one row', async () => {
     await fc.assert(
@@ -131,7 +131,7 @@ describe('an event that is sent again', () => {
       ),
       { numRuns: 60 },
     )
-  }, 60_000)
+  })
 })
 
 describe('an event that was received longer ago than keys are kept', () => {

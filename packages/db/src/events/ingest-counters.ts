@@ -17,13 +17,13 @@ export class IngestCounters {
   readonly #onError: (error: unknown) => void
   readonly #timer: NodeJS.Timeout
   #pending: IngestCounts = zero()
-  #flushing: Promise<void> | undefined
+  #writing: Promise<void> | undefined
 
   /** @param onError called when a flush failed; the counts are kept for the next one. */
   constructor(db: Database, onError: (error: unknown) => void) {
     this.#db = db
     this.#onError = onError
-    this.#timer = setInterval(() => void this.flush(), FLUSH_INTERVAL_MS)
+    this.#timer = setInterval(() => void this.#startWrite(), FLUSH_INTERVAL_MS)
     this.#timer.unref()
   }
 
@@ -31,19 +31,25 @@ export class IngestCounters {
     addTo(this.#pending, counts)
   }
 
-  /** Writes what was counted since the last flush. Never rejects. */
-  flush(): Promise<void> {
-    this.#flushing ??= this.#write().finally(() => {
-      this.#flushing = undefined
-    })
-    return this.#flushing
+  /** Writes everything that was counted before the call. Never rejects. */
+  async flush(): Promise<void> {
+    // A write that runs already does not have the newest counts.
+    await this.#writing
+    await this.#startWrite()
   }
 
   /** Stops the timer and writes the last counts. */
-  async close(): Promise<void> {
+  close(): Promise<void> {
     clearInterval(this.#timer)
-    await this.#flushing
-    await this.flush()
+    return this.flush()
+  }
+
+  /** Joins a write that runs. */
+  #startWrite(): Promise<void> {
+    this.#writing ??= this.#write().finally(() => {
+      this.#writing = undefined
+    })
+    return this.#writing
   }
 
   async #write(): Promise<void> {

@@ -30,7 +30,7 @@ export async function fillWithEvents(url: string, rows: number): Promise<void> {
   const client = new pg.Client({ connectionString: url })
   await client.connect()
   try {
-    await client.query(`BEGIN; SET LOCAL statement_timeout = '60s'; SET LOCAL session_replication_role = replica;
+    await client.query(`BEGIN; SET LOCAL statement_timeout = '120s'; SET LOCAL session_replication_role = replica;
       SET LOCAL maintenance_work_mem = '256MB'; SET LOCAL synchronous_commit = off`)
     await client.query(`CREATE TABLE notification_status_2026_01 PARTITION OF notification_status
       FOR VALUES FROM ('2026-01-01T00:00:00Z') TO ('2026-02-01T00:00:00Z')`)

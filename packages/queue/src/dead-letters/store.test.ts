@@ -154,7 +154,7 @@ describeBackends('the dead-letter store', (kind) => {
     for (let round = 1; round <= 20; round++) {
       await store.requeue([id], (entry) => ({ ...(entry.event as object), redrives: round }))
       await expect
-        .poll(async () => (await store.get([id]))[0]?.redrives, { interval: 5, timeout: 5_000 })
+        .poll(async () => (await store.get([id]))[0]?.redrives, { interval: 5, timeout: 30_000 })
         .toBe(round)
     }
     stop = true

@@ -6,7 +6,7 @@ import { spawnApp } from './app-process.ts'
 
 const releaser = useReleaser()
 
-test('an app is not ready because another server answers on its port', { timeout: 60_000 }, async () => {
+test('an app is not ready because another server answers on its port', async () => {
   let requests = 0
   const other = createServer((_, response) => {
     requests++

@@ -111,9 +111,7 @@ describe('an npm start that fails', () => {
 describeBackends('a started stack', (kind) => {
   const releaser = useReleaser()
 
-  test('stores an event, restarts an app that was killed, and keeps its secrets to its owner', {
-    timeout: 90_000,
-  }, async () => {
+  test('stores an event, restarts an app that was killed, and keeps its secrets to its owner', async () => {
     const stack = await startTestStack(releaser, kind)
     const devEnv = readEnvFile(stack.devEnvFile)
     expect(devEnv.API_URL).toBe(stack.apiUrl)

@@ -28,7 +28,7 @@ describe('a private PostgreSQL', () => {
   const releaser = useReleaser()
   const settings = { shared_buffers: '16MB' }
 
-  test('keeps committed rows through kill -9, on the same port', { timeout: 60_000 }, async () => {
+  test('keeps committed rows through kill -9, on the same port', async () => {
     // mkdtemp lets only its owner in: that must do, even when PostgreSQL runs as another user.
     const dataDir = releaser.add(await mkdtemp(join(tmpdir(), 'tidings-servers-')), (path) =>
       rm(path, { recursive: true }),
@@ -53,9 +53,7 @@ describe('a private PostgreSQL', () => {
     await waitFor('the exit to be reported', () => unexpected.length === 1)
   })
 
-  test('stops a server that an earlier parent left on the folder, and takes its port', {
-    timeout: 60_000,
-  }, async () => {
+  test('stops a server that an earlier parent left on the folder, and takes its port', async () => {
     const dataDir = await makeTestFolder(releaser)
     const options = { durable: false, settings }
     const left = releaser.add(await startPostgres({ dataDir, ...options }), (s) => s.stop())
@@ -70,7 +68,7 @@ describe('a private PostgreSQL', () => {
 describeRedis('a private Redis', () => {
   const releaser = useReleaser()
 
-  test('keeps confirmed writes through kill -9, and can be frozen', { timeout: 60_000 }, async () => {
+  test('keeps confirmed writes through kill -9, and can be frozen', async () => {
     const server = await startTestRedis(releaser)
     const redis = releaser.add(new Redis(server.url, { commandTimeout: 5_000 }), (r) => r.disconnect())
     redis.on('error', () => {})

@@ -2,6 +2,7 @@ import { setTimeout as delay } from 'node:timers/promises'
 import { errorMessage } from '@tidings/shared/errors'
 
 export interface WaitOptions {
+  /** Default: 30 s, because a test on a busy machine may wait for a process for many seconds. */
   timeoutMs?: number
   intervalMs?: number
   /** Ends the wait early, with the signal's reason. */
@@ -28,7 +29,7 @@ export class WaitTimeoutError extends Error {
 export async function waitFor<T>(
   what: string,
   probe: () => T | Promise<T>,
-  { timeoutMs = 10_000, intervalMs = 50, signal, explain }: WaitOptions = {},
+  { timeoutMs = 30_000, intervalMs = 50, signal, explain }: WaitOptions = {},
 ): Promise<Exclude<Awaited<T>, false | undefined | null>> {
   const startedAt = performance.now()
   let lastError: unknown

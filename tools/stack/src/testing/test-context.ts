@@ -52,7 +52,7 @@ export interface TestDatabase {
  *
  * @param closeLimitMs how long connections may take to close before the drop.
  */
-export async function createTestDatabase(releaser: Releaser, closeLimitMs = 3_000): Promise<TestDatabase> {
+export async function createTestDatabase(releaser: Releaser, closeLimitMs = 15_000): Promise<TestDatabase> {
   const { postgresAdminUrl, templateDatabase } = inject('servers')
   const name = `test_${randomBytes(6).toString('hex')}`
   await createDatabase(postgresAdminUrl, name, templateDatabase)

@@ -36,7 +36,8 @@ export async function startTestStack(
   })
   const stack = await startStack({
     env,
-    baseEnv: { PASSWORD_ITERATIONS: '1000', ...variables },
+    // A client keeps no connection that the API closes so soon. A stopping API waits 4 s for those that are open.
+    baseEnv: { PASSWORD_ITERATIONS: '1000', KEEP_ALIVE_TIMEOUT: '1', ...variables },
     signal: new AbortController().signal,
     onStep: () => {},
     onNotice: (text) => void notices.push(text),

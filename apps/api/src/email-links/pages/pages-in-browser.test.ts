@@ -27,7 +27,7 @@ describeInBrowser('the pages behind links', (launch) => {
       // Chromium reports a refused form's status as an error, too.
       if (message.type() === 'error' && !message.text().includes('400')) problems.push(message.text())
     })
-  }, 120_000)
+  })
 
   async function photograph(name: string) {
     if (screenshotFolder === undefined) return
@@ -63,7 +63,7 @@ describeInBrowser('the pages behind links', (launch) => {
     await page.getByRole('heading', { name: 'Password changed' }).waitFor()
     await photograph('reset-password-done')
     expect((await attemptLogin(api.apiUrl, user.email, 'another fine passphrase 9')).status).toBe(200)
-  }, 120_000)
+  })
 
   test('verify an address with one click, and say when the link was used', async () => {
     const user = await register(api.apiUrl)
@@ -79,7 +79,7 @@ describeInBrowser('the pages behind links', (launch) => {
     await button.click()
     await page.getByRole('heading', { name: 'This link does not work' }).waitFor()
     await photograph('link-used')
-  }, 120_000)
+  })
 
   test('are styled, and nothing on them was blocked', async () => {
     await page.goto(`${api.apiUrl}/undo-email?token=x`)
@@ -88,5 +88,5 @@ describeInBrowser('the pages behind links', (launch) => {
     // The width of the style: without it the text would fill the window.
     expect(box?.width).toBeLessThan(700)
     expect(problems).toEqual([])
-  }, 120_000)
+  })
 })

@@ -1,7 +1,6 @@
 import { createReadStream } from 'node:fs'
 import { findStoredContent } from '@tidings/db/events/stored-content'
 import { AUDIT_IMPORT } from '@tidings/db/operators/audit-actions'
-import { findErasedUsers } from '@tidings/db/users/erased-users'
 import { type ImportResult, importDeadLetters } from '@tidings/queue/dead-letters/import'
 import type { Command } from 'commander'
 import { type RunningAudit, withAudit } from '../../audit.ts'
@@ -63,6 +62,8 @@ async function readFile(
   audit: RunningAudit | undefined,
 ): Promise<ImportResult> {
   const db = await context.database()
+  // Not before a database is needed: it loads the query builder.
+  const { findErasedUsers } = await import('@tidings/db/users/erased-users')
   const signal = context.interruption()
   return importDeadLetters(await context.allDeadLetters(), {
     lines: readLines(path === '-' ? context.terminal.stdin : createReadStream(path), {

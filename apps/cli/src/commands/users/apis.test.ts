@@ -3,12 +3,10 @@ import { spawnApp } from '@tidings/stack/dev/app-process'
 import { findFreePort } from '@tidings/stack/servers/free-port'
 import { waitFor } from '@tidings/stack/servers/wait-for'
 import { describeBackends, useReleaser } from '@tidings/stack/testing/test-context'
-import { beforeAll, beforeEach, expect, test, vi } from 'vitest'
+import { beforeAll, beforeEach, expect, test } from 'vitest'
 import { z } from 'zod'
 import { type CliLab, createCliLab } from '../../testing/cli-lab.ts'
 import { type Cli, createCli } from '../../testing/cli-process.ts'
-
-vi.setConfig({ testTimeout: 120_000 })
 
 const PASSWORD = 'correct horse battery 7 staple'
 const NEW_PASSWORD = 'another long passphrase 9 words'
@@ -112,7 +110,7 @@ describeBackends('tidings users beside two running APIs', (kind) => {
         found = await ask()
         return JSON.stringify(found) === JSON.stringify(wanted)
       },
-      { explain: () => JSON.stringify(found), intervalMs: 5, timeoutMs: 5_000 },
+      { explain: () => JSON.stringify(found), intervalMs: 5, timeoutMs: 8_000 },
     )
   }
   const refuseOldToken = () => answerBoth([401, 401], () => statusesOf(user.token))
