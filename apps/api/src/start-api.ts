@@ -142,6 +142,7 @@ export async function startApi(
     'readiness',
     () => {
       health.stop()
+      if (delayMs > 0) server.announceClose()
       return sleep(delayMs)
     },
     delayMs + READINESS_SLACK_MS,
