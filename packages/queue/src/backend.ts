@@ -9,7 +9,7 @@ import { createPostgresBackend, Queue, runMigrations } from 'bullmq'
 import pg from 'pg'
 import { TolerantQueue, TolerantWorker } from './bullmq/tolerant-job.ts'
 import { openRedis, type RedisConnection, type RedisTarget, SILENCE_LIMIT_MS } from './open-redis.ts'
-import { keyPrefixOf } from './queue-names.ts'
+import { isCluster, keyPrefixOf } from './queue-names.ts'
 
 export interface RedisBackend extends RedisTarget {
   kind: 'redis'
@@ -86,6 +86,8 @@ export function openQueue<Data>(
     backend.kind === 'redis'
       ? new TolerantQueue(name, {
           ...options,
+          // On a cluster BullMQ asks any node for it, also one that is away.
+          skipVersionCheck: options.skipVersionCheck || isCluster(backend),
           connection: requireRedis(redis),
           prefix: keyPrefixOf(backend, name),
         })
