@@ -183,3 +183,31 @@ test('the image installs the lockfile, does not run as root, and copies every ma
   expect(dockerfile).toMatch(/^COPY patches patches$/m)
   expect(dockerfile).toMatch(/^ENV PATH=\/app\/apps\/cli\/bin:\$PATH$/m)
 })
+
+test('the image installs the dependencies of each package that its programs import', async () => {
+  const manifestSchema = z.object({
+    name: z.string(),
+    dependencies: z.record(z.string(), z.string()).default({}),
+  })
+  const dependencies = new Map<string, string[]>()
+  for await (const path of glob('{apps,packages}/*/package.json', { cwd: fileURLToPath(ROOT) })) {
+    const manifest = manifestSchema.parse(JSON.parse(await read(path)))
+    dependencies.set(manifest.name, Object.keys(manifest.dependencies))
+  }
+  /** A package of the workspace and all that it leads to. */
+  const withDependencies = (name: string, found = new Set<string>()): Set<string> => {
+    if (!dependencies.has(name) || found.has(name)) return found
+    found.add(name)
+    for (const dependency of dependencies.get(name) ?? []) withDependencies(dependency, found)
+    return found
+  }
+
+  const dockerfile = await read('deploy/Dockerfile')
+  // pnpm installs a package that is named, and with three dots also those that it leads to.
+  const installed = [...dockerfile.matchAll(/--filter ([^\s.]+)(\.\.\.)?/g)].flatMap(([, name = '', dots]) =>
+    dots ? [...withDependencies(name)] : [name],
+  )
+  const programs = ['api', 'worker', 'cli', 'db'].map((name) => `@tidings/${name}`)
+  for (const needed of programs.flatMap((name) => [...withDependencies(name)]))
+    expect(installed).toContain(needed)
+})

@@ -1,8 +1,8 @@
 import { execFile } from 'node:child_process'
 import { existsSync } from 'node:fs'
-import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
+import { mkdtemp, readFile, realpath, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
-import { join } from 'node:path'
+import { join, relative } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { promisify } from 'node:util'
 import { API_VARIABLES, readEnv } from '@tidings/api/env'
@@ -10,7 +10,7 @@ import { findProgram } from '@tidings/stack/servers/find-program'
 import { createTestDatabase, useReleaser } from '@tidings/stack/testing/test-context'
 import { WORKER_VARIABLES } from '@tidings/worker/env'
 import { describe, expect, test } from 'vitest'
-import { parseAllDocuments } from 'yaml'
+import { parse, parseAllDocuments } from 'yaml'
 import { z } from 'zod'
 import { readExpression } from '../monitoring/read-expression.ts'
 import { type KubernetesObject, kustomization, objects, readPod, settings } from './manifests.ts'
@@ -147,6 +147,90 @@ test('the page makes the secrets that the pods read', async () => {
     name.endsWith('_FILE'),
   )
   expect(made.sort()).toEqual([...new Set(read)].sort())
+})
+
+describe.skipIf(!hasKubectl)(`an overlay${hasKubectl ? '' : ': NO KUBECTL ON THE PATH'}`, async () => {
+  const releaser = useReleaser()
+  const page = await readFile(join(ROOT, 'docs/start/kubernetes.md'), 'utf8')
+  const blocks = [...page.matchAll(/^( *)```yaml\n([\s\S]*?)^ *```/gm)].map(([, indent = '', text = '']) =>
+    text.replaceAll(new RegExp(`^${indent}`, 'gm'), ''),
+  )
+  const whole = blocks.find((text) => text.includes('kind: Kustomization')) ?? ''
+  const changes = blocks.filter((text) => /^patches:/m.test(text))
+
+  async function render(overlay: string) {
+    const folder = await mkdtemp(join(tmpdir(), 'tidings-overlay-'))
+    releaser.onRelease(() => rm(folder, { recursive: true }))
+    const base = relative(await realpath(folder), FOLDER)
+    await writeFile(
+      join(folder, 'kustomization.yaml'),
+      overlay.replace(/^resources: .*$/m, `resources: [${base}]`),
+    )
+    const { stdout } = await run('kubectl', ['kustomize', folder])
+    return parseAllDocuments(stdout).map((document) => document.toJS() as KubernetesObject)
+  }
+  const names = (list: readonly KubernetesObject[], kind: string) =>
+    list.filter((object) => object.kind === kind).map(({ metadata }) => metadata.name)
+
+  test('of the page renders, also in another namespace', async () => {
+    const rendered = await render(whole.replace('namespace: tidings', 'namespace: other'))
+    for (const { kind, metadata } of rendered)
+      expect(kind === 'Namespace' ? metadata.name : metadata.namespace).toBe('other')
+    expect(rendered.find(({ kind }) => kind === 'ConfigMap')).toMatchObject({
+      data: { ...settings, API_URL: 'https://tidings.your-domain.example' },
+    })
+  })
+
+  test('renders with each change of the page, to objects without unknown fields', async () => {
+    expect(changes).toHaveLength(2)
+    const [withoutKeda = [], pooled = []] = await Promise.all(
+      changes.map((change) => render(`${whole}\n${change}`)),
+    )
+    expect(names(withoutKeda, 'ScaledObject')).toEqual([])
+    for (const object of [...withoutKeda, ...pooled])
+      if (object.kind !== 'ConfigMap') expect(validateObject(object)).toEqual([])
+    expect(JSON.stringify(pooled).match(/"DATABASE_DIRECT_URL_FILE"/g)).toHaveLength(2)
+  })
+
+  test('with other names scales its own workers', async () => {
+    const rendered = await render(`namePrefix: our-\n${whole}`)
+    for (const kind of ['ScaledObject', 'HorizontalPodAutoscaler'])
+      for (const scaler of rendered.filter((object) => object.kind === kind)) {
+        const { scaleTargetRef } = z
+          .object({ scaleTargetRef: z.object({ name: z.string() }) })
+          .parse(scaler.spec)
+        expect(names(rendered, 'Deployment')).toContain(scaleTargetRef.name)
+      }
+  })
+
+  test('may add the network policy of the page', () => {
+    const [policy] = blocks.filter((text) => text.includes('kind: NetworkPolicy'))
+    expect(validateObject(parse(policy ?? '') as KubernetesObject)).toEqual([])
+  })
+
+  test('has the jobs that the alerts and the dashboard name', async () => {
+    const scraped = blocks.filter((text) => /scrape_configs|PodMonitor/.test(text))
+    expect(scraped).toHaveLength(2)
+    const jobs = (text: string) => [...text.matchAll(/job="([^"]+)"/g)].map(([, job = '']) => job)
+    const named = jobs(await readFile(join(ROOT, 'deploy/alerts.yml'), 'utf8'))
+    expect([...new Set(named)].sort()).toEqual(APPS)
+    const { scrape_configs } = z
+      .object({ scrape_configs: z.tuple([z.object({ relabel_configs: z.array(z.looseObject({})) })]) })
+      .parse(parse(scraped[0] ?? ''))
+    const component = '__meta_kubernetes_pod_label_app_kubernetes_io_component'
+    expect(scrape_configs[0].relabel_configs).toContainEqual({
+      source_labels: [component],
+      replacement: 'tidings-$1',
+      target_label: 'job',
+    })
+    for (const name of APPS) {
+      const { labels, container } = readPod(name)
+      expect(`tidings-${labels['app.kubernetes.io/component']}`).toBe(name)
+      expect(scraped[1]).toContain(
+        `port: ${container.ports[0]?.name}, relabelings: [{ targetLabel: job, replacement: ${name} }]`,
+      )
+    }
+  })
 })
 
 test('workers are scaled by metrics that the alerts use too', async () => {

@@ -9,6 +9,7 @@ const kustomizationSchema = z.strictObject({
   kind: z.literal('Kustomization'),
   namespace: z.string(),
   resources: z.array(z.string()),
+  configurations: z.array(z.string()),
   images: z.array(z.strictObject({ name: z.string(), newTag: z.string() })),
   configMapGenerator: z.array(z.strictObject({ name: z.string(), literals: z.array(z.string()) })),
 })

@@ -110,7 +110,10 @@ export async function startApi(
     tracing,
     registry,
     db,
-    readStale: createReadStale(db, openReplica(env.DATABASE_READ_URL, { primary: db, lifecycle, log })),
+    readStale: createReadStale(
+      db,
+      openReplica(env.DATABASE_READ_URL, { primary: db, primaryUrl: env.DATABASE_URL, lifecycle, log }),
+    ),
     ingest,
     hooks,
     recipientKey: env.RECIPIENT_KEY,
@@ -142,6 +145,7 @@ export async function startApi(
     'readiness',
     () => {
       health.stop()
+      if (delayMs > 0) server.announceClose()
       return sleep(delayMs)
     },
     delayMs + READINESS_SLACK_MS,

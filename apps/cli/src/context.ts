@@ -3,6 +3,7 @@ import { resolve } from 'node:path'
 import type { PrefixedRedis } from '@tidings/accounts/cache/changes'
 import type { Database } from '@tidings/db/database'
 import type { DeadLetterStore } from '@tidings/queue/dead-letters/store'
+import { StoreUnreachableError } from '@tidings/queue/store-unreachable'
 import { type CliEnv, isReadOnly, type KeyEnv, readCallersFolder, readCliEnv, readKeyEnv } from './env.ts'
 import { CliError, EXIT } from './exit-codes.ts'
 import type { Interruptions } from './interruptions.ts'
@@ -25,7 +26,15 @@ export interface CliContext {
   /** The absolute path of a file named on the command line. */
   resolvePath(path: string): string
   database(): Promise<Database>
+  /**
+   * The dead letters. While a master of a Redis Cluster is away it says which are left out, once, and the command ends
+   * with `partial`.
+   */
   deadLetters(): Promise<DeadLetterStore>
+  /** The dead letters, for a command that must not miss one. @throws while a master of a Redis Cluster is away. */
+  allDeadLetters(): Promise<DeadLetterStore>
+  /** Whether dead letters were left out. */
+  readonly isIncomplete: boolean
   /** Where the APIs share values and counters. Undefined when the queue is on PostgreSQL: then they share none. */
   redis(): Promise<PrefixedRedis | undefined>
   /** The operator's name for the audit table. */
@@ -50,6 +59,7 @@ export function createContext(
   let env: CliEnv | undefined
   let database: Promise<Database> | undefined
   let deadLetters: Promise<DeadLetterStore> | undefined
+  let isIncomplete = false
   let redis: Promise<PrefixedRedis | undefined> | undefined
   let interruption: AbortController | undefined
   const readEnv = () => {
@@ -80,6 +90,7 @@ export function createContext(
       shards: readEnv().QUEUE_SHARDS,
       // A command that needs the broken connection reports it.
       onError: () => undefined,
+      skipAway: true,
     })
     releases.push(() => store.close())
     return store
@@ -107,9 +118,23 @@ export function createContext(
       database ??= open()
       return database
     },
-    deadLetters() {
+    async deadLetters() {
       deadLetters ??= openStore()
-      return deadLetters
+      const store = await deadLetters
+      if (store.away.length > 0 && !isIncomplete) {
+        isIncomplete = true
+        terminal.say(`tidings: ${describeAway(store)}`)
+      }
+      return store
+    },
+    async allDeadLetters() {
+      deadLetters ??= openStore()
+      const store = await deadLetters
+      if (store.away.length > 0) throw new StoreUnreachableError(describeAway(store))
+      return store
+    },
+    get isIncomplete() {
+      return isIncomplete
     },
     redis() {
       redis ??= connect()
@@ -133,6 +158,10 @@ export function createContext(
     },
   }
 }
+
+const describeAway = ({ away, parts }: DeadLetterStore): string =>
+  `A master of the Redis Cluster does not answer. Left out are the dead letters of ${away.length} of ${parts.length} ` +
+  `shards: ${away.join(', ')}.`
 
 /** The login name, or the user id where a container runs as a user without a name. */
 function loginName(): string {

@@ -64,6 +64,7 @@ const dataFolder = (source: NodeJS.ProcessEnv) => presentVariables(source).DATA_
 
 const DEV_ENV_VARIABLES = [
   'DATABASE_URL',
+  'DATABASE_DIRECT_URL',
   'REDIS_URL',
   'QUEUE_BACKEND',
   'QUEUE_PREFIX',

@@ -19,11 +19,12 @@ export async function runProgram(
   const context = createContext(terminal, env, interruptions)
   try {
     await createProgram(context).parseAsync(args, { from: 'user' })
-    return EXIT.ok
+    return context.isIncomplete ? EXIT.partial : EXIT.ok
   } catch (error) {
     const failure = describeFailure(error)
     if (failure.message !== undefined) terminal.say(`tidings: ${failure.message}`)
-    return failure.exitCode
+    // What was not found may be among the dead letters that could not be read.
+    return context.isIncomplete && failure.exitCode === EXIT.notFound ? EXIT.unreachable : failure.exitCode
   } finally {
     await context.release()
   }

@@ -1,4 +1,10 @@
-import { openRedis, type RedisConnection, type RedisTarget, refusalIn } from '@tidings/queue/open-redis'
+import {
+  isRefusal,
+  nodeErrorOf,
+  openRedis,
+  type RedisConnection,
+  type RedisTarget,
+} from '@tidings/queue/open-redis'
 import { StartupError } from '@tidings/runtime/env'
 import { errorMessage } from '@tidings/shared/errors'
 
@@ -15,12 +21,11 @@ export async function connectRedis(
   const redis = openRedis(target, 'patient', onError)
   const { promise, resolve, reject } = Promise.withResolvers<void>()
   const onFailure = (error: Error) => {
-    const refusal = refusalIn(error)
-    if (refusal === undefined) return
+    if (!isRefusal(error)) return
     redis.disconnect()
     reject(
       new StartupError(
-        `Redis refuses the worker (${errorMessage(refusal)}). Check the user and the password of REDIS_URL.`,
+        `Redis refuses the worker (${errorMessage(nodeErrorOf(error))}). Check the user and the password of REDIS_URL.`,
       ),
     )
   }

@@ -42,7 +42,7 @@ export async function openQueues(options: OpenQueuesOptions): Promise<WorkerQueu
   const redis = backend.kind === 'redis' ? await connectRedis(backend, onError) : undefined
   lifecycle.onRelease('redis', () => redis?.disconnect())
 
-  const shards = await findShards(backend, redis, options.shards)
+  const shards = await findShards(backend, redis, options.shards, { skipAway: true })
   if (shards > options.shards)
     log.warn({ shards, configured: options.shards }, 'also taking jobs from shards above QUEUE_SHARDS')
   const version = await versionOptions(redis)
@@ -56,7 +56,6 @@ export async function openQueues(options: OpenQueuesOptions): Promise<WorkerQueu
   lifecycle.onRelease('queues', async () => {
     await Promise.allSettled([...queues, ...deadLetters].map((queue) => queue.close()))
   })
-  const recovery =
-    redis && backend.kind === 'redis' ? new JobRecovery(redis, backend, shardNames(shards), log) : undefined
+  const recovery = redis && backend.kind === 'redis' ? new JobRecovery(redis, backend, log) : undefined
   return { queues, deadLetters, recovery, version, redis }
 }

@@ -6,28 +6,34 @@ import type { Logger } from '@tidings/runtime/log'
 
 /**
  * Puts back jobs that a BullMQ 5 client left where no worker looks. At each call it empties the lists `paused`. At the
- * first call, and when it found such a list, it also looks for jobs in no list.
+ * first call for a queue, and when it found such a list, it also looks for jobs in no list.
  */
 export class JobRecovery {
   readonly #redis: RedisConnection
-  readonly #keyPrefixes: readonly string[]
+  readonly #backend: RedisBackend
   readonly #log: Logger
-  #isSearchDue = true
+  /** The queues that need no search until their list `paused` holds jobs again. */
+  readonly #searched = new Set<string>()
 
-  constructor(redis: RedisConnection, backend: RedisBackend, queues: readonly string[], log: Logger) {
+  constructor(redis: RedisConnection, backend: RedisBackend, log: Logger) {
     this.#redis = redis
-    this.#keyPrefixes = queues.map((name) => `${keyPrefixOf(backend, name)}:${name}:`)
+    this.#backend = backend
     this.#log = log
   }
 
-  async run(): Promise<void> {
+  /** @param queues names of the queues whose store answers. */
+  async run(queues: readonly string[]): Promise<void> {
     let paused = 0
-    for (const prefix of this.#keyPrefixes) paused += await drainPausedList(this.#redis, prefix)
-    if (paused === 0 && !this.#isSearchDue) return
-    this.#isSearchDue = true
     let lost = 0
-    for (const prefix of this.#keyPrefixes) lost += await restoreLostJobs(this.#redis, prefix)
-    this.#isSearchDue = false
+    for (const name of queues) {
+      const prefix = `${keyPrefixOf(this.#backend, name)}:${name}:`
+      const moved = await drainPausedList(this.#redis, prefix)
+      paused += moved
+      if (moved === 0 && this.#searched.has(name)) continue
+      this.#searched.delete(name)
+      lost += await restoreLostJobs(this.#redis, prefix)
+      this.#searched.add(name)
+    }
     if (paused + lost > 0)
       this.#log.warn({ paused, lost }, 'put back jobs that a BullMQ 5 client left in no list of BullMQ 6')
   }

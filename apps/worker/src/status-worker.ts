@@ -8,6 +8,7 @@ import { buryEvents, type DeadLetterQueue, type FailedEvent } from '@tidings/que
 import { LOCK_DURATION_MS, MAX_STALLED_COUNT, STALLED_INTERVAL_MS } from '@tidings/queue/policy'
 import { type KeyedQueue, writeReplicated } from '@tidings/queue/replication'
 import { tryWrite } from '@tidings/queue/try-write'
+import { createAwayBreaker, unlessAway } from '@tidings/queue/unless-away'
 import type { Lifecycle } from '@tidings/runtime/lifecycle'
 import type { Logger } from '@tidings/runtime/log'
 import { RegularCheck } from '@tidings/runtime/regular-check'
@@ -109,11 +110,16 @@ export async function startStatusWorker(options: StatusWorkerOptions): Promise<S
     resume: async () => void (await Promise.all(workers.map((worker) => worker.resume()))),
     probeIntervalMs: timing?.probeIntervalMs,
   })
+  const unlessMasterAway = <Answer>(asked: Promise<Answer>) => unlessAway(opened.redis, asked)
   const writeSafely = (queue: KeyedQueue, write: () => Promise<unknown>) =>
-    writeReplicated(queue, opened.redis, options.ackReplicas ?? 0, write)
-  const burialQueues = deadLetters.map((queue) => ({
-    addBulk: (jobs: Parameters<typeof queue.addBulk>[0]) => writeSafely(queue, () => queue.addBulk(jobs)),
-  }))
+    unlessMasterAway(writeReplicated(queue, opened.redis, options.ackReplicas ?? 0, write))
+  const burialQueues = deadLetters.map((queue) => {
+    const unlessRefused = createAwayBreaker(opened.redis)
+    return {
+      addBulk: (jobs: Parameters<typeof queue.addBulk>[0]) =>
+        unlessRefused(() => writeSafely(queue, () => queue.addBulk(jobs))),
+    }
+  })
   const burials = new BurialLog(log)
   lifecycle.onRelease('log of burials', () => burials.flush())
   const bury = async (failedEvents: readonly FailedEvent[]) => {
@@ -143,6 +149,7 @@ export async function startStatusWorker(options: StatusWorkerOptions): Promise<S
     shards,
     queues,
     writeSafely,
+    unlessAway: unlessMasterAway,
     recovery,
     bury,
     recipientKey: options.recipientKey,

@@ -11,31 +11,25 @@ import { type Check, check, type Row, runUnderLoad, type Stage } from '../row.ts
 import { readStores } from '../settle.ts'
 import type { System } from '../system.ts'
 
-/** Clients of PgBouncer beside the apps. Each reads with a named statement all the time. */
+/** Clients of PgBouncer beside the apps. Each reads with a named statement again and again. */
 const CLIENTS = 200
+const POOL_SIZE = 10
 const PAUSE_MS = 3_000
 
+type PoolMode = 'session' | 'transaction'
+
 export const pgbouncerRows: Row[] = [
-  bouncerRow('transaction', { poolSize: 10, clients: CLIENTS, short: true }),
-  bouncerRow('transaction', { poolSize: 10, clients: CLIENTS, queue: 'postgres' }),
-  // Every client keeps a connection: 20 of each API and 7 of each worker.
-  bouncerRow('session', { poolSize: 60, clients: 0 }),
+  bouncerRow('transaction'),
+  bouncerRow('transaction', 'postgres'),
+  bouncerRow('session'),
 ]
 
-interface BouncerOptions {
-  poolSize: number
-  clients: number
-  queue?: 'postgres'
-  short?: boolean
-}
-
-function bouncerRow(poolMode: 'session' | 'transaction', options: BouncerOptions): Row {
-  const { poolSize, clients, queue = 'redis', short = false } = options
+function bouncerRow(poolMode: PoolMode, queue: 'redis' | 'postgres' = 'redis'): Row {
   const suffix = queue === 'postgres' ? '-queue' : ''
   return {
     name: `pgbouncer-${poolMode}${suffix}`,
-    fault: `PgBouncer, ${poolMode} mode, ${poolSize} connections${suffix && ', PostgreSQL queue'}: ${poolMode === 'transaction' ? 'PAUSE, ' : ''}RECONNECT, kill -9`,
-    short,
+    fault: `PgBouncer, ${poolMode} mode, ${POOL_SIZE} connections${suffix && ', PostgreSQL queue'}: PAUSE, RECONNECT, kill -9`,
+    short: queue === 'redis',
     queue,
     async run(stage) {
       const bouncer = await startPgbouncer({
@@ -43,10 +37,10 @@ function bouncerRow(poolMode: 'session' | 'transaction', options: BouncerOptions
         program: findProgram('pgbouncer', inheritedEnv().PATH) ?? '',
         target: stage.servers.postgres.adminUrl,
         poolMode,
-        poolSize,
+        poolSize: POOL_SIZE,
       })
       try {
-        return await runBehind(stage, bouncer, poolMode, { poolSize, clients })
+        return await runBehind(stage, bouncer, poolMode)
       } finally {
         await bouncer.stop()
       }
@@ -54,12 +48,7 @@ function bouncerRow(poolMode: 'session' | 'transaction', options: BouncerOptions
   }
 }
 
-function runBehind(
-  stage: Stage,
-  bouncer: Pgbouncer,
-  poolMode: 'session' | 'transaction',
-  { poolSize, clients }: Pick<BouncerOptions, 'poolSize' | 'clients'>,
-): Promise<Check[]> {
+function runBehind(stage: Stage, bouncer: Pgbouncer, poolMode: PoolMode): Promise<Check[]> {
   const { postgres } = stage.servers
   const envFor = (name: string) => ({
     DATABASE_URL: bouncer.url(name),
@@ -71,18 +60,17 @@ function runBehind(
         `ALTER ROLE tidings IN DATABASE ${databaseName} SET client_connection_check_interval = '1s'`,
       )
     })
-  return runUnderLoad(stage, { apis: 2, workers: 2, envFor, before }, async ({ system }) => {
-    const readers = startReaders(bouncer.url(system.databaseName), clients)
+  return runUnderLoad(stage, { apis: 2, workers: 2, envFor, before }, async ({ system, ledger }) => {
+    const clients = startClients(bouncer.url(system.databaseName), poolMode)
+    const readers = startReaders(system, () => ledger.acknowledged())
     const most = watchConnections(system)
     for (let round = 1; round <= (stage.short ? 1 : 5); round++) {
       stage.progress(`round ${round}`)
       await sleep(1_000)
-      // In session mode it would wait until every client has left.
-      if (poolMode === 'transaction') {
-        await bouncer.command('PAUSE')
-        await sleep(PAUSE_MS)
-        await bouncer.command('RESUME')
-      }
+      // In session mode it waits until every client has left.
+      await bouncer.command('PAUSE')
+      await sleep(PAUSE_MS)
+      await bouncer.command('RESUME')
       await sleep(500)
       await bouncer.command('RECONNECT')
       await sleep(500)
@@ -94,48 +82,97 @@ function runBehind(
     const { deadLetters } = await readStores(system)
     return [
       check('0 dead letters', deadLetters.size === 0, deadLetters.size),
+      await clients.stop(),
       ...(await readers.stop()),
-      await most.stop(poolSize),
+      await most.stop(),
       await checkLogs(system),
     ]
   })
 }
 
-/** Clients that ask with one named statement and check the answers. Outages are expected; other errors are not. */
-function startReaders(url: string, count: number) {
+/**
+ * Clients that ask with one named statement and check the answers. Outages are expected; other errors are not. In session
+ * mode a client that stays would keep a connection for itself: each leaves after its answer.
+ */
+function startClients(url: string, poolMode: PoolMode) {
   let isStopped = false
   let answers = 0
   const wrong = new Map<string, number>()
-  const read = async (database: Database, client: number) => {
-    for (let n = 0; !isStopped; n++) {
-      try {
-        const { rows } = await database.pool.query<{ answer: string; timeout: string }>({
-          name: 'echo',
-          text: "SELECT $1::text AS answer, current_setting('statement_timeout') AS timeout",
-          values: [`${client}-${n}`],
-        })
-        if (rows[0]?.answer !== `${client}-${n}` || rows[0].timeout !== '0') note('another answer')
-        else answers++
-      } catch (error) {
-        if (classifyFailure(error) !== 'outage') note(sqlState(error) ?? String(error))
-      }
-      await sleep(250)
+  const note = (what: string) => void wrong.set(what, (wrong.get(what) ?? 0) + 1)
+  const open = () => openDatabase({ url, applicationName: 'client', maxConnections: 1, onError: () => {} })
+  const ask = async ({ pool }: Database, question: string) => {
+    try {
+      const { rows } = await pool.query<{ answer: string; timeout: string }>({
+        name: 'echo',
+        text: "SELECT $1::text AS answer, current_setting('statement_timeout') AS timeout",
+        values: [question],
+      })
+      if (rows[0]?.answer !== question || rows[0].timeout !== '0') note('another answer')
+      else answers++
+    } catch (error) {
+      if (classifyFailure(error) !== 'outage') note(sqlState(error) ?? String(error))
     }
   }
-  const note = (what: string) => void wrong.set(what, (wrong.get(what) ?? 0) + 1)
-  const databases = Array.from({ length: count }, () =>
-    openDatabase({ url, applicationName: 'reader', maxConnections: 1, onError: () => {} }),
-  )
-  const running = databases.map(read)
+  const run = async (client: number) => {
+    let database = open()
+    for (let n = 0; !isStopped; n++) {
+      await ask(database, `${client}-${n}`)
+      if (poolMode === 'session') {
+        await database.close()
+        database = open()
+      }
+      await sleep(poolMode === 'session' ? 2_000 : 250)
+    }
+    await database.close()
+  }
+  const running = Array.from({ length: CLIENTS }, (_, client) => run(client))
+  return {
+    async stop(): Promise<Check> {
+      isStopped = true
+      await Promise.all(running)
+      const seen = [...wrong].map(([what, times]) => `${what}: ${times}`).join(', ')
+      return check(
+        `${CLIENTS} clients get their own answers`,
+        wrong.size === 0 && answers > 0,
+        seen || answers,
+      )
+    },
+  }
+}
+
+/** Reads notifications through the APIs, as users do. */
+function startReaders(system: System, acknowledged: () => readonly string[]) {
+  let isStopped = false
+  let slowestMs = 0
+  const answers = new Map<number, number>()
+  const run = async (base: string) => {
+    while (!isStopped) {
+      const id = acknowledged()[0] ?? 'none'
+      const startedAt = performance.now()
+      const status = await fetch(`${base}/api/v1/notifications/${id}/`, {
+        headers: { authorization: `Bearer ${system.serviceKey}` },
+      }).then(
+        (answer) => answer.status,
+        () => 0,
+      )
+      slowestMs = Math.max(slowestMs, performance.now() - startedAt)
+      answers.set(status, (answers.get(status) ?? 0) + 1)
+      await sleep(100)
+    }
+  }
+  const running = system.apis.map(({ url }) => run(url))
   return {
     async stop(): Promise<Check[]> {
       isStopped = true
       await Promise.all(running)
-      await Promise.all(databases.map((database) => database.close()))
-      const seen = [...wrong].map(([what, times]) => `${what}: ${times}`).join(', ')
-      if (count === 0) return []
+      const seen = [...answers].map(([status, times]) => `${status}: ${times}`).join(', ')
       return [
-        check(`${count} clients get their own answers`, wrong.size === 0 && answers > 0, seen || answers),
+        check(
+          'reads get 200, 404 or 503',
+          [...answers.keys()].every((s) => [200, 404, 503].includes(s)),
+          seen,
+        ),
+        check('slowest read', true, `${Math.round(slowestMs)} ms`),
       ]
     },
   }
@@ -147,20 +184,25 @@ function watchConnections(system: System) {
   let isStopped = false
   const count = async () => {
     while (!isStopped) {
-      const { rows } = await system.db.pool.query<{ count: number }>(
-        `SELECT count(*)::int AS count FROM pg_stat_activity WHERE datname = current_database()
-           AND application_name IN ('tidings-api', 'tidings-api-direct', 'tidings-worker', 'reader')`,
-      )
-      most = Math.max(most, rows[0]?.count ?? 0)
+      const counted = await system.db.pool
+        .query<{ count: number }>(
+          `SELECT count(*)::int AS count FROM pg_stat_activity WHERE datname = current_database()
+             AND application_name IN ('tidings-api', 'tidings-api-direct', 'tidings-worker', 'client')`,
+        )
+        // On a busy machine the harness may not connect in time.
+        .catch(() => undefined)
+      most = Math.max(most, counted?.rows[0]?.count ?? 0)
       await sleep(100)
     }
   }
   const running = count()
   return {
-    async stop(poolSize: number): Promise<Check> {
+    async stop(): Promise<Check> {
       isStopped = true
       await running
-      return check(`connections of PostgreSQL ≤ ${poolSize}`, most <= poolSize && most > 0, most)
+      // Those of a killed PgBouncer end while those of the next one begin.
+      const limit = 2 * POOL_SIZE
+      return check(`connections of PostgreSQL ≤ ${limit}`, most <= limit && most > 0, most)
     },
   }
 }

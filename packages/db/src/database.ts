@@ -1,6 +1,6 @@
 import { drizzle, type NodePgDatabase } from 'drizzle-orm/node-postgres'
 import pg from 'pg'
-import { ConnectErrorTrackingClient } from './failure.ts'
+import { ConnectErrorTrackingClient, classifyFailure } from './failure.ts'
 import { applySettingsUnlessPooled } from './session-settings.ts'
 
 /**
@@ -33,11 +33,18 @@ export interface DatabaseOptions {
   onError(error: Error): void
 }
 
+/**
+ * Limits of connections through a pooler. In session mode each keeps a connection of PostgreSQL from other processes
+ * for as long. A new one costs three round trips.
+ */
+const POOLED = { idleTimeoutMillis: 1_000, maxLifetimeSeconds: 3 }
+
 /** Opens a pool. It connects with the first query. */
 export function openDatabase(options: DatabaseOptions): Database {
   const statementTimeoutMs = options.statementTimeoutMs ?? 15_000
+  const connectTimeoutMs = options.connectTimeoutMs ?? 2_000
   const { onError } = options
-  const pool = new pg.Pool({
+  const pool: pg.Pool = new pg.Pool({
     Client: class extends ConnectErrorTrackingClient {
       protected override onConnectError(error: Error) {
         super.onConnectError(error)
@@ -47,15 +54,40 @@ export function openDatabase(options: DatabaseOptions): Database {
     connectionString: options.url,
     application_name: options.applicationName,
     max: options.maxConnections,
-    connectionTimeoutMillis: options.connectTimeoutMs ?? 2_000,
+    connectionTimeoutMillis: connectTimeoutMs,
     idleTimeoutMillis: 30_000,
-    onConnect: applySettingsUnlessPooled({ statement_timeout: statementTimeoutMs }),
+    onConnect: applySettingsUnlessPooled(
+      { statement_timeout: statementTimeoutMs },
+      { timeoutMs: connectTimeoutMs, onPooled: () => Object.assign(pool.options, POOLED) },
+    ),
     query_timeout: options.queryTimeoutMs ?? statementTimeoutMs + 1_000,
     keepAlive: true,
   })
   handlePoolErrors(pool, onError)
   pool.on('release', closeUnlessIdle)
-  return { pool, orm: drizzle({ client: pool }), close: () => pool.end() }
+  return { pool, orm: openOrm(pool), close: () => pool.end() }
+}
+
+/**
+ * Drizzle's queries, with transactions that give their connection back in any case. Drizzle's own keep it for ever when
+ * they cannot begin, such as while PostgreSQL hangs. A connection to a server that takes no writes is closed too: the
+ * name may lead to another server by now.
+ */
+function openOrm(pool: pg.Pool): NodePgDatabase {
+  const orm = drizzle({ client: pool })
+  const transaction: NodePgDatabase['transaction'] = async (work, config) => {
+    const client = await pool.connect()
+    let isBroken = false
+    try {
+      return await drizzle({ client }).transaction(work, config)
+    } catch (error) {
+      isBroken = classifyFailure(error) === 'outage'
+      throw error
+    } finally {
+      client.release(isBroken)
+    }
+  }
+  return Object.assign(orm, { transaction })
 }
 
 /** Reports broken idle connections to `onError`. Without a handler they would end the process. */

@@ -1,11 +1,70 @@
+import { execFile } from 'node:child_process'
 import { cp, readFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
+import { fileURLToPath } from 'node:url'
+import { promisify } from 'node:util'
 import { createDatabase, withClient } from '@tidings/stack/servers/postgres'
+import { waitFor } from '@tidings/stack/servers/wait-for'
 import { makeTestFolder, useReleaser } from '@tidings/stack/testing/test-context'
 import { drizzle } from 'drizzle-orm/node-postgres'
 import { migrate } from 'drizzle-orm/node-postgres/migrator'
 import { describe, expect, inject, it } from 'vitest'
-import { MIGRATIONS_FOLDER, migrateDatabase } from './migrate.ts'
+import { ADVISORY_LOCK, MIGRATIONS_FOLDER, migrateDatabase } from './migrate.ts'
+
+const MAIN = fileURLToPath(new URL('./main.ts', import.meta.url))
+
+it.for([
+  [
+    'is away',
+    'postgres://tidings:canary@127.0.0.1:1/tidings',
+    /^The database was not migrated: .*ECONNREFUSED/,
+  ],
+  ['refuses the password', undefined, /^The database was not migrated: password authentication failed/],
+] as const)('the program says in one line that PostgreSQL %s', async ([, url, message]) => {
+  const refusing = new URL(inject('servers').postgresAdminUrl)
+  refusing.password = 'canary'
+  const env = { PATH: process.env.PATH, DATABASE_URL: url ?? refusing.href }
+  const failure = promisify(execFile)(process.execPath, [MAIN], { env })
+  const { stderr } = (await failure.catch((error: unknown) => error)) as { stderr: string }
+  expect(stderr).toMatch(message)
+  expect(stderr.trim().split('\n')).toHaveLength(1)
+  expect(stderr).not.toContain('canary')
+})
+
+it('the limits of the user end no migration, and a search path that begins elsewhere is refused first', async () => {
+  const { postgresAdminUrl } = inject('servers')
+  const [user, name] = [`limited_${process.pid}`, `of_limited_${process.pid}`]
+  await withClient(postgresAdminUrl, async (admin) => {
+    await admin.query(`CREATE ROLE ${user} LOGIN PASSWORD 'own'`)
+    await admin.query(`CREATE DATABASE ${name} OWNER ${user}`)
+    try {
+      for (const limit of ['statement_timeout', 'idle_in_transaction_session_timeout'])
+        await admin.query(`ALTER ROLE ${user} SET ${limit} = '1s'`)
+      const target = { pathname: `/${name}`, username: user, password: 'own' }
+      const url = Object.assign(new URL(postgresAdminUrl), target)
+      const ofOther = Object.assign(new URL(postgresAdminUrl), { pathname: `/${name}` })
+      await withClient(ofOther.href, async (other) => {
+        await other.query('SELECT pg_advisory_lock($1)', [ADVISORY_LOCK])
+        const migration = migrateDatabase(url.href)
+        await waitFor('a migration that waits for longer than its limit', async () => {
+          const { rows } = await admin.query(
+            "SELECT 1 FROM pg_stat_activity WHERE usename = $1 AND wait_event = 'advisory' AND query_start < clock_timestamp() - interval '2s'",
+            [user],
+          )
+          return rows.length === 1
+        })
+        await other.query('SELECT pg_advisory_unlock($1)', [ADVISORY_LOCK])
+        await migration
+      })
+      await admin.query(`ALTER ROLE ${user} SET search_path = "$user", public`)
+      await withClient(url.href, (client) => client.query(`SET statement_timeout = 0; CREATE SCHEMA ${user}`))
+      await expect(migrateDatabase(url.href)).rejects.toThrow(`new tables of this user go to ${user}`)
+    } finally {
+      await admin.query(`DROP DATABASE ${name} WITH (FORCE)`)
+      await admin.query(`DROP ROLE ${user}`)
+    }
+  })
+})
 
 describe('migrations of a database with data', () => {
   const releaser = useReleaser()

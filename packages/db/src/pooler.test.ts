@@ -9,12 +9,14 @@ import {
 } from '@tidings/stack/testing/test-context'
 import { eq } from 'drizzle-orm'
 import { beforeAll, describe, expect, it } from 'vitest'
-import { type Database, openDatabase } from './database.ts'
+import { type Database, type DatabaseOptions, openDatabase } from './database.ts'
+import { UserImport } from './django/import-users.ts'
 import { classifyFailure } from './failure.ts'
 import { migrateDatabase } from './migrate.ts'
 import { users } from './schema/users.ts'
 
 const program = findProgram('pgbouncer', process.env.PATH)
+const lastReleaser = useReleaser()
 const MODES = ['session', 'transaction'] as const
 
 describe.skipIf(program === undefined).for(MODES)(
@@ -43,7 +45,7 @@ describe.skipIf(program === undefined).for(MODES)(
     async function withPools<Result>(
       count: number,
       work: (...databases: [Database, ...Database[]]) => Promise<Result>,
-      options: { url?: string; queryTimeoutMs?: number } = {},
+      options: Partial<DatabaseOptions> = {},
     ): Promise<Result> {
       const open = () =>
         openDatabase({
@@ -83,11 +85,49 @@ describe.skipIf(program === undefined).for(MODES)(
         return [rows[0]?.n, found.length]
       }
       const asked = Array.from({ length: 100 }, (_, n) => n)
-      // In session mode each client keeps a server connection.
-      const answers = await withPools(poolMode === 'session' ? 2 : 5, (first, ...others) =>
-        Promise.all(asked.map((n) => ask([first, ...others][n % (others.length + 1)] ?? first, n))),
+      const answers = await withPools(
+        5,
+        (first, ...others) =>
+          Promise.all(asked.map((n) => ask([first, ...others][n % (others.length + 1)] ?? first, n))),
+        { connectTimeoutMs: 30_000 },
       )
       expect(answers).toEqual(asked.map((n) => [n, 0]))
+    })
+
+    it('no client keeps a connection from the others, idle or busy', async () => {
+      await withPools(
+        4,
+        async (idle, last, ...busy) => {
+          await idle.pool.query('SELECT 1')
+          let isAnswered = false
+          const askOnAndOn = async ({ pool }: Database) => {
+            while (!isAnswered) await pool.query('SELECT 1')
+          }
+          const asking = busy.map(askOnAndOn)
+          const answer = await last.pool.query('SELECT 1 AS one').finally(() => {
+            isAnswered = true
+          })
+          expect(answer.rows).toEqual([{ one: 1 }])
+          await Promise.all(asking)
+        },
+        { connectTimeoutMs: 30_000 },
+      )
+    })
+
+    it('a client that finds no connection gives up when its time to connect is over', async () => {
+      await withPools(
+        3,
+        async (third, ...others) => {
+          const held = await Promise.all(others.map(({ pool }) => pool.connect()))
+          for (const client of held) await client.query('BEGIN')
+          expect(await classify(third.pool.query('SELECT 1'))).toBe('outage')
+          for (const client of held) {
+            await client.query('ROLLBACK')
+            client.release()
+          }
+        },
+        { connectTimeoutMs: 500, queryTimeoutMs: 300_000 },
+      )
     })
 
     it('a migration leaves no lock behind', async () => {
@@ -98,6 +138,10 @@ describe.skipIf(program === undefined).for(MODES)(
            AND database = (SELECT oid FROM pg_database WHERE datname = current_database())`,
       )
       expect(rows).toEqual([{ locks: 0 }])
+    })
+
+    it('an import of users, which needs temporary tables, is refused with the reason', async () => {
+      await expect(UserImport.open(url)).rejects.toThrow('Set DATABASE_DIRECT_URL')
     })
 
     it('PostgreSQL ends the statement of a client that gave up', async () => {
@@ -158,6 +202,42 @@ describe.skipIf(program === undefined).for(MODES)(
     })
   },
 )
+
+it.skipIf(program === undefined).for([
+  ['lets no more clients in', { max_client_conn: 1 }],
+  ['ends what waits too long', { query_wait_timeout: 1 }],
+] as const)('a PgBouncer that %s is an outage', async ([, settings]) => {
+  const { url } = await createDirectDatabase(lastReleaser)
+  const bouncer = lastReleaser.add(
+    await startPgbouncer({
+      dataDir: await makeTestFolder(lastReleaser),
+      program: program ?? '',
+      target: url,
+      poolMode: 'transaction',
+      poolSize: 1,
+      settings,
+    }),
+    (started) => started.stop(),
+  )
+  const open = () =>
+    lastReleaser.add(
+      openDatabase({
+        url: bouncer.url(new URL(url).pathname.slice(1)),
+        applicationName: 'refused',
+        maxConnections: 1,
+        connectTimeoutMs: 30_000,
+        onError: () => {},
+      }),
+      (database) => database.close(),
+    )
+  const holder = await open().pool.connect()
+  await holder.query('BEGIN')
+  const refused = open().pool.query('SELECT 1')
+  await expect(refused).rejects.toMatchObject({ code: '08P01' })
+  expect(await classify(refused)).toBe('outage')
+  await holder.query('ROLLBACK')
+  holder.release()
+})
 
 const classify = (query: Promise<unknown>) =>
   query.then(

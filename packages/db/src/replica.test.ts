@@ -13,8 +13,10 @@ describe('reads from a replica', () => {
   let proxy: TcpProxy
   let primary: Database
   let replica: Database
+  let checks: { primary: Database; replica: Database }
   let reads: Replica
-  let changes: boolean[]
+  /** What it said: that the replica is used, or why not. */
+  let changes: string[]
 
   beforeAll(async () => {
     const [primaryDir, standbyDir] = [await makeTestFolder(releaser), await makeTestFolder(releaser)]
@@ -34,26 +36,40 @@ describe('reads from a replica', () => {
     proxy = await startTcpProxy(standby.adminUrl, releaser)
   })
 
+  const open = (url: string, maxConnections: number) =>
+    openDatabase({
+      url,
+      applicationName: 'reads',
+      maxConnections,
+      connectTimeoutMs: 1_000,
+      queryTimeoutMs: 3_000,
+      onError: () => {},
+    })
+  /** Opens pools, and begins to check. */
+  function startReads(primaryUrl: string, replicaUrl: string) {
+    primary = open(primaryUrl, 3)
+    replica = open(replicaUrl, 3)
+    checks = { primary: open(primaryUrl, 1), replica: open(replicaUrl, 1) }
+    changes = []
+    reads = new Replica({
+      primary,
+      replica,
+      checks,
+      intervalMs: 50,
+      onChange: (isUsed, reason) => void changes.push(isUsed ? 'used' : (reason ?? 'no reason')),
+    })
+  }
+  async function stopReads() {
+    await reads.close()
+    await Promise.all([primary, replica, checks.primary, checks.replica].map((db) => db.close()))
+  }
+
   beforeEach(() => {
     const throughProxy = new URL(servers.standby.adminUrl)
     throughProxy.port = String(proxy.port)
-    const open = (url: string) =>
-      openDatabase({
-        url,
-        applicationName: 'reads',
-        maxConnections: 3,
-        queryTimeoutMs: 3_000,
-        onError: () => {},
-      })
-    primary = open(servers.primary.adminUrl)
-    replica = open(throughProxy.href)
-    changes = []
-    reads = new Replica({ primary, replica, intervalMs: 50, onChange: (isUsed) => void changes.push(isUsed) })
+    startReads(servers.primary.adminUrl, throughProxy.href)
   })
-  afterEach(async () => {
-    await reads.close()
-    await Promise.all([primary.close(), replica.close()])
-  })
+  afterEach(stopReads)
 
   /** Which server answers a read. */
   const askWho = () =>
@@ -64,27 +80,29 @@ describe('reads from a replica', () => {
   const untilAnswers = (who: 'replica' | 'primary') =>
     waitFor(`the ${who} to answer`, async () => (await askWho()) === who)
 
+  const untilSaid = (what: string) => waitFor(`"${what}" to be said`, () => changes.at(-1) === what)
+
   it('go there once it is known to be up to date', async () => {
     expect(await askWho()).toBe('primary')
     await untilAnswers('replica')
-    expect(changes).toEqual([true])
+    expect(changes.at(-1)).toBe('used')
   })
 
   it('go to the primary while the replica lags, and come back', async () => {
     await untilAnswers('replica')
     await replica.pool.query('SELECT pg_wal_replay_pause()')
     await primary.pool.query('SELECT pg_logical_emit_message(true, $1, $1)', ['something new'])
-    await untilAnswers('primary')
+    await untilSaid('it is behind')
+    expect(await askWho()).toBe('primary')
     await replica.pool.query('SELECT pg_wal_replay_resume()')
     await untilAnswers('replica')
-    expect(changes).toEqual([true, false, true])
   })
 
   it('are answered by the primary when the replica refuses connections', async () => {
     await untilAnswers('replica')
     await proxy.cut()
     expect(await askWho()).toBe('primary')
-    expect(changes).toEqual([true, false])
+    await waitFor('the refusal to be said', () => /ECONNREFUSED/.test(changes.at(-1) ?? ''))
     await proxy.restore()
     await untilAnswers('replica')
   })
@@ -107,7 +125,7 @@ describe('reads from a replica', () => {
     const raise =
       "DO $$ BEGIN IF pg_is_in_recovery() THEN RAISE 'conflict' USING ERRCODE = '40001'; END IF; END $$"
     await reads.run(({ pool }) => pool.query(raise))
-    expect(changes).toEqual([true])
+    expect(changes.join()).not.toContain('conflict')
   })
 
   it('that took too long or hold bad data fail', async () => {
@@ -118,7 +136,39 @@ describe('reads from a replica', () => {
       )
       await expect(failing).rejects.toMatchObject({ code })
     }
-    expect(changes).toEqual([true])
+  })
+
+  it('stay with a replica whose connections are all taken, and those that find none go to the primary', async () => {
+    await untilAnswers('replica')
+    const held = await Promise.all(Array.from({ length: 3 }, () => replica.pool.connect()))
+    expect(await askWho()).toBe('primary')
+    expect(changes.join()).not.toContain('timeout exceeded when trying to connect')
+    for (const client of held) client.release()
+    await untilAnswers('replica')
+  })
+
+  it('leave a replica that lags while all connections to the primary are taken', async () => {
+    await untilAnswers('replica')
+    const held = await Promise.all(Array.from({ length: 3 }, () => primary.pool.connect()))
+    await replica.pool.query('SELECT pg_wal_replay_pause()')
+    await held[0]?.query('SELECT pg_logical_emit_message(true, $1, $1)', ['something new'])
+    await untilSaid('it is behind')
+    for (const client of held) client.release()
+    await replica.pool.query('SELECT pg_wal_replay_resume()')
+  })
+
+  it('never go to a server that is no replica of this database, and the reason is said', async () => {
+    const { primary: server, standby } = servers
+    const wrong = [
+      ['it is no replica', server.adminUrl],
+      ['it holds another database', standby.url('template1')],
+    ] as const
+    for (const [reason, url] of wrong) {
+      await stopReads()
+      startReads(server.adminUrl, url)
+      await untilSaid(reason)
+      expect(await askWho()).toBe('primary')
+    }
   })
 
   it('stay with the replica while the primary is away', async () => {
@@ -132,6 +182,6 @@ describe('reads from a replica', () => {
   it('leave a replica that was promoted', async () => {
     await untilAnswers('replica')
     await promote(servers.standby)
-    await waitFor('the promoted replica to be left', () => changes.at(-1) === false)
+    await untilSaid('it is no replica')
   })
 })

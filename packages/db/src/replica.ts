@@ -1,12 +1,14 @@
+import { errorMessage } from '@tidings/shared/errors'
 import type { Database } from './database.ts'
 import { classifyFailure, sqlState } from './failure.ts'
 
 export interface ReplicaOptions {
   primary: Database
-  /** A pool of its own. Closing it is the caller's. */
   replica: Database
-  /** Called when reads begin to go to the replica, and when they cease to. */
-  onChange(isUsed: boolean): void
+  /** The same two for the checks, with a connection each: reads may take all others. Closing all four is the caller's. */
+  checks: { primary: Database; replica: Database }
+  /** Called when reads begin to go to the replica, and when they cease to: then with the reason. */
+  onChange(isUsed: boolean, reason?: string): void
   intervalMs?: number
 }
 
@@ -24,8 +26,9 @@ const QUERY_CANCELED = '57014'
 export class Replica {
   readonly #options: ReplicaOptions
   readonly #timer: NodeJS.Timeout
-  #position: string | undefined
-  #isUsed = false
+  #position: Position | undefined
+  /** Undefined until the first verdict. */
+  #isUsed: boolean | undefined
   #isClosed = false
   /** Rejects when the replica turns out to be away. Reads that wait for it then go to the primary. */
   #away = Promise.withResolvers<never>()
@@ -44,10 +47,8 @@ export class Replica {
     try {
       return await Promise.race([query(replica), this.#away.promise])
     } catch (error) {
-      const failure = classifyFailure(error)
       // The primary would refuse it too, or take as long.
-      if (failure === 'permanent' || sqlState(error) === QUERY_CANCELED) throw error
-      if (failure === 'outage') this.#use(false)
+      if (classifyFailure(error) === 'permanent' || sqlState(error) === QUERY_CANCELED) throw error
       return query(primary)
     }
   }
@@ -59,54 +60,68 @@ export class Replica {
   }
 
   #checkOnce(): void {
-    this.#check ??= this.#isUpToDate()
-      .then(
-        (isUpToDate) => this.#use(isUpToDate),
-        (error: unknown) => {
-          this.#use(false)
-          this.#away.reject(error)
-          this.#away = Promise.withResolvers()
-          this.#away.promise.catch(() => undefined)
-        },
-      )
+    this.#check ??= this.#findProblem()
+      .catch((error: unknown) => {
+        this.#away.reject(error)
+        this.#away = Promise.withResolvers()
+        this.#away.promise.catch(() => undefined)
+        return errorMessage(error)
+      })
+      .then((problem) => this.#judge(problem))
       .finally(() => {
         this.#check = undefined
       })
   }
 
-  async #isUpToDate(): Promise<boolean> {
+  /** Says why the replica cannot be used: null when it can, undefined while that is unknown. */
+  async #findProblem(): Promise<string | null | undefined> {
     const before = this.#position
-    const { primary, replica } = this.#options
-    const [position, isUpToDate] = await Promise.all([
+    const { primary, replica } = this.#options.checks
+    const [position, problem] = await Promise.all([
       readPosition(primary).catch(() => before),
-      before === undefined ? false : hasReplayed(replica, before),
+      before && findProblem(replica, before),
     ])
     this.#position = position
-    return isUpToDate
+    return problem
   }
 
-  #use(isUsed: boolean): void {
-    if (isUsed === this.#isUsed || this.#isClosed) return
+  #judge(problem: string | null | undefined): void {
+    const isUsed = problem === null
+    if (problem === undefined || isUsed === this.#isUsed || this.#isClosed) return
     this.#isUsed = isUsed
-    this.#options.onChange(isUsed)
+    this.#options.onChange(isUsed, problem ?? undefined)
   }
 }
 
-async function readPosition({ pool }: Database): Promise<string | undefined> {
-  const { rows } = await pool.query<{ position: string }>(
-    withLimit('SELECT pg_current_wal_lsn() AS position'),
-  )
-  return rows[0]?.position
+/** A position in the log, and the database whose log it is. */
+interface Position {
+  position: string
+  database: string
 }
 
-/** False also for a replica that was promoted: it may go another way than the primary. */
-async function hasReplayed({ pool }: Database, position: string): Promise<boolean> {
-  const { rows } = await pool.query<{ replayed: boolean }>(
-    withLimit('SELECT pg_is_in_recovery() AND pg_last_wal_replay_lsn() >= $1::pg_lsn AS replayed', [
-      position,
-    ]),
+/** Names a database of a cluster. A standby has the same name; a copy or another cluster has another one. */
+const DATABASE = "(SELECT system_identifier || '/' || current_database() FROM pg_control_system())"
+
+async function readPosition({ pool }: Database): Promise<Position | undefined> {
+  const { rows } = await pool.query<Position>(
+    withLimit(`SELECT pg_current_wal_lsn() AS position, ${DATABASE} AS database`),
   )
-  return rows[0]?.replayed ?? false
+  return rows[0]
+}
+
+/** A replica that was promoted may go another way than the primary. */
+async function findProblem({ pool }: Database, { position, database }: Position): Promise<string | null> {
+  const { rows } = await pool.query<{ problem: string | null }>(
+    withLimit(
+      `SELECT CASE
+         WHEN ${DATABASE} <> $2 THEN 'it holds another database'
+         WHEN NOT pg_is_in_recovery() THEN 'it is no replica'
+         WHEN pg_last_wal_replay_lsn() >= $1::pg_lsn THEN NULL
+         ELSE 'it is behind' END AS problem`,
+      [position, database],
+    ),
+  )
+  return rows[0]?.problem ?? null
 }
 
 /** A query whose answer is waited for a second. Its connection is closed after that. */

@@ -1,6 +1,6 @@
 import { leaveErrorsToQueries } from '@tidings/db/database'
 import { ConnectErrorTrackingClient } from '@tidings/db/failure'
-import { applySettings } from '@tidings/db/session-settings'
+import { applySettings, assertDirect } from '@tidings/db/session-settings'
 import { ConfigError } from '@tidings/runtime/env'
 import { isClusterUrl } from '@tidings/runtime/redis-url'
 import { parseExactJson } from '@tidings/shared/json'
@@ -9,7 +9,7 @@ import { createPostgresBackend, Queue, runMigrations } from 'bullmq'
 import pg from 'pg'
 import { TolerantQueue, TolerantWorker } from './bullmq/tolerant-job.ts'
 import { openRedis, type RedisConnection, type RedisTarget, SILENCE_LIMIT_MS } from './open-redis.ts'
-import { keyPrefixOf } from './queue-names.ts'
+import { isCluster, keyPrefixOf } from './queue-names.ts'
 
 export interface RedisBackend extends RedisTarget {
   kind: 'redis'
@@ -86,6 +86,8 @@ export function openQueue<Data>(
     backend.kind === 'redis'
       ? new TolerantQueue(name, {
           ...options,
+          // On a cluster BullMQ asks any node for it, also one that is away.
+          skipVersionCheck: options.skipVersionCheck || isCluster(backend),
           connection: requireRedis(redis),
           prefix: keyPrefixOf(backend, name),
         })
@@ -130,10 +132,17 @@ export function openWorker<Data>(
   return worker as unknown as JobWorker<Data>
 }
 
-/** Creates or upgrades the tables of the PostgreSQL backend. Does nothing for Redis. */
+/**
+ * Creates or upgrades the tables of the PostgreSQL backend. Does nothing for Redis.
+ *
+ * @throws PooledConnectionError when a pooler is on the way.
+ */
 export async function prepareQueueBackend(backend: QueueBackend): Promise<void> {
   if (backend.kind === 'redis') return
-  await withQueueClient(backend, (client) => runMigrations(client, backend.schema))
+  await withQueueClient(backend, async (client) => {
+    await assertDirect(client)
+    await runMigrations(client, backend.schema)
+  })
 }
 
 /** Runs work on a new connection to the PostgreSQL backend, and closes it. */

@@ -53,6 +53,21 @@ describeBackends('the backlog', (kind) => {
   })
 })
 
+describeBackends('the backlog behind a job of a producer whose clock is ahead', (kind) => {
+  const releaser = useReleaser()
+
+  it('is the age of the next job', async () => {
+    const backend = await createTestBackend(kind, releaser)
+    await prepareQueueBackend(backend)
+    const { shards } = openQueues(backend, releaser)
+    const now = Date.now()
+    for (const timestamp of [now + 3_600_000, now + 60_000, now - 20_000, now - 10_000])
+      await shards[0]?.add('any', {}, { timestamp })
+    const { events } = await readBacklog(shards, [], kind, now)
+    expect(events.get('status-events')).toBe(20_000)
+  })
+})
+
 describeBackends('the backlog of a job that a worker put back', (kind) => {
   const releaser = useReleaser()
 

@@ -21,7 +21,7 @@ export async function readBacklog(
     return since === undefined ? [] : [[name, Math.max(0, now - since)] as const]
   }
   const [events, dead] = await Promise.all([
-    Promise.all(queues.map((queue) => ageOf(queue, readOldestWaiting(queue, kind)))),
+    Promise.all(queues.map((queue) => ageOf(queue, readOldestWaiting(queue, kind, now)))),
     Promise.all(deadLetters.map((queue) => ageOf(queue, deadSince(queue)))),
   ])
   return { events: new Map(events.flat()), deadLetters: new Map(dead.flat()) }

@@ -1,6 +1,7 @@
 import { mastersOf } from './open-redis.ts'
 import type { StatusPublisher } from './publisher.ts'
 import { unlessForbidden } from './redis-rights.ts'
+import { answersOf } from './unless-away.ts'
 
 export type Pressure = { shed: false } | { shed: true; why: 'depth' | 'memory' }
 
@@ -68,14 +69,6 @@ async function countJobs(publisher: Pick<StatusPublisher, 'queues'>): Promise<nu
     ),
   )
   return counts.reduce((sum, jobs) => sum + jobs, 0)
-}
-
-/** The answers of the shards or nodes that answer. @throws the first error when none does. */
-async function answersOf<Answer>(asked: readonly Promise<Answer>[]): Promise<Answer[]> {
-  const settled = await Promise.allSettled(asked)
-  const answers = settled.filter((each) => each.status === 'fulfilled').map(({ value }) => value)
-  if (answers.length === 0) await asked[0]
-  return answers
 }
 
 async function memoryShare({ redis }: Pick<StatusPublisher, 'redis'>): Promise<number> {

@@ -33,6 +33,18 @@ import { waitUntilReady } from './wait-until-ready.ts'
 const onError = () => {}
 const SHARDS = 6
 
+describeRedis('a Redis Cluster whose nodes announce addresses that cannot be reached', () => {
+  const releaser = useReleaser()
+
+  it('is refused with the address', async () => {
+    const { url } = await startTestCluster(releaser, { settings: { 'cluster-announce-port': 1 } })
+    const redis = releaser.add(openRedis({ url }, 'operator', onError), (opened) => opened.disconnect())
+    await expect(waitUntilReady(redis)).rejects.toThrow(
+      'Redis does not answer: connect ECONNREFUSED 127.0.0.1:1',
+    )
+  })
+})
+
 describeRedis('a Redis Cluster', () => {
   const releaser = useReleaser()
   let cluster: RedisCluster

@@ -2,6 +2,8 @@ import { ConfigError } from '@tidings/runtime/env'
 import type { Logger } from '@tidings/runtime/log'
 import { mastersOf, type RedisConnection } from './open-redis.ts'
 import { unlessForbidden, versionOptions } from './redis-rights.ts'
+import { answersOf, unlessAway } from './unless-away.ts'
+import { waitUntilReady } from './wait-until-ready.ts'
 
 /** A setting of the queue's store under which acknowledged events can be lost. */
 interface DurabilityProblem {
@@ -36,21 +38,20 @@ const WANTED = [
 ] as const
 
 /**
- * Compares the settings of Redis, or of each master of a cluster, with those that keep acknowledged events safe.
+ * Compares the settings of Redis, or of each master of a cluster that answers, with those that keep acknowledged events
+ * safe.
  *
  * @throws the connection's error when Redis does not answer.
  */
 export async function checkRedisDurability(redis: RedisConnection): Promise<Durability> {
-  // A command that needs no node yet waits until the nodes of a cluster are known.
-  await redis.ping()
+  await waitUntilReady(redis)
   const durability: Durability = { problems: [], unknown: [] }
   for (const { setting, wanted, why } of WANTED) {
-    const found = await Promise.all(
-      mastersOf(redis).map(async (node) => {
-        const reply: unknown = await unlessForbidden(node.config('GET', setting))
-        return Array.isArray(reply) && typeof reply[1] === 'string' ? reply[1] : undefined
-      }),
-    )
+    const asked = mastersOf(redis).map(async (node) => {
+      const reply: unknown = await unlessAway(redis, unlessForbidden(node.config('GET', setting)))
+      return Array.isArray(reply) && typeof reply[1] === 'string' ? reply[1] : undefined
+    })
+    const found = await answersOf(asked)
     const wrong = found.find((value) => value !== undefined && value !== wanted)
     if (wrong !== undefined) durability.problems.push({ setting, found: wrong, wanted, why })
     else if (found.includes(undefined)) durability.unknown.push({ setting, wanted })

@@ -1,5 +1,7 @@
 import { parseRedisUrl, type RedisAddress } from '@tidings/runtime/redis-url'
 import { Cluster, type ClusterOptions, Command, Redis, type RedisOptions, ReplyError } from 'ioredis'
+import { createClusterConnector } from './cluster-connector.ts'
+import { CONNECTION_CLOSED } from './connection-closed.ts'
 import { FollowingSentinelConnector } from './sentinel-connector.ts'
 
 /** Where a Redis is: one server, a master that Sentinels know, or a cluster. */
@@ -97,16 +99,28 @@ export function openRedis(
     ...(skipReadyCheck && { enableReadyCheck: false }),
   }
   if (address.topology !== 'cluster') return openServer(target, address, options, onError)
-  const cluster = new Cluster(address.nodes, {
+  let refused: Error | undefined
+  const Connector = createClusterConnector((error) => {
+    refused = error
+    cluster.emit('node error', error)
+  })
+  const cluster: Cluster = new Cluster(address.nodes, {
     clusterRetryStrategy: retryStrategy,
     slotsRefreshInterval: SLOTS_REFRESH_MS,
     slotsRefreshTimeout: 2_000,
     // The certificates name hosts, and the startup nodes are known by them.
     dnsLookup: (host, done) => done(null, host),
     ...CLUSTER_OPTIONS[mode],
-    redisOptions: { ...options, ...loginOf(address) },
+    redisOptions: { ...options, ...loginOf(address), Connector },
   })
-  cluster.on('error', (error: Error) => onError(refusalIn(error) ?? error)).on('node error', onError)
+  // The same reason each time, so that a log can say it once.
+  const reasonOf = (error: Error) => (error.message === CONNECTION_CLOSED ? (refused ?? error) : error)
+  cluster.on('error', (error: Error) => {
+    if ('lastNodeError' in error && error.lastNodeError instanceof Error)
+      error.lastNodeError = reasonOf(error.lastNodeError)
+    onError(nodeErrorOf(error))
+  })
+  cluster.on('node error', (error: Error) => onError(reasonOf(error)))
   return cluster
 }
 
@@ -183,10 +197,14 @@ function sentinelOptions(address: RedisAddress, { tls }: ServerOptions) {
   } satisfies RedisOptions
 }
 
-/** The answer of a Redis that refused the connection, such as a wrong password. A cluster's error wraps it. */
-export function refusalIn(error: Error): Error | undefined {
-  const answer = 'lastNodeError' in error ? error.lastNodeError : error
-  return answer instanceof ReplyError && !isWithoutInfo(answer as Error) ? (answer as Error) : undefined
+/** The error of a node that the error of a cluster wraps; otherwise the error itself. */
+export const nodeErrorOf = (error: Error): Error =>
+  'lastNodeError' in error && error.lastNodeError instanceof Error ? error.lastNodeError : error
+
+/** Whether a Redis or a Sentinel answered and refused the connection, for example because of a wrong password. */
+export function isRefusal(error: Error): boolean {
+  const answer = nodeErrorOf(error).cause ?? nodeErrorOf(error)
+  return answer instanceof ReplyError && !isWithoutInfo(answer as Error)
 }
 
 /** A managed service may have removed INFO. Then ioredis cannot tell whether Redis still loads its data. */

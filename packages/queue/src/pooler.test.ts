@@ -1,8 +1,15 @@
 import { openDatabase } from '@tidings/db/database'
 import type { DeadLetter } from '@tidings/shared/dead-letter'
+import { findProgram } from '@tidings/stack/servers/find-program'
+import { startPgbouncer } from '@tidings/stack/servers/pgbouncer'
 import { waitFor } from '@tidings/stack/servers/wait-for'
 import { startStrictPooler } from '@tidings/stack/testing/strict-pooler'
-import { createDirectDatabase, createTestBackend, useReleaser } from '@tidings/stack/testing/test-context'
+import {
+  createDirectDatabase,
+  createTestBackend,
+  makeTestFolder,
+  useReleaser,
+} from '@tidings/stack/testing/test-context'
 import pg from 'pg'
 import { beforeAll, describe, expect, it } from 'vitest'
 import { openQueue, openWorker, prepareQueueBackend, type QueueBackend } from './backend.ts'
@@ -11,6 +18,51 @@ import { DEAD_LETTER_QUEUE } from './policy.ts'
 import { bury, makeFailedEvent } from './testing/dead-letter-fixtures.ts'
 
 const onError = () => {}
+
+const program = findProgram('pgbouncer', process.env.PATH)
+
+describe.skipIf(program === undefined)(
+  `the queue in PostgreSQL behind PgBouncer${program ? '' : ': NO PGBOUNCER ON THE PATH'}`,
+  () => {
+    const releaser = useReleaser()
+
+    it('is refused with the reason, and changes no session of others', async () => {
+      const { url, database } = await createDirectDatabase(releaser)
+      const name = new URL(url).pathname.slice(1)
+      await prepareQueueBackend({ kind: 'postgres', url, schema: 'bullmq' })
+      const bouncer = await startPgbouncer({
+        dataDir: await makeTestFolder(releaser),
+        program: program ?? '',
+        target: url,
+        poolMode: 'transaction',
+        poolSize: 1,
+      })
+      releaser.onRelease(bouncer.stop)
+      const backend: QueueBackend = { kind: 'postgres', url: bouncer.url(name), schema: 'bullmq' }
+      const queue = releaser.add(openQueue<string>('pooled', backend, undefined, { onError }), (opened) =>
+        opened.close(),
+      )
+      const deadLetters = releaser.add(await openDeadLetters({ backend, shards: 1, onError }), (opened) =>
+        opened.close(),
+      )
+      for (const use of [
+        () => queue.add('job', 'refused'),
+        () => deadLetters.count(),
+        () => prepareQueueBackend(backend),
+      ])
+        await expect(use()).rejects.toThrow('DATABASE_DIRECT_URL')
+
+      const other = releaser.add(
+        openDatabase({ url: bouncer.url(name), applicationName: 'other', maxConnections: 1, onError }),
+        (opened) => opened.close(),
+      )
+      const SETTINGS =
+        "SELECT current_setting('search_path') AS path, current_setting('statement_timeout') AS ms"
+      expect((await other.pool.query(SETTINGS)).rows).toEqual([{ path: '"$user", public', ms: '0' }])
+      expect((await database.pool.query('SELECT 1 FROM bullmq.job')).rows).toEqual([])
+    })
+  },
+)
 
 describe('behind a connection pooler that refuses startup parameters', () => {
   const releaser = useReleaser()

@@ -4,24 +4,27 @@ import { type QueueBackend, type RedisBackend, requireRedis, withQueueClient } f
 import { REDIS_STATE_KEYS } from './bullmq/redis-layout.ts'
 import type { RedisConnection } from './open-redis.ts'
 import { deadLetterNames, isCluster, keyPrefixOf, shardNames } from './queue-names.ts'
+import { unlessAway } from './unless-away.ts'
 
 /**
  * The number of shards to read: the configured ones, and higher ones that still hold jobs. After QUEUE_SHARDS was
  * lowered, those jobs would otherwise wait for ever.
  *
  * @param redis an open connection; required for the Redis backend.
+ * @param skipAway leaves out the higher shards of a master that does not answer. Without it that is an error.
  */
 export async function findShards(
   backend: QueueBackend,
   redis: RedisConnection | undefined,
   shards: number,
+  { skipAway = false } = {},
 ): Promise<number> {
   const others = shardNames(MAX_QUEUE_SHARDS).slice(shards)
   if (others.length === 0) return shards
   const hasJobs =
     backend.kind === 'postgres'
       ? await askPostgres(backend, others)
-      : await askRedis(backend, requireRedis(redis), others)
+      : await askRedis(backend, requireRedis(redis), others, skipAway)
   return shards + hasJobs.lastIndexOf(true) + 1
 }
 
@@ -30,6 +33,7 @@ async function askRedis(
   backend: RedisBackend,
   redis: RedisConnection,
   names: readonly string[],
+  skipAway: boolean,
 ): Promise<boolean[]> {
   const deadNames = isCluster(backend) ? deadLetterNames(backend, MAX_QUEUE_SHARDS).slice(-names.length) : []
   const counts = await Promise.all(
@@ -38,7 +42,8 @@ async function askRedis(
       const keys = queues.flatMap((queue) =>
         REDIS_STATE_KEYS.map((state) => `${keyPrefixOf(backend, queue)}:${queue}:${state}`),
       )
-      return redis.exists(...keys)
+      const found = unlessAway(redis, redis.exists(...keys))
+      return skipAway ? found.catch(() => 0) : found
     }),
   )
   return counts.map((keys) => keys > 0)

@@ -1,6 +1,7 @@
 import type { RedisBackend } from './backend.ts'
 import type { RedisConnection } from './open-redis.ts'
 import { keyPrefixOf, shardNames } from './queue-names.ts'
+import { firstAnswer, unlessAway } from './unless-away.ts'
 
 const LIFETIME_SECONDS = 60
 
@@ -16,19 +17,22 @@ export async function tryWrites(
   backend: RedisBackend,
   shards: number,
 ): Promise<unknown[]> {
-  const prefixes = new Set(shardNames(shards).map((name) => keyPrefixOf(backend, name)))
-  const written = await Promise.allSettled(
-    [...prefixes].map((prefix) => redis.set(`${prefix}:write-check`, '1', 'EX', LIFETIME_SECONDS)),
-  )
+  const written = await Promise.allSettled(startWrites(redis, backend, shards))
   return written.map((result) => (result.status === 'rejected' ? result.reason : undefined))
 }
 
 /**
- * Resolves when at least one shard takes writes: events then go there.
+ * Resolves as soon as one shard takes writes: events then go there.
  *
  * @throws what tryWrites returns for the first shard.
  */
 export async function tryWrite(redis: RedisConnection, backend: RedisBackend, shards: number): Promise<void> {
-  const problems = await tryWrites(redis, backend, shards)
-  if (problems.every((problem) => problem !== undefined)) throw problems[0]
+  await firstAnswer(startWrites(redis, backend, shards))
+}
+
+function startWrites(redis: RedisConnection, backend: RedisBackend, shards: number): Promise<unknown>[] {
+  const prefixes = new Set(shardNames(shards).map((name) => keyPrefixOf(backend, name)))
+  return [...prefixes].map((prefix) =>
+    unlessAway(redis, redis.set(`${prefix}:write-check`, '1', 'EX', LIFETIME_SECONDS)),
+  )
 }

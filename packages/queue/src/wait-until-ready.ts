@@ -1,5 +1,6 @@
 import { errorMessage } from '@tidings/shared/errors'
-import { type RedisConnection, refusalIn } from './open-redis.ts'
+import { CONNECTION_CLOSED } from './connection-closed.ts'
+import { isRefusal, nodeErrorOf, type RedisConnection } from './open-redis.ts'
 import { StoreUnreachableError } from './store-unreachable.ts'
 
 /** How long to wait for Redis at the start, in milliseconds. */
@@ -15,13 +16,16 @@ export async function waitUntilReady(redis: RedisConnection): Promise<void> {
     CONNECT_TIMEOUT_MS,
   )
   const onError = (error: Error) => {
-    why = `: ${errorMessage(refusalIn(error) ?? error)}`
-    if (refusalIn(error)) reject(new StoreUnreachableError(`Redis refuses${why}`, { isRefusal: true }))
+    why = `: ${errorMessage(nodeErrorOf(error))}`
+    if (isRefusal(error)) reject(new StoreUnreachableError(`Redis refuses${why}`, { isRefusal: true }))
   }
-  // A cluster reports here why it reaches none of its nodes.
-  redis.on('error', onError).on('node error', onError).once('ready', resolve)
+  // On a cluster: the nodes may announce addresses that cannot be reached from here.
+  const onNodeError = ({ message }: Error) => {
+    if (message !== CONNECTION_CLOSED) why = `: ${message}`
+  }
+  redis.on('error', onError).on('node error', onNodeError).once('ready', resolve)
   await promise.finally(() => {
     clearTimeout(timer)
-    redis.off('error', onError).off('node error', onError).off('ready', resolve)
+    redis.off('error', onError).off('node error', onNodeError).off('ready', resolve)
   })
 }

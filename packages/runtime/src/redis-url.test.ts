@@ -21,7 +21,9 @@ describe('a URL of Redis', () => {
 
   test('names Sentinels and the master that they watch', () => {
     expect(
-      parseRedisUrl('redis+sentinel://:secret@one,two:26380/my%20master/3?sentinel_password=other%26'),
+      parseRedisUrl(
+        'redis+sentinel://:secret@one,two:26380/my%20master/3?sentinel_username=o&sentinel_password=a+b%26',
+      ),
     ).toEqual({
       topology: 'sentinel',
       tls: false,
@@ -32,7 +34,7 @@ describe('a URL of Redis', () => {
       password: 'secret',
       masterName: 'my master',
       db: 3,
-      sentinelLogin: { password: 'other&' },
+      sentinelLogin: { username: 'o', password: 'a+b&' },
     })
   })
 
@@ -49,6 +51,7 @@ describe('a URL of Redis', () => {
 
   const HOSTS = 'needs hosts like redis-1 or redis-1:6379, separated by commas'
   const MASTER = 'needs the name of the master as its path, such as redis+sentinel://host,host/mymaster'
+  const PARAMETERS = 'may have only sentinel_username and sentinel_password after the ?'
   test.for([
     ['localhost:6379', REDIS_URL_FORMS],
     ['http://localhost', REDIS_URL_FORMS],
@@ -62,6 +65,13 @@ describe('a URL of Redis', () => {
     ['redis+cluster://one,,two', HOSTS],
     ['redis+cluster://:secret@one:99999', HOSTS],
     ['redis+cluster://', HOSTS],
+    ['redis://:secret@ho<st', HOSTS],
+    ['redis+sentinel://one/name?sentinel_pass=secret', PARAMETERS],
+    [
+      'redis+sentinel://one/name?sentinel_password=secret%zz',
+      'holds a % that begins no code: write % as %25',
+    ],
+    ['redis+cluster://one?password=secret', 'may have nothing after a ?: a cluster has no parameters'],
   ] as const)('%s is refused with its reason, which quotes nothing of it', ([url, reason]) => {
     expect(() => parseRedisUrl(url)).toThrow(reason)
     expect(reason).not.toContain('secret')

@@ -59,6 +59,7 @@ export function parseRedisUrl(url: string): RedisAddress {
   }
   if (topology === 'single') return { ...address, db: parseDatabase(path) }
   if (topology === 'sentinel') return { ...address, ...parseMaster(path), ...parseSentinelLogin(query) }
+  if (query !== '') throw new RedisUrlError('may have nothing after a ?: a cluster has no parameters')
   if (path !== '') throw new RedisUrlError('may have no path: a cluster has only the database 0')
   return { ...address, db: 0 }
 }
@@ -74,7 +75,8 @@ function parseNodes(hosts: string, topology: RedisAddress['topology']): RedisNod
   if (topology === 'single' && names.length > 1)
     throw new RedisUrlError('names several servers: that needs redis+sentinel:// or redis+cluster://')
   return names.map((name) => {
-    const [, ipv6, host = ipv6, port] = /^(?:\[([\da-f:.]+)\]|([^:[\]\s]+))(?::(\d{1,5}))?$/i.exec(name) ?? []
+    const [, ipv6, host = ipv6, port] =
+      /^(?:\[([\da-f:.]+)\]|([\p{L}\p{N}._-]+))(?::(\d{1,5}))?$/iu.exec(name) ?? []
     if (host === undefined || Number(port ?? 0) > 65_535)
       throw new RedisUrlError('needs hosts like redis-1 or redis-1:6379, separated by commas')
     return { host, port: port === undefined ? DEFAULT_PORTS[topology] : Number(port) }
@@ -104,11 +106,16 @@ function parseMaster(path: string): { masterName: string; db: number } {
 }
 
 function parseSentinelLogin(query: string): { sentinelLogin?: RedisLogin } {
-  const fields = new URLSearchParams(query)
-  const username = fields.get('sentinel_username')
-  const password = fields.get('sentinel_password')
-  if (username === null && password === null) return {}
-  return { sentinelLogin: { ...(username !== null && { username }), ...(password !== null && { password }) } }
+  if (query === '') return {}
+  const sentinelLogin: RedisLogin = {}
+  for (const field of query.split('&')) {
+    const [, name, value = ''] = /^sentinel_(username|password)=(.*)$/s.exec(field) ?? []
+    if (name !== 'username' && name !== 'password')
+      throw new RedisUrlError('may have only sentinel_username and sentinel_password after the ?')
+    // Not URLSearchParams: it reads + as a space.
+    sentinelLogin[name] = decode(value)
+  }
+  return { sentinelLogin }
 }
 
 function decode(text: string): string {

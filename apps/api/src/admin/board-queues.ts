@@ -2,6 +2,7 @@ import { type JobQueue, openQueue, type QueueBackend } from '@tidings/queue/back
 import { openRedis, type RedisConnection } from '@tidings/queue/open-redis'
 import { deadLetterNames, shardNames } from '@tidings/queue/queue-names'
 import { versionOptions } from '@tidings/queue/redis-rights'
+import { waitUntilReady } from '@tidings/queue/wait-until-ready'
 import { withDeadline } from '@tidings/runtime/deadline'
 
 export interface BoardQueues {
@@ -29,7 +30,7 @@ export function createBoardQueues(
   let opened: Promise<JobQueue<object>[]> | undefined
 
   async function build(redis: RedisConnection | undefined, queues: JobQueue<object>[]) {
-    await redis?.ping()
+    if (redis) await waitUntilReady(redis)
     const version = await versionOptions(redis)
     for (const name of [...shardNames(shards), ...deadLetterNames(backend, shards)])
       queues.push(openQueue<object>(name, backend, redis, { onError, ...version }))

@@ -6,6 +6,7 @@ import pg from 'pg'
 import { deliverMessage, type InvalidationBus, type Subscriber } from './invalidation-bus.ts'
 
 const RECONNECT_MS = 1_000
+const CONNECT_TIMEOUT_MS = 5_000
 
 /** Sends changes over LISTEN and NOTIFY, for an installation without Redis. */
 export class PostgresBus implements InvalidationBus {
@@ -42,6 +43,7 @@ export class PostgresBus implements InvalidationBus {
     const listener = new pg.Client({
       connectionString: this.#url,
       application_name: 'tidings-api-changes',
+      connectionTimeoutMillis: CONNECT_TIMEOUT_MS,
       keepAlive: true,
     })
     this.#listener = listener

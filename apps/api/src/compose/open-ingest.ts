@@ -84,6 +84,11 @@ export function openIngest(options: OpenIngestOptions): { ingest: Ingest; publis
   })
   // A gauge starts at 0, which would say that the queue is empty. Absent until the first poll.
   queueJobs.remove()
+  new Gauge({
+    name: 'tidings_queue_jobs_limit',
+    help: 'QUEUE_MAX_DEPTH, at which the API refuses events.',
+    registers: [registry],
+  }).set(env.QUEUE_MAX_DEPTH)
   const ingest = new QueueIngest({
     publisher: tracing ? tracePublish(publisher, tracing) : publisher,
     backpressure,

@@ -2,8 +2,10 @@ import type { Server } from 'node:http'
 import { Server as NetServer } from 'node:net'
 import { setImmediate as nextTurn, setTimeout as sleep } from 'node:timers/promises'
 
-/** How long idle connections stay open for a request that may be on its way, in milliseconds. */
+/** How long idle connections stay open when their clients could not know of the end, in milliseconds. */
 const IDLE_MS = 4_000
+/** How long they stay open for a request that is on its way when earlier answers announced the end. */
+const ANNOUNCED_IDLE_MS = 250
 /** When the remaining connections are closed, in milliseconds. */
 const LIMIT_MS = 4_500
 
@@ -28,17 +30,20 @@ export async function acceptPending(): Promise<void> {
 }
 
 /**
- * Stops listening, then leaves idle connections open for IDLE_MS. Node's own close() ends them at once, and a request
+ * Stops listening, then leaves idle connections open for a while. Node's own close() ends them at once, and a request
  * that is just arriving on one would be reset.
+ *
+ * @param isAnnounced whether the answers of the last seconds had `Connection: close`.
  */
-export async function drainServer(server: Server): Promise<void> {
+export async function drainServer(server: Server, isAnnounced: boolean): Promise<void> {
+  const idleMs = isAnnounced ? ANNOUNCED_IDLE_MS : IDLE_MS
   const closed = new Promise<void>((resolve) => NetServer.prototype.close.call(server, () => resolve()))
   const timer = new AbortController()
   const wait = (ms: number) => sleep(ms, undefined, { signal: timer.signal }).catch(() => undefined)
   const force = async () => {
-    await wait(IDLE_MS)
+    await wait(idleMs)
     server.closeIdleConnections()
-    await wait(LIMIT_MS - IDLE_MS)
+    await wait(LIMIT_MS - idleMs)
     server.closeAllConnections()
   }
   await Promise.race([closed, force()])

@@ -1,3 +1,4 @@
+import { once } from 'node:events'
 import { Agent, request as httpRequest } from 'node:http'
 import { connect, type Socket } from 'node:net'
 import { text } from 'node:stream/consumers'
@@ -263,19 +264,40 @@ describe('stopping the server', () => {
   it('says "not ready" and serves on for SHUTDOWN_DELAY', async () => {
     const api = await startTestApi(releaser, { SHUTDOWN_DELAY: '2' })
     const key = await api.createKey('status:write:email')
-    const once = { headers: { connection: 'close' } }
+    const alone = { headers: { connection: 'close' } }
     const stopped = api.stop()
     await waitFor('the API not to be ready', async () => {
-      return (await fetch(`${api.apiUrl}/health/ready`, once)).status === 503
+      return (await fetch(`${api.apiUrl}/health/ready`, alone)).status === 503
     })
+    expect((await fetch(`${api.apiUrl}/health/live`)).headers.get('connection')).toBe('close')
     const post = await fetch(`${api.apiUrl}/api/v1/email/status/`, {
       method: 'POST',
-      headers: { ...once.headers, authorization: `Bearer ${key}`, 'content-type': 'application/json' },
+      headers: { ...alone.headers, authorization: `Bearer ${key}`, 'content-type': 'application/json' },
       body: '{"notification_id": "late", "status": "sent"}',
     })
     expect(post.status).toBe(202)
     await stopped
-    await expect(fetch(`${api.apiUrl}/health/live`, once)).rejects.toThrow('fetch failed')
+    await expect(fetch(`${api.apiUrl}/health/live`, alone)).rejects.toThrow('fetch failed')
+  })
+
+  it('does not wait for idle connections after an announcement', async () => {
+    const app = new Hono<ApiEnv>().get('/', (c) => c.text('answer'))
+    const open = async () => {
+      const server = await serveHttp(app, { port: 0, host: '127.0.0.1' })
+      releaser.onRelease(() => server.close())
+      const idle = connect(Number(new URL(server.url).port), '127.0.0.1')
+      releaser.onRelease(() => void idle.destroy())
+      idle.write(lines('GET / HTTP/1.1', 'Host: a'))
+      await once(idle, 'data')
+      return server
+    }
+    const [announced, sudden] = await Promise.all([open(), open()])
+    announced.announceClose()
+    const first = await Promise.race([
+      sudden.close().then(() => 'sudden'),
+      announced.close().then(() => 'announced'),
+    ])
+    expect(first).toBe('announced')
   })
 
   it('answers every request, resets no connection and answers with Connection: close', async () => {

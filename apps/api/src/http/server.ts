@@ -20,6 +20,8 @@ const DEFAULT_HOST = 'localhost'
 export interface HttpServer {
   /** Where it listens, such as http://127.0.0.1:8001. */
   url: string
+  /** Lets answers say `Connection: close` from now on, so that close() need not wait for idle connections. */
+  announceClose(): void
   /** Stops accepting, answers the requests in flight with `Connection: close`, then closes all connections. */
   close(): Promise<void>
   /** Ends idle connections at once, so that close() need not wait for them. For tests that send no more requests. */
@@ -44,7 +46,7 @@ export async function serveHttp(
   app: Hono<ApiEnv>,
   { port, host, onBrokenRequest, limits }: ServeOptions,
 ): Promise<HttpServer> {
-  let isDraining = false
+  let isClosing = false
   const listener = getRequestListener(app.fetch, {
     hostname: DEFAULT_HOST,
     overrideGlobalObjects: true,
@@ -59,16 +61,20 @@ export async function serveHttp(
     onDrop: (reason: string) => onBrokenRequest?.(reason),
   }
   const server = createHttpServer(options, (incoming, outgoing) => {
-    if (isDraining) outgoing.shouldKeepAlive = false
+    if (isClosing) outgoing.shouldKeepAlive = false
     void listener(incoming, outgoing)
   })
   const url = await listen(server, { port, host, portVariable: 'PORT' })
   return {
     url,
+    announceClose() {
+      isClosing = true
+    },
     async close() {
       await acceptPending()
-      isDraining = true
-      await drainServer(server)
+      const isAnnounced = isClosing
+      isClosing = true
+      await drainServer(server, isAnnounced)
     },
     closeIdleConnections: () => server.closeIdleConnections(),
   }

@@ -30,6 +30,7 @@ describe('the reconciler', () => {
         walks++
         read = 0
         return {
+          away: [],
           parts: [
             {
               async page() {

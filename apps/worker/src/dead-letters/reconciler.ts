@@ -12,7 +12,7 @@ import type { Logger } from '@tidings/runtime/log'
 import { errorMessage } from '@tidings/shared/errors'
 
 export interface ReconcilerOptions {
-  openStore(): Promise<Pick<DeadLetterStore, 'parts' | 'discard' | 'close'>>
+  openStore(): Promise<Pick<DeadLetterStore, 'parts' | 'away' | 'discard' | 'close'>>
   findStored(events: readonly EventReference[]): Promise<StoredContent>
   /** Events stored so far by all processes. While it does not change, no walk is needed. */
   countStored(): Promise<number>
@@ -80,7 +80,7 @@ export class Reconciler {
           page.map(({ entry }) => entry),
         )
       }
-      this.#storedAtLastWalk = stored
+      if (store.away.length === 0) this.#storedAtLastWalk = stored
     } finally {
       await store.close()
     }

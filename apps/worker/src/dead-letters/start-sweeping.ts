@@ -15,7 +15,7 @@ import type { EventCounters } from '../jobs/process-envelope.ts'
 import type { JobRecovery } from '../recover-jobs.ts'
 import { Reconciler } from './reconciler.ts'
 import { withSweepLock } from './sweep-lock.ts'
-import { Sweeper } from './sweeper.ts'
+import { Sweeper, type SweeperOptions } from './sweeper.ts'
 
 export interface SweepingOptions {
   db: Database
@@ -24,6 +24,7 @@ export interface SweepingOptions {
   queues: readonly JobQueue<unknown>[]
   /** Writes, and resolves when ACK_REPLICAS replicas have received it. */
   writeSafely(queue: KeyedQueue, write: () => Promise<unknown>): Promise<void>
+  unlessAway: NonNullable<SweeperOptions['unlessAway']>
   recovery: Pick<JobRecovery, 'run'> | undefined
   /** See digestRecipient. */
   recipientKey: string
@@ -48,6 +49,7 @@ export function startSweeping(options: SweepingOptions): Sweeper {
     shards,
     queues,
     writeSafely,
+    unlessAway,
     recovery,
     bury,
     count,
@@ -58,7 +60,7 @@ export function startSweeping(options: SweepingOptions): Sweeper {
   } = options
   const findStored = (events: readonly EventReference[]) => findStoredContent(db, events)
   const reconciler = new Reconciler({
-    openStore: () => openDeadLetters({ backend, shards, onError }),
+    openStore: () => openDeadLetters({ backend, shards, onError, skipAway: true }),
     findStored,
     countStored: () => countStoredEvents(db),
     // Each of these events was accepted twice: the dead letter was a second copy of a stored event.
@@ -68,22 +70,22 @@ export function startSweeping(options: SweepingOptions): Sweeper {
   lifecycle.onRelease('reconciler', () => reconciler.close())
 
   let nextShard = 0
-  const publish = async (events: unknown[]) => {
-    // Another shard each time: the master of one may be away.
-    const queue = queues[nextShard++ % queues.length]
+  const publishTo = (answering: readonly JobQueue<unknown>[]) => async (events: unknown[]) => {
+    const queue = answering[nextShard++ % answering.length]
     if (queue === undefined) throw new Error('There must be at least one shard.')
     await writeSafely(queue, () => queue.add(ENVELOPE_JOB, { v: 1, events }, ENVELOPE_JOB_OPTIONS))
   }
   const sweeper = new Sweeper({
     queues,
+    unlessAway,
     recipientKey: options.recipientKey,
     bury,
     findStored,
     exclusively: (work) => withSweepLock(db.pool, work),
-    async afterSweep() {
-      while ((await relayOutbox(db, LIMITS.envelopeEvents, publish)) > 0);
+    async afterSweep(answering) {
+      while ((await relayOutbox(db, LIMITS.envelopeEvents, publishTo(answering))) > 0);
       reconciler.walkIfDue()
-      await recovery?.run()
+      await recovery?.run(answering.map(({ name }) => name))
     },
     onBuried: (reason) => count.dead(reason),
     onSwept: (buried, startedAt) =>

@@ -33,6 +33,7 @@ async function walkOnce(
   const reconciler = new Reconciler({
     openStore: async () => ({
       parts: store.parts,
+      away: [],
       discard: (entries) => store.discard(entries),
       close: async () => ended.resolve(),
     }),

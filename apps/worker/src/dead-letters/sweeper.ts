@@ -11,14 +11,19 @@ import { toFailedEvents } from './failed-events.ts'
 
 export interface SweeperOptions {
   queues: readonly JobQueue<unknown>[]
+  /** Fails when the store of one queue takes too long, so that the others are swept. By default it waits. */
+  unlessAway?<Answer>(asked: Promise<Answer>): Promise<Answer>
   /** See digestRecipient. */
   recipientKey: string
   bury(failedEvents: readonly FailedEvent[]): Promise<void>
   findStored(events: readonly EventReference[]): Promise<StoredContent>
   /** Runs `work` when no other process sweeps. Otherwise it resolves to false and does nothing. */
   exclusively(work: () => Promise<void>): Promise<boolean>
-  /** Called after every sweep that does not throw, in each process, even when another process held the lock. */
-  afterSweep?(): Promise<void>
+  /**
+   * Called after every sweep that does not throw, in each process, even when another process held the lock, with the
+   * queues whose store answered.
+   */
+  afterSweep?(answering: readonly JobQueue<unknown>[]): Promise<void>
   onBuried(reason: string): void
   /** Called after a sweep that buried events, with their number. */
   onSwept?(buried: number, startedAt: Date): void
@@ -83,18 +88,32 @@ export class Sweeper {
   }
 
   async #sweepAll(): Promise<number> {
-    const { queues, exclusively, onSwept, afterSweep } = this.#options
+    const { exclusively, onSwept, afterSweep } = this.#options
     const startedAt = new Date()
     let buried = 0
-    const failedJobs = await Promise.all(queues.map((queue) => queue.getFailedCount()))
-    if (failedJobs.some((jobs) => jobs > 0)) {
+    const answering = await this.#countFailed()
+    const failing = answering.filter(({ jobs }) => jobs > 0)
+    if (failing.length > 0) {
       await exclusively(async () => {
-        for (const queue of queues) buried += await this.#sweepQueue(queue)
+        for (const { queue } of failing) buried += await this.#sweepQueue(queue)
       })
       if (buried > 0) onSwept?.(buried, startedAt)
     }
-    if (!this.#closed) await afterSweep?.()
+    if (!this.#closed) await afterSweep?.(answering.map(({ queue }) => queue))
     return buried
+  }
+
+  /** The failed jobs of each queue whose store answers. @throws the first error when none does. */
+  async #countFailed(): Promise<{ queue: JobQueue<unknown>; jobs: number }[]> {
+    const { queues, unlessAway = (asked) => asked } = this.#options
+    const counts = await Promise.allSettled(queues.map((queue) => unlessAway(queue.getFailedCount())))
+    const errors = counts.flatMap((count) => (count.status === 'rejected' ? [count.reason] : []))
+    if (errors.length === queues.length) throw errors[0]
+    for (const error of errors) this.#warn(error)
+    return queues.flatMap((queue, index) => {
+      const count = counts[index]
+      return count?.status === 'fulfilled' ? [{ queue, jobs: count.value }] : []
+    })
   }
 
   async #sweepQueue(queue: JobQueue<unknown>): Promise<number> {

@@ -3,6 +3,7 @@ import pg from 'pg'
 import { leaveErrorsToQueries } from '../database.ts'
 import { createPartitions, startOfMonth } from '../events/partitions.ts'
 import { sqlState, UNIQUE_VIOLATION } from '../failure.ts'
+import { applySettings } from '../session-settings.ts'
 import { PASSWORD_CHANGE_VOIDS, voidTokensOf } from '../users/one-time-tokens.ts'
 import { replaceUnverifiedUser } from '../users/replace-unverified-user.ts'
 import {
@@ -91,6 +92,8 @@ interface ImportConflicts extends ConflictCounts {
 }
 /** Older logs share the default partition: a partition for each month of a wrong clock would slow down every reader. */
 const MAX_LOG_AGE_MONTHS = 120
+/** Limits that the user may have are for requests. */
+const withoutLimits = applySettings({ statement_timeout: 0 })
 
 interface VerdictRow {
   verdict: string
@@ -111,12 +114,18 @@ export class UserImport {
     this.#orm = drizzle({ client })
   }
 
-  /** Connects without the time limits of requests: classifying a million users takes longer. */
+  /**
+   * Connects without the time limits of requests: classifying a million users takes longer.
+   *
+   * @throws PooledConnectionError when a pooler is on the way.
+   */
   static async open(databaseUrl: string): Promise<UserImport> {
     const client = new pg.Client({ connectionString: databaseUrl, application_name: 'tidings-import' })
     leaveErrorsToQueries(client)
     await client.connect()
     try {
+      // A temporary table stays with the session, which a pooler hands to others.
+      await withoutLimits(client)
       await client.query(STAGE)
     } catch (error) {
       await client.end()

@@ -61,10 +61,14 @@ export async function createPartitions(client: pg.ClientBase, months: readonly D
 /** Creates the partitions of this month and the next two, where they are missing. See createPartitions. */
 export async function createPartitionsAhead(db: Database, now: Date): Promise<string[]> {
   const client = await db.pool.connect()
+  let hasFailed = true
   try {
-    return await createPartitions(client, monthsAhead(now))
+    const created = await createPartitions(client, monthsAhead(now))
+    hasFailed = false
+    return created
   } finally {
-    client.release()
+    // After an error a statement may still run on the connection.
+    client.release(hasFailed)
   }
 }
 

@@ -7,9 +7,15 @@ export interface OpenDeadLettersOptions {
   backend: QueueBackend
   shards: number
   onError(error: Error): void
+  /** Opens the store also while a master of a Redis Cluster is away. See DeadLetterStore.away. */
+  skipAway?: boolean
 }
 
-/** Opens the dead letters on new connections; `close()` closes them. */
+/**
+ * Opens the dead letters on new connections; `close()` closes them.
+ *
+ * @throws when the store does not answer; without `skipAway` also while one master of a cluster does not.
+ */
 export function openDeadLetters(options: OpenDeadLettersOptions): Promise<DeadLetterStore> {
   const { backend } = options
   return backend.kind === 'redis'

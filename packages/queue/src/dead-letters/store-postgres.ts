@@ -70,6 +70,7 @@ export async function openPostgresDeadLetters(options: PostgresOptions): Promise
  */
 class PostgresDeadLetterStore implements DeadLetterStore {
   readonly parts = [this]
+  readonly away = []
   readonly #pool: pg.Pool
   readonly #dead: JobQueue<object>
   readonly #mains: JobQueue<object>[]

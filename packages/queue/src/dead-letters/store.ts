@@ -30,6 +30,11 @@ export interface DeadLetterStore {
   count(): Promise<number>
   /** Where the entries are: in one place, or in one for each shard on a Redis Cluster. See scanDeadLetters. */
   readonly parts: readonly DeadLetterPart[]
+  /**
+   * The dead-letter queues that could not be read when the store was opened: the master of their shard is away. Their
+   * entries are left out of everything, and none can be added to them. Empty unless `skipAway` was set.
+   */
+  readonly away: readonly string[]
   /** Which of these entries exist, with their sizes in bytes. Cheap, however large they are. */
   sizes(ids: readonly string[]): Promise<ReadonlyMap<string, number>>
   /** The ids of all entries of these events. Reads every id once. */
@@ -66,7 +71,7 @@ export interface DeadLetterStore {
   /** Mends dead letters that `findDamage` found. @returns those that were damaged still. */
   mendDamage(damaged: readonly DamagedDeadLetter[]): Promise<DamagedDeadLetter[]>
   depth(): Promise<QueueDepth>
-  /** Workers that are connected to the shard with the fewest; undefined when the store does not show that. */
+  /** Workers that are connected to the shard with the fewest; undefined when the store does not show that, or not all of it answers. */
   countWorkers(): Promise<number | undefined>
   /** Events in the jobs of the main queue; undefined when there are too many jobs to read them all. */
   countQueuedEvents(): Promise<number | undefined>

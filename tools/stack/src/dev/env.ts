@@ -8,6 +8,7 @@ const startEnvSchema = z.object({
   WORKER_PORT: wholeNumber(1, 65_535).optional(),
   DATA_DIR: z.string().default('.data'),
   DATABASE_URL: envFields.DATABASE_URL.optional(),
+  DATABASE_DIRECT_URL: envFields.DATABASE_DIRECT_URL,
   REDIS_URL: envFields.REDIS_URL,
   QUEUE_BACKEND: envFields.QUEUE_BACKEND,
   QUEUE_PREFIX: envFields.QUEUE_PREFIX,

@@ -1,5 +1,6 @@
 import { isIPv6 } from 'node:net'
 import { join, resolve } from 'node:path'
+import { presentVariables } from '@tidings/runtime/env'
 import { type EnvFileVariables, readEnvFile, writeEnvFile } from '@tidings/runtime/env-file'
 import { explainListenError } from '@tidings/runtime/listen-error'
 import { createReleaser, type Releaser } from '../releaser.ts'
@@ -28,7 +29,9 @@ export async function startStack(options: StackOptions): Promise<Stack> {
   }
 }
 
-async function startParts(options: StackOptions, releaser: Releaser): Promise<Stack> {
+async function startParts(given: StackOptions, releaser: Releaser): Promise<Stack> {
+  // Secrets in files are read here: an app refuses a variable that is set in both ways.
+  const options = { ...given, baseEnv: presentVariables(given.baseEnv) }
   const { signal } = options
   const dataDir = resolve(options.env.DATA_DIR)
   const logDir = join(dataDir, 'logs')
@@ -56,6 +59,9 @@ async function startParts(options: StackOptions, releaser: Releaser): Promise<St
   const workerUrl = `http://127.0.0.1:${workerPort}`
   const shared = {
     DATABASE_URL: stores.databaseUrl,
+    // Blank counts as absent: the apps inherit the variables of this process.
+    DATABASE_DIRECT_URL: stores.directUrl ?? '',
+    ...(stores.database === 'embedded' && { DATABASE_READ_URL: '' }),
     REDIS_URL: stores.redisUrl,
     QUEUE_BACKEND: stores.redisUrl === undefined ? 'postgres' : 'redis',
     QUEUE_PREFIX: env.QUEUE_PREFIX,

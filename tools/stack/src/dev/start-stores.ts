@@ -21,6 +21,8 @@ export interface StartStoresOptions extends StackOptions {
 /** What the apps need: migrated stores and keys. */
 export interface Stores {
   databaseUrl: string
+  /** The same database past a pooler, when DATABASE_URL leads through one. */
+  directUrl: string | undefined
   database: DatabasePlace
   /** Undefined when the queue is in PostgreSQL. */
   redisUrl: string | undefined
@@ -54,12 +56,13 @@ export async function startStores(options: StartStoresOptions, releaser: Release
   const databaseUrl = postgres.value
 
   step('bringing the database to the newest schema')
-  await migrateDatabase(databaseUrl)
+  const directUrl = env.DATABASE_URL === undefined ? undefined : env.DATABASE_DIRECT_URL
+  await migrateDatabase(directUrl ?? databaseUrl)
   if (queue.place === 'postgres') {
     // Imported only here: loading BullMQ takes long, and a queue in Redis does not need it.
     const { prepareQueueBackend, queueBackendOf } = await import('@tidings/queue/backend')
     const settings = { QUEUE_PREFIX: env.QUEUE_PREFIX, QUEUE_BACKEND: 'postgres' } as const
-    await prepareQueueBackend(queueBackendOf({ ...settings, DATABASE_URL: databaseUrl }))
+    await prepareQueueBackend(queueBackendOf({ ...settings, DATABASE_URL: directUrl ?? databaseUrl }))
   }
   const ownKeysFile = join(dataDir, 'jwt-keys.json')
   const jwtKeysFile = env.JWT_KEYS === undefined ? resolve(env.JWT_KEYS_FILE ?? ownKeysFile) : undefined
@@ -71,6 +74,7 @@ export async function startStores(options: StartStoresOptions, releaser: Release
   return {
     ...allKeys,
     databaseUrl,
+    directUrl,
     database: env.DATABASE_URL === undefined ? 'embedded' : 'external',
     redisUrl: redis.value,
     queue,

@@ -1,12 +1,14 @@
 import { execFile } from 'node:child_process'
 import { once } from 'node:events'
-import { stat } from 'node:fs/promises'
+import { stat, writeFile } from 'node:fs/promises'
 import { createServer } from 'node:net'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { readEnvFile } from '@tidings/runtime/env-file'
 import { describe, expect, inject, test } from 'vitest'
+import { findProgram } from '../servers/find-program.ts'
 import { findFreePort } from '../servers/free-port.ts'
+import { startPgbouncer } from '../servers/pgbouncer.ts'
 import { withClient } from '../servers/postgres.ts'
 import { waitFor } from '../servers/wait-for.ts'
 import { describeBackends, makeTestFolder, useReleaser } from '../testing/test-context.ts'
@@ -15,6 +17,7 @@ import { readStartEnv } from './env.ts'
 import { startStack } from './start-stack.ts'
 
 const SECRET = 'canary-password'
+const program = findProgram('pgbouncer', process.env.PATH)
 const START = fileURLToPath(new URL('./start.ts', import.meta.url))
 
 /** Runs the program of npm start, as the launcher does. */
@@ -145,3 +148,30 @@ describeBackends('a started stack', (kind) => {
     expect(stack.notices.join('\n')).toMatch(/api ended unexpectedly \(SIGKILL\); restarting it/)
   })
 })
+
+const lastReleaser = useReleaser()
+
+test.skipIf(program === undefined)(
+  `npm start works on a database behind PgBouncer whose URL is in a file${program ? '' : ': NO PGBOUNCER ON THE PATH'}`,
+  { timeout: 90_000 },
+  async () => {
+    const stack = await startTestStack(lastReleaser, 'postgres', {}, async (url) => {
+      const folder = await makeTestFolder(lastReleaser)
+      const bouncer = await startPgbouncer({
+        dataDir: join(folder, 'pgbouncer'),
+        program: program ?? '',
+        target: url,
+        poolMode: 'transaction',
+        poolSize: 5,
+      })
+      lastReleaser.onRelease(bouncer.stop)
+      const file = join(folder, 'database-url')
+      await writeFile(file, bouncer.url(new URL(url).pathname.slice(1)))
+      return { DATABASE_URL_FILE: file, DATABASE_DIRECT_URL: url }
+    })
+    const devEnv = readEnvFile(stack.devEnvFile)
+    expect(devEnv).toMatchObject({ DATABASE_DIRECT_URL: stack.databaseUrl })
+    expect(devEnv.DATABASE_URL).not.toBe(stack.databaseUrl)
+    expect((await fetch(`${stack.apiUrl}/health/ready`)).status).toBe(200)
+  },
+)

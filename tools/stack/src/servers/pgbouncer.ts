@@ -17,7 +17,7 @@ export interface PgbouncerOptions {
   program: string
   /** URL of a PostgreSQL, with user and password. Clients name the database. */
   target: string
-  poolMode: 'session' | 'transaction'
+  poolMode: 'session' | 'transaction' | 'statement'
   /** Connections to PostgreSQL for each database. */
   poolSize: number
   /** More settings, as in pgbouncer.ini. */

@@ -1,7 +1,7 @@
 import { join } from 'node:path'
 import { askRedis } from './ask-redis.ts'
 import { findFreePort } from './free-port.ts'
-import { type RedisServer, startRedis } from './redis.ts'
+import { type RedisServer, type RedisTls, startRedis, tlsSettings } from './redis.ts'
 import { waitFor } from './wait-for.ts'
 
 export interface RedisClusterOptions {
@@ -15,6 +15,8 @@ export interface RedisClusterOptions {
   nodeTimeoutMs?: number
   /** Settings of each node over the durable defaults, as in redis.conf. */
   settings?: Record<string, string | number>
+  /** Adds TLS: the nodes announce themselves as `host`. They also listen without TLS, for askRedis. */
+  tls?: RedisTls & { host: string }
 }
 
 /** A private Redis Cluster on 127.0.0.1. */
@@ -33,9 +35,10 @@ const SLOTS = 16_384
 
 /** Starts the nodes and joins them: each master owns an equal range of slots. */
 export async function startRedisCluster(options: RedisClusterOptions): Promise<RedisCluster> {
-  const { dataDir, server, masters = 3, replicas = 1, nodeTimeoutMs = 2_000 } = options
+  const { dataDir, server, masters = 3, replicas = 1, nodeTimeoutMs = 2_000, tls } = options
   const count = masters * (1 + replicas)
   const busPorts = await Promise.all(Array.from({ length: count }, findFreePort))
+  const tlsPorts = await Promise.all(Array.from({ length: tls ? count : 0 }, findFreePort))
   const started = await Promise.allSettled(
     busPorts.map((busPort, index) =>
       startRedis({
@@ -50,6 +53,12 @@ export async function startRedisCluster(options: RedisClusterOptions): Promise<R
           // A failover must not wait for the data of a replica that was away.
           'cluster-replica-validity-factor': 0,
           'repl-diskless-sync-delay': 0,
+          ...(tls && {
+            ...tlsSettings(tls, tlsPorts[index] ?? 0),
+            'tls-cluster': 'yes',
+            'cluster-announce-hostname': tls.host,
+            'cluster-preferred-endpoint-type': 'hostname',
+          }),
           ...options.settings,
         },
       }),
@@ -59,7 +68,9 @@ export async function startRedisCluster(options: RedisClusterOptions): Promise<R
   const stop = async () => void (await Promise.all(nodes.map((node) => node.kill9())))
   const cluster: RedisCluster = {
     nodes,
-    url: `redis+cluster://${nodes.map(({ port }) => `127.0.0.1:${port}`).join(',')}`,
+    url: tls
+      ? `rediss+cluster://${tlsPorts.map((port) => `${tls.host}:${port}`).join(',')}`
+      : `redis+cluster://${nodes.map(({ port }) => `127.0.0.1:${port}`).join(',')}`,
     async masters() {
       const isMaster = await Promise.all(nodes.map((node) => ownsSlots(node).catch(() => false)))
       return nodes.filter((_, index) => isMaster[index])

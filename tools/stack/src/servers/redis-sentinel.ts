@@ -3,7 +3,7 @@ import { join } from 'node:path'
 import { askRedis } from './ask-redis.ts'
 import { findFreePort } from './free-port.ts'
 import { endProcess, type GuardedProcess, spawnGuarded } from './guarded-process.ts'
-import { pingRedis, type RedisServer, startRedis } from './redis.ts'
+import { pingRedis, type RedisServer, type RedisTls, startRedis, tlsSettings } from './redis.ts'
 import { waitFor } from './wait-for.ts'
 import { withLogFile } from './with-log-file.ts'
 
@@ -15,6 +15,10 @@ export interface SentinelSetOptions {
   replicas?: number
   /** Settings of each Redis over the durable defaults, as in redis.conf. */
   settings?: Record<string, string | number>
+  /** Settings of each Sentinel, as in sentinel.conf. */
+  sentinelSettings?: Record<string, string | number>
+  /** Adds TLS for the address 127.0.0.1. All also listen without TLS, for askRedis. */
+  tls?: RedisTls
 }
 
 /** A private master with replicas on 127.0.0.1, and three Sentinels that watch it. */
@@ -36,30 +40,34 @@ const DOWN_AFTER_MS = 1_000
 
 /** Starts a master, its replicas and three Sentinels, and waits until they know each other. */
 export async function startSentinelSet(options: SentinelSetOptions): Promise<SentinelSet> {
-  const { dataDir, server, replicas = 1 } = options
+  const { dataDir, replicas = 1, tls } = options
   const servers: RedisServer[] = []
-  const sentinels: { port: number; process: GuardedProcess }[] = []
+  /** The ports that the servers and the Sentinels know each other by. */
+  const ports: number[] = []
+  const sentinels: StartedSentinel[] = []
   const stop = async () => {
     await Promise.all(sentinels.map(({ process }) => endProcess(process, 'SIGKILL', 5_000)))
     await Promise.all(servers.map((each) => each.kill9()))
   }
   try {
     for (let index = 0; index <= replicas; index++) {
-      const master = servers[0]?.port
-      servers.push(
-        await startRedis({
-          dataDir: join(dataDir, `redis-${index}`),
-          server,
-          settings: {
-            'repl-diskless-sync-delay': 0,
-            ...(master !== undefined && { replicaof: `127.0.0.1 ${master}` }),
-            ...options.settings,
-          },
-        }),
-      )
+      const [master] = ports
+      const tlsPort = tls && (await findFreePort())
+      const started = await startRedis({
+        dataDir: join(dataDir, `redis-${index}`),
+        server: options.server,
+        settings: {
+          'repl-diskless-sync-delay': 0,
+          ...(master !== undefined && { replicaof: `127.0.0.1 ${master}` }),
+          ...(tlsPort && tlsSettings(tls, tlsPort)),
+          ...options.settings,
+        },
+      })
+      servers.push(started)
+      ports.push(tlsPort ?? started.port)
     }
     for (let index = 0; index < SENTINELS; index++)
-      sentinels.push(await startSentinel(join(dataDir, `sentinel-${index}`), server, servers[0]?.port ?? 0))
+      sentinels.push(await startSentinel(join(dataDir, `sentinel-${index}`), ports[0] ?? 0, options))
   } catch (error) {
     await stop()
     throw error
@@ -67,15 +75,23 @@ export async function startSentinelSet(options: SentinelSetOptions): Promise<Sen
   const asked = sentinels.map(({ port }) => port)
   const set: SentinelSet = {
     servers,
-    url: `redis+sentinel://${asked.map((port) => `127.0.0.1:${port}`).join(',')}/${MASTER_NAME}`,
+    url: `${tls ? 'rediss' : 'redis'}+sentinel://${sentinels.map(({ urlPort }) => `127.0.0.1:${urlPort}`).join(',')}/${MASTER_NAME}`,
     async master() {
       const named = await Promise.all(asked.map(masterPort))
-      const found = servers.find(({ port }) => named.filter((each) => each === port).length > SENTINELS / 2)
+      const isNamed = (port: number | undefined) =>
+        named.filter((each) => each === port).length > SENTINELS / 2
+      const found = servers.find((_, index) => isNamed(ports[index]))
       if (found === undefined) throw new Error('The Sentinels do not agree on a master')
       return found
     },
     async failover() {
-      await askRedis(asked[0] ?? 0, 'SENTINEL', 'FAILOVER', MASTER_NAME)
+      const begins = () =>
+        askRedis(asked[0] ?? 0, 'SENTINEL', 'FAILOVER', MASTER_NAME).then(
+          () => true,
+          () => false,
+        )
+      // Sentinels refuse shortly after another failover, and until they know a good replica.
+      await waitFor('the Sentinels to begin', begins, { timeoutMs: 30_000, intervalMs: 50 })
     },
     async untilHealthy(timeoutMs = 30_000) {
       const isReady = () => isHealthy(set, asked, replicas)
@@ -87,8 +103,21 @@ export async function startSentinelSet(options: SentinelSetOptions): Promise<Sen
   return set
 }
 
-async function startSentinel(folder: string, server: string, masterPort: number) {
+interface StartedSentinel {
+  port: number
+  /** The one for clients: with TLS, if there is TLS. */
+  urlPort: number
+  process: GuardedProcess
+}
+
+async function startSentinel(
+  folder: string,
+  masterPort: number,
+  { server, tls, sentinelSettings }: SentinelSetOptions,
+): Promise<StartedSentinel> {
   const port = await findFreePort()
+  const tlsPort = tls && (await findFreePort())
+  const settings = { ...(tlsPort && tlsSettings(tls, tlsPort)), ...sentinelSettings }
   await mkdir(folder, { recursive: true })
   // A Sentinel writes what it learns into its file.
   const file = join(folder, 'sentinel.conf')
@@ -102,6 +131,7 @@ async function startSentinel(folder: string, server: string, masterPort: number)
       `sentinel down-after-milliseconds ${MASTER_NAME} ${DOWN_AFTER_MS}`,
       `sentinel failover-timeout ${MASTER_NAME} 3000`,
       `sentinel parallel-syncs ${MASTER_NAME} 1`,
+      ...Object.entries(settings).map(([name, value]) => `${name} ${value}`),
     ].join('\n'),
   )
   const process = await withLogFile(join(folder, 'sentinel.log'), (fd) =>
@@ -113,7 +143,7 @@ async function startSentinel(folder: string, server: string, masterPort: number)
       () => false,
     ),
   )
-  return { port, process }
+  return { port, urlPort: tlsPort ?? port, process }
 }
 
 async function masterPort(sentinel: number): Promise<number> {

@@ -56,6 +56,22 @@ export interface RedisServer {
   onUnexpectedExit(listener: () => void): void
 }
 
+/** Paths of PEM files. A server asks each client for a certificate of the CA, too. */
+export interface RedisTls {
+  ca: string
+  cert: string
+  key: string
+}
+
+/** Settings of a server, or a Sentinel, that also listens with TLS and speaks it to others of its kind. */
+export const tlsSettings = ({ ca, cert, key }: RedisTls, port: number) => ({
+  'tls-port': port,
+  'tls-ca-cert-file': ca,
+  'tls-cert-file': cert,
+  'tls-key-file': key,
+  'tls-replication': 'yes',
+})
+
 /** With these an acknowledged job survives kill -9 of Redis. */
 const DURABLE_SETTINGS = {
   appendonly: 'yes',

@@ -16,8 +16,12 @@ export interface Certificates {
   key: string
 }
 
-/** Makes a CA, and a certificate of it for 127.0.0.1 but not for localhost, in a folder. */
-export async function makeCertificates(folder: string, name = 'server'): Promise<Certificates> {
+/** Makes a CA, and a certificate of it in a folder. By default it is for 127.0.0.1, and not for localhost. */
+export async function makeCertificates(
+  folder: string,
+  name = 'server',
+  host = 'IP:127.0.0.1',
+): Promise<Certificates> {
   if (openssl === undefined) throw new Error('There is no openssl on the PATH.')
   const path = (file: string) => join(folder, `${name}-${file}`)
   const newKey = (file: string) => [
@@ -41,7 +45,7 @@ export async function makeCertificates(folder: string, name = 'server'): Promise
     `/CN=CA of ${name}`,
   ])
   await run(openssl, ['req', ...newKey('key.pem'), '-out', path('request.pem'), '-subj', '/CN=server'])
-  await writeFile(path('names'), 'subjectAltName=IP:127.0.0.1\n')
+  await writeFile(path('names'), `subjectAltName=${host}\n`)
   await run(openssl, [
     ...['x509', '-req', '-in', path('request.pem'), '-CA', path('ca.pem'), '-CAkey', path('ca.key')],
     ...['-CAcreateserial', '-days', '2', '-extfile', path('names'), '-out', path('cert.pem')],

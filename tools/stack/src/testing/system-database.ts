@@ -31,6 +31,8 @@ export async function createSystemDatabase(
   const db = openDatabase({
     url,
     applicationName: 'tidings-harness',
+    // Beside a system under load, a connection may take long.
+    connectTimeoutMs: 30_000,
     maxConnections: 3,
     statementTimeoutMs,
     onError: () => {},

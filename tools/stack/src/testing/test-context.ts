@@ -11,7 +11,7 @@ import { createReleaser, type Releaser } from '../releaser.ts'
 import { createDatabase, withClient } from '../servers/postgres.ts'
 import { type RedisServer, startRedis } from '../servers/redis.ts'
 import { type RedisCluster, type RedisClusterOptions, startRedisCluster } from '../servers/redis-cluster.ts'
-import { type SentinelSet, startSentinelSet } from '../servers/redis-sentinel.ts'
+import { type SentinelSet, type SentinelSetOptions, startSentinelSet } from '../servers/redis-sentinel.ts'
 import { waitFor } from '../servers/wait-for.ts'
 import { BULLMQ_SCHEMA } from './test-setup.ts'
 
@@ -205,11 +205,16 @@ export async function startTestCluster(
 }
 
 /** Starts a master, a replica and three Sentinels. They are stopped at the end. Use it inside describeRedis. */
-export async function startTestSentinels(releaser: Releaser): Promise<SentinelSet> {
+export async function startTestSentinels(
+  releaser: Releaser,
+  options: Partial<SentinelSetOptions> = {},
+): Promise<SentinelSet> {
   const { redisProgram } = inject('servers')
   if (redisProgram === undefined) throw new Error(NO_REDIS)
   const dataDir = await makeTestFolder(releaser)
-  return releaser.add(await startSentinelSet({ dataDir, server: redisProgram }), (set) => set.stop())
+  return releaser.add(await startSentinelSet({ dataDir, server: redisProgram, ...options }), (set) =>
+    set.stop(),
+  )
 }
 
 async function deleteKeys(url: string, prefix: string): Promise<void> {

@@ -28,23 +28,29 @@ export async function startTestStack(
   releaser: Releaser,
   kind?: BackendKind,
   variables: Readonly<Record<string, string>> = {},
+  /** Another way to the database at `url`: variables for npm start itself. */
+  wayTo: (url: string) => Promise<Readonly<Record<string, string>>> = async () => ({}),
 ): Promise<TestStack> {
   const queue = kind ?? (inject('servers').redisUrl === undefined ? 'postgres' : 'redis')
-  const { url, variables: database } = await createTestDatabase(releaser)
+  const { url, variables: own } = await createTestDatabase(releaser)
+  const { DATABASE_URL: _, ...direct } = own
   const backend = await createTestBackend(queue, releaser, { url })
   const notices: string[] = []
+  const way = await wayTo(url)
   const env = readStartEnv({
     PORT: String(await findFreePort()),
     DATA_DIR: await makeTestFolder(releaser),
-    DATABASE_URL: url,
+    ...('DATABASE_URL_FILE' in way ? {} : { DATABASE_URL: url }),
     QUEUE_BACKEND: queue,
     QUEUE_SHARDS: String(testShards(backend)),
     ...(backend.kind === 'redis' && { REDIS_URL: backend.url, QUEUE_PREFIX: backend.prefix }),
+    ...direct,
+    ...way,
   })
   const stack = await startStack({
     env,
     // A client keeps no connection that the API closes so soon. A stopping API waits 4 s for those that are open.
-    baseEnv: { PASSWORD_ITERATIONS: '1000', KEEP_ALIVE_TIMEOUT: '1', ...database, ...variables },
+    baseEnv: { PASSWORD_ITERATIONS: '1000', KEEP_ALIVE_TIMEOUT: '1', ...variables, ...way },
     signal: new AbortController().signal,
     onStep: () => {},
     onNotice: (text) => void notices.push(text),

@@ -65,7 +65,7 @@ async function readFile(
   // Not before a database is needed: it loads the query builder.
   const { findErasedUsers } = await import('@tidings/db/users/erased-users')
   const signal = context.interruption()
-  return importDeadLetters(await context.deadLetters(), {
+  return importDeadLetters(await context.allDeadLetters(), {
     lines: readLines(path === '-' ? context.terminal.stdin : createReadStream(path), {
       maxLength: MAX_LINE_LENGTH,
       signal,

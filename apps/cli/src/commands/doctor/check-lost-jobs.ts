@@ -2,6 +2,7 @@ import { queueBackendOf } from '@tidings/queue/backend'
 import { countLostJobs } from '@tidings/queue/bullmq/lost-jobs'
 import { openRedis } from '@tidings/queue/open-redis'
 import { keyPrefixOf, shardNames } from '@tidings/queue/queue-names'
+import { answersOf } from '@tidings/queue/unless-away'
 import { waitUntilReady } from '@tidings/queue/wait-until-ready'
 import type { CliEnv } from '../../env.ts'
 import { formatCount } from '../../terminal/format.ts'
@@ -13,11 +14,11 @@ export async function checkLostJobs(env: CliEnv): Promise<CheckResult[]> {
   if (backend.kind !== 'redis') return []
   const redis = openRedis(backend, 'operator', () => undefined)
   try {
-    // A cluster is read node by node, and knows its nodes only then.
     await waitUntilReady(redis)
-    let lost = 0
-    for (const name of shardNames(env.QUEUE_SHARDS))
-      lost += await countLostJobs(redis, `${keyPrefixOf(backend, name)}:${name}:`)
+    const counts = shardNames(env.QUEUE_SHARDS).map(async (name) =>
+      countLostJobs(redis, `${keyPrefixOf(backend, name)}:${name}:`),
+    )
+    const lost = (await answersOf(counts)).reduce((sum, jobs) => sum + jobs, 0)
     if (lost === 0) return []
     return [
       failure('Lost jobs', `${formatCount(lost)} in no list`, 'Start a worker again: it puts them back.'),

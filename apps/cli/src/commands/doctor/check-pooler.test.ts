@@ -12,6 +12,29 @@ describe.skipIf(program === undefined)(
   () => {
     const releaser = useReleaser()
 
+    it('says that one in statement mode cannot be used', async () => {
+      const { url } = await createDirectDatabase(releaser)
+      const bouncer = await startPgbouncer({
+        dataDir: await makeTestFolder(releaser),
+        program: program ?? '',
+        target: url,
+        poolMode: 'statement',
+        poolSize: 2,
+      })
+      releaser.onRelease(bouncer.stop)
+      const cli = createCli({
+        DATABASE_URL: bouncer.url(new URL(url).pathname.slice(1)),
+        DATABASE_DIRECT_URL: url,
+        QUEUE_BACKEND: 'postgres',
+      })
+      const checks: CheckResult[] = JSON.parse((await cli.run('doctor', '-o', 'json')).stdout)
+      expect(checks.find(({ check }) => check === 'Pooler')).toMatchObject({
+        result: 'failure',
+        found: expect.stringContaining('transaction blocks not allowed'),
+        advice: expect.stringContaining('pool_mode'),
+      })
+    })
+
     it('names the setting that PostgreSQL lacks and the URL that is missing, until they are there', async () => {
       const { url, database } = await createDirectDatabase(releaser)
       const name = new URL(url).pathname.slice(1)

@@ -1,7 +1,9 @@
 import { openDatabase } from '@tidings/db/database'
 import { isPooled } from '@tidings/db/session-settings'
+import type pg from 'pg'
 import type { CliEnv } from '../../env.ts'
-import { type CheckResult, ok, warning } from './check-result.ts'
+import { storeError } from '../../exit-codes.ts'
+import { type CheckResult, failure, ok, warning } from './check-result.ts'
 
 export const POOLER = 'Pooler'
 
@@ -17,6 +19,11 @@ export async function checkPooler({ DATABASE_URL, DATABASE_DIRECT_URL }: CliEnv)
     const client = await db.pool.connect()
     try {
       if (!(await isPooled(client))) return []
+      const refusal = await findRefusal(client)
+      if (refusal !== undefined)
+        return [
+          failure(POOLER, `refuses transactions: ${refusal}`, 'Set pool_mode of PgBouncer to transaction.'),
+        ]
       const { rows } = await client.query<{ interval: string }>(
         "SELECT current_setting('client_connection_check_interval') AS interval",
       )
@@ -26,6 +33,17 @@ export async function checkPooler({ DATABASE_URL, DATABASE_DIRECT_URL }: CliEnv)
     }
   } finally {
     await db.close()
+  }
+}
+
+/** Why the pooler takes no transaction: in statement mode nothing in Tidings works. */
+async function findRefusal(client: pg.ClientBase): Promise<string | undefined> {
+  try {
+    await client.query('BEGIN')
+    await client.query('ROLLBACK')
+    return undefined
+  } catch (error) {
+    return storeError(error)
   }
 }
 

@@ -1,3 +1,4 @@
+import { PooledConnectionError } from '@tidings/db/session-settings'
 import { queueBackendOf, type RedisBackend } from '@tidings/queue/backend'
 import type { DamagedDeadLetter } from '@tidings/queue/dead-letters/damage'
 import type { DeadLetterStore } from '@tidings/queue/dead-letters/store'
@@ -6,8 +7,9 @@ import { readEventBalance } from '@tidings/queue/event-balance'
 import { mastersOf, openRedis, type RedisConnection } from '@tidings/queue/open-redis'
 import { countJobs } from '@tidings/queue/queue-depth'
 import { isCluster } from '@tidings/queue/queue-names'
-import { unlessForbidden } from '@tidings/queue/redis-rights'
+import { readServerInfo } from '@tidings/queue/redis-rights'
 import { tryWrites } from '@tidings/queue/try-write'
+import { waitUntilReady } from '@tidings/queue/wait-until-ready'
 import type { CliContext } from '../../context.ts'
 import { isRefusal, isUnreachable, storeError } from '../../exit-codes.ts'
 import { formatAge, formatCount } from '../../terminal/format.ts'
@@ -72,10 +74,12 @@ async function attempt(check: string, run: () => Promise<CheckResult[]>): Promis
   }
 }
 
-const adviceFor = (error: unknown) =>
-  isRefusal(error)
+function adviceFor(error: unknown): string {
+  if (error instanceof PooledConnectionError) return 'See docs/postgres.md.'
+  return isRefusal(error)
     ? 'Check the user, the password and the database in its URL.'
     : 'Is it running? Is its URL right? Does it want TLS?'
+}
 
 async function checkQueue(context: CliContext): Promise<CheckResult[]> {
   const backend = queueBackendOf(context.env())
@@ -89,7 +93,8 @@ async function checkQueue(context: CliContext): Promise<CheckResult[]> {
 async function checkRedis(context: CliContext, backend: RedisBackend): Promise<CheckResult[]> {
   const redis = openRedis(backend, 'operator', () => undefined)
   try {
-    const info = (await unlessForbidden(redis.info('server'))) ?? ''
+    await waitUntilReady(redis)
+    const info = (await readServerInfo(redis)) ?? ''
     const server = `Redis ${/redis_version:(\S+)/.exec(info)?.[1] ?? 'of unknown version'}`
     const masters = mastersOf(redis).length
     const version = isCluster(backend) ? `${server}, cluster of ${masters} masters` : server
@@ -101,7 +106,9 @@ async function checkRedis(context: CliContext, backend: RedisBackend): Promise<C
         : failure(
             'Queue',
             `${version}, takes no writes: ${writeProblem}`,
-            'Point REDIS_URL at the primary, or give Redis memory.',
+            isCluster(backend)
+              ? 'Look at the masters of the cluster: one is away, read-only or full.'
+              : 'Point REDIS_URL at the primary, or give Redis memory.',
           ),
       ...(await checkReplicas(redis, context.env().ACK_REPLICAS)),
       ...(problems.length + unknown.length === 0
@@ -192,8 +199,10 @@ function checkWorkers(workers: number | undefined, jobs: number): CheckResult {
 
 /** Reports where the events are. A difference comes with what can explain it. It proves no loss. */
 async function checkBalance(context: CliContext): Promise<CheckResult[]> {
+  const store = await context.deadLetters()
+  if (store.away.length > 0) return [warning(EVENTS, 'not counted', 'Some dead letters cannot be read.')]
   const { accepted, imported, stored, duplicate, dead, deleted, inFlight, difference } =
-    await readEventBalance(await context.database(), await context.deadLetters())
+    await readEventBalance(await context.database(), store)
   const n = formatCount
   const found =
     `${n(accepted)} accepted${imported > 0 ? ` + ${n(imported)} imported` : ''}; ${n(stored)} stored, ` +

@@ -31,7 +31,7 @@ export async function runErase(
   const { terminal } = context
   context.assertWritable()
   const user = await requireUser(context, given)
-  const store = await context.deadLetters()
+  const store = await context.allDeadLetters()
   if (!yes) assertCanAsk(context)
   sayUser(context, user, 'Erase for good')
   if (!yes) await askForAddress(context, 'This cannot be undone. Type the address of the user.', user.email)

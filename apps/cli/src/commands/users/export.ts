@@ -17,7 +17,7 @@ export async function runExport(context: CliContext, given: string, file: string
   const user = await requireUser(context, given)
   const sources = {
     db: await context.database(),
-    deadLetters: await context.deadLetters(),
+    deadLetters: await context.allDeadLetters(),
     recipientKey: context.env().RECIPIENT_KEY,
   }
   await withAudit(context, { action: AUDIT_EXPORT, selector: { user_id: user.id } }, async (audit) => {
