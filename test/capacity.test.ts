@@ -1,8 +1,8 @@
-import { readFile } from 'node:fs/promises'
+import { readFileSync } from 'node:fs'
 import { describe, expect, test } from 'vitest'
 
-const read = (page: string) => readFile(new URL(`../docs/${page}`, import.meta.url), 'utf8')
-const page = await read('capacity.md')
+const read = (page: string) => readFileSync(new URL(`../docs/${page}`, import.meta.url), 'utf8')
+const page = read('capacity.md')
 
 /** The rows of the page's table whose first cell of the head is `head`: the cells after the first, by the first. */
 function tableOf(head: string): Map<string, string[]> {
@@ -55,8 +55,8 @@ const installationsOf = (index: number) => numberOf(rows(needed, 'installations'
 const perInstallation = (cell: string) => Number(numbersOf(cell).at(-1))
 const atLeast = (least: number, cores: number) => Math.max(least, Math.ceil(cores / BUSY))
 
-test('what one event takes is what performance.md measured', async () => {
-  const performance = await read('performance.md')
+test('what one event takes is what performance.md measured', () => {
+  const performance = read('performance.md')
   const measured = [...performance.matchAll(/^\| Tidings .*\| (\d+) \+ (\d+) \+ (\d+) \+ (\d+) µs/gm)]
   expect(measured).toHaveLength(2)
   for (const [column, figures] of measured.entries())

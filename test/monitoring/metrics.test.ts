@@ -3,7 +3,7 @@ import { startTestApi, type TestApi } from '@tidings/api/testing/test-api'
 import { DEAD_LETTER_REASONS } from '@tidings/shared/dead-letter'
 import { spawnApp } from '@tidings/stack/dev/app-process'
 import { findFreePort } from '@tidings/stack/servers/free-port'
-import { useReleaser } from '@tidings/stack/testing/test-context'
+import { databaseVariables, useReleaser } from '@tidings/stack/testing/test-context'
 import { beforeAll, describe, expect, it } from 'vitest'
 import { parse } from 'yaml'
 import { z } from 'zod'
@@ -34,7 +34,7 @@ describe('monitoring', () => {
       name: 'worker',
       main: 'apps/worker/src/main.ts',
       env: {
-        ...api.variables,
+        ...databaseVariables(api),
         QUEUE_BACKEND: 'postgres',
         WORKER_PORT: String(port),
         LOG_LEVEL: 'silent',

@@ -19,6 +19,7 @@ import { waitFor } from '@tidings/stack/servers/wait-for'
 import {
   createTestBackend,
   createTestDatabase,
+  databaseVariables,
   describeBackends,
   useReleaser,
 } from '@tidings/stack/testing/test-context'
@@ -46,7 +47,7 @@ describe.concurrent('the log of the worker', () => {
         main: 'apps/worker/src/main.ts',
         baseEnv: { PATH: process.env.PATH },
         env: {
-          ...database.variables,
+          ...databaseVariables(database),
           WORKER_PORT: String(port),
           LOG_LEVEL: 'trace',
           ...(backend.kind === 'redis'

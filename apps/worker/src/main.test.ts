@@ -5,6 +5,7 @@ import { waitFor } from '@tidings/stack/servers/wait-for'
 import {
   createTestBackend,
   createTestDatabase,
+  databaseVariables,
   describeRedis,
   startTestRedis,
   testRedisUrl,
@@ -40,7 +41,7 @@ describe('the worker process', () => {
       name: 'worker',
       main: MAIN,
       baseEnv,
-      env: { ...database.variables, WORKER_PORT: String(port) },
+      env: { ...databaseVariables(database), WORKER_PORT: String(port) },
       readyUrl: `http://127.0.0.1:${port}/health/ready`,
     })
     releaser.add(worker, () => worker.stop())

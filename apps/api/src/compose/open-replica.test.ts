@@ -32,7 +32,7 @@ it('search and statistics are read from the replica unless the client wants them
   const api = await startTestApi(
     releaser,
     { DATABASE_READ_URL: replicaUrl },
-    { database: { url, variables: { DATABASE_URL: url }, database }, backend },
+    { database: { url, database }, backend },
   )
   const key = await api.createKey('status:read', 'stats:read')
   const get = async (path: string, headers: Record<string, string> = {}) => {

@@ -42,11 +42,17 @@ export function isInternalAddress(remoteAddress: string): boolean {
   return internalNetworks.check(address, familyOf(address))
 }
 
-const familyOf = (address: string) => (isIPv6(address) ? 'ipv6' : 'ipv4')
+function familyOf(address: string): 'ipv6' | 'ipv4' {
+  return isIPv6(address) ? 'ipv6' : 'ipv4'
+}
 
-const internalNetworks = new BlockList()
-for (const [network, prefix] of INTERNAL_SUBNETS)
-  internalNetworks.addSubnet(network, prefix, familyOf(network))
+const internalNetworks = listNetworks()
+
+function listNetworks(): BlockList {
+  const networks = new BlockList()
+  for (const [network, prefix] of INTERNAL_SUBNETS) networks.addSubnet(network, prefix, familyOf(network))
+  return networks
+}
 
 export const metricsOperations: readonly Operation[] = [
   {

@@ -17,6 +17,7 @@ import { waitFor } from '@tidings/stack/servers/wait-for'
 import {
   createTestBackend,
   createTestDatabase,
+  databaseVariables,
   type TestDatabase,
   testShards,
 } from '@tidings/stack/testing/test-context'
@@ -67,7 +68,7 @@ export async function startTestApi(
   const database = stores.database ?? (await createTestDatabase(releaser))
   const backend = stores.backend ?? (await createTestBackend('postgres', releaser, database))
   const env = readEnv({
-    ...database.variables,
+    ...databaseVariables(database),
     ...queueVariables(backend),
     PORT: '0',
     HOST: '127.0.0.1',
@@ -90,7 +91,6 @@ export async function startTestApi(
   return {
     url: database.url,
     database: database.database,
-    variables: database.variables,
     apiUrl: url,
     port: Number(new URL(url).port),
     backend,

@@ -7,6 +7,7 @@ import { eraseUser } from '@tidings/db/users/erase-user'
 import { findErasedUsers, recordErasure } from '@tidings/db/users/erased-users'
 import {
   createTestDatabase,
+  databaseVariables,
   directUrlOf,
   makeTestFolder,
   type TestDatabase,
@@ -78,7 +79,7 @@ async function createDjangoTables({ database }: TestDatabase) {
 }
 
 async function tidings(...args: string[]): Promise<{ code: number | null; stdout: string; stderr: string }> {
-  const { exitCode, ...said } = await createCli({ ...target.variables }).run(
+  const { exitCode, ...said } = await createCli(databaseVariables(target)).run(
     'users',
     'import-django',
     ...args,

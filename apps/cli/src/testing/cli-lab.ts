@@ -13,6 +13,7 @@ import {
   type BackendKind,
   createTestBackend,
   createTestDatabase,
+  databaseVariables,
   type TestDatabase,
   testShards,
 } from '@tidings/stack/testing/test-context'
@@ -125,7 +126,7 @@ export async function createCliLab(kind: BackendKind, releaser: Releaser): Promi
   }
 
   return {
-    cli: createCli({ ...db.variables, TIDINGS_OPERATOR: 'ada', ...queue }),
+    cli: createCli({ ...databaseVariables(db), TIDINGS_OPERATOR: 'ada', ...queue }),
     backend,
     db,
     store,

@@ -46,8 +46,6 @@ export async function makeTestFolder(releaser: Releaser): Promise<string> {
 export interface TestDatabase {
   /** Through the pooler, when TEST_TOPOLOGY asks for one. */
   url: string
-  /** What an app or the command line needs in its environment to use it. */
-  variables: { DATABASE_URL: string; DATABASE_DIRECT_URL?: string }
   database: Database
 }
 
@@ -72,7 +70,7 @@ async function createMigrated(
   releaser: Releaser,
   closeLimitMs: number,
 ): Promise<TestDatabase> {
-  const { topology, postgresAdminUrl, templateDatabase } = inject('servers')
+  const { postgresAdminUrl, templateDatabase } = inject('servers')
   const name = `test_${randomBytes(6).toString('hex')}`
   await createDatabase(postgresAdminUrl, name, templateDatabase)
   releaser.onRelease(() => dropTestDatabase(name, poolerUrl, closeLimitMs))
@@ -86,12 +84,13 @@ async function createMigrated(
     onError: () => {},
   })
   releaser.onRelease(() => database.close())
-  const isShared = poolerUrl !== undefined && topology === 'pgbouncer-transaction'
-  const variables = {
-    DATABASE_URL: url.href,
-    ...(isShared && { DATABASE_DIRECT_URL: directUrlOf(url.href) }),
-  }
-  return { url: url.href, variables, database }
+  return { url: url.href, database }
+}
+
+/** What an app or the command line needs in its environment to use a test's database. */
+export function databaseVariables({ url }: Pick<TestDatabase, 'url'>): Record<string, string> {
+  const direct = inject('servers').topology === 'pgbouncer-transaction' ? directUrlOf(url) : url
+  return { DATABASE_URL: url, ...(direct !== url && { DATABASE_DIRECT_URL: direct }) }
 }
 
 /** The URL of a test's database past the pooler, if TEST_TOPOLOGY asks for one. Leaves other URLs as they are. */

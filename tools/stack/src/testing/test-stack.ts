@@ -8,6 +8,7 @@ import {
   type BackendKind,
   createTestBackend,
   createTestDatabase,
+  databaseVariables,
   makeTestFolder,
   testShards,
 } from './test-context.ts'
@@ -32,15 +33,15 @@ export async function startTestStack(
   wayTo: (url: string) => Promise<Readonly<Record<string, string>>> = async () => ({}),
 ): Promise<TestStack> {
   const queue = kind ?? (inject('servers').redisUrl === undefined ? 'postgres' : 'redis')
-  const { url, variables: own } = await createTestDatabase(releaser)
-  const { DATABASE_URL: _, ...direct } = own
+  const { url } = await createTestDatabase(releaser)
   const backend = await createTestBackend(queue, releaser, { url })
   const notices: string[] = []
   const way = await wayTo(url)
+  const { DATABASE_URL, ...direct } = databaseVariables({ url })
   const env = readStartEnv({
     PORT: String(await findFreePort()),
     DATA_DIR: await makeTestFolder(releaser),
-    ...('DATABASE_URL_FILE' in way ? {} : { DATABASE_URL: url }),
+    ...('DATABASE_URL_FILE' in way ? {} : { DATABASE_URL }),
     QUEUE_BACKEND: queue,
     QUEUE_SHARDS: String(testShards(backend)),
     ...(backend.kind === 'redis' && { REDIS_URL: backend.url, QUEUE_PREFIX: backend.prefix }),

@@ -13,6 +13,7 @@ import type { Releaser } from '@tidings/stack/releaser'
 import { waitFor } from '@tidings/stack/servers/wait-for'
 import {
   createTestDatabase,
+  databaseVariables,
   describeBackends,
   describeRedis,
   startTestCluster,
@@ -216,7 +217,7 @@ describeBackends('tidings doctor', (kind) => {
 
   test('a schema that lacks migrations is a failure: exit code 1', async () => {
     const db = await createTestDatabase(releaser)
-    const cli = withStores(db.variables)
+    const cli = withStores(databaseVariables(db))
     const { rows } = await db.database.pool.query<{ known: number }>(
       'SELECT count(*)::int AS known FROM drizzle.__drizzle_migrations',
     )
@@ -446,8 +447,7 @@ describeRedis('tidings doctor on a Redis Cluster', () => {
 
   test('looks at all shards, and shows why the cluster cannot be used', async () => {
     const { url: REDIS_URL } = await startTestCluster(releaser)
-    const { variables } = await createTestDatabase(releaser)
-    const shared = { ...variables, QUEUE_SHARDS: '6' }
+    const shared = { ...databaseVariables(await createTestDatabase(releaser)), QUEUE_SHARDS: '6' }
     const { exitCode, complaints, found } = await examine(createCli({ ...shared, REDIS_URL }))
     expect({ exitCode, complaints }).toMatchObject({ exitCode: 0, complaints: [{ check: 'Workers' }] })
     expect(found('Queue')).toMatch(/cluster of 3 masters$/)

@@ -5,6 +5,7 @@ import { makeSendgridKeys } from '@tidings/providers/sendgrid/sign'
 import { openCredentials } from '@tidings/shared/hook'
 import {
   createTestDatabase,
+  databaseVariables,
   makeTestFolder,
   type TestDatabase,
   useReleaser,
@@ -26,7 +27,7 @@ describe('tidings hooks', () => {
 
   beforeAll(async () => {
     db = await createTestDatabase(releaser)
-    variables = { ...db.variables, TIDINGS_OPERATOR: 'ada', QUEUE_BACKEND: 'postgres', API_URL }
+    variables = { ...databaseVariables(db), TIDINGS_OPERATOR: 'ada', QUEUE_BACKEND: 'postgres', API_URL }
     cli = createCli({ ...variables, HOOK_SECRETS_KEY: SECRETS_KEY })
   })
   beforeEach(() => query('TRUNCATE hooks, operator_audit'))

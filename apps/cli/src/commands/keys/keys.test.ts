@@ -16,7 +16,12 @@ import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { generateSigningKey, MAX_SIGNING_KEYS, parseSigningKeySet } from '@tidings/shared/signing-keys'
 import { COMPILE_CACHE } from '@tidings/stack/dev/compile-cache'
-import { createTestDatabase, type TestDatabase, useReleaser } from '@tidings/stack/testing/test-context'
+import {
+  createTestDatabase,
+  databaseVariables,
+  type TestDatabase,
+  useReleaser,
+} from '@tidings/stack/testing/test-context'
 import { beforeAll, describe, expect, it } from 'vitest'
 import { createCli } from '../../testing/cli-process.ts'
 
@@ -39,7 +44,7 @@ beforeAll(async () => {
 
 const variablesFor = (variables: Record<string, string>) => ({
   DATA_DIR: directory,
-  ...database.variables,
+  ...databaseVariables(database),
   ...variables,
 })
 

@@ -1,7 +1,12 @@
 import { readFile } from 'node:fs/promises'
 import { findServiceKey } from '@tidings/db/operators/service-keys'
 import { hashSecret, SCOPES } from '@tidings/shared/service-key'
-import { createTestDatabase, type TestDatabase, useReleaser } from '@tidings/stack/testing/test-context'
+import {
+  createTestDatabase,
+  databaseVariables,
+  type TestDatabase,
+  useReleaser,
+} from '@tidings/stack/testing/test-context'
 import { beforeAll, beforeEach, describe, expect, test } from 'vitest'
 import { type Cli, createCli, linesOf } from '../../testing/cli-process.ts'
 
@@ -14,7 +19,7 @@ describe('tidings service-keys', () => {
 
   beforeAll(async () => {
     db = await createTestDatabase(releaser)
-    cli = createCli({ ...db.variables, TIDINGS_OPERATOR: 'ada', QUEUE_BACKEND: 'postgres' })
+    cli = createCli({ ...databaseVariables(db), TIDINGS_OPERATOR: 'ada', QUEUE_BACKEND: 'postgres' })
   })
   beforeEach(() => query('TRUNCATE service_keys, operator_audit'))
 

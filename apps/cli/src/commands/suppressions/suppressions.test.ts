@@ -2,7 +2,12 @@ import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { digestRecipient } from '@tidings/shared/recipient'
-import { createTestDatabase, type TestDatabase, useReleaser } from '@tidings/stack/testing/test-context'
+import {
+  createTestDatabase,
+  databaseVariables,
+  type TestDatabase,
+  useReleaser,
+} from '@tidings/stack/testing/test-context'
 import { beforeAll, beforeEach, describe, expect, test } from 'vitest'
 import { type Cli, createCli, linesOf } from '../../testing/cli-process.ts'
 
@@ -18,7 +23,7 @@ describe('tidings suppressions', () => {
   beforeAll(async () => {
     db = await createTestDatabase(releaser)
     const variables = {
-      ...db.variables,
+      ...databaseVariables(db),
       TIDINGS_OPERATOR: 'ada',
       QUEUE_BACKEND: 'postgres',
       RECIPIENT_KEY: KEY,

@@ -6,7 +6,12 @@ import { type MappedEvent, PROVIDERS, type Provider } from '@tidings/providers/p
 import { createReceivers } from '@tidings/providers/receivers'
 import { makeSendgridKeys } from '@tidings/providers/sendgrid/sign'
 import { openCredentials } from '@tidings/shared/hook'
-import { createTestDatabase, type TestDatabase, useReleaser } from '@tidings/stack/testing/test-context'
+import {
+  createTestDatabase,
+  databaseVariables,
+  type TestDatabase,
+  useReleaser,
+} from '@tidings/stack/testing/test-context'
 import { beforeAll, beforeEach, describe, expect, test } from 'vitest'
 import { type Cli, createCli } from '../../../testing/cli-process.ts'
 
@@ -26,7 +31,7 @@ describe('tidings hooks simulate', () => {
     db = await createTestDatabase(releaser)
     const API_URL = await startReceivers()
     cli = createCli({
-      ...db.variables,
+      ...databaseVariables(db),
       QUEUE_BACKEND: 'postgres',
       API_URL,
       HOOK_SECRETS_KEY: SECRETS_KEY,
