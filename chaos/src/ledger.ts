@@ -36,7 +36,7 @@ export class Ledger {
     if (entry && entry.knowledge !== 'acknowledged') entry.knowledge = knowledge
   }
 
-  /** @param kind the status code, or `reset`, `timeout` and the like. */
+  /** @param kind the status code, or `reset`, `reset when new`, `timeout` and the like. */
   recordAnswer(kind: string, latencyMs: number): void {
     this.#answers.set(kind, this.answered(kind) + 1)
     this.#posts++

@@ -129,7 +129,7 @@ export function startLoad(options: LoadOptions): Load {
         },
       )
       call.on('timeout', () => call.destroy(new Error('timeout')))
-      call.on('error', (error: NodeJS.ErrnoException) => resolve(describeError(error)))
+      call.on('error', (error: NodeJS.ErrnoException) => resolve(describeError(error, call.reusedSocket)))
       call.end(text)
     })
   }
@@ -144,8 +144,8 @@ export function startLoad(options: LoadOptions): Load {
   }
 }
 
-function describeError(error: NodeJS.ErrnoException): string {
+function describeError(error: NodeJS.ErrnoException, isOpenBefore: boolean): string {
   if (error.message === 'timeout') return 'timeout'
   if (error.code === 'ECONNREFUSED') return 'refused connection'
-  return 'reset'
+  return isOpenBefore ? 'reset' : 'reset when new'
 }
