@@ -98,7 +98,7 @@ export async function openSite(): Promise<Site> {
         Array.from({ length: USERS }, (_, n) => userIdOf(n + 1)),
       )
       await pool.query('ANALYZE users')
-      return {
+      const site: Site = {
         postgres,
         queue,
         databaseUrl: url,
@@ -119,10 +119,11 @@ export async function openSite(): Promise<Site> {
         withDatabase,
         async withCluster(size) {
           const cluster = await startCluster(size)
-          return { ...this, queue: cluster }
+          return { ...site, queue: cluster }
         },
         stop: () => releaser.release(),
       }
+      return site
     }
     return await withDatabase('bench')
   } catch (error) {

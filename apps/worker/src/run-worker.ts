@@ -1,4 +1,4 @@
-import { openDatabase } from '@tidings/db/database'
+import { openDatabase, PLANS_FOR_MANY_ROWS } from '@tidings/db/database'
 import { CountGroups } from '@tidings/db/events/count-groups'
 import { IngestCounters } from '@tidings/db/events/ingest-counters'
 import { storeStatusEvents } from '@tidings/db/events/status-events'
@@ -43,6 +43,7 @@ export async function runWorker(env: WorkerEnv, hooks: RunWorkerHooks = {}): Pro
     applicationName: 'tidings-worker',
     maxConnections: WRITERS + 5,
     statementTimeoutMs: 30_000,
+    settings: PLANS_FOR_MANY_ROWS,
     onError: throttledWarning(log, 'PostgreSQL connection'),
   })
   lifecycle.onRelease('database', () => db.close())

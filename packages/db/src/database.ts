@@ -1,7 +1,7 @@
 import { drizzle, type NodePgDatabase } from 'drizzle-orm/node-postgres'
 import pg from 'pg'
 import { ConnectErrorTrackingClient, classifyFailure } from './failure.ts'
-import { applySettingsUnlessPooled } from './session-settings.ts'
+import { applySettingsUnlessPooled, type Settings } from './session-settings.ts'
 
 /**
  * The handle that every query function takes first: `orm` for typed queries, `pool` for statements that must be
@@ -29,6 +29,8 @@ export interface DatabaseOptions {
   statementTimeoutMs?: number
   /** The caller stops waiting after this long, in milliseconds: the server may have vanished without closing. */
   queryTimeoutMs?: number
+  /** More settings of each connection; not behind a pooler. */
+  settings?: Settings
   /** Called when an idle connection breaks, which the pool replaces, and whenever one cannot be opened. */
   onError(error: Error): void
 }
@@ -38,6 +40,13 @@ export interface DatabaseOptions {
  * for as long. A new one costs three round trips.
  */
 const POOLED = { idleTimeoutMillis: 1_000, maxLifetimeSeconds: 3 }
+
+/**
+ * For pools whose statements only look up rows of large tables. A plan that PostgreSQL made while a new partition had few
+ * rows would read it from end to end, and is kept until the next ANALYZE, when the partition may have a million. Behind a
+ * pooler nothing is prepared, so no plan is kept.
+ */
+export const PLANS_FOR_MANY_ROWS: Settings = { enable_seqscan: 'off' }
 
 /** Opens a pool. It connects with the first query. */
 export function openDatabase(options: DatabaseOptions): Database {
@@ -57,7 +66,7 @@ export function openDatabase(options: DatabaseOptions): Database {
     connectionTimeoutMillis: connectTimeoutMs,
     idleTimeoutMillis: 30_000,
     onConnect: applySettingsUnlessPooled(
-      { statement_timeout: statementTimeoutMs },
+      { statement_timeout: statementTimeoutMs, ...options.settings },
       { timeoutMs: connectTimeoutMs, onPooled: () => Object.assign(pool.options, POOLED) },
     ),
     query_timeout: options.queryTimeoutMs ?? statementTimeoutMs + 1_000,

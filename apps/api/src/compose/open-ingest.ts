@@ -1,4 +1,4 @@
-import { openDatabase } from '@tidings/db/database'
+import { openDatabase, PLANS_FOR_MANY_ROWS } from '@tidings/db/database'
 import { IngestCounters } from '@tidings/db/events/ingest-counters'
 import { type QueueBackend, type QueueSettings, queueBackendOf } from '@tidings/queue/backend'
 import { watchBackpressure } from '@tidings/queue/backpressure'
@@ -45,6 +45,7 @@ export function openIngest(options: OpenIngestOptions): { ingest: Ingest; publis
     connectTimeoutMs: DIRECT_TIMEOUT_MS,
     statementTimeoutMs: DIRECT_TIMEOUT_MS,
     queryTimeoutMs: DIRECT_TIMEOUT_MS + 100,
+    settings: PLANS_FOR_MANY_ROWS,
     onError: throttledWarning(log, 'PostgreSQL connection'),
   })
   lifecycle.onRelease('direct database', () => direct.close())

@@ -1,10 +1,11 @@
 import { randomUUID } from 'node:crypto'
 import { DEFAULT_RECIPIENT_KEY } from '@tidings/shared/recipient'
 import { makeEvent, makeUnresolvedEvent } from '@tidings/shared/testing/make-event'
+import type { Releaser } from '@tidings/stack/releaser'
 import { createDirectDatabase, useReleaser } from '@tidings/stack/testing/test-context'
 import { beforeAll, describe, expect, it } from 'vitest'
 import { z } from 'zod'
-import { type Database, openDatabase } from '../database.ts'
+import { type Database, type DatabaseOptions, openDatabase, PLANS_FOR_MANY_ROWS } from '../database.ts'
 import { eraseUser } from '../users/erase-user.ts'
 import { scrubEventsTo } from '../users/scrub-events.ts'
 import { listDecidingEvents, listUserEvents, readNotifications } from './notifications.ts'
@@ -37,6 +38,48 @@ const SHOW_PLANS = {
   plan_cache_mode: 'force_generic_plan',
 }
 
+type Reads = { partition: string; how: string }[]
+/** The partitions that `use` read, and how. */
+type ReadsOf = (use: () => Promise<unknown>) => Promise<Reads>
+const scansOf = (reads: Reads) => reads.filter(({ how }) => how === 'Seq Scan')
+
+/** Opens another pool whose plans are known. */
+async function watchPlans(
+  releaser: Releaser,
+  pool: Database['pool'],
+  url: string,
+  settings?: DatabaseOptions['settings'],
+): Promise<{ db: Database; readsOf: ReadsOf }> {
+  let plans: Plan[] = []
+  for (const [name, value] of Object.entries(SHOW_PLANS))
+    await pool.query(
+      `DO $$ BEGIN EXECUTE format('ALTER DATABASE %I SET ${name} = ''${value}''', current_database()); END $$`,
+    )
+  const options = { url, applicationName: 'plans', maxConnections: 1, onError: () => {} }
+  const db = releaser.add(openDatabase({ ...options, ...(settings && { settings }) }), (opened) =>
+    opened.close(),
+  )
+  db.pool.on('connect', (connected) =>
+    connected.on('notice', ({ message = '' }) => {
+      const json = message.slice(message.indexOf('{'))
+      if (message.includes('plan:')) plans.push(z.object({ Plan: planSchema }).parse(JSON.parse(json)).Plan)
+    }),
+  )
+  return {
+    db,
+    async readsOf(use) {
+      plans = []
+      await use()
+      return plans
+        .flatMap(nodesOf)
+        .filter(
+          (node) => node['Actual Loops'] > 0 && node['Relation Name']?.startsWith('notification_status_'),
+        )
+        .map((node) => ({ partition: node['Relation Name'] ?? '', how: node['Node Type'] }))
+    },
+  }
+}
+
 const MONTHS = 12
 const ROWS = 40_000
 
@@ -44,7 +87,7 @@ describe('the plans over the partitions of a year', () => {
   const releaser = useReleaser()
   const user = randomUUID()
   let db: Database
-  let plans: Plan[] = []
+  let readsOf: ReadsOf
 
   beforeAll(async () => {
     const { url, database } = await createDirectDatabase(releaser)
@@ -62,30 +105,9 @@ describe('the plans over the partitions of a year', () => {
        FROM (SELECT n, now() - n * interval '330 days' / $2 AS at FROM generate_series(1, $2::int) n) AS event`,
       [user, ROWS],
     )
-    for (const [name, value] of Object.entries(SHOW_PLANS))
-      await pool.query(
-        `DO $$ BEGIN EXECUTE format('ALTER DATABASE %I SET ${name} = ''${value}''', current_database()); END $$`,
-      )
-    db = openDatabase({ url, applicationName: 'plans', maxConnections: 1, onError: () => {} })
-    releaser.onRelease(() => db.close())
-    db.pool.on('connect', (connected) =>
-      connected.on('notice', ({ message = '' }) => {
-        const json = message.slice(message.indexOf('{'))
-        if (message.includes('plan:')) plans.push(z.object({ Plan: planSchema }).parse(JSON.parse(json)).Plan)
-      }),
-    )
+    ;({ db, readsOf } = await watchPlans(releaser, pool, url))
   })
 
-  /** The partitions that `use` read, and how. */
-  async function readsOf(use: () => Promise<unknown>): Promise<{ partition: string; how: string }[]> {
-    plans = []
-    await use()
-    return plans
-      .flatMap(nodesOf)
-      .filter((node) => node['Actual Loops'] > 0 && node['Relation Name']?.startsWith('notification_status_'))
-      .map((node) => ({ partition: node['Relation Name'] ?? '', how: node['Node Type'] }))
-  }
-  const scansOf = (reads: { how: string }[]) => reads.filter(({ how }) => how === 'Seq Scan')
   const countPartitions = (reads: { partition: string }[]) =>
     new Set(reads.map(({ partition }) => partition)).size
 
@@ -120,5 +142,36 @@ describe('the plans over the partitions of a year', () => {
   it('erasing a user reads the rows of the user only', async () => {
     expect(scansOf(await readsOf(() => eraseUser(db, user)))).toEqual([])
     expect(scansOf(await readsOf(() => scrubEventsTo(db, 'ab'.repeat(32))))).toEqual([])
+  })
+})
+
+describe('the plans over a partition that was analyzed with few rows', () => {
+  const releaser = useReleaser()
+  const user = randomUUID()
+  let db: Database
+  let readsOf: ReadsOf
+
+  beforeAll(async () => {
+    const { url, database } = await createDirectDatabase(releaser)
+    const { pool } = database
+    await pool.query(`INSERT INTO users (id, email, name, password) VALUES ($1, 'a@example.com', 'A', '!')`, [
+      user,
+    ])
+    await storeStatusEvents(
+      database,
+      Array.from({ length: 60 }, (_, n) => makeEvent({ notification_id: `n-${n}` })),
+    )
+    await pool.query('ANALYZE')
+    ;({ db, readsOf } = await watchPlans(releaser, pool, url, PLANS_FOR_MANY_ROWS))
+  })
+
+  it('still use the index: they are kept while the partition grows', async () => {
+    const store = () => storeStatusEvents(db, [makeEvent({ user_id: user })])
+    const resolve = () => resolveEvents(db, [makeUnresolvedEvent()], DEFAULT_RECIPIENT_KEY)
+    for (const use of [store, resolve]) {
+      const reads = await readsOf(use)
+      expect(reads.length).toBeGreaterThan(0)
+      expect(scansOf(reads)).toEqual([])
+    }
   })
 })
