@@ -42,12 +42,14 @@ export async function assertDirect(client: pg.ClientBase): Promise<void> {
  * it, and sends every named statement without its name: the server connection may not know the name, or may know it
  * already.
  *
+ * `onPooled` is called for each connection through a pooler.
+ *
  * A pooler is recognized in the same round trip. PostgreSQL tells each client the process id of its backend; a pooler
  * makes up a number instead, because its clients share backends.
  */
 export function applySettingsUnlessPooled(
   settings: Settings,
-  { timeoutMs, onPooled }: { timeoutMs: number /** Called for each such connection. */; onPooled(): void },
+  { timeoutMs, onPooled }: { timeoutMs: number; onPooled(): void },
 ): (client: pg.ClientBase) => Promise<void> {
   const values = toValues(settings)
   return async (client) => {

@@ -6,7 +6,11 @@ import { AbstractConnector, type RedisOptions } from 'ioredis'
  * Makes a connector to one node that reports why a connection was not opened. A cluster's own errors only say that it is
  * closed, also when a certificate was refused.
  */
-export function createClusterConnector(onError: (error: Error) => void) {
+export function createClusterConnector(
+  onError: (error: Error) => void,
+): new (
+  options: unknown,
+) => AbstractConnector {
   return class ClusterConnector extends AbstractConnector {
     readonly #options: RedisOptions
 
