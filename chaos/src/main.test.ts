@@ -45,7 +45,7 @@ describe('npm run chaos', () => {
   })
 })
 
-// Each has servers of its own, and most of its time is a wait for a failover.
+// Each has its own servers, and mostly waits for a failover.
 describe.concurrent('npm run chaos', () => {
   it.skipIf(!hasRedis).each(['cluster', 'sentinel'])(
     hasRedis ? 'passes on a Redis with topology %s' : 'passes on topology %s: NO REDIS ON THE PATH',

@@ -23,7 +23,7 @@ export async function runProgram(
   } catch (error) {
     const failure = describeFailure(error)
     if (failure.message !== undefined) terminal.say(`tidings: ${failure.message}`)
-    // What was not found may be among the dead letters that could not be read.
+    // The event may be among the dead letters that could not be read.
     return context.isIncomplete && failure.exitCode === EXIT.notFound ? EXIT.unreachable : failure.exitCode
   } finally {
     await context.release()

@@ -8,6 +8,7 @@ const LOADS = [
   { batch: 1, connections: 128 },
   { batch: 100, connections: 16 },
 ]
+const describeLoad = (batch: number) => (batch === 1 ? 'single events' : `batches of ${batch}`)
 /** What must be left of the rate without. */
 const GOAL = 0.5
 
@@ -20,7 +21,7 @@ export const ACK_REPLICAS: Scenario = {
     const own = await site.withCluster({ masters: 3, replicas: 1 })
     const subject = (replicas: number, { batch, connections }: (typeof LOADS)[number]) => ({
       name: `${batch}-${replicas}`,
-      label: `${batch === 1 ? 'single events' : `batches of ${batch}`}, ACK_REPLICAS=${replicas}`,
+      label: `${describeLoad(batch)}, ACK_REPLICAS=${replicas}`,
       kind: 'tidings' as const,
       measure: (round: number) =>
         measureFullLoad(
@@ -41,7 +42,7 @@ export const ACK_REPLICAS: Scenario = {
       goals: LOADS.map(({ batch }) => {
         const share = ratioOf(rows, `${batch}-1`, 'acceptedPerSecond', `${batch}-0`)
         return {
-          text: `${batch === 1 ? 'single events' : `batches of ${batch}`}: at least ${GOAL * 100} % of the rate without`,
+          text: `${describeLoad(batch)}: at least ${GOAL * 100} % of the rate without`,
           figure: `${(share * 100).toFixed(0)} %`,
           met: share >= GOAL,
         }

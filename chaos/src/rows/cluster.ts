@@ -101,7 +101,7 @@ async function withoutOneMaster(
     throw new Error('This row needs a master with a replica, and a worker')
   await replica.kill9()
   await master.kill9()
-  // What was waiting on that master stays there.
+  // Jobs that wait on that master stay there.
   await sleep(3_000)
   const [accepted, stored] = [ledger.acknowledged().length, await countRows(system)]
   await worker.kill9()

@@ -2,6 +2,7 @@ import { randomUUID } from 'node:crypto'
 import { DEFAULT_RECIPIENT_KEY } from '@tidings/shared/recipient'
 import { makeEvent, makeUnresolvedEvent } from '@tidings/shared/testing/make-event'
 import type { Releaser } from '@tidings/stack/releaser'
+import { addUsers } from '@tidings/stack/testing/system-database'
 import { createDirectDatabase, useReleaser } from '@tidings/stack/testing/test-context'
 import { beforeAll, describe, expect, it } from 'vitest'
 import { z } from 'zod'
@@ -95,9 +96,7 @@ describe('the plans over the partitions of a year', () => {
     const client = await pool.connect()
     const months = Array.from({ length: MONTHS }, (_, index) => startOfMonth(new Date(), -index))
     await createPartitions(client, months).finally(() => client.release())
-    await pool.query(`INSERT INTO users (id, email, name, password) VALUES ($1, 'a@example.com', 'A', '!')`, [
-      user,
-    ])
+    await addUsers(database, [user])
     await pool.query(
       `INSERT INTO notification_status (id, user_id, "timestamp", received_at, notification_type, status,
          notification_id, source)
@@ -154,9 +153,7 @@ describe('the plans over a partition that was analyzed with few rows', () => {
   beforeAll(async () => {
     const { url, database } = await createDirectDatabase(releaser)
     const { pool } = database
-    await pool.query(`INSERT INTO users (id, email, name, password) VALUES ($1, 'a@example.com', 'A', '!')`, [
-      user,
-    ])
+    await addUsers(database, [user])
     await storeStatusEvents(
       database,
       Array.from({ length: 60 }, (_, n) => makeEvent({ notification_id: `n-${n}` })),
